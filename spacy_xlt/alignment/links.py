@@ -1,0 +1,113 @@
+"""Word links between a source and a target text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import error
+
+_PHARAOH = re.compile(r"(\d+)([-p])(\d+)")
+
+
+def _no_links() -> NDArray[np.int32]:
+    return np.zeros((0, 2), dtype=np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Word links `(i, j)` with a score each, in order of `i`, then `j`.
+
+    links (int32, (n, 2)): Source token index, target token index.
+    scores (float32, (n,)): One for each link, between 0 and 1 where the aligner says nothing else. Left out: all 1.
+    RAISES (XltError): E001 where there is not one score for each link.
+    """
+
+    links: NDArray[np.int32] = field(default_factory=_no_links)
+    scores: NDArray[np.float32] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        links = np.asarray(self.links, dtype=np.int32).reshape(-1, 2)
+        scores = np.ones(len(links), np.float32) if self.scores is None else np.asarray(self.scores, np.float32)
+        if scores.shape != (len(links),):
+            raise error("E001", n_links=len(links), n_scores=scores.size)
+        order = np.lexsort((links[:, 1], links[:, 0]))
+        object.__setattr__(self, "links", links[order])
+        object.__setattr__(self, "scores", scores[order])
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Alignment):
+            return NotImplemented
+        return np.array_equal(self.links, other.links) and np.array_equal(self.scores, other.scores)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def transpose(self) -> Alignment:
+        """The same links, seen from the target: `(j, i)`."""
+        return Alignment(self.links[:, ::-1], self.scores)
+
+    def shift(self, source: int, target: int) -> Alignment:
+        """The same links with token indices moved by an offset on each side, to place a sentence in its document."""
+        return Alignment(self.links + np.asarray([source, target], dtype=np.int32), self.scores)
+
+    def between(self, source: tuple[int, int], target: tuple[int, int]) -> Alignment:
+        """The links inside a range of source and a range of target tokens, counted from the starts of both."""
+        i, j = self.links[:, 0], self.links[:, 1]
+        inside = (i >= source[0]) & (i < source[1]) & (j >= target[0]) & (j < target[1])
+        return Alignment(self.links[inside], self.scores[inside]).shift(-source[0], -target[0])
+
+    def check(self, n_source: int, n_target: int) -> Alignment:
+        """Make sure that every link points at a token of two texts of these lengths.
+
+        RETURNS (Alignment): Itself.
+        RAISES (XltError): E002 for the first link outside.
+        """
+        outside = (self.links < 0) | (self.links >= np.asarray([n_source, n_target]))
+        if outside.any():
+            i, j = self.links[outside.any(axis=1)][0]
+            raise error("E002", i=int(i), j=int(j), n_source=n_source, n_target=n_target)
+        return self
+
+    def to_pharaoh(self) -> str:
+        """The links as text: `0-0 1-2`."""
+        return " ".join(f"{i}-{j}" for i, j in self.links.tolist())
+
+    @classmethod
+    def from_pharaoh(cls, text: str) -> Alignment:
+        """Read `0-0 1-2`. A possible link (`3p2`) gets the score 0.5, a sure one 1.
+
+        RAISES (XltError): E003 for anything else.
+        """
+        links, scores = [], []
+        for item in text.split():
+            match = _PHARAOH.fullmatch(item)
+            if match is None:
+                raise error("E003", text=item)
+            links.append((int(match[1]), int(match[3])))
+            scores.append(1.0 if match[2] == "-" else 0.5)
+        return cls(np.asarray(links, np.int32).reshape(-1, 2), np.asarray(scores, np.float32))
+
+    @classmethod
+    def concatenate(cls, alignments: Iterable[Alignment]) -> Alignment:
+        """All links of several alignments of the same two texts."""
+        parts = list(alignments)
+        if not parts:
+            return cls()
+        return cls(np.concatenate([p.links for p in parts]), np.concatenate([p.scores for p in parts]))
+
+    def to_stored(self) -> dict[str, Any]:
+        """Plain JSON-able data."""
+        return {"links": self.links.ravel().tolist(), "scores": self.scores.tolist()}
+
+    @classmethod
+    def from_stored(cls, data: dict[str, Any]) -> Alignment:
+        """Read what `to_stored` wrote, also after MessagePack made tuples of the lists."""
+        return cls(np.asarray(data["links"], np.int32).reshape(-1, 2), np.asarray(data["scores"], np.float32))

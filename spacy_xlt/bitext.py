@@ -1,0 +1,310 @@
+"""The Bitext: two documents that say the same thing, how their words correspond, and its stored form on a Doc."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc, Span, SpanGroup
+
+from .alignment.links import Alignment
+from .errors import error
+from .languages import MULTI, blank, to_spacy
+
+__all__ = ["Alignment", "Bitext", "BitextStore", "LostSpan", "SentencePair"]
+
+STORED_FORMAT = 1
+USER_DATA_KEY = "xlt"
+# The span group that mirrors projected entities, because `doc.ents` has no room for scores.
+ENTS_GROUP = "xlt_ents"
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence of the source and its translation, as token ranges `[start, end)` of the two docs.
+
+    score (float | None): Mean log-probability a piece, from the translator.
+    flags (tuple[str]): What makes the translation doubtful.
+    """
+
+    source_start: int
+    source_end: int
+    target_start: int
+    target_end: int
+    score: float | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> tuple[int, int]:
+        return self.source_start, self.source_end
+
+    @property
+    def target(self) -> tuple[int, int]:
+        return self.target_start, self.target_end
+
+    def transpose(self) -> SentencePair:
+        """The same pair with source and target exchanged."""
+        return replace(
+            self,
+            source_start=self.target_start,
+            source_end=self.target_end,
+            target_start=self.source_start,
+            target_end=self.source_end,
+        )
+
+
+@dataclass(frozen=True)
+class LostSpan:
+    """A source span that could not be carried over, and why.
+
+    start, end (int): Token range `[start, end)` of the source doc.
+    label (str): Its label.
+    reason (str): A short word from the projector, such as "no_links".
+    key (str): "ents", or the key of its span group.
+    """
+
+    start: int
+    end: int
+    label: str
+    reason: str
+    key: str = "ents"
+
+
+@dataclass
+class Bitext:
+    """One source Doc and one target Doc that say the same thing.
+
+    source, target (Doc): The two sides.
+    alignment (Alignment): Word links between them, token indices of the docs.
+    source_lang, target_lang (str): spaCy's language codes; taken from the docs where left out.
+    sentences (list[SentencePair]): Which sentence corresponds to which; the whole docs as one pair where left out.
+    engine (str): Signature of what made the target; "" for a given bitext.
+    aligner, projector (str): Signatures of what made the links and the annotation; "" before that.
+    attention (Alignment | None): Soft links that came with the translation, scores are attention weights.
+    lost (list[LostSpan]): Spans of the source that could not be projected.
+    RAISES (XltError): E002 for links and E006 for sentences outside the docs.
+    """
+
+    source: Doc
+    target: Doc
+    alignment: Alignment = field(default_factory=Alignment)
+    source_lang: str = ""
+    target_lang: str = ""
+    sentences: list[SentencePair] = field(default_factory=list)
+    engine: str = ""
+    aligner: str = ""
+    projector: str = ""
+    attention: Alignment | None = None
+    lost: list[LostSpan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source_lang = self.source_lang or self.source.lang_ or MULTI
+        self.target_lang = self.target_lang or self.target.lang_ or MULTI
+        if not self.sentences:
+            self.sentences = [SentencePair(0, len(self.source), 0, len(self.target))]
+        for pair in self.sentences:
+            inside = 0 <= pair.source_start <= pair.source_end <= len(self.source)
+            if not inside or not 0 <= pair.target_start <= pair.target_end <= len(self.target):
+                raise error("E006", pair=pair, n_source=len(self.source), n_target=len(self.target))
+        self.alignment.check(len(self.source), len(self.target))
+        if self.attention is not None:
+            self.attention.check(len(self.source), len(self.target))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags of its sentences, each once, sorted."""
+        return tuple(sorted({flag for pair in self.sentences for flag in pair.flags}))
+
+    @property
+    def score(self) -> float | None:
+        """Mean of its sentences' scores, weighted by their target tokens; None where no sentence has one."""
+        scored = [(p.score, max(1, p.target_end - p.target_start)) for p in self.sentences if p.score is not None]
+        if not scored:
+            return None
+        values, weights = zip(*scored, strict=True)
+        return float(np.average(values, weights=weights))
+
+    def transpose(self) -> Bitext:
+        """The same bitext seen from the other side: source and target exchanged. The docs are not copied.
+
+        What was lost is not carried over, as it belongs to one direction of projecting.
+        """
+        return Bitext(
+            source=self.target,
+            target=self.source,
+            alignment=self.alignment.transpose(),
+            source_lang=self.target_lang,
+            target_lang=self.source_lang,
+            sentences=[pair.transpose() for pair in self.sentences],
+            engine=self.engine,
+            aligner=self.aligner,
+            attention=None if self.attention is None else self.attention.transpose(),
+        )
+
+    def to_stored(self) -> dict[str, Any]:
+        """Plain JSON-able data that is everything but the source doc."""
+        stored = {
+            "format": STORED_FORMAT,
+            "n_source": len(self.source),
+            "source_lang": self.source_lang,
+            "target_lang": self.target_lang,
+            "target": _doc_to_stored(self.target),
+            "alignment": self.alignment.to_stored(),
+            "sentences": [[*p.source, *p.target, p.score, list(p.flags)] for p in self.sentences],
+            "engine": self.engine,
+            "aligner": self.aligner,
+            "projector": self.projector,
+            "lost": [[s.start, s.end, s.label, s.reason, s.key] for s in self.lost],
+        }
+        if self.attention is not None:
+            stored["attention"] = self.attention.to_stored()
+        return stored
+
+    @classmethod
+    def from_stored(cls, source: Doc, data: dict[str, Any]) -> Bitext:
+        """Build a Bitext, and its target Doc, from its stored form.
+
+        source (Doc): The document that the data was stored on.
+        RAISES (XltError): E004 for data of a newer version, E007 where the document was tokenised again since.
+        """
+        if data.get("format", 0) > STORED_FORMAT:
+            raise error("E004", found=data["format"], known=STORED_FORMAT)
+        if data["n_source"] != len(source):
+            raise error("E007", expected=data["n_source"], found=len(source))
+        attention = data.get("attention")
+        return cls(
+            source=source,
+            target=_doc_from_stored(data["target"], data["target_lang"]),
+            alignment=Alignment.from_stored(data["alignment"]),
+            source_lang=data["source_lang"],
+            target_lang=data["target_lang"],
+            sentences=[SentencePair(*s[:5], flags=tuple(s[5])) for s in data["sentences"]],
+            engine=data["engine"],
+            aligner=data["aligner"],
+            projector=data["projector"],
+            attention=None if attention is None else Alignment.from_stored(attention),
+            lost=[LostSpan(*span) for span in data["lost"]],
+        )
+
+
+class BitextStore(MutableMapping[str, Bitext]):
+    """`doc._.xlt`: language code → Bitext, kept as plain data in `doc.user_data`.
+
+    A Bitext is built anew each time one is asked for. Changes to it are kept when it is put back:
+    `doc._.xlt["pt"] = bitext`.
+    """
+
+    def __init__(self, doc: Doc):
+        self._doc = doc
+
+    @property
+    def _stored(self) -> dict[str, Any]:
+        return self._doc.user_data.get(USER_DATA_KEY) or {}
+
+    def __getitem__(self, lang: str) -> Bitext:
+        stored = self._stored.get(to_spacy(lang))
+        if stored is None:
+            raise KeyError(str(error("E005", lang=lang, known=", ".join(self._stored) or "none")))
+        return Bitext.from_stored(self._doc, stored)
+
+    def __setitem__(self, lang: str, bitext: Bitext) -> None:
+        # A new dict: `Doc.copy` shares the old one with the copy.
+        self._doc.user_data[USER_DATA_KEY] = {**self._stored, to_spacy(lang): bitext.to_stored()}
+
+    def __delitem__(self, lang: str) -> None:
+        kept = {key: value for key, value in self._stored.items() if key != to_spacy(lang)}
+        if len(kept) == len(self._stored):
+            raise KeyError(lang)
+        self._doc.user_data[USER_DATA_KEY] = kept
+
+    def __contains__(self, lang: object) -> bool:
+        return isinstance(lang, str) and to_spacy(lang) in self._stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __repr__(self) -> str:
+        return f"BitextStore({', '.join(self)})"
+
+
+def register_extension() -> None:
+    """Make `doc._.xlt` known to spaCy."""
+    Doc.set_extension("xlt", getter=BitextStore, force=True)
+
+
+def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
+    """Token ranges `[start, end)` of the sentences of a doc: its own, else those of spaCy's sentencizer rule.
+
+    RETURNS (list[tuple[int, int]]): They cover the doc without gaps; empty for an empty doc.
+    """
+    if not len(doc):
+        return []
+    if doc.has_annotation("SENT_START"):
+        return [(sent.start, sent.end) for sent in doc.sents]
+    from spacy.pipeline import Sentencizer
+
+    (starts,) = Sentencizer().predict([doc])
+    first = sorted({0, *(i for i, is_start in enumerate(starts) if is_start)})
+    return list(zip(first, [*first[1:], len(doc)], strict=True))
+
+
+def missing_ranges(doc: Doc) -> list[tuple[int, int]]:
+    """Token ranges whose entity annotation is missing, which is not the same as "no entity here"."""
+    ranges = []
+    for is_missing, group in groupby(doc, key=lambda token: token.ent_iob == 0):
+        tokens = list(group)
+        if is_missing:
+            ranges.append((tokens[0].i, tokens[-1].i + 1))
+    return ranges
+
+
+def _span_to_stored(span: Span) -> list[Any]:
+    return [span.start, span.end, span.label_, span.kb_id_, span.id_]
+
+
+def _span_from_stored(doc: Doc, data: Sequence[Any]) -> Span:
+    start, end, label, kb_id, span_id = data
+    return Span(doc, start, end, label=label, kb_id=kb_id, span_id=span_id)
+
+
+def _doc_to_stored(doc: Doc) -> dict[str, Any]:
+    stored: dict[str, Any] = {
+        "words": [token.text for token in doc],
+        "spaces": "".join("1" if token.whitespace_ else "0" for token in doc),
+        "sents": [start for start, _ in sentence_ranges(doc)] if doc.has_annotation("SENT_START") else None,
+        "ents": None,
+        "spans": {
+            key: {"spans": [_span_to_stored(span) for span in group], "attrs": dict(group.attrs)}
+            for key, group in doc.spans.items()
+        },
+        "cats": dict(doc.cats),
+    }
+    if doc.has_annotation("ENT_IOB"):
+        stored["ents"] = [_span_to_stored(span) for span in doc.ents]
+        stored["missing"] = [list(r) for r in missing_ranges(doc)]
+    return stored
+
+
+def _doc_from_stored(data: dict[str, Any], lang: str) -> Doc:
+    words = list(data["words"])
+    starts = None
+    if data["sents"] is not None:
+        first = set(data["sents"])
+        starts = [i in first for i in range(len(words))]
+    doc = Doc(blank(lang).vocab, words=words, spaces=[c == "1" for c in data["spaces"]], sent_starts=starts)
+    doc.cats = dict(data["cats"])
+    if data["ents"] is not None:
+        ents = [_span_from_stored(doc, span) for span in data["ents"]]
+        missing = [doc[start:end] for start, end in data["missing"]]
+        doc.set_ents(ents, missing=missing, default="outside")
+    for key, group in data["spans"].items():
+        attrs = {name: list(v) if isinstance(v, tuple) else v for name, v in group["attrs"].items()}
+        spans = [_span_from_stored(doc, span) for span in group["spans"]]
+        doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
+    return doc

@@ -1,0 +1,73 @@
+"""Every error and warning of the package: a code, what is wrong, the value seen, the setting to change."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+
+class XltError(ValueError):
+    """An error with a code from this file.
+
+    code (str): For example "E012"; the message starts with `[XLT-E012]`.
+    """
+
+    def __init__(self, code: str, message: str):
+        super().__init__(f"[XLT-{code}] {message}")
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[XltError], tuple[str, str]]:
+        return type(self), (self.code, self.message)
+
+
+class XltWarning(UserWarning):
+    """A warning with a code from this file."""
+
+
+# Numbers by stage: 0xx nouns and languages, 1xx components, 2xx translation, 3xx alignment,
+# 4xx projection, 5xx commands and corpora, 6xx training and evaluation, 7xx bundled models.
+_MESSAGES: dict[str, str] = {
+    "E001": "{n_links} links but {n_scores} scores: an alignment needs one score for each link.",
+    "E002": "A link points at ({i}, {j}), but there are {n_source} source and {n_target} target tokens.",
+    "E003": "Cannot read {text!r} as a Pharaoh link; expected SOURCE-TARGET such as '0-0', or '3p2' for a possible link.",
+    "E004": "This document stores a bitext of format {found}, and this version reads up to {known}. "
+    "Update spacy-xlt, or build the bitext again.",
+    "E005": "No bitext for {lang!r} on this document (it has: {known}). Run xlt_translator first, or set doc._.xlt[{lang!r}].",
+    "E006": "Sentence pair {pair} reaches outside the bitext of {n_source} source and {n_target} target tokens.",
+    "E007": "The stored bitext belongs to another text: it was made for {expected} source tokens and the document has {found}. "
+    "Retokenising a document invalidates its bitexts; build them again.",
+    "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or 'por_Latn'.",
+    "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names, or set "
+    "`target_pipeline` to an installed pipeline that tokenises this language.",
+    "E101": "{name}: the engine {engine} has no method `{method}`. {needs}",
+    "E102": "{name}: no bitext on the document. Run xlt_translator before it, or set doc._.xlt[LANG].",
+    "E103": "{name}: setting `{setting}` is {value!r}; expected {expected}.",
+    "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
+    "E105": "{name}: the engine returned {found} results for {expected} inputs.",
+    "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
+    "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
+    "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot be "
+    "aligned. Set `target_pipeline` to a pipeline that segments it.",
+    "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
+}
+
+
+def message(code: str, /, **values: Any) -> str:
+    """The text of an error or a warning with its values filled in.
+
+    code (str): A code from this file.
+    **values: What the text names, such as the setting and the value seen.
+    RETURNS (str): The text, without the code.
+    """
+    return _MESSAGES[code].format(**values)
+
+
+def error(code: str, /, **values: Any) -> XltError:
+    """Make the error with this code: `raise error("E010", code=code)`."""
+    return XltError(code, message(code, **values))
+
+
+def warn(code: str, /, *, stacklevel: int = 3, **values: Any) -> None:
+    """Issue the warning with this code."""
+    warnings.warn(f"[XLT-{code}] {message(code, **values)}", XltWarning, stacklevel=stacklevel)

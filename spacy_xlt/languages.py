@@ -1,0 +1,109 @@
+"""Language codes of the different worlds, and spaCy's class for a language."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import langcodes
+
+from .errors import error, warn
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+MULTI = "xx"
+# BCP-47 and ISO 639-3 allow a macrolanguage where NLLB-200 names the one variety it was trained on.
+# Source: the language list of the FLORES-200 data set.
+_FLORES_VARIETY = {
+    "ara": "arb", "aym": "ayr", "aze": "azj", "est": "est", "fas": "pes", "grn": "grn", "khk": "khk", "kon": "kon",
+    "kur": "kmr", "lav": "lvs", "mlg": "plt", "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob", "ori": "ory",
+    "orm": "gaz", "pus": "pbt", "que": "quy", "san": "san", "sqi": "als", "srd": "srd", "swa": "swh", "uzb": "uzn",
+    "yid": "ydd", "cmn": "zho",
+}  # fmt: skip
+_FLORES_SCRIPT = {"aka": "Latn", "ben": "Beng", "kas": "Arab", "tgl": "Latn", "yue": "Hant"}
+# Written without spaces between words: white space does not cut them.
+UNSEGMENTED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo", "dz"})
+
+
+@lru_cache(maxsize=1024)
+def parse(code: str) -> langcodes.Language:
+    """Read a language code of any of the known kinds.
+
+    code (str): spaCy's ("pt"), BCP-47 ("pt-BR"), ISO 639-3 ("por") or NLLB's ("por_Latn").
+    RETURNS (langcodes.Language): The language, with its shortest code.
+    RAISES (XltError): E010 where no such language exists.
+    """
+    try:
+        language = langcodes.Language.get(code)
+    except (ValueError, AttributeError, TypeError) as err:
+        raise error("E010", code=code) from err
+    if not language.language or not language.is_valid():
+        raise error("E010", code=code)
+    return language
+
+
+def to_spacy(code: str) -> str:
+    """The code under which spaCy knows a language: "por_Latn" → "pt", "swh_Latn" → "sw"; "xx" stays as it is."""
+    if code == MULTI:
+        return MULTI
+    language = str(parse(code).language)
+    # spaCy has Bokmål ("nb") and no class for the macrolanguage
+    if language in {"nb", "no"}:
+        return "nb"
+    return langcodes.standardize_tag(language, macro=True)
+
+
+def to_iso639_3(code: str) -> str:
+    """The three-letter code: "pt" → "por".
+
+    RAISES (XltError): E010 where the code stands for no language ("xx").
+    """
+    try:
+        return parse(code).to_alpha3()
+    except LookupError as err:
+        raise error("E010", code=code) from err
+
+
+def to_nllb(code: str) -> str:
+    """The FLORES-200 code that NLLB uses: "pt" → "por_Latn", "zh" → "zho_Hans", "ar" → "arb_Arab"."""
+    language = parse(code)
+    alpha3 = to_iso639_3(code)
+    script = language.script or _FLORES_SCRIPT.get(alpha3) or language.maximize().script
+    return f"{_FLORES_VARIETY.get(alpha3, alpha3)}_{script}"
+
+
+def same_language(first: str, second: str) -> bool:
+    """Whether two codes, of whatever kind, mean the same language ("pt", "por_Latn")."""
+    return to_spacy(first) == to_spacy(second)
+
+
+def is_right_to_left(code: str) -> bool:
+    """Whether the language's usual script runs from right to left."""
+    if code == MULTI:
+        return False
+    script = parse(code).script or parse(code).maximize().script
+    return script in {"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm", "Rohg", "Mand", "Samr"}
+
+
+@lru_cache(maxsize=128)
+def blank(code: str) -> Language:
+    """spaCy's blank pipeline for a language; the multi-language one where spaCy has no class for it.
+
+    code (str): A language code of any kind.
+    RETURNS (Language): Shared between callers: its tokenizer and vocab are what it is for; add no pipes to it.
+    RAISES (XltError): E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
+    """
+    import spacy
+
+    lang = to_spacy(code)
+    try:
+        return spacy.blank(lang)
+    except ImportError as err:
+        # spaCy's own E048 means that there is no class; every other ImportError names a missing package
+        if "E048" not in str(err):
+            raise error("E011", lang=lang, reason=" ".join(str(err).split())) from err
+    warn("W010", lang=lang)
+    if lang in UNSEGMENTED:
+        warn("W011", lang=lang)
+    return spacy.blank(MULTI)

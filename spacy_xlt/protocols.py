@@ -1,0 +1,133 @@
+"""What an engine must offer to be plugged into a component. Engines work on plain Python data and on Bitexts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .alignment.links import Alignment
+    from .bitext import Bitext
+
+Tokens = Sequence[str]
+TokenPair = tuple[Tokens, Tokens]
+
+
+@dataclass(frozen=True)
+class SoftAlignment:
+    """How strongly each piece of a translation looks at each piece of its source, with the pieces' places in the texts.
+
+    weights (float32, (n_source, n_target)): For each target piece (column), a distribution over the source pieces.
+    source_spans (int32, (n_source, 2)): Start and end of each source piece in characters; empty for the end mark.
+    target_spans (int32, (n_target, 2)): The same for the target.
+    """
+
+    weights: NDArray[np.float32]
+    source_spans: NDArray[np.int32]
+    target_spans: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translated text.
+
+    text (str): The translation.
+    score (float | None): Mean log-probability of its pieces, where the engine knows it.
+    flags (tuple[str]): What makes it doubtful, for example "truncated".
+    alignment (SoftAlignment | None): Where it costs nothing.
+    """
+
+    text: str
+    score: float | None = None
+    flags: tuple[str, ...] = ()
+    alignment: SoftAlignment | None = None
+
+
+@dataclass(frozen=True)
+class PairContext:
+    """What a component knows of a token pair beyond its tokens, for aligners that can use it.
+
+    source_lang, target_lang (str): spaCy's codes; "" where unknown.
+    attention (Alignment | None): Soft links that came with the translation, scores are attention weights.
+    """
+
+    source_lang: str = ""
+    target_lang: str = ""
+    attention: Alignment | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What all engines share."""
+
+    @property
+    def signature(self) -> str:
+        """Name, model, settings and versions in one short line, enough to make the same output again."""
+        ...
+
+
+@runtime_checkable
+class Translator(Engine, Protocol):
+    """Texts in one language → the same in another."""
+
+    def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
+        """One Translation for each text, in order. An empty text gives an empty one.
+
+        RAISES (XltError): E201 where the engine does not know the direction.
+        """
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A translator that can judge a given translation."""
+
+    def score(
+        self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str
+    ) -> NDArray[np.float32]:
+        """Log-probability (natural, summed over pieces) of each target given its source: float32, (n,)."""
+        ...
+
+
+@runtime_checkable
+class Attender(Protocol):
+    """A translator that can say which words of a given translation come from which words of the source."""
+
+    def attend(
+        self, sources: Sequence[str | Tokens], targets: Sequence[str | Tokens], *, source: str, target: str
+    ) -> list[NDArray[np.float32]]:
+        """Soft alignments, one float32 array of (n_source, n_target) a pair.
+
+        sources, targets: Token lists; a plain text counts as its words between spaces.
+        """
+        ...
+
+
+@runtime_checkable
+class Aligner(Engine, Protocol):
+    """Token lists of both sides → word links."""
+
+    def align(
+        self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None
+    ) -> list[Alignment]:
+        """One Alignment for each pair, in order. An empty side gives an empty one.
+
+        contexts (Sequence[PairContext] | None): One for each pair; what the aligner may use besides the tokens.
+        """
+        ...
+
+
+@runtime_checkable
+class Projector(Engine, Protocol):
+    """Annotation on the source side of bitexts → the same annotation on their target side."""
+
+    def project(self, bitexts: Iterable[Bitext]) -> list[Bitext]:
+        """Annotate the target docs in place: entities, span groups with `attrs["scores"]`, and `bitext.lost`.
+
+        RETURNS (list[Bitext]): The same bitexts, in order.
+        """
+        ...

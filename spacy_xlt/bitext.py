@@ -181,7 +181,7 @@ class Bitext:
             alignment=Alignment.from_stored(data["alignment"]),
             source_lang=data["source_lang"],
             target_lang=data["target_lang"],
-            sentences=[SentencePair(*s[:5], flags=tuple(s[5])) for s in data["sentences"]],
+            sentences=[SentencePair(*s[:5], tuple(s[5])) for s in data["sentences"]],
             engine=data["engine"],
             aligner=data["aligner"],
             projector=data["projector"],
@@ -293,7 +293,7 @@ def _doc_to_stored(doc: Doc) -> dict[str, Any]:
 
 def _doc_from_stored(data: dict[str, Any], lang: str) -> Doc:
     words = list(data["words"])
-    starts = None
+    starts: list[bool | int | None] | None = None
     if data["sents"] is not None:
         first = set(data["sents"])
         starts = [i in first for i in range(len(words))]

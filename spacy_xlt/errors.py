@@ -30,14 +30,17 @@ class XltWarning(UserWarning):
 _MESSAGES: dict[str, str] = {
     "E001": "{n_links} links but {n_scores} scores: an alignment needs one score for each link.",
     "E002": "A link points at ({i}, {j}), but there are {n_source} source and {n_target} target tokens.",
-    "E003": "Cannot read {text!r} as a Pharaoh link; expected SOURCE-TARGET such as '0-0', or '3p2' for a possible link.",
+    "E003": "Cannot read {text!r} as a Pharaoh link; "
+    "expected SOURCE-TARGET such as '0-0', or '3p2' for a possible link.",
     "E004": "This document stores a bitext of format {found}, and this version reads up to {known}. "
     "Update spacy-xlt, or build the bitext again.",
-    "E005": "No bitext for {lang!r} on this document (it has: {known}). Run xlt_translator first, or set doc._.xlt[{lang!r}].",
+    "E005": "No bitext for {lang!r} on this document (it has: {known}). "
+    "Run xlt_translator first, or set doc._.xlt[{lang!r}].",
     "E006": "Sentence pair {pair} reaches outside the bitext of {n_source} source and {n_target} target tokens.",
-    "E007": "The stored bitext belongs to another text: it was made for {expected} source tokens and the document has {found}. "
+    "E007": "The stored bitext belongs to another text: made for {expected} source tokens, the document has {found}. "
     "Retokenising a document invalidates its bitexts; build them again.",
-    "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or 'por_Latn'.",
+    "E010": "Unknown language code {code!r}: "
+    "give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or 'por_Latn'.",
     "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names, or set "
     "`target_pipeline` to an installed pipeline that tokenises this language.",
     "E101": "{name}: the engine {engine} has no method `{method}`. {needs}",
@@ -47,9 +50,14 @@ _MESSAGES: dict[str, str] = {
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
-    "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot be "
-    "aligned. Set `target_pipeline` to a pipeline that segments it.",
+    "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, "
+    "so entities cannot be aligned. Set `target_pipeline` to a pipeline that segments it.",
     "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
+    "E501": "Cannot write {path}: {reason}. What was finished is kept; "
+    "make room or choose another folder, then run it again.",
+    "E502": "No such {what}: {path}.",
+    "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
+    "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
 }
 
 

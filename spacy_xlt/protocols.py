@@ -86,9 +86,7 @@ class Translator(Engine, Protocol):
 class Scorer(Protocol):
     """A translator that can judge a given translation."""
 
-    def score(
-        self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str
-    ) -> NDArray[np.float32]:
+    def score(self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str) -> NDArray[np.float32]:
         """Log-probability (natural, summed over pieces) of each target given its source: float32, (n,)."""
         ...
 
@@ -111,9 +109,7 @@ class Attender(Protocol):
 class Aligner(Engine, Protocol):
     """Token lists of both sides → word links."""
 
-    def align(
-        self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None
-    ) -> list[Alignment]:
+    def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
         """One Alignment for each pair, in order. An empty side gives an empty one.
 
         contexts (Sequence[PairContext] | None): One for each pair; what the aligner may use besides the tokens.

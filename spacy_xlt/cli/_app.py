@@ -1,0 +1,58 @@
+"""The Typer app that all commands hang on, and how their errors reach a person."""
+
+from __future__ import annotations
+
+import errno
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from spacy.cli._util import app as spacy_app
+from wasabi import msg
+
+from ..errors import XltError, error
+
+app = typer.Typer(
+    name="xlt",
+    help="Cross-lingual transfer: translate, align and project annotations.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+spacy_app.add_typer(app)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+# Commands that take config overrides (`--components.xlt_aligner.engine.layer 8`), as `spacy train` does.
+WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def friendly_errors(command: Command) -> Command:
+    """Print an XltError, or what the system says of a disk, as one message and exit with 1, without a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except XltError as err:
+            msg.fail(f"XLT-{err.code}", err.message, exits=1)
+        except OSError as err:
+            if err.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+                raise
+            known = error("E501", path=err.filename or "the output", reason=err.strerror)
+            msg.fail(f"XLT-{known.code}", known.message, exits=1)
+        except KeyboardInterrupt:
+            msg.warn("Interrupted. What was finished is kept; the same command goes on from there.")
+            raise typer.Exit(130) from None
+
+    return run  # type: ignore[return-value]
+
+
+def existing(path: Path, *, what: str) -> Path:
+    """Make sure that an input is there.
+
+    RAISES (XltError): E502 where it is not.
+    """
+    if not path.exists():
+        raise error("E502", what=what, path=path)
+    return path

@@ -1,0 +1,133 @@
+"""What the components share: batches, errors of single documents, and saving."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import srsly
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc
+from spacy.util import minibatch
+
+from . import __version__
+from .bitext import Bitext
+from .errors import error, warn
+from .languages import to_spacy
+
+Prediction = TypeVar("Prediction")
+
+
+class XltPipe(Pipe, ABC, Generic[Prediction]):
+    """A component that holds one engine.
+
+    A subclass writes `predict`, which changes nothing, and `set_annotations`, which writes what was predicted.
+
+    name (str): The component's name in the pipeline.
+    engine (Any): The engine.
+    required_method (str): The method that the engine must have.
+    RAISES (XltError): E101 where the engine does not have it.
+    """
+
+    required_method: str = ""
+
+    def __init__(self, name: str, engine: Any):
+        self.name = name
+        self.engine = engine
+        if self.required_method and not callable(getattr(engine, self.required_method, None)):
+            kind = type(engine).__name__
+            needs = f"Set `components.{name}.engine` to one that has it."
+            raise error("E101", name=name, engine=kind, method=self.required_method, needs=needs)
+
+    @abstractmethod
+    def predict(self, docs: list[Doc]) -> list[Prediction]:
+        """One prediction for each doc; the docs are not changed."""
+
+    @abstractmethod
+    def set_annotations(self, docs: list[Doc], predictions: list[Prediction]) -> None:
+        """Write the predictions onto the docs."""
+
+    def _process(self, docs: list[Doc]) -> None:
+        self.set_annotations(docs, self.predict(docs))
+
+    def __call__(self, doc: Doc) -> Doc:
+        self._process([doc])
+        return doc
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 64) -> Iterator[Doc]:
+        """Process a stream of docs in batches, in order.
+
+        A batch that fails is tried again one doc at a time, so that only the doc that cannot be processed goes to
+        the error handler.
+
+        batch_size (int): Documents a batch.
+        """
+        handle_error = self.get_error_handler()
+        for docs in minibatch(stream, size=batch_size):
+            batch = list(docs)
+            try:
+                self._process(batch)
+            except Exception as err:
+                if len(batch) == 1:
+                    handle_error(self.name, self, batch, err)
+                    continue
+                for doc in batch:
+                    try:
+                        self._process([doc])
+                    except Exception as doc_err:
+                        handle_error(self.name, self, [doc], doc_err)
+                    else:
+                        yield doc
+                continue
+            yield from batch
+
+    def bitexts_of(self, doc: Doc, targets: list[str] | None) -> dict[str, Bitext]:
+        """The bitexts of a doc that a component is to work on, by language code.
+
+        targets (list[str] | None): Language codes; None for all that the doc has.
+        RAISES (XltError): E102 where the doc has none, E005 where it lacks one that `targets` names.
+        """
+        store = doc._.xlt
+        if not len(store):
+            raise error("E102", name=self.name)
+        wanted = list(store) if targets is None else [to_spacy(lang) for lang in targets]
+        for lang in wanted:
+            if lang not in store:
+                raise error("E005", lang=lang, known=", ".join(store))
+        return {lang: store[lang] for lang in wanted}
+
+    @property
+    def signature(self) -> str:
+        """The engine's signature."""
+        return str(getattr(self.engine, "signature", type(self.engine).__name__))
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save what the config does not hold: which engine made results so far, and the engine's own data if any."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        srsly.write_json(folder / "cfg", {"signature": self.signature, "spacy_xlt": __version__})
+        if hasattr(self.engine, "to_disk") and "engine" not in exclude:
+            self.engine.to_disk(folder / "engine")
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> XltPipe[Prediction]:
+        """Load; warn with W101 where the engine now here is another than the one saved."""
+        folder = Path(path)
+        if hasattr(self.engine, "from_disk") and "engine" not in exclude:
+            self.engine.from_disk(folder / "engine")
+        saved = srsly.read_json(folder / "cfg")
+        if saved["signature"] != self.signature:
+            warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The same as `to_disk`, without the engine's own data: the config makes the engine again."""
+        return srsly.json_dumps({"signature": self.signature, "spacy_xlt": __version__}).encode("utf8")
+
+    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> XltPipe[Prediction]:
+        """The counterpart of `to_bytes`."""
+        saved = srsly.json_loads(data)
+        if saved["signature"] != self.signature:
+            warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
+        return self

@@ -181,7 +181,7 @@ class Bitext:
             alignment=Alignment.from_stored(data["alignment"]),
             source_lang=data["source_lang"],
             target_lang=data["target_lang"],
-            sentences=[SentencePair(*s[:5], tuple(s[5])) for s in data["sentences"]],
+            sentences=[_sentence_from_stored(pair) for pair in data["sentences"]],
             engine=data["engine"],
             aligner=data["aligner"],
             projector=data["projector"],
@@ -262,6 +262,11 @@ def missing_ranges(doc: Doc) -> list[tuple[int, int]]:
         if is_missing:
             ranges.append((tokens[0].i, tokens[-1].i + 1))
     return ranges
+
+
+def _sentence_from_stored(data: Sequence[Any]) -> SentencePair:
+    source_start, source_end, target_start, target_end, score, flags = data
+    return SentencePair(source_start, source_end, target_start, target_end, score, tuple(flags))
 
 
 def _span_to_stored(span: Span) -> list[Any]:

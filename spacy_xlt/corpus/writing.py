@@ -1,0 +1,57 @@
+"""Writing files so that a kill at any moment leaves either the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spacy.tokens import Doc, DocBin
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside the final one to write to; it takes the final name when the block ends well, else goes away.
+
+    YIELDS (Path): Where to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_bytes(data)
+
+
+def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
+    """Write documents as one `.spacy` file, whole or not at all.
+
+    store_user_data (bool): Also what is in `doc.user_data`, such as Bitexts.
+    RETURNS (bytes): What was written.
+    """
+    data = DocBin(docs=docs, store_user_data=store_user_data).to_bytes()
+    write_bytes(path, data)
+    return data
+
+
+def _sync_folder(folder: Path) -> None:
+    # The new name is safe from a power loss only when the folder itself has been written. Windows cannot open one.
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

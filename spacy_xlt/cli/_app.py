@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -51,11 +50,14 @@ def friendly_errors(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
+_show_any_warning = warnings.showwarning
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
     if issubclass(category, XltWarning):
         msg.warn(str(message))
     else:
-        logging.getLogger("spacy").debug("%s: %s", category.__name__, message)
+        _show_any_warning(message, category, *args, **kwargs)
 
 
 def existing(path: Path, *, what: str) -> Path:

@@ -1,0 +1,97 @@
+"""What a build folder says of itself: which config and input it belongs to, and which shards are finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import error
+
+FILE_NAME = "manifest.jsonl"
+FORMAT = 1
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Manifest:
+    """An append-only file of JSON lines: a header, then one line for each finished shard.
+
+    folder (Path): The build folder.
+    header (Mapping[str, Any]): What the build is made from; two builds with the same header have the same output.
+    RAISES (XltError): E505 where the folder holds a build with another header, E506 where it holds something else.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]):
+        self.path = folder / FILE_NAME
+        self.header = {"format": FORMAT, **header}
+        self.shards: dict[str, dict[str, Any]] = {}
+        if self.path.exists():
+            self._read()
+        elif folder.exists() and any(folder.iterdir()):
+            raise error("E506", path=folder, manifest=FILE_NAME)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._append(self.header)
+
+    def is_finished(self, shard: str, folder: Path) -> bool:
+        """Whether a shard's files are all there with the checksums that they were written with."""
+        done = self.shards.get(shard)
+        if done is None:
+            return False
+        paths = ((folder / name, digest) for name, digest in done["files"].items())
+        return all(path.is_file() and file_digest(path) == digest for path, digest in paths)
+
+    def add(self, shard: str, record: Mapping[str, Any]) -> None:
+        """Note that a shard is finished; its files must be on the disk by now.
+
+        record (Mapping[str, Any]): At least "files": relative path → SHA-256.
+        """
+        self.shards[shard] = dict(record)
+        self._append({"shard": shard, **record})
+
+    def _read(self) -> None:
+        lines = self.path.read_bytes().split(b"\n")
+        # A kill in the middle of a write leaves a last line without its end: that shard is done again.
+        whole, torn = lines[:-1], lines[-1]
+        if torn:
+            with self.path.open("r+b") as file:
+                file.truncate(sum(len(line) + 1 for line in whole))
+        if not whole:
+            self._append(self.header)
+            return
+        header, *records = (json.loads(line) for line in whole)
+        if header != self.header:
+            raise error("E505", path=self.path.parent, difference=_difference(header, self.header))
+        for record in records:
+            self.shards[record.pop("shard")] = record
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf8") as file:
+            file.write(json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> str:
+    """The settings that differ, with both values, in one line."""
+    parts = []
+    for key in sorted({*old, *new}, key=str):
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            parts.append(_difference(before, after, inside=f"{inside}{key}."))
+        else:
+            parts.append(f"{inside}{key} was {before!r} and is {after!r}")
+    return "; ".join(parts)

@@ -1,0 +1,86 @@
+"""Engines small enough to predict by hand, and corpora made from words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+from spacy.util import registry
+
+from spacy_xlt import Alignment
+from spacy_xlt.protocols import PairContext, TokenPair, Translation
+
+ASSETS = Path(__file__).parent.parent / "assets"
+
+
+class UpperTranslator:
+    """Translates by writing everything in capitals; cannot translate "crash"."""
+
+    signature = "upper-1"
+
+    def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
+        if any("crash" in text for text in texts):
+            raise RuntimeError("this text cannot be translated")
+        return [Translation(text.upper(), score=-0.5) for text in texts]
+
+
+class DiagonalAligner:
+    """Links the first token to the first, the second to the second, and so on."""
+
+    signature = "diagonal-1"
+
+    def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
+        return [Alignment([(i, i) for i in range(min(len(a), len(b)))]) for a, b in pairs]
+
+
+@registry.misc("test.UpperTranslator.v1")
+def make_upper() -> UpperTranslator:
+    return UpperTranslator()
+
+
+@registry.misc("test.DiagonalAligner.v1")
+def make_diagonal() -> DiagonalAligner:
+    return DiagonalAligner()
+
+
+UPPER = {"@misc": "test.UpperTranslator.v1"}
+DIAGONAL = {"@misc": "test.DiagonalAligner.v1"}
+
+
+@pytest.fixture
+def nlp() -> Language:
+    """English pipeline that translates into capitals, aligns word by word and projects along the links."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"})
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    nlp.add_pipe("xlt_projector")
+    return nlp
+
+
+@pytest.fixture
+def make_doc() -> Callable[..., Doc]:
+    """Make a Doc from words between spaces and entities `(start, end, label)`."""
+
+    def make(text: str, *ents: tuple[int, int, str], lang: str = "en", sents: Sequence[int] = ()) -> Doc:
+        words = text.split()
+        starts = [i == 0 or i in sents for i in range(len(words))] if sents else None
+        doc = Doc(spacy.blank(lang).vocab, words=words, sent_starts=starts)
+        doc.set_ents([Span(doc, *ent) for ent in ents], default="outside")
+        return doc
+
+    return make
+
+
+@pytest.fixture
+def write_corpus(tmp_path: Path) -> Callable[..., Path]:
+    """Write docs to a `.spacy` file."""
+
+    def write(docs: Sequence[Doc], name: str = "corpus.spacy") -> Path:
+        DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / name)
+        return tmp_path / name
+
+    return write

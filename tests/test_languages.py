@@ -1,0 +1,77 @@
+"""Language codes of the different worlds."""
+
+from __future__ import annotations
+
+import pytest
+
+from spacy_xlt import languages
+from spacy_xlt.errors import XltError, XltWarning
+
+
+@pytest.mark.parametrize(
+    ("code", "spacy_code", "iso", "nllb"),
+    [
+        ("pt", "pt", "por", "por_Latn"),
+        ("por", "pt", "por", "por_Latn"),
+        ("por_Latn", "pt", "por", "por_Latn"),
+        ("pt-BR", "pt", "por", "por_Latn"),
+        ("sw", "sw", "swa", "swh_Latn"),
+        ("swh_Latn", "sw", "swh", "swh_Latn"),
+        ("ar", "ar", "ara", "arb_Arab"),
+        ("zh", "zh", "zho", "zho_Hans"),
+        ("zho_Hant", "zh", "zho", "zho_Hant"),
+        ("no", "nb", "nor", "nob_Latn"),
+        ("sr", "sr", "srp", "srp_Cyrl"),
+        ("ig", "ig", "ibo", "ibo_Latn"),
+        ("fa", "fa", "fas", "pes_Arab"),
+    ],
+)
+def test_codes_are_mapped(code, spacy_code, iso, nllb):
+    assert (languages.to_spacy(code), languages.to_iso639_3(code), languages.to_nllb(code)) == (spacy_code, iso, nllb)
+
+
+@pytest.mark.parametrize("code", ["", "klingon", "qqqq", None, 3])
+def test_unknown_codes_are_named(code):
+    with pytest.raises(XltError, match=f"E010.*{code!r}"):
+        languages.to_spacy(code)
+
+
+def test_the_multi_language_class_is_no_language_of_its_own():
+    assert languages.to_spacy("xx") == "xx"
+    with pytest.raises(XltError, match="E010"):
+        languages.to_nllb("xx")
+
+
+def test_right_to_left_scripts():
+    assert languages.is_right_to_left("ar") and languages.is_right_to_left("heb_Hebr")
+    assert not languages.is_right_to_left("pt") and not languages.is_right_to_left("xx")
+
+
+def test_a_language_spacy_does_not_know_becomes_xx_with_a_warning_said_once():
+    languages.blank.cache_clear()
+    with pytest.warns(XltWarning, match="W010.*'ha'") as caught:
+        assert languages.blank("ha").lang == "xx"
+        languages.blank("ha")
+    assert len(caught) == 1
+
+
+def test_an_unsegmented_script_is_not_cut_in_silence():
+    languages.blank.cache_clear()
+    with pytest.warns(XltWarning, match="W011.*target_pipeline"):
+        languages.blank("lo")
+
+
+def test_a_tokenizer_that_needs_a_package_says_which():
+    pytest.importorskip("spacy")
+    languages.blank.cache_clear()
+    try:
+        import pythainlp  # noqa: F401
+    except ImportError:
+        with pytest.raises(XltError, match="E011.*PyThaiNLP"):
+            languages.blank("th")
+    else:
+        assert languages.blank("th").lang == "th"
+
+
+def test_spacy_classes_are_used_where_there_are_any():
+    assert languages.blank("por_Latn").lang == "pt"

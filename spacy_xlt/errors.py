@@ -60,6 +60,11 @@ _MESSAGES: dict[str, str] = {
     "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. "
     "Set `models` to another model.",
     "E213": "BergamotTranslator: setting `{setting}` is {value!r}; expected {expected}.",
+    "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
+    "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
+    "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
+    "or 'bundled:encoder'.",
+    "E304": "The aligner's setting `{setting}` is {value!r}; expected {expected}.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",
@@ -86,6 +91,7 @@ _MESSAGES: dict[str, str] = {
     "Set --tag-col, counted from 1.",
     "E513": "{path} is not {encoding}: byte {position} cannot be read. Set --encoding, for example latin-1.",
     "E514": "The config {path} cannot be used: {reason}",
+    "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 

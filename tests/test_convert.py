@@ -1,0 +1,152 @@
+"""`spacy xlt convert`: columns to a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.cli._util import app
+from spacy.tokens import Doc, DocBin
+from typer.testing import CliRunner
+
+import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.bitext import missing_ranges
+from spacy_xlt.corpus.columns import ColumnReader, Counts
+from spacy_xlt.errors import XltError, XltWarning
+
+IOB2 = """# newdoc id = d1
+# sent_id = 1
+# text = Maria doesn't live in São Paulo.
+1\tMaria\tB-PER\t-\t-
+2-3\tdoesn't\t_\t-\t-
+2\tdoes\tO\t-\t-
+3\tn't\tO\t-\t-
+4\tlive\tO\t-\t-
+5\tin\tO\t-\t-
+6\tSão\tB-LOC\t-\t-
+7\tPaulo\tI-LOC\t-\t-
+8\t.\tO\t-\t-
+
+# text = OK
+1\tOK\tO\t-\t-
+
+# newdoc id = d2
+# text = Hi ONU
+1\tHi\tO\t-\t-
+2\tONU\tB-ORG\t-\t-
+"""
+
+
+def read(text: str | bytes, tmp_path: Path, **settings) -> tuple[list[Doc], Counts]:
+    path = tmp_path / "input.txt"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf8"))
+    counts = Counts()
+    docs = ColumnReader(**{"format": "iob2", **settings}).read(path, spacy.blank("pt").vocab, counts)
+    return docs, counts
+
+
+def ents(doc: Doc) -> list[tuple[str, str]]:
+    return [(ent.text, ent.label_) for ent in doc.ents]
+
+
+def test_spaces_come_from_the_raw_text(tmp_path):
+    docs, counts = read(IOB2, tmp_path)
+    assert docs[0].text == "Maria doesn't live in São Paulo. "
+    assert ents(docs[0]) == [("Maria", "PER"), ("São Paulo", "LOC")]
+    assert (counts.docs, counts.sentences, counts.tokens, counts.entities) == (3, 3, 11, {"PER": 1, "LOC": 1, "ORG": 1})
+
+
+def test_raw_text_that_does_not_fit_is_counted(tmp_path):
+    docs, counts = read(IOB2.replace("Hi ONU", "Something else"), tmp_path)
+    assert counts.no_text == 1 and docs[2].text == "Hi ONU "
+
+
+def test_sentences_are_grouped_within_their_document(tmp_path):
+    docs, _ = read(IOB2, tmp_path, n_sents=10)
+    assert [len(list(doc.sents)) for doc in docs] == [2, 1]
+
+
+def test_only_the_labels_asked_for_are_kept(tmp_path):
+    docs, counts = read(IOB2, tmp_path, labels=frozenset({"PER"}))
+    assert ents(docs[0]) == [("Maria", "PER")] and counts.dropped == {"LOC": 1, "ORG": 1}
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("O B-A I-A O", [("b c", "A")]),
+        ("I-A I-A B-A I-B", [("a b", "A"), ("c", "A"), ("d", "B")]),
+        ("S-A B-A I-A E-A", [("a", "A"), ("b c d", "A")]),
+        ("U-A B-A L-A U-A", [("a", "A"), ("b c", "A"), ("d", "A")]),
+        ("B-A B-A O I-A", [("a", "A"), ("b", "A"), ("d", "A")]),
+    ],
+)
+def test_every_kind_of_iob_is_read(tmp_path, tags, expected):
+    text = "\n".join(f"{word} {tag}" for word, tag in zip("abcd", tags.split(), strict=True))
+    docs, _ = read(text, tmp_path, format="conll")
+    assert ents(docs[0]) == expected
+
+
+def test_a_dash_is_missing_annotation(tmp_path):
+    docs, _ = read("a O\nb -\nc B-A", tmp_path, format="conll")
+    assert missing_ranges(docs[0]) == [(1, 2)] and ents(docs[0]) == [("c", "A")]
+
+
+def test_hash_marks_and_docstart_lines(tmp_path):
+    docs, _ = read("-DOCSTART- O\n\n# O\n1 O\n\n-DOCSTART- O\n\nb B-A\n", tmp_path, format="conll", n_sents=9)
+    assert [doc.text for doc in docs] == ["# 1 ", "b "]
+
+
+def test_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path):
+    docs, _ = read("\ufeffa O\r\nb B-A\r\n".encode(), tmp_path, format="tsv")
+    assert [token.text for token in docs[0]] == ["a", "b"]
+
+
+def test_columns_that_only_fit_counted_from_0_are_taken_so_with_a_warning(tmp_path):
+    with pytest.warns(XltWarning, match="W511"):
+        docs, _ = read(IOB2, tmp_path, token_col=1, tag_col=2)
+    assert ents(docs[2]) == [("ONU", "ORG")]
+    with pytest.warns(XltWarning, match="W511"):
+        docs, _ = read("a B-A", tmp_path, format="tsv", token_col=0, tag_col=1)
+    assert ents(docs[0]) == [("a", "A")]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("", {}, "E503.*holds no documents"),
+        ("\n\n# text = a\n", {}, "E503"),
+        ("a O\nb", {"format": "tsv"}, "E511.*line 2: no column 2.*has 1"),
+        ("a O", {"format": "tsv", "tag_col": 5}, "E511.*line 1: no column 5"),
+        ("a O", {"format": "conll", "tag_col": 1}, "E512.*line 1: 'a' in column 1"),
+        ("a B-", {"format": "conll"}, "E512.*'B-'"),
+        ("a\t\tO", {"format": "tsv", "token_col": 2, "tag_col": 3}, "E511.*empty"),
+        ("São O".encode("latin-1"), {"format": "conll"}, "E513.*not utf8: byte 1.*--encoding"),
+        ("a O", {"format": "conll", "encoding": "klingon"}, "E510.*--encoding.*klingon"),
+        ("a O", {"format": "brat"}, "E510.*--format is 'brat'"),
+        ("a O", {"n_sents": 0}, "E510.*--n-sents"),
+    ],
+)
+def test_bad_input_gets_a_clear_error(tmp_path, text, settings, message):
+    with pytest.raises(XltError, match=message):
+        read(text, tmp_path, **settings)
+
+
+def test_latin_1_is_read_when_asked_for(tmp_path):
+    docs, _ = read("São B-LOC".encode("latin-1"), tmp_path, format="conll", encoding="latin-1")
+    assert ents(docs[0]) == [("São", "LOC")]
+
+
+def test_the_command_writes_a_corpus_and_a_failed_one_leaves_the_old_file(tmp_path):
+    source, output = tmp_path / "in.iob2", tmp_path / "out" / "corpus.spacy"
+    source.write_text(IOB2, encoding="utf8")
+    runner = CliRunner()
+    result = runner.invoke(app, ["xlt", "convert", str(source), str(output), "--lang", "pt"])
+    assert result.exit_code == 0, result.output
+    docs = list(DocBin().from_disk(output).get_docs(spacy.blank("pt").vocab))
+    assert len(docs) == 3
+    before = output.read_bytes()
+    result = runner.invoke(app, ["xlt", "convert", str(source), str(output), "--tag-col", "9"])
+    assert result.exit_code == 1 and "XLT-E511" in result.output
+    assert output.read_bytes() == before and [p.name for p in output.parent.iterdir()] == ["corpus.spacy"]

@@ -1,0 +1,1 @@
+"""Firefox Translations (Bergamot, Marian) models, read into PyTorch."""

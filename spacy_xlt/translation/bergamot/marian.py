@@ -1,0 +1,153 @@
+"""Read a Marian binary model: the configuration and the tensors by name. Nothing in the file is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+from numpy.typing import NDArray
+
+from ...errors import error
+
+# Type codes of Marian's binary format: a class (float, intgemm, signed) and the bytes an element
+_FLOATS = {0x0404: np.dtype("<f4"), 0x0402: np.dtype("<f2"), 0x0408: np.dtype("<f8")}
+_QUANTISED = {0x4101: np.dtype("<i1"), 0x4102: np.dtype("<i2")}
+_BYTES = 0x0101
+_CONFIG = "special:model.yml"
+_ACTIVATION_SCALE = "_QuantMultA"
+_MAX_ITEMS, _MAX_RANK = 100_000, 8
+
+
+@dataclass(frozen=True)
+class MarianTensor:
+    """A tensor as it is stored: its true values are `values / multiplier`.
+
+    values (float32, or int8 / int16 where quantised): In the shape the model declares.
+    multiplier (float): 1 where the values are not quantised.
+    """
+
+    values: NDArray[Any]
+    multiplier: float = 1.0
+
+    def to_float(self) -> NDArray[np.float32]:
+        """The true values (float32, same shape)."""
+        if self.multiplier == 1.0:
+            return self.values.astype(np.float32)
+        return self.values.astype(np.float32) / np.float32(self.multiplier)
+
+
+@dataclass(frozen=True)
+class MarianModel:
+    """What a model file holds.
+
+    path (Path): Where it was read from, for messages.
+    config (Mapping): The model's own configuration.
+    tensors (Mapping[str, MarianTensor]): By Marian's names, such as "encoder_l1_self_Wq".
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    tensors: Mapping[str, MarianTensor]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
+    def __getitem__(self, name: str) -> MarianTensor:
+        """RAISES (XltError): E211 where the model has no such tensor."""
+        if name not in self.tensors:
+            raise error("E211", path=self.path, reason=f"it has no tensor {name!r}")
+        return self.tensors[name]
+
+    def activation_scale(self, name: str) -> float | None:
+        """By how much Marian multiplies the input of this matrix before it rounds it to 8 bits; None if unknown."""
+        scale = self.tensors.get(name + _ACTIVATION_SCALE)
+        return None if scale is None else float(scale.to_float().reshape(-1)[0])
+
+
+class _Cursor:
+    """Reads forward through bytes and never past their end."""
+
+    def __init__(self, data: bytes, path: Path):
+        self.data, self.path, self.offset = data, path, 0
+
+    def fail(self, reason: str) -> Exception:
+        return error("E211", path=self.path, reason=reason)
+
+    def take(self, size: int) -> bytes:
+        if size < 0 or self.offset + size > len(self.data):
+            missing = self.offset + size - len(self.data)
+            raise self.fail(f"it ends {missing} bytes too early (it has {len(self.data)})")
+        start, self.offset = self.offset, self.offset + size
+        return self.data[start : self.offset]
+
+    def numbers(self, count: int, kind: str) -> list[int]:
+        return np.frombuffer(self.take(count * np.dtype(kind).itemsize), kind).tolist()
+
+
+def read_model(path: Path) -> MarianModel:
+    """Read a model file (`model.*.bin`).
+
+    RAISES (XltError): E211 for a file that is missing, truncated, or not a Marian binary model.
+    """
+    try:
+        cursor = _Cursor(path.read_bytes(), path)
+    except OSError as err:
+        raise error("E211", path=path, reason=err.strerror or str(err)) from err
+    if len(cursor.data) < 16:
+        raise cursor.fail(f"it has only {len(cursor.data)} bytes")
+    version, count = cursor.numbers(2, "<u8")
+    if version != 1 or not 0 < count < _MAX_ITEMS:
+        raise cursor.fail("it does not start as Marian's binary format does")
+    headers = [cursor.numbers(4, "<u8") for _ in range(count)]
+    names = [cursor.take(size).rstrip(b"\0").decode("utf8", "replace") for size, *_ in headers]
+    if max(rank for _, _, rank, _ in headers) > _MAX_RANK:
+        raise cursor.fail("its tensors have too many dimensions")
+    shapes = [cursor.numbers(rank, "<i4") for _, _, rank, _ in headers]
+    cursor.take(cursor.numbers(1, "<u8")[0])
+    tensors: dict[str, MarianTensor] = {}
+    config = b""
+    for name, shape, (_, kind, _, size) in zip(names, shapes, headers, strict=True):
+        data = cursor.take(size)
+        if name == _CONFIG:
+            config = data
+        else:
+            tensors[name] = _tensor(cursor, name, shape, kind, data)
+    return MarianModel(path, _config(cursor, config), tensors)
+
+
+def _tensor(cursor: _Cursor, name: str, shape: list[int], kind: int, data: bytes) -> MarianTensor:
+    dtype = _FLOATS.get(kind) or _QUANTISED.get(kind)
+    if dtype is None:
+        raise cursor.fail(f"the tensor {name!r} has the type {kind:#06x}, which is not float or intgemm")
+    if any(n <= 0 for n in shape):
+        raise cursor.fail(f"the tensor {name!r} has the shape {shape}")
+    count = int(np.prod(shape, dtype=np.int64))
+    multiplier_bytes = 4 if kind in _QUANTISED else 0
+    if count * dtype.itemsize + multiplier_bytes > len(data):
+        raise cursor.fail(f"the tensor {name!r} has {len(data)} bytes, too few for the shape {shape}")
+    values = np.frombuffer(data, dtype, count)
+    if kind in _FLOATS:
+        return MarianTensor(values.astype(np.float32).reshape(shape))
+    multiplier = float(np.frombuffer(data, "<f4", 1, offset=count * dtype.itemsize)[0])
+    if not np.isfinite(multiplier) or multiplier == 0:
+        raise cursor.fail(f"the tensor {name!r} has the multiplier {multiplier}")
+    # Marian stores quantised matrices the way its kernels want them, transposed, except for the embeddings
+    if len(shape) == 2 and not name.endswith(("Wemb", _ACTIVATION_SCALE)):
+        return MarianTensor(values.reshape(shape[::-1]).T, multiplier)
+    return MarianTensor(values.reshape(shape), multiplier)
+
+
+def _config(cursor: _Cursor, data: bytes) -> dict[str, Any]:
+    if not data:
+        raise cursor.fail(f"it has no configuration ({_CONFIG!r})")
+    try:
+        config = srsly.yaml_loads(data.rstrip(b"\0").decode("utf8"))
+    except (ValueError, UnicodeDecodeError) as err:
+        raise error("E211", path=cursor.path, reason=f"its configuration is not YAML: {err}") from err
+    if not isinstance(config, dict):
+        raise cursor.fail("its configuration is not a YAML mapping")
+    return config

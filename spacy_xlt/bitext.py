@@ -233,9 +233,7 @@ class BitextStore(MutableMapping[str, Bitext]):
         return f"BitextStore({', '.join(self)})"
 
 
-def register_extension() -> None:
-    """Make `doc._.xlt` known to spaCy."""
-    Doc.set_extension("xlt", getter=BitextStore, force=True)
+Doc.set_extension("xlt", getter=BitextStore, force=True)
 
 
 def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:

@@ -1,0 +1,229 @@
+"""The components in a pipeline: batches, errors, saving, other processes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import spacy
+from conftest import DIAGONAL, UPPER
+from spacy.tokens import Doc, Span
+from thinc.api import Config
+
+from spacy_xlt import Alignment
+from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.protocols import Aligner, SoftAlignment, Translation, Translator
+from spacy_xlt.translation.component import TranslatorPipe
+
+TEXTS = [
+    "Maria lives here. She works in Rio de Janeiro.\n\n  Then she left!",
+    "",
+    " \n\t ",
+    "😀\u200b\u200d",
+    "one",
+    "مرحبا بالعالم. 你好世界。",
+]
+
+
+def test_every_text_comes_through_with_its_sentences(nlp):
+    docs = list(nlp.pipe(TEXTS))
+    assert [doc.text for doc in docs] == TEXTS
+    for doc in docs:
+        bitext = doc._.xlt["pt"]
+        assert bitext.target.text == doc.text.upper()
+        assert bitext.sentences[-1].source_end == len(doc) and bitext.sentences[-1].target_end == len(bitext.target)
+    assert [pair.source for pair in docs[0]._.xlt["pt"].sentences] == [(0, 4), (4, 12), (12, 16)]
+
+
+def test_entities_are_projected_wherever_they_lie(nlp, make_doc):
+    doc = make_doc("Maria Silva saw Rio . Lima end", (0, 2, "PER"), (3, 4, "LOC"), (5, 7, "LOC"), sents=[5])
+    target = nlp(doc)._.xlt["pt"].target
+    assert [(ent.text, ent.label_) for ent in target.ents] == [
+        ("MARIA SILVA", "PER"), ("RIO", "LOC"), ("LIMA END", "LOC"),
+    ]  # fmt: skip
+
+
+def test_a_doc_of_5000_tokens_without_boundaries(nlp):
+    words = ["word"] * 5000
+    doc = nlp(Doc(nlp.vocab, words=words))
+    assert len(doc._.xlt["pt"].target) == 5000 and len(doc._.xlt["pt"].alignment) == 5000
+
+
+def test_one_bad_doc_goes_to_the_error_handler_alone(nlp):
+    failed = []
+    nlp.set_error_handler(lambda name, proc, docs, err: failed.extend((name, doc.text) for doc in docs))
+    docs = nlp.pipe([("a b", 1), ("crash", 2), ("c", 3)], as_tuples=True)
+    assert [(doc.text, context) for doc, context in docs] == [("a b", 1), ("c", 3)]
+    assert failed == [("xlt_translator", "crash")]
+
+
+def test_a_bad_doc_raises_without_a_handler(nlp):
+    with pytest.raises(RuntimeError, match="cannot be translated"):
+        list(nlp.pipe(["a", "crash"]))
+
+
+def test_the_pipeline_is_saved_and_loaded(nlp, tmp_path, make_doc):
+    nlp.to_disk(tmp_path / "pipeline")
+    again = spacy.load(tmp_path / "pipeline")
+    doc = make_doc("Maria sleeps", (0, 1, "PER"))
+    assert again(doc)._.xlt["pt"].target.ents[0].label_ == "PER"
+    assert again.get_pipe("xlt_translator").target == "pt"
+    assert spacy.blank("en").from_config(nlp.config).from_bytes(nlp.to_bytes())("a")._.xlt["pt"].target.text == "A"
+
+
+def test_loading_with_another_engine_warns(nlp, tmp_path):
+    nlp.to_disk(tmp_path / "pipeline")
+    cfg = tmp_path / "pipeline" / "xlt_aligner" / "cfg"
+    cfg.write_text(cfg.read_text().replace("diagonal-1", "diagonal-0"))
+    with pytest.warns(XltWarning, match="W101.*diagonal-1.*diagonal-0"):
+        spacy.load(tmp_path / "pipeline")
+
+
+def test_the_pipeline_can_be_pickled(nlp):
+    again = pickle.loads(pickle.dumps(nlp.get_pipe("xlt_translator")))
+    assert isinstance(again, TranslatorPipe) and again.target == "pt"
+
+
+def test_bitexts_come_back_from_other_processes(nlp):
+    docs = list(nlp.pipe(TEXTS * 4, n_process=2, batch_size=5))
+    assert [doc.text for doc in docs] == TEXTS * 4
+    assert docs[-2]._.xlt["pt"].target.text == "ONE"
+
+
+def test_analyze_pipes_knows_what_is_needed():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    assert nlp.analyze_pipes()["problems"]["xlt_aligner"] == ["doc._.xlt"]
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"}, first=True)
+    assert nlp.analyze_pipes()["problems"]["xlt_aligner"] == []
+
+
+def test_a_component_without_its_predecessor_says_so(make_doc):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL, "targets": ["de"]})
+    with pytest.raises(XltError, match="E102"):
+        nlp("a")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"}, first=True)
+    with pytest.raises(XltError, match="E005.*'de'.*pt"):
+        nlp("a")
+
+
+def test_an_engine_of_the_wrong_kind_is_refused_with_the_setting():
+    with pytest.raises(XltError, match=r"E101.*DiagonalAligner.*components\.xlt_translator\.engine"):
+        spacy.blank("en").add_pipe("xlt_translator", config={"engine": DIAGONAL, "target": "pt"})
+
+
+def test_an_unknown_target_language_is_refused():
+    with pytest.raises(XltError, match="E010.*klingon"):
+        spacy.blank("en").add_pipe("xlt_translator", config={"engine": UPPER, "target": "klingon"})
+
+
+def test_a_missing_target_pipeline_is_named():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "target_pipeline": "no_such_pipeline"})
+    with pytest.raises(XltError, match="E104.*no_such_pipeline.*target_pipeline"):
+        nlp("a")
+
+
+def test_the_target_pipeline_cuts_the_translation(tmp_path):
+    other = spacy.blank("pt")
+    other.tokenizer = spacy.tokenizer.Tokenizer(other.vocab)
+    other.to_disk(tmp_path / "white_space")
+    config = {"engine": UPPER, "target": "pt", "target_pipeline": str(tmp_path / "white_space")}
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config=config)
+    assert [token.text for token in nlp("a, b.")._.xlt["pt"].target] == ["A,", "B."]
+
+
+def test_an_engine_that_returns_too_little_is_caught():
+    class Short:
+        signature = "short"
+
+        def translate(self, texts, *, source, target):
+            return [Translation("x")]
+
+    with pytest.raises(XltError, match="E105.*1 results for 2"):
+        TranslatorPipe("t", Short(), source="en", target="pt")(spacy.blank("en")("One. Two."))
+
+
+def test_attention_of_the_translation_is_kept_as_soft_links():
+    class Attentive:
+        signature = "attentive"
+
+        def translate(self, texts, *, source, target):
+            pieces = np.asarray([[0, 2], [3, 5]], np.int32)
+            soft = SoftAlignment(np.asarray([[0.9, 0.0], [0.1, 1.0]], np.float32), pieces, pieces)
+            return [Translation(text, alignment=soft) for text in texts]
+
+    doc = spacy.blank("en")("  ab cd")
+    bitext = TranslatorPipe("t", Attentive(), source="en", target="pt").predict([doc])[0]
+    assert bitext.attention.links.tolist() == [[1, 1], [2, 1], [2, 2]]
+    assert bitext.attention.scores.tolist() == pytest.approx([0.9, 0.1, 1.0])
+
+
+def test_translate_test_annotates_the_document_itself(tmp_path, make_doc):
+    english = spacy.blank("en")
+    english.add_pipe("entity_ruler").add_patterns([{"label": "PER", "pattern": "MARIA"}])
+    english.to_disk(tmp_path / "english")
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "en"})
+    nlp.add_pipe("xlt_annotator", config={"pipeline": str(tmp_path / "english")})
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    nlp.add_pipe("xlt_projector", config={"direction": "target_to_source"})
+    doc = nlp("Ontem Maria chegou.")
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("Maria", "PER")]
+
+
+def test_a_missing_annotation_pipeline_is_named():
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "en"})
+    nlp.add_pipe("xlt_annotator", config={"pipeline": "no_such_pipeline"})
+    with pytest.raises(XltError, match="E104.*no_such_pipeline"):
+        nlp("a")
+
+
+def test_engines_fit_their_protocols(nlp):
+    assert isinstance(nlp.get_pipe("xlt_translator").engine, Translator)
+    assert isinstance(nlp.get_pipe("xlt_aligner").engine, Aligner)
+    assert isinstance(nlp("a b")._.xlt["pt"].alignment, Alignment)
+
+
+def test_a_config_says_everything(nlp, make_doc):
+    config = Config().from_str(nlp.config.to_str())
+    again = spacy.util.load_model_from_config(config, auto_fill=True, validate=True)
+    assert again.pipe_names == nlp.pipe_names
+    assert again.config["components"] == nlp.config["components"]
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_the_package_loads_neither_torch_nor_transformers():
+    assert python("import sys, spacy_xlt; print({'torch', 'transformers', 'spacy'} & {*sys.modules})") == "set()"
+
+
+def test_importing_the_factories_needs_no_heavy_library():
+    # spaCy itself imports torch where it can, so it is made impossible here
+    code = """
+import sys
+heavy = ["torch", "transformers", "scipy", "simalign", "sentencepiece", "spacy_transformers"]
+sys.modules.update(dict.fromkeys(heavy))
+import spacy_xlt.translation.component, spacy_xlt.alignment.component, spacy_xlt.projection.component
+import spacy_xlt.annotate, spacy_xlt.cli
+from spacy.util import registry
+for name in ("BergamotTranslator", "EmbeddingAligner", "SimAlignAligner", "AttentionAligner", "LinkProjector"):
+    registry.misc.get(f"spacy_xlt.{name}.v1")()
+print("made")
+"""
+    assert python(code) == "made"
+
+
+def test_spans_of_other_kinds_stay_on_the_source(nlp, make_doc):
+    doc = make_doc("a b c", (0, 1, "PER"))
+    doc.spans["sc"] = [Span(doc, 0, 2, label="X"), Span(doc, 1, 3, label="Y")]
+    target = nlp(doc)._.xlt["pt"].target
+    assert [(span.text, span.label_) for span in target.spans["sc"]] == [("A B", "X"), ("B C", "Y")]

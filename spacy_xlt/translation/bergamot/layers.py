@@ -39,7 +39,8 @@ class Int8Linear:
 
     The scale is fixed, so that a row's result does not depend on the rest of its batch.
 
-    weight (int8, (n_out, n_in)); scales (float64, (n_out,)): What a weight of each row is to be multiplied with.
+    weight (int8, (n_out, n_in)).
+    scales (float32, (n_out,), or float): What the weights of each row are to be multiplied with, or all of them.
     bias (float32, (n_out,)).
     input_scale (float): What an input is multiplied with before it is rounded.
     """
@@ -47,14 +48,17 @@ class Int8Linear:
     def __init__(
         self,
         weight: torch.Tensor,
-        scales: torch.Tensor,
+        scales: torch.Tensor | float,
         bias: torch.Tensor,
         *,
         input_scale: float,
         relu: bool = False,
     ):
-        zeros = torch.zeros(len(weight), dtype=torch.long)
-        quantised = torch._make_per_channel_quantized_tensor(weight.contiguous(), scales.double(), zeros, 0)
+        if isinstance(scales, float):
+            quantised = torch._make_per_tensor_quantized_tensor(weight.contiguous(), scales, 0)
+        else:
+            zeros = torch.zeros(len(weight), dtype=torch.long)
+            quantised = torch._make_per_channel_quantized_tensor(weight.contiguous(), scales.double(), zeros, 0)
         self._packed = torch.ops.quantized.linear_prepack(quantised, bias)
         self._step = 1.0 / input_scale
         name = "relu_" if relu else ""

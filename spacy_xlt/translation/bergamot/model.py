@@ -193,8 +193,7 @@ class BergamotModel:
         """
         if self._int8_output is not None and allowed is not None:
             values, step, scale = self._int8_output
-            steps = torch.full((len(allowed),), step)
-            return Int8Linear(values[allowed], steps, self.output_bias[allowed], input_scale=scale)
+            return Int8Linear(values[allowed], step, self.output_bias[allowed], input_scale=scale)
         if allowed is None:
             return FloatLinear(self.output_weight, self.output_bias)
         return FloatLinear(self.output_weight[allowed], self.output_bias[allowed])

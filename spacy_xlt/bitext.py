@@ -60,10 +60,11 @@ class SentencePair:
 class LostSpan:
     """A source span that could not be carried over, and why.
 
-    start, end (int): Token range `[start, end)` of the source doc.
+    start, end (int): Token range `[start, end)` of the source doc, or of the target doc for `side` "target".
     label (str): Its label.
     reason (str): A short word from the projector, such as "no_links".
     key (str): "ents", or the key of its span group.
+    side (str): "target" where annotation was projected from the target to the source.
     """
 
     start: int
@@ -71,6 +72,7 @@ class LostSpan:
     label: str
     reason: str
     key: str = "ents"
+    side: str = "source"
 
 
 @dataclass
@@ -157,7 +159,7 @@ class Bitext:
             "engine": self.engine,
             "aligner": self.aligner,
             "projector": self.projector,
-            "lost": [[s.start, s.end, s.label, s.reason, s.key] for s in self.lost],
+            "lost": [[s.start, s.end, s.label, s.reason, s.key, s.side] for s in self.lost],
         }
         if self.attention is not None:
             stored["attention"] = self.attention.to_stored()

@@ -65,6 +65,9 @@ _MESSAGES: dict[str, str] = {
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
     "or 'bundled:encoder'.",
     "E304": "The aligner's setting `{setting}` is {value!r}; expected {expected}.",
+    "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
+    "E402": "{name}: with `direction = \"target_to_source\"` one translation can annotate the document, and it has "
+    "several ({known}). Set `targets` to one of them.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",
@@ -75,6 +78,7 @@ _MESSAGES: dict[str, str] = {
     "complete model folder or a Hugging Face name.",
     "E603": "freeze_encoder: the pipeline has no component {component!r} (it has: {known}). Set `component`.",
     "E604": "freeze_encoder: `layers` is {layers}, and the encoder has {known}.",
+    "E605": "Cannot use {path} for the report: {reason}.",
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "
@@ -101,6 +105,10 @@ _MESSAGES: dict[str, str] = {
     "E513": "{path} is not {encoding}: byte {position} cannot be read. Set --encoding, for example latin-1.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
+    "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
+    "the same order on both sides.",
+    "E521": "{path} has no entities{labels}, so there is nothing to score. Was it converted from the right column?",
+    "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 

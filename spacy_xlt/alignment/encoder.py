@@ -1,0 +1,148 @@
+"""Vectors of word pieces from one layer of an encoder, in length-sorted batches and at any length."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import pretrained
+
+
+class Window(NamedTuple):
+    """A stretch of a text that fits the model.
+
+    text (int): Index of the text.
+    start, end (int): Its pieces.
+    keep_from, keep_to (int): The pieces whose vectors are taken from it and not from a neighbour.
+    """
+
+    text: int
+    start: int
+    end: int
+    keep_from: int
+    keep_to: int
+
+
+class Encoder:
+    """A pretrained encoder up to one layer.
+
+    model (str): A model folder, a Hugging Face name, or "bundled:NAME".
+    layer (int): Whose output to give; 0 is the embeddings below the first layer.
+    half (bool): Half precision, on a GPU only.
+    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
+    """
+
+    def __init__(self, model: str, layer: int, *, half: bool = True):
+        self.layer = layer
+        self.half = half
+        self.model, self.tokenizer = pretrained.load(model, layer)
+        self.prefix, self.suffix = pretrained.special_pieces(self.tokenizer)
+        limit = pretrained.position_limit(self.model, self.tokenizer)
+        self.window = limit - len(self.prefix) - len(self.suffix)
+        self.pad = self.tokenizer.pad_token_id or 0
+
+    def pieces(self, words: Iterable[str]) -> dict[str, list[int]]:
+        """The piece ids of each distinct word, tokenised by itself as SimAlign does; none where it has no text."""
+        distinct = dict.fromkeys(words)
+        visible = [word for word in distinct if _has_text(word)]
+        result: dict[str, list[int]] = {word: [] for word in distinct}
+        if self.tokenizer.is_fast:
+            backend = self.tokenizer.backend_tokenizer
+            encodings = backend.encode_batch(
+                [[word] for word in visible], is_pretokenized=True, add_special_tokens=False
+            )
+            result.update(zip(visible, (encoding.ids for encoding in encodings), strict=True))
+        else:
+            to_ids = self.tokenizer.convert_tokens_to_ids
+            result.update((word, to_ids(self.tokenizer.tokenize(word))) for word in visible)
+        return result
+
+    def embed(self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int) -> list[NDArray[np.float32]]:
+        """The vectors of all pieces of texts.
+
+        A text beyond the model's position limit is read in overlapping windows, and each piece taken from the
+        window in which it has more context around it.
+
+        texts (Sequence[int64, (n_pieces,)]): Piece ids, without special pieces.
+        batch_tokens (int): Pieces a batch, padding included.
+        RETURNS (list[float32, (n_pieces, dim)]): In order of the texts.
+        """
+        import torch
+
+        windows = [window for index, text in enumerate(texts) for window in windows_of(index, len(text), self.window)]
+        dim = int(self.model.config.hidden_size)
+        vectors = [np.zeros((len(text), dim), np.float32) for text in texts]
+        self._to_device()
+        with torch.inference_mode():
+            for batch in self._batches(windows, batch_tokens):
+                hidden = self._forward([texts[w.text][w.start : w.end] for w in batch])
+                for row, w in zip(hidden, batch, strict=True):
+                    first = len(self.prefix) + w.keep_from - w.start
+                    vectors[w.text][w.keep_from : w.keep_to] = row[first : first + w.keep_to - w.keep_from]
+        return vectors
+
+    def _batches(self, windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
+        batch: list[Window] = []
+        extra = len(self.prefix) + len(self.suffix)
+        for window in sorted(windows, key=lambda w: w.start - w.end):
+            # The first of a batch is its longest
+            longest = (batch[0].end - batch[0].start if batch else window.end - window.start) + extra
+            if batch and longest * (len(batch) + 1) > batch_tokens:
+                yield batch
+                batch = []
+            batch.append(window)
+        if batch:
+            yield batch
+
+    def _forward(self, rows: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+        import torch
+
+        lengths = [len(self.prefix) + len(row) + len(self.suffix) for row in rows]
+        ids = np.full((len(rows), max(lengths)), self.pad, np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
+        mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
+        device = self.model.device
+        output = self.model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
+            output_hidden_states=True,
+            return_dict=True,
+        )
+        return output.hidden_states[self.layer].float().cpu().numpy()
+
+    def _to_device(self) -> None:
+        import torch
+        from thinc.api import get_torch_default_device
+
+        device = get_torch_default_device()
+        if self.model.device != device:
+            half = self.half and device.type == "cuda"
+            self.model.to(device=device, dtype=torch.float16 if half else torch.float32)
+
+
+def windows_of(text: int, length: int, size: int) -> Iterator[Window]:
+    """Cut a text into windows that overlap by a quarter.
+
+    text (int): Its index.
+    length (int): Its pieces.
+    size (int): The most pieces of a window.
+    """
+    if not length:
+        return
+    starts = list(range(0, max(1, length - size // 4), size - size // 4)) if length > size else [0]
+    # The last one is as long as the others, for the sake of its context
+    starts[-1] = max(0, length - size)
+    ends = [min(start + size, length) for start in starts]
+    cuts = [0, *((end + start) // 2 for end, start in zip(ends, starts[1:], strict=False)), length]
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        yield Window(text, start, end, cuts[i], cuts[i + 1])
+
+
+def _has_text(word: str) -> bool:
+    """Whether a word has anything but white space, control and zero-width characters in it."""
+    return any(not (char.isspace() or unicodedata.category(char) in {"Cc", "Cf", "Cs"}) for char in word)

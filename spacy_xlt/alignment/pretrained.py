@@ -1,0 +1,125 @@
+"""Loading a pretrained encoder up to the layer that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..bundled import PREFIX
+from ..errors import XltError, error
+
+# The position limit of a model that states none, and the most that one window has of any model, in pieces.
+_DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
+# Here a layer's output is already normalised, so the layers above it can be left out. Elsewhere a model puts one more
+# normalisation behind its last layer, and one layer more is kept to get the output before it.
+_POST_NORM = {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+
+
+def load(model: str, layer: int) -> tuple[Any, Any]:
+    """Load an encoder without the layers above the one needed.
+
+    model (str): A model folder, a Hugging Face name, or "bundled:NAME". Of an encoder-decoder, the encoder.
+    layer (int): The layer needed; its output is `hidden_states[layer]`, as it is in the whole model.
+    RETURNS: A transformers model in evaluation mode, on the CPU, and its tokenizer.
+    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
+    """
+    return _load_bundled(model, layer) if model.startswith(PREFIX) else _load_pretrained(model, layer)
+
+
+def _check_layer(model: str, layer: int, known: int) -> None:
+    if not 0 <= layer <= known:
+        raise error("E302", model=model, layer=layer, known=known)
+
+
+def _load_bundled(model: str, layer: int) -> tuple[Any, Any]:
+    from ..bundled import encoder
+
+    name = model[len(PREFIX) :]
+    _check_layer(model, layer, encoder.load_config(name)["num_hidden_layers"])
+    return encoder.load(name, layers=max(1, layer))
+
+
+def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(name)
+            _check_layer(name, layer, _count_layers(config))
+            _keep_layers(config, layer)
+            model, info = AutoModel.from_pretrained(name, config=config, output_loading_info=True)
+            tokenizer = AutoTokenizer.from_pretrained(name)
+    except XltError:
+        raise
+    # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
+    except Exception as err:
+        raise error("E303", model=name, reason=_first_line(err)) from err
+    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    if missing:
+        raise error("E303", model=name, reason=f"it lacks the weights {', '.join(missing[:3])}")
+    _separate_words(tokenizer)
+    encoder = model.get_encoder() if config.is_encoder_decoder else model
+    return encoder.eval(), tokenizer
+
+
+def _count_layers(config: Any) -> int:
+    if config.is_encoder_decoder and hasattr(config, "encoder_layers"):
+        return int(config.encoder_layers)
+    return int(config.num_hidden_layers)
+
+
+def _keep_layers(config: Any, layer: int) -> None:
+    """Leave the layers above the one wanted out of the model, and with it their weights unread."""
+    keep = max(1, min(_count_layers(config), layer if config.model_type in _POST_NORM else layer + 1))
+    config.num_hidden_layers = keep
+    if not config.is_encoder_decoder:
+        return
+    for setting, value in (("encoder_layers", keep), ("decoder_layers", 1), ("num_decoder_layers", 1)):
+        if hasattr(config, setting):
+            setattr(config, setting, value)
+
+
+def _separate_words(tokenizer: Any) -> None:
+    """Have byte-level tokenizers (RoBERTa) treat each word as if a space were before it."""
+    if tokenizer.is_fast:
+        pre_tokenizer = tokenizer.backend_tokenizer.pre_tokenizer
+        if getattr(pre_tokenizer, "add_prefix_space", True) is False:
+            pre_tokenizer.add_prefix_space = True
+    elif getattr(tokenizer, "add_prefix_space", True) is False:
+        tokenizer.add_prefix_space = True
+
+
+def special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids that the tokenizer puts before and behind a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    inner = [i for i, flag in enumerate(special) if not flag]
+    return ids[: inner[0]], ids[inner[-1] + 1 :]
+
+
+def position_limit(model: Any, tokenizer: Any) -> int:
+    """The most pieces that the model reads at once, special ones included."""
+    limit = getattr(model.config, "max_position_embeddings", None) or _DEFAULT_WINDOW
+    for name, module in model.named_modules():
+        # RoBERTa's positions start behind the index of the padding
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            limit -= int(module.padding_idx) + 1
+    return int(min(limit, tokenizer.model_max_length, _LONGEST_WINDOW))
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).strip() or type(err).__name__).splitlines()[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting the layers that are left out on purpose."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

@@ -107,7 +107,7 @@ _MESSAGES: dict[str, str] = {
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
     "the same order on both sides.",
-    "E521": "{path} has no entities{labels}, so there is nothing to score. Was it converted from the right column?",
+    "E521": "{path} has no entities, so there is nothing to score. Was it converted from the right column?",
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }

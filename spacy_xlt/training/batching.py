@@ -45,7 +45,7 @@ class WordPieceBatcher:
             yield from batches
 
     def _batches(self, group: list[Example]) -> Iterator[list[Example]]:
-        sizes = self.counter.texts([example.predicted.text for example in group])
+        sizes = self.counter.docs([example.predicted for example in group])
         batch: list[Example] = []
         # The random number keeps examples of the same length from always meeting the same others.
         for n_pieces, _, i in sorted((n, random.random(), i) for i, n in enumerate(sizes)):

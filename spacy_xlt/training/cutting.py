@@ -51,7 +51,7 @@ class Cutter:
     def fit(self, doc: Doc, counts: CutCounts) -> Iterator[Doc]:
         """The document itself where it fits, else what it becomes, in order."""
         doc = self._shorten_words(doc, counts)
-        (n_pieces,) = self.counter.texts([doc.text])
+        (n_pieces,) = self.counter.docs([doc])
         if n_pieces <= self.max_pieces:
             yield doc
             return

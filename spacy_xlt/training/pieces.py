@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from spacy.tokens import Doc
+
 from ..errors import error
 
 
@@ -40,9 +42,10 @@ class PieceCounter:
             self._tokenizer.model_max_length = int(1e9)
         return self._tokenizer
 
-    def texts(self, texts: Sequence[str]) -> list[int]:
-        """Pieces of each whole text, with the marks that the encoder adds at its ends."""
-        return self._count(texts, special=True)
+    def docs(self, docs: Sequence[Doc]) -> list[int]:
+        """Pieces of each whole document, with the marks that the encoder adds at its ends."""
+        # What spacy-transformers gives the encoder is a span's text, which has no space at its end.
+        return self._count([doc[:].text for doc in docs], special=True)
 
     def words(self, words: Sequence[str]) -> list[int]:
         """Pieces of each word taken alone, without marks: never fewer than in the text, up to joined spaces."""

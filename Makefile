@@ -1,0 +1,27 @@
+# make demo: the whole workflow on real data. make test: the test suite. Both make their own virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+# For example a package index with the CPU build of torch: make PIP_ARGS='--extra-index-url URL' demo
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint clean
+
+demo: $(STAMP)
+	$(BIN)/python -m spacy project run all
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy spacy_xlt
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bundled,dev]'
+	touch $@
+
+clean:
+	rm -rf corpus training packages metrics models project.lock build .pytest_cache .hypothesis .mypy_cache .ruff_cache

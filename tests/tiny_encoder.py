@@ -1,0 +1,44 @@
+"""An encoder with random weights and a few hundred pieces, made in a second: for what depends on its shape alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TEXTS = [
+    "Maria Silva mora em Lisboa e trabalha no Banco Central .",
+    "John Smith works for Google in New York , near http://www.example.com .",
+    "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 / : . - _ ?",
+]
+
+
+def make_tiny_encoder(folder: Path) -> Path:
+    """Write the model folder.
+
+    RETURNS (Path): The folder, which AutoModel and AutoTokenizer load.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["<s>", "</s>", "<pad>", "<unk>"]
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    marks = [(mark, tokenizer.token_to_id(mark)) for mark in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        pad_token_id=tokenizer.token_to_id("<pad>"),
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder

@@ -19,6 +19,7 @@ from .. import __version__
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import XltError, error
 from .config import component_config
+from .dropping import training_target
 from .manifest import Manifest, file_digest
 from .reading import corpus_files, has_annotation_to_project, read_bin, read_docs
 from .writing import write_bytes, write_docs
@@ -161,13 +162,13 @@ class Builder:
         lost = [_lost_line(i, bitext) for i, bitext in bitexts]
         write_bytes(self.output / names[1], "".join(lost).encode("utf8"))
         for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
-            targets = [bitext.target for _, bitext in bitexts if bitext.target_lang == lang]
+            targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
             names.append(f"{TARGET}/{lang}-{shard}.spacy")
             write_docs(self.output / names[-1], targets)
         for _, bitext in bitexts:
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)
-            counts.flags.update(bitext.flags)
+            counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
         return {name: file_digest(self.output / name) for name in names}
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:

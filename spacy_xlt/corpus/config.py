@@ -7,7 +7,7 @@ from typing import Any
 
 from spacy import util
 from spacy.language import Language
-from thinc.api import Config, ConfigValidationError
+from thinc.api import Config
 
 from ..errors import XltError, error
 
@@ -26,7 +26,7 @@ def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = No
         return util.load_model_from_config(config, auto_fill=True, validate=True)
     except XltError:
         raise
-    except (ConfigValidationError, ValueError, OSError) as err:
+    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
         raise error("E514", path=path, reason=str(err).strip()) from err
 
 

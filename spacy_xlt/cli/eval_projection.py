@@ -58,6 +58,7 @@ def _show(scores: dict[str, Any]) -> None:
     per_type = scores["ents_per_type"] or {}
     rows += [(label, *(_percent(of_label[key]) for key in "prf")) for label, of_label in sorted(per_type.items())]
     msg.table(rows, header=("label", "P", "R", "F"), aligns=("l", "r", "r", "r"), divider=True)
+    msg.info(f"Ceiling: the two sides' own annotations agree to F {_percent(scores['ceiling_f'])}")
     reasons = ", ".join(f"{reason} {n}" for reason, n in scores["lost_reasons"].items())
     msg.info(
         f"{scores['spans_in']} spans in, {scores['spans_projected']} projected, {scores['spans_lost']} lost"

@@ -21,6 +21,7 @@ from ..corpus.reading import read_docs
 from ..errors import error
 from ..languages import MULTI
 from ..projection.component import ProjectorPipe
+from .agreement import count_agreement
 
 # Documents aligned and projected at a time.
 BATCH = 256
@@ -43,7 +44,8 @@ def evaluate_projection(
     target_lang (str): Language of the gold corpus, for aligners that need to know.
     config (str | Path): What to call the pipeline in errors.
     RETURNS (dict[str, Any]): `ents_p`, `ents_r`, `ents_f` (fractions, as spaCy's Scorer gives them), `ents_per_type`,
-        `spans_in`, `spans_projected`, `spans_lost`, `lost_reasons`, `seconds`, `pairs`, `pairs_per_second`,
+        `ceiling_f` (what the annotations of the two sides allow, see count_agreement), `spans_in`, `spans_projected`,
+        `spans_lost`, `lost_reasons`, `seconds`, `pairs`, `pairs_per_second`,
         `signature`. Seconds are those of aligning and projecting, without loading.
     RAISES (XltError): E509 where the pipeline lacks a component; E502, E503, E504 for the corpora; E520 where they
         differ in length, E521 where one has no entities, E522 where one has none of the labels.
@@ -70,6 +72,7 @@ def evaluate_projection(
     kept = "all" if labels is None else ",".join(sorted(labels))
     return {
         **{key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")},
+        "ceiling_f": round(count_agreement(pairs), 4),
         "spans_in": spans_in,
         "spans_projected": spans_in - lost.total(),
         "spans_lost": lost.total(),

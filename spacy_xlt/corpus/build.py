@@ -44,7 +44,7 @@ class ShardCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the keys in a fixed order."""
-        return {key: dict(sorted(v.items())) if isinstance(v, dict) else v for key, v in vars(self).items()}
+        return {key: dict(sorted(v.items())) if isinstance(v, Counter) else v for key, v in vars(self).items()}
 
     def add(self, other: dict[str, Any]) -> None:
         """Add what `to_json` of another one gave."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from .model import BergamotModel, Memory
+from .shortlist import Allowed
 
 # Rows that are done are computed along until this part of the batch is left; then it is copied together
 _DENSE = 0.8
@@ -63,22 +65,61 @@ class Search:
 
     eos, unk (int): The end mark, and the piece for unknown characters, which is never written.
     limits (int64, (n_batch,)): The most pieces for each source.
-    allowed (int64, (n,), sorted | None): The shortlist; None for the whole vocabulary.
+    allowed (Allowed | None): The shortlist, which holds the end mark and not `unk`; None for all pieces.
     beam_size (int): 1 for greedy search.
     """
 
     eos: int
     unk: int
     limits: NDArray[np.int64]
-    allowed: NDArray[np.int64] | None = None
+    allowed: Allowed | None = None
     beam_size: int = 1
 
-    def index(self, piece: int) -> int | None:
-        """Where a piece stands in the output, if it may be written."""
-        if self.allowed is None:
-            return piece
-        at = int(np.searchsorted(self.allowed, piece))
-        return at if at < len(self.allowed) and self.allowed[at] == piece else None
+
+class _Output:
+    """The last layer of the decoder, over all pieces or those of a shortlist."""
+
+    def __init__(self, model: BergamotModel, options: Search):
+        self.unk: int | None = None
+        self.pieces = self.mask = None
+        if options.allowed is None:
+            self.unk = options.unk
+        else:
+            self.pieces = torch.from_numpy(options.allowed.pieces).to(model.device)
+            self.mask = torch.from_numpy(options.allowed.mask).to(model.device)
+        self.layer = model.output_layer(self.pieces)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with some of the batch."""
+        if self.mask is not None:
+            self.mask = self.mask.index_select(0, rows)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """hidden (n_rows, dim), the rows of one source together. RETURNS (Tensor): (n_rows, n_pieces)."""
+        logits = self.layer(hidden)
+        if self.mask is not None:
+            logits.view(len(self.mask), -1, logits.shape[1]).add_(self.mask[:, None])
+        return logits
+
+    def best(self, logits: torch.Tensor) -> torch.Tensor:
+        """The column of the best piece of each row that may be written: int64, (n_rows,)."""
+        kept = None
+        if self.unk is not None:
+            kept = logits[:, self.unk].clone()
+            logits[:, self.unk] = -torch.inf
+        if logits.device.type == "cpu":
+            # PyTorch's own is ten times slower than NumPy's on a CPU
+            best = torch.from_numpy(logits.numpy().argmax(axis=1))
+        else:
+            best = logits.argmax(dim=-1)
+        if kept is not None:
+            # Not to be written, but a part of the probabilities
+            logits[:, self.unk] = kept
+        return best
+
+    def to_pieces(self, columns: torch.Tensor) -> torch.Tensor:
+        """The pieces that columns stand for."""
+        return columns if self.pieces is None else self.pieces[columns]
 
 
 def search(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hypothesis]:
@@ -93,8 +134,7 @@ def search(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hy
 
 
 def _greedy(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hypothesis]:
-    allowed = None if options.allowed is None else torch.from_numpy(options.allowed).to(model.device)
-    output, unk = model.output_layer(allowed), options.index(options.unk)
+    output = _Output(model, options)
     memory = batch.encode(model)
     n_batch, n_source = batch.ids.shape
     states = model.first_states(n_batch)
@@ -105,17 +145,10 @@ def _greedy(model: BergamotModel, batch: SourceBatch, options: Search) -> list[H
     steps = []
     for t in range(int(options.limits.max())):
         hidden, states, weights = model.decode_step(x, states, memory)
-        logits = output(hidden)
-        unknown = None if unk is None else logits[:, unk].clone()
-        if unk is not None:
-            logits[:, unk] = -torch.inf
-        pieces = _argmax(logits)
-        if unk is not None:
-            # Not to be written, but a part of the probabilities
-            logits[:, unk] = unknown
-        log_probs = -F.cross_entropy(logits, pieces, reduction="none")
-        if allowed is not None:
-            pieces = allowed[pieces]
+        logits = output.logits(hidden)
+        columns = output.best(logits)
+        log_probs = -F.cross_entropy(logits, columns, reduction="none")
+        pieces = output.to_pieces(columns)
         steps.append((rows, pieces, log_probs, weights))
         done = done | (pieces == options.eos) | (limits <= t + 1)
         n_left = len(done) - int(done.sum())
@@ -123,22 +156,15 @@ def _greedy(model: BergamotModel, batch: SourceBatch, options: Search) -> list[H
             break
         if n_left < _DENSE * len(done):
             keep = torch.nonzero(~done).squeeze(1)
+            output.select(keep)
             memory, states = memory.select(keep), [s.index_select(0, keep) for s in states]
             rows, pieces, limits, done = rows[keep], pieces[keep], limits[keep], done[keep]
         x = model.embed_target(pieces) + model.positions(t + 1, 1)
     return _collect(steps, batch, options, (n_batch, len(steps), n_source))
 
 
-def _argmax(logits: torch.Tensor) -> torch.Tensor:
-    """The index of the largest of each row: int64, (n_rows,)."""
-    if logits.device.type == "cpu":
-        # PyTorch's own is ten times slower than NumPy's on a CPU
-        return torch.from_numpy(logits.numpy().argmax(axis=1))
-    return logits.argmax(dim=-1)
-
-
 def _collect(
-    steps: list[tuple[torch.Tensor, ...]], batch: SourceBatch, options: Search, shape: tuple[int, int, int]
+    steps: Sequence[tuple[torch.Tensor, ...]], batch: SourceBatch, options: Search, shape: tuple[int, int, int]
 ) -> list[Hypothesis]:
     """Sort what each step wrote for its rows by row, up to the end mark of each."""
     ids = np.full(shape[:2], options.eos, np.int64)
@@ -150,12 +176,12 @@ def _collect(
         scores[at, t] = log_probs.cpu().numpy()
         weights[at, t] = looked.cpu().numpy()
     hypotheses = []
-    for row, (n_source, limit) in enumerate(zip(batch.lengths.tolist(), options.limits.tolist(), strict=True)):
+    for row, limit in enumerate(options.limits.tolist()):
         ends = np.flatnonzero(ids[row, :limit] == options.eos)
         length = int(ends[0]) + 1 if len(ends) else limit
         total = float(scores[row, :length].sum(dtype=np.float64))
-        looked = weights[row, :length, :n_source].copy()
-        hypotheses.append(Hypothesis(ids[row, :length], total, looked, not len(ends)))
+        own = weights[row, :length, : int(batch.lengths[row])].copy()
+        hypotheses.append(Hypothesis(ids[row, :length], total, own, not len(ends)))
     return hypotheses
 
 
@@ -184,8 +210,7 @@ def _beam(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hyp
     """Beam search as Marian does it: a finished hypothesis leaves the beam and takes its place with it; the best
     mean log-probability wins."""
     k = options.beam_size
-    allowed = None if options.allowed is None else torch.from_numpy(options.allowed).to(model.device)
-    output, unk = model.output_layer(allowed), options.index(options.unk)
+    output = _Output(model, options)
     memory = batch.encode(model)
     n_batch = len(batch.ids)
     states = model.first_states(n_batch * k)
@@ -198,14 +223,12 @@ def _beam(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hyp
     steps: list[_BeamStep] = []
     for t in range(int(options.limits.max())):
         hidden, states, weights = model.decode_step(x, states, memory)
-        log_probs = torch.log_softmax(output(hidden), dim=-1)
-        if unk is not None:
-            log_probs[:, unk] = -torch.inf
+        log_probs = torch.log_softmax(output.logits(hidden), dim=-1)
+        if output.unk is not None:
+            log_probs[:, output.unk] = -torch.inf
         width = log_probs.shape[1]
         scores, index = (scores.view(-1, 1) + log_probs).view(len(rows), k * width).topk(k, dim=1)
-        parents, pieces = index // width, index % width
-        if allowed is not None:
-            pieces = allowed[pieces]
+        parents, pieces = index // width, output.to_pieces(index % width)
         scores = scores.masked_fill(slots >= room[:, None], -torch.inf)
         looked = weights.view(len(rows), k, -1).cpu().numpy()
         steps.append(_BeamStep(rows, parents.cpu().numpy(), pieces.cpu().numpy(), looked))
@@ -218,6 +241,7 @@ def _beam(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hyp
         if not len(keep):
             break
         if len(keep) < len(rows):
+            output.select(keep)
             memory, scores, room = memory.select(keep), scores[keep], room[keep]
             rows = rows[keep.cpu().numpy()]
         taken = (keep[:, None] * k + parents[keep]).view(-1)

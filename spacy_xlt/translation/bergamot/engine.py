@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,16 @@ from ...errors import error
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import SoftAlignment, Tokens, Translation
 from .folders import BUNDLED_PACKAGE, ModelFolder, bundled_models, find_models
-from .splitting import split_pieces
+from .splitting import split_pieces, windows_of
+from .vocab import Pieces, Vocabulary
 
 if TYPE_CHECKING:
     from .decode import Hypothesis
-    from .model import BergamotModel
-    from .shortlist import Shortlist
-    from .vocab import Pieces, Vocabulary
+    from .direction import Direction, Forced
 
+# A given pair may be so many times longer than a text to translate before it is run in windows: nothing is written,
+# so nothing can go astray, and cuts would cost more
+_WINDOW_PARTS = 8
 _PRECISIONS = ("auto", "float32", "int8")
 
 
@@ -49,7 +50,8 @@ def make_bergamot_translator(
     max_length_factor (float): A translation of more pieces than this times the source's is cut off and flagged
         "truncated".
     shortlist (bool): Choose among the pieces that the model's lexical shortlist names, which is faster.
-    precision (str): "float32"; "int8", as Marian computes, on a CPU only; "auto" is "int8" where that works.
+    precision (str): "float32"; "int8", as Marian computes, on a CPU only; "auto" is "int8" where that works. A model
+        whose file lacks the scales for it runs in 32-bit floats, and so does `score`.
     RAISES (XltError): E213 for a setting that cannot be.
     """
     return BergamotTranslator(
@@ -61,26 +63,6 @@ def make_bergamot_translator(
         shortlist=shortlist,
         precision=precision,
     )
-
-
-@dataclass(frozen=True)
-class _Direction:
-    """Everything that one direction needs, loaded."""
-
-    folder: ModelFolder
-    model: BergamotModel
-    source_vocab: Vocabulary
-    target_vocab: Vocabulary
-    shortlist: Shortlist | None
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A part of a given pair that is run at once: index of the pair, and ranges of pieces."""
-
-    pair: int
-    source: slice
-    target: slice
 
 
 class BergamotTranslator:
@@ -118,7 +100,7 @@ class BergamotTranslator:
         self.shortlist = shortlist
         self.precision = precision
         self._found: dict[tuple[str, str], ModelFolder] | None = None
-        self._loaded: dict[tuple[str, str, bool], _Direction] = {}
+        self._loaded: dict[tuple[str, str, bool], Direction] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_found": None, "_loaded": {}}
@@ -155,7 +137,7 @@ class BergamotTranslator:
         RETURNS (list[Translation]): In order. A text without pieces gives an empty one without a score.
         RAISES (XltError): E201 for an unknown direction; E210, E211, E212 for unusable models, E706 for missing ones.
         """
-        direction = self._direction(source, target, int8=True)
+        direction = self._direction(source, target, exact=False)
         encoded = direction.source_vocab.encode(texts)
         parts: list[Pieces] = []
         owners: list[int] = []
@@ -164,7 +146,13 @@ class BergamotTranslator:
             parts += cut
             owners += [i] * len(cut)
         grouped: list[list[tuple[Pieces, Hypothesis]]] = [[] for _ in texts]
-        for owner, part, hypothesis in zip(owners, parts, self._search(direction, parts), strict=True):
+        hypotheses = direction.search(
+            parts,
+            beam_size=self.beam_size,
+            batch_tokens=self.batch_tokens,
+            max_length_factor=self.max_length_factor,
+        )
+        for owner, part, hypothesis in zip(owners, parts, hypotheses, strict=True):
             grouped[owner].append((part, hypothesis))
         gap = "" if direction.folder.target in UNSEGMENTED else " "
         return [_join(group, direction.target_vocab, gap=gap) for group in grouped]
@@ -177,16 +165,16 @@ class BergamotTranslator:
         RETURNS (float32, (n,)): Natural log-probability of each target with its end mark, summed over pieces.
         RAISES (XltError): As `translate`.
         """
-        direction = self._direction(source, target, int8=False)
+        direction = self._direction(source, target, exact=True)
         encoded_sources = direction.source_vocab.encode(sources)
         encoded_targets = direction.target_vocab.encode(targets)
         scores = np.zeros(len(sources), np.float64)
-        for window, log_probs, _ in self._forced(direction, encoded_sources, encoded_targets, log_probs=True):
-            assert log_probs is not None
+        for forced in self._forced(direction, encoded_sources, encoded_targets, log_probs=True):
+            assert forced.log_probs is not None
+            i, stop = forced.window.pair, forced.window.target.stop
             # The end mark counts where the text ends, not at each window's end
-            n_target = window.target.stop - window.target.start
-            ends = window.target.stop == len(encoded_targets[window.pair])
-            scores[window.pair] += log_probs[: n_target + ends].sum(dtype=np.float64)
+            own = forced.log_probs if stop == len(encoded_targets[i]) else forced.log_probs[:-1]
+            scores[i] += own.sum(dtype=np.float64)
         return scores.astype(np.float32)
 
     def attend(
@@ -199,39 +187,37 @@ class BergamotTranslator:
         RETURNS (list[float32, (n_source, n_target)]): Columns sum to 1 at most; see `alignment.soft.token_weights`.
         RAISES (XltError): As `translate`.
         """
-        direction = self._direction(source, target, int8=True)
+        direction = self._direction(source, target, exact=False)
         source_texts, source_spans = _join_tokens(sources, direction.folder.source)
         target_texts, target_spans = _join_tokens(targets, direction.folder.target)
         encoded_sources = direction.source_vocab.encode(source_texts)
         encoded_targets = direction.target_vocab.encode(target_texts)
-        results = [np.zeros((len(s), len(t)), np.float32) for s, t in zip(source_spans, target_spans, strict=True)]
-        soft: dict[int, NDArray[np.float32]] = {}
-        for window, _, weights in self._forced(direction, encoded_sources, encoded_targets, log_probs=False):
-            i = window.pair
-            shape = len(encoded_sources[i]), len(encoded_targets[i])
-            whole = soft.setdefault(i, np.zeros(shape, np.float32))
-            part = whole[window.source, window.target]
-            part[:] = weights[: part.shape[1], : part.shape[0]].T
-        for i, whole in soft.items():
-            alignment = SoftAlignment(whole, encoded_sources[i].spans, encoded_targets[i].spans)
-            results[i] = token_weights(alignment, source_spans[i], target_spans[i])
-        return results
+        weights = [
+            np.zeros((len(s), len(t)), np.float32) for s, t in zip(encoded_sources, encoded_targets, strict=True)
+        ]
+        for forced in self._forced(direction, encoded_sources, encoded_targets, log_probs=False):
+            window = forced.window
+            weights[window.pair][window.source, window.target] = forced.weights[:-1, :-1].T
+        return [
+            token_weights(SoftAlignment(w, s.spans, t.spans), source_spans[i], target_spans[i])
+            for i, (w, s, t) in enumerate(zip(weights, encoded_sources, encoded_targets, strict=True))
+        ]
 
     def _folders(self) -> dict[tuple[str, str], ModelFolder]:
         if self._found is None:
             self._found = find_models(bundled_models() if self.models is None else Path(self.models))
         return self._found
 
-    def _direction(self, source: str, target: str, *, int8: bool) -> _Direction:
-        """Load what a direction needs, once for each precision."""
+    def _direction(self, source: str, target: str, *, exact: bool) -> Direction:
+        """Load what a direction needs, once for each precision.
+
+        exact (bool): In 32-bit floats, whatever `precision` says.
+        """
         import torch
         from thinc.api import get_torch_default_device
 
+        from .direction import Direction
         from .layers import int8_works
-        from .marian import read_model
-        from .model import BergamotModel
-        from .shortlist import read_shortlist
-        from .vocab import Vocabulary
 
         folders = self._folders()
         languages = to_spacy(source), to_spacy(target)
@@ -239,101 +225,25 @@ class BergamotTranslator:
             known = ", ".join(f"{s} to {t}" for s, t in sorted(folders))
             raise error("E201", engine="BergamotTranslator", source=source, target=target, known=known)
         device = torch.device(get_torch_default_device())
-        wanted = int8 and self.precision != "float32"
-        if wanted and (device.type != "cpu" or not int8_works()):
-            if self.precision == "int8":
-                expected = "auto or float32 here: this device or build of PyTorch lacks the 8-bit products"
-                raise error("E213", setting="precision", value="int8", expected=expected)
-            wanted = False
-        key = (*languages, wanted)
+        possible = device.type == "cpu" and int8_works()
+        if self.precision == "int8" and not possible:
+            expected = "auto or float32 here: this device or build of PyTorch lacks the 8-bit products"
+            raise error("E213", setting="precision", value="int8", expected=expected)
+        int8 = possible and not exact and self.precision != "float32"
+        key = (*languages, int8)
         if key not in self._loaded:
-            folder = folders[languages]
-            file = read_model(folder.model)
-            source_vocab = Vocabulary(folder.source_vocab)
-            shared = folder.source_vocab == folder.target_vocab
-            target_vocab = source_vocab if shared else Vocabulary(folder.target_vocab)
-            lexicon = None
-            if self.shortlist and folder.shortlist is not None:
-                lexicon = read_shortlist(folder.shortlist, n_source=len(source_vocab), n_target=len(target_vocab))
-            model = BergamotModel(file, int8=wanted, device=device)
-            self._loaded[key] = _Direction(folder, model, source_vocab, target_vocab, lexicon)
+            self._loaded[key] = Direction.load(folders[languages], int8=int8, shortlist=self.shortlist, device=device)
         return self._loaded[key]
 
-    def _search(self, direction: _Direction, parts: list[Pieces]) -> list[Hypothesis]:
-        """Translate parts in batches of similar length."""
-        from .batching import batches_by_length, run_on_threads
-        from .decode import Search, SourceBatch, search
-
-        vocab, model = direction.target_vocab, direction.model
-        shared = direction.source_vocab is vocab
-
-        def run(batch: list[int]) -> list[Hypothesis]:
-            padded = SourceBatch.pad([parts[i].ids for i in batch], direction.source_vocab.eos)
-            allowed = None
-            if direction.shortlist is not None:
-                allowed = direction.shortlist.allowed(padded.ids, shared=shared, n_target=len(vocab))
-            # A few pieces more, because a single word may well become several
-            limits = np.ceil(self.max_length_factor * padded.lengths).astype(np.int64) + 8
-            options = Search(vocab.eos, vocab.unk, limits, allowed, self.beam_size)
-            return search(model, padded, options)
-
-        batches = batches_by_length([len(p) + 1 for p in parts], batch_tokens=self.batch_tokens)
-        results: dict[int, Hypothesis] = {}
-        for batch, hypotheses in zip(batches, run_on_threads(run, batches, threads=_threads(model)), strict=True):
-            results.update(zip(batch, hypotheses, strict=True))
-        return [results[i] for i in range(len(parts))]
-
     def _forced(
-        self, direction: _Direction, sources: list[Pieces], targets: list[Pieces], *, log_probs: bool
-    ) -> list[tuple[_Window, NDArray[np.float32] | None, NDArray[np.float32]]]:
-        """Run the decoder over given targets: log-probabilities (n_target,) and weights (n_target, n_source), both
-        with a row for the end mark, and with a column for the source's."""
-        from .batching import batches_by_length, run_on_threads
-        from .decode import SourceBatch, force
-
-        windows = [w for i in range(len(sources)) for w in _windows(i, sources[i], targets[i], 8 * self.max_pieces)]
-        model = direction.model
-
-        def run(batch: list[int]) -> list[tuple[_Window, NDArray[np.float32] | None, NDArray[np.float32]]]:
-            chosen = [windows[i] for i in batch]
-            source = SourceBatch.pad([sources[w.pair].ids[w.source] for w in chosen], direction.source_vocab.eos)
-            target = SourceBatch.pad([targets[w.pair].ids[w.target] for w in chosen], direction.target_vocab.eos)
-            scores, weights = force(model, source, target, log_probs=log_probs)
-            return [
-                (w, None if scores is None else scores[k, :n_target], weights[k, :n_target, :n_source])
-                for k, (w, n_source, n_target) in enumerate(
-                    zip(chosen, source.lengths.tolist(), target.lengths.tolist(), strict=True)
-                )
-            ]
-
-        lengths = [max(w.source.stop - w.source.start, w.target.stop - w.target.start) + 1 for w in windows]
-        batches = batches_by_length(lengths, batch_tokens=self.batch_tokens)
-        return [item for items in run_on_threads(run, batches, threads=_threads(model)) for item in items]
-
-
-def _threads(model: BergamotModel) -> int:
-    """How many batches to run at a time: on a CPU as many as PyTorch would use threads."""
-    import torch
-
-    return torch.get_num_threads() if model.device.type == "cpu" else 1
-
-
-def _windows(pair: int, source: Pieces, target: Pieces, limit: int) -> list[_Window]:
-    """Cut a given pair that is too long: each part of the target with the part of the source at the same relative
-    place, and half as much again around it."""
-    n_source, n_target = len(source), len(target)
-    if not n_source or max(n_source, n_target) <= limit:
-        # A target of no words still has an end mark
-        return [_Window(pair, slice(0, n_source), slice(0, n_target))] if n_source and n_target else []
-    n_parts = -(-2 * max(n_source, n_target) // limit)
-    windows = []
-    for k in range(n_parts):
-        part = slice(k * n_target // n_parts, (k + 1) * n_target // n_parts)
-        start = max(0, int((k - 0.5) * n_source / n_parts))
-        stop = min(n_source, int((k + 1.5) * n_source / n_parts) + 1)
-        if part.stop > part.start:
-            windows.append(_Window(pair, slice(start, stop), part))
-    return windows
+        self, direction: Direction, sources: list[Pieces], targets: list[Pieces], *, log_probs: bool
+    ) -> list[Forced]:
+        windows = [
+            window
+            for i in range(len(sources))
+            for window in windows_of(i, len(sources[i]), len(targets[i]), limit=_WINDOW_PARTS * self.max_pieces)
+        ]
+        return direction.force(sources, targets, windows, batch_tokens=self.batch_tokens, log_probs=log_probs)
 
 
 def _join(group: list[tuple[Pieces, Hypothesis]], vocab: Vocabulary, *, gap: str) -> Translation:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -68,11 +70,19 @@ class Int8Linear:
         return self._product(x, self._step, _ZERO_POINT, self._packed)
 
 
+@lru_cache(maxsize=1)
 def int8_works() -> bool:
-    """Whether this build of PyTorch can multiply 8-bit integers the way `Int8Linear` does."""
+    """Whether this build of PyTorch can multiply 8-bit integers the way `Int8Linear` does.
+
+    Builds for other processors than x86 cannot, and PyTorch has announced that a later version will not.
+    """
+    ones, bias = torch.ones(8, 8, dtype=torch.int8), torch.zeros(8)
     try:
-        layer = Int8Linear(torch.ones(8, 8, dtype=torch.int8), torch.full((8,), 0.5), torch.zeros(8), input_scale=1.0)
-        return bool(torch.allclose(layer(torch.ones(1, 8)), torch.full((1, 8), 4.0)))
+        # The announcement comes once, at the first use, which is here
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            layers = [Int8Linear(ones, scales, bias, input_scale=1.0) for scales in (0.5, torch.full((8,), 0.5))]
+        return all(torch.allclose(layer(torch.ones(1, 8)), torch.full((1, 8), 4.0)) for layer in layers)
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
 

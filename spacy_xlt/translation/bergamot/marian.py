@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ...errors import error
 
 # Type codes of Marian's binary format: a class (float, intgemm, signed) and the bytes an element
-_FLOATS = {0x0404: np.dtype("<f4"), 0x0402: np.dtype("<f2"), 0x0408: np.dtype("<f8")}
-_QUANTISED = {0x4101: np.dtype("<i1"), 0x4102: np.dtype("<i2")}
+_FLOATS: dict[int, np.dtype[Any]] = {0x0404: np.dtype("<f4"), 0x0402: np.dtype("<f2"), 0x0408: np.dtype("<f8")}
+_QUANTISED: dict[int, np.dtype[Any]] = {0x4101: np.dtype("<i1"), 0x4102: np.dtype("<i2")}
 _BYTES = 0x0101
 _CONFIG = "special:model.yml"
 _ACTIVATION_SCALE = "_QuantMultA"
@@ -61,6 +61,15 @@ class MarianModel:
         if name not in self.tensors:
             raise error("E211", path=self.path, reason=f"it has no tensor {name!r}")
         return self.tensors[name]
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether its matrices are 8-bit integers, each with the scale of its input."""
+        matrices = [n for n, t in self.tensors.items() if t.values.dtype != np.float32 and not n.endswith("Wemb")]
+        matrices = [name for name in matrices if not name.endswith(_ACTIVATION_SCALE)]
+        return bool(matrices) and all(
+            self.tensors[name].values.dtype == np.int8 and self.activation_scale(name) for name in matrices
+        )
 
     def activation_scale(self, name: str) -> float | None:
         """By how much Marian multiplies the input of this matrix before it rounds it to 8 bits; None if unknown."""

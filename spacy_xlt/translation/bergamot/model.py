@@ -116,6 +116,7 @@ class BergamotModel:
     def __init__(self, model: MarianModel, *, int8: bool, device: torch.device):
         _check_supported(model)
         config = model.config
+        self.path = model.path
         self.device, self.int8 = device, int8
         self.heads = int(config["transformer-heads"])
         tied_all = "Wemb" in model
@@ -185,6 +186,13 @@ class BergamotModel:
         self._int8_output = None
         if self.int8 and scale and values.dtype.name == "int8":
             self._int8_output = (torch.from_numpy(values.copy()), 1.0 / tensor.multiplier, scale)
+
+    def check_vocabularies(self, n_source: int, n_target: int) -> None:
+        """RAISES (XltError): E211 where the vocabularies have other sizes than the model's matrices."""
+        expected = len(self.source_embedding), len(self.output_weight)
+        if (n_source, n_target) != expected:
+            reason = f"it is for vocabularies of {expected} pieces, and those beside it have {(n_source, n_target)}"
+            raise error("E211", path=self.path, reason=reason)
 
     def output_layer(self, allowed: torch.Tensor | None = None) -> Linear:
         """The product with the output matrix, for all pieces or for a shortlist.

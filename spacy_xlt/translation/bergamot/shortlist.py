@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,19 @@ from numpy.typing import NDArray
 from ...errors import error
 
 _MAGIC = 0xF11A48D5013417F5
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The pieces that a batch may write.
+
+    pieces (int64, (n,)): Those of all sources together, sorted.
+    mask (float32, (n_batch, n)): 0 where the piece is one of this source's, else minus infinity. With it, a
+        translation does not depend on what else is in its batch.
+    """
+
+    pieces: NDArray[np.int64]
+    mask: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,22 +40,40 @@ class Shortlist:
     offsets: NDArray[np.uint64]
     targets: NDArray[np.uint32]
 
-    def allowed(self, source_ids: NDArray[np.int64], *, shared: bool, n_target: int) -> NDArray[np.int64]:
-        """The target pieces that a batch may use.
+    def allowed(
+        self, sources: Sequence[NDArray[np.int64]], *, shared: bool, n_target: int, always: int, never: int
+    ) -> Allowed:
+        """The target pieces that each source of a batch may use.
 
-        source_ids (int64, any shape): All source pieces of the batch.
+        sources (Sequence[int64, (n_pieces,)]): The source pieces of the batch.
         shared (bool): Whether both sides have one vocabulary, so that pieces can be copied.
         n_target (int): Size of the target vocabulary.
-        RETURNS (int64, (n,)): Sorted, each once.
+        always (int): A target piece that may always be written, the end mark.
+        never (int): One that may not.
         """
+        pieces = np.unique(np.concatenate(sources))
+        own = {piece: self._targets_of(piece, shared=shared) for piece in pieces.tolist()}
         chosen = np.zeros(n_target, dtype=bool)
-        chosen[: self.first] = True
-        pieces = np.unique(source_ids)
-        for piece in pieces[pieces < len(self.offsets) - 1].tolist():
-            chosen[self.targets[self.offsets[piece] : self.offsets[piece + 1]]] = True
-        if shared:
-            chosen[pieces] = True
-        return np.flatnonzero(chosen)
+        chosen[: self.first] = chosen[always] = True
+        chosen[never] = False
+        common = np.flatnonzero(chosen)
+        for targets in own.values():
+            chosen[targets] = True
+        chosen[never] = False
+        columns = np.cumsum(chosen) - 1
+        mask = np.full((len(sources), int(chosen.sum())), -np.inf, np.float32)
+        for row, source in zip(mask, sources, strict=True):
+            row[columns[common]] = 0
+            targets = np.concatenate([own[piece] for piece in source.tolist()])
+            row[columns[targets[chosen[targets]]]] = 0
+        return Allowed(np.flatnonzero(chosen), mask)
+
+    def _targets_of(self, piece: int, *, shared: bool) -> NDArray[np.int64]:
+        own = [piece] if shared else []
+        if piece + 1 >= len(self.offsets):
+            return np.asarray(own, np.int64)
+        targets = self.targets[int(self.offsets[piece]) : int(self.offsets[piece + 1])]
+        return np.append(targets.astype(np.int64), np.asarray(own, np.int64))
 
 
 def read_shortlist(path: Path, *, n_source: int, n_target: int) -> Shortlist:

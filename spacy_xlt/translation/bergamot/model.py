@@ -135,7 +135,7 @@ class BergamotModel:
         def feed_forward(layer: str) -> FeedForward:
             return FeedForward(
                 linear([f"{layer}_ffn_W1"], [f"{layer}_ffn_b1"], relu=True),
-                linear([f"{layer}_ffn_W2"], [f"{layer}_ffn_b2"]),
+                linear([f"{layer}_ffn_W2"], [f"{layer}_ffn_b2"], non_negative=True),
                 LayerNorm(model, f"{layer}_ffn_ffn", device),
             )
 

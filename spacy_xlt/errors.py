@@ -65,6 +65,8 @@ _MESSAGES: dict[str, str] = {
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
     "or 'bundled:encoder'.",
     "E304": "The aligner's setting `{setting}` is {value!r}; expected {expected}.",
+    "E305": "simalign cannot align a pair of {n_source} and {n_target} tokens: {reason}. Use EmbeddingAligner, which "
+    "reads texts of any length.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": "{name}: with `direction = \"target_to_source\"` one translation can annotate the document, and it has "
     "several ({known}). Set `targets` to one of them.",
@@ -73,6 +75,10 @@ _MESSAGES: dict[str, str] = {
     "E502": "No such {what}: {path}.",
     "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
     "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
+    "E530": "{path}, line {line}: {found} columns; expected source tokens, target tokens and links with tabs between.",
+    "E531": "{path}, line {line}: {reason}",
+    "E532": "{path} has no sentence pairs, so there is nothing to score.",
+    "E533": "{path} has no sure gold links (such as 0-0) on any line, so there is nothing to score.",
     "E601": "Training: setting `{setting}` is {value!r}; expected {expected}.",
     "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
     "complete model folder or a Hugging Face name.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pretrained
+from .words import has_text
 
 
 class Window(NamedTuple):
@@ -48,7 +48,7 @@ class Encoder:
     def pieces(self, words: Iterable[str]) -> dict[str, list[int]]:
         """The piece ids of each distinct word, tokenised by itself as SimAlign does; none where it has no text."""
         distinct = dict.fromkeys(words)
-        visible = [word for word in distinct if _has_text(word)]
+        visible = [word for word in distinct if has_text(word)]
         result: dict[str, list[int]] = {word: [] for word in distinct}
         if self.tokenizer.is_fast:
             backend = self.tokenizer.backend_tokenizer
@@ -141,8 +141,3 @@ def windows_of(text: int, length: int, size: int) -> Iterator[Window]:
     cuts = [0, *((end + start) // 2 for end, start in zip(ends, starts[1:], strict=False)), length]
     for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
         yield Window(text, start, end, cuts[i], cuts[i + 1])
-
-
-def _has_text(word: str) -> bool:
-    """Whether a word has anything but white space, control and zero-width characters in it."""
-    return any(not (char.isspace() or unicodedata.category(char) in {"Cc", "Cf", "Cs"}) for char in word)

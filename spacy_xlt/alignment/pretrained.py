@@ -109,7 +109,9 @@ def position_limit(model: Any, tokenizer: Any) -> int:
 
 
 def _first_line(err: Exception) -> str:
-    return (str(err).strip() or type(err).__name__).splitlines()[0]
+    """What went wrong, without the list of all known models that may follow."""
+    line = (str(err).strip() or type(err).__name__).splitlines()[0]
+    return line if len(line) <= 160 else f"{line[:160]}…"
 
 
 @contextmanager

@@ -1,0 +1,46 @@
+"""`spacy xlt eval-alignment`: the links of an aligner against gold links."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from spacy.cli._util import parse_config_overrides, setup_gpu
+from wasabi import msg
+
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+
+
+@app.command("eval-alignment", context_settings=WITH_OVERRIDES)
+@friendly_errors
+def eval_alignment_cli(
+    ctx: typer.Context,
+    config_path: Path = typer.Argument(..., help="Config with xlt_aligner", metavar="CONFIG"),
+    pairs_path: Path = typer.Argument(..., help="Sentence pairs with gold links", metavar="PAIRS.tsv"),
+    json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
+    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+) -> None:
+    """Align sentence pairs and score the links: precision, recall, F1 and alignment error rate, in percent.
+
+    A line of PAIRS.tsv has source tokens, target tokens and Pharaoh links (0-0 1-2, or 3p2 for a possible link), with
+    tabs between. Settings can be overridden as in spacy train: --components.xlt_aligner.engine.method itermax
+    """
+    from ..alignment.component import AlignerPipe
+    from ..corpus.config import load_pipeline_config
+    from ..corpus.writing import write_bytes
+    from ..evaluation.alignment import evaluate_alignment, read_pairs
+    from ..evaluation.projection import find_component
+
+    overrides = parse_config_overrides(ctx.args)
+    existing(pairs_path, what="file of sentence pairs")
+    pairs = read_pairs(pairs_path)
+    setup_gpu(gpu_id, silent=True)
+    aligner = find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path)
+    scores = evaluate_alignment(aligner.engine, pairs, data=pairs_path.name)
+    if json_path is not None:
+        write_bytes(json_path, (json.dumps(scores, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+    row = [f"{scores[key]:.2f}" for key in ("precision", "recall", "f1", "aer")]
+    msg.table([row], header=("P", "R", "F1", "AER"), aligns=("r",) * 4, divider=True)
+    msg.info(f"{scores['pairs']} pairs in {scores['seconds']} s, {scores['pairs_per_second']} a second")
+    msg.text(scores["signature"])

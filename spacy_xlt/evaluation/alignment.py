@@ -1,0 +1,121 @@
+"""Scoring an aligner: its links against gold links, sure and possible ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..alignment.links import Alignment
+from ..errors import XltError, error
+from ..protocols import Aligner, Tokens
+
+Link = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class GoldPair:
+    """A sentence pair with gold links.
+
+    source, target (Tokens): Its tokens.
+    sure, possible (frozenset[Link]): Links `(i, j)`; what is sure is possible too.
+    """
+
+    source: Tokens
+    target: Tokens
+    sure: frozenset[Link]
+    possible: frozenset[Link]
+
+
+def evaluate_alignment(aligner: Aligner, pairs: Sequence[GoldPair], *, data: str = "") -> dict[str, Any]:
+    """Align sentence pairs and score the links.
+
+    aligner (Aligner): Its model is loaded before the time is taken.
+    pairs (Sequence[GoldPair]): As `read_pairs` gives them.
+    data (str): What to call the data in the signature.
+    RETURNS (dict[str, Any]): As `score_links`, and `pairs`, `seconds`, `pairs_per_second`, `signature`.
+    """
+    tokens = [(pair.source, pair.target) for pair in pairs]
+    warm_up = next((both for both in tokens if both[0] and both[1]), None)
+    if warm_up is not None:
+        aligner.align([warm_up])
+    start = time.perf_counter()
+    found = aligner.align(tokens)
+    seconds = time.perf_counter() - start
+    return {
+        **score_links(found, pairs),
+        "pairs": len(pairs),
+        "seconds": round(seconds, 3),
+        "pairs_per_second": round(len(pairs) / seconds, 2) if seconds else None,
+        "signature": f"alignment F1 and AER|data:{data or 'unnamed'}|{aligner.signature}|spacy_xlt:{__version__}",
+    }
+
+
+def score_links(found: Sequence[Alignment], pairs: Sequence[GoldPair]) -> dict[str, float]:
+    """Precision against the possible links, recall against the sure ones, F1 of both, and the alignment error rate.
+
+    Och & Ney 2003, A Systematic Comparison of Various Statistical Alignment Models; counted over all pairs together.
+    RETURNS (dict[str, float]): `precision`, `recall`, `f1` and `aer`, from 0 to 100.
+    """
+    links = in_sure = in_possible = sure = 0
+    for alignment, pair in zip(found, pairs, strict=True):
+        own = {(i, j) for i, j in alignment.links.tolist()}
+        links += len(own)
+        sure += len(pair.sure)
+        in_sure += len(own & pair.sure)
+        in_possible += len(own & pair.possible)
+    precision = in_possible / links if links else 0.0
+    recall = in_sure / sure if sure else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    aer = 1 - (in_sure + in_possible) / (links + sure) if links + sure else 0.0
+    scores = {"precision": precision, "recall": recall, "f1": f1, "aer": aer}
+    return {key: round(100 * value, 4) for key, value in scores.items()}
+
+
+def read_pairs(path: str | Path) -> list[GoldPair]:
+    """Read gold links: a line has source tokens, target tokens and links, with tabs between.
+
+    Tokens have spaces between, links are Pharaoh's: `0-0 1-2`, and `3p2` for one that is possible but not sure.
+    Empty lines are passed over.
+    path (str | Path): A UTF-8 file.
+    RAISES (XltError): E502, E513 and E530 to E533, with the number of the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise error("E502", what="file of sentence pairs", path=path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise error("E513", path=path, encoding="utf-8", position=err.start) from err
+    # Not splitlines: it also cuts at characters that may stand inside a token
+    pairs = [_read_pair(path, i, line) for i, line in _lines(text)]
+    if not pairs:
+        raise error("E532", path=path)
+    if not any(pair.sure for pair in pairs):
+        raise error("E533", path=path)
+    return pairs
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def _read_pair(path: Path, number: int, line: str) -> GoldPair:
+    columns = line.split("\t")
+    if len(columns) != 3:
+        raise error("E530", path=path, line=number, found=len(columns))
+    source, target = ([token for token in column.split(" ") if token] for column in columns[:2])
+    try:
+        gold = Alignment.from_pharaoh(columns[2]).check(len(source), len(target))
+    except XltError as err:
+        raise error("E531", path=path, line=number, reason=err.message) from err
+    # A possible link is read with half the score of a sure one
+    sure = frozenset(map(tuple, gold.links[np.equal(gold.scores, 1)].tolist()))
+    return GoldPair(source, target, sure, frozenset(map(tuple, gold.links.tolist())))

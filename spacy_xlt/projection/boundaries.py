@@ -13,6 +13,10 @@ from .evidence import Evidence, Stretch
 SHORT = 3
 # From so many source tokens on a span is read as a clause and not as a name.
 CLAUSE = 8
+# And from so many on if it reaches up to punctuation or the end of its sentence.
+SHORT_CLAUSE = 6
+# Up to this weight a link elsewhere is no claim to a word at the end of a clause.
+WEAK = 0.15
 
 
 @lru_cache(maxsize=1 << 16)
@@ -36,67 +40,93 @@ def particle_at(doc: Doc, i: int, sentence_start: int) -> bool:
     return is_particle(text) or (i == sentence_start and is_particle(text.lower()) and not text.isupper())
 
 
-def trim(bitext: Bitext, source: tuple[int, int], stretch: Stretch, *, always: bool) -> Stretch:
-    """Leave particles out at the ends of a name.
+def is_clause(bitext: Bitext, source: tuple[int, int]) -> bool:
+    """Whether a span reads as a clause and not as a name: long, or not that short and up to punctuation."""
+    length = source[1] - source[0]
+    if length >= CLAUSE or length < SHORT_CLAUSE:
+        return length >= CLAUSE
+    doc, end = bitext.source, _sentence_of(bitext, source[1] - 1)[1]
+    return source[1] == end or is_symbol(doc[source[1] - 1].text) or is_symbol(doc[source[1]].text)
 
-    A particle that the source span has too (the "von" of "von Wogau") stays, as do all where nothing else is left.
+
+def adjust(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch, *, name: bool) -> Stretch:
+    """Move the ends of a stretch to where the source span has them.
+
+    Particles are left out at the ends, except those that the source span has too (the "von" of "von Wogau"), as are
+    none where nothing else is left. A clause is not trimmed: words without links at its ends are taken into it, such
+    as "La" of "La fatiga ...", if the source word beside the clause has a link of its own and can't be their source.
 
     source (tuple[int, int]): Source tokens `[start, end)` of the span.
-    always (bool): Also at an end where the source span has a particle itself ("the Netherlands").
+    name (bool): Trim also where the source span ends in a particle itself ("the Netherlands").
     """
+    if not is_clause(bitext, source):
+        return _trim(bitext, source, stretch, left=True, right=True, always=name)
+    first, last = _sentence_of(bitext, source[0]), _sentence_of(bitext, source[1] - 1)
+    left = _accounted(bitext, evidence, source[0] - 1, first)
+    right = _accounted(bitext, evidence, source[1], last)
+    stretch = _trim(bitext, source, stretch, left=not left, right=not right, always=False)
+    return _fill_clause(bitext, evidence, source, stretch, left=left, right=right)
+
+
+def _fill_clause(
+    bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch, *, left: bool, right: bool
+) -> Stretch:
+    """Take words that nothing else claims into a clause, and give back those that begin the next one."""
+    target = bitext.target
+    low, high = _sentence_of(bitext, source[0])[2], _sentence_of(bitext, source[1] - 1)[3]
+    start, end = stretch.start, stretch.end
+
+    def free(i: int) -> bool:
+        return evidence.balance(i, *source) >= -WEAK and not is_symbol(target[i].text)
+
+    while left and start > low and free(start - 1):
+        start -= 1
+    while right and end < high and free(end) and not _closes(target[end - 1].text):
+        end += 1
+    ends_here = end == high or is_symbol(target[end].text) or _closes(target[end - 1].text)
+    if end > stretch.end and not ends_here:
+        end = stretch.end
+    if _closes(bitext.source[source[1] - 1].text):
+        last = end
+        while last > start and is_particle(target[last - 1].text):
+            last -= 1
+        if last > start and _closes(target[last - 1].text):
+            end = last
+    return Stretch(start, end, stretch.total)
+
+
+def _trim(
+    bitext: Bitext, source: tuple[int, int], stretch: Stretch, *, left: bool, right: bool, always: bool
+) -> Stretch:
     doc, target = bitext.source, bitext.target
     start, end = stretch.start, stretch.end
-    first, last = is_particle(doc[source[0]].text), is_particle(doc[source[1] - 1].text)
-    own: set[str] | None = None
+    sentence_start = _sentence_of(bitext, source[0])[2]
 
     def drop(i: int) -> bool:
-        nonlocal own
-        if not particle_at(target, i, target_start):
+        if not particle_at(target, i, sentence_start):
             return False
-        if own is None:
-            own = {token.text.lower() for token in doc[source[0] : source[1]]}
-        return target[i].text.lower() not in own
+        text = target[i].text.lower()
+        return all(token.text.lower() != text for token in doc[source[0] : source[1]])
 
-    target_start = _sentence_of(bitext, source[0])[2]
-    if always or not first:
+    if left and (always or not is_particle(doc[source[0]].text)):
         while start < end and drop(start):
             start += 1
-    if always or not last:
+    if right and (always or not is_particle(doc[source[1] - 1].text)):
         while end > start and drop(end - 1):
             end -= 1
     return stretch if start == end else Stretch(start, end, stretch.total)
 
 
-def extend(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch) -> Stretch:
-    """Take words without links at the ends of a clause into it, unless the source word beside the clause may be theirs.
-
-    A clause that starts its sentence or follows punctuation takes "La" of "La fatiga ..." along. The word beside the
-    clause may be the source where it is a particle or has no link itself.
-
-    source (tuple[int, int]): Source tokens `[start, end)` of the span.
-    """
-    target = bitext.target
-    low, high = _sentence_of(bitext, source[0]), _sentence_of(bitext, source[1] - 1)
-    start, end = stretch.start, stretch.end
-
-    def free(i: int) -> bool:
-        return evidence.balance(i, *source) >= 0.0 and not is_symbol(target[i].text)
-
-    if _accounted(bitext, evidence, source[0] - 1, low):
-        while start > low[2] and free(start - 1):
-            start -= 1
-    if _accounted(bitext, evidence, source[1], high):
-        while end < high[3] and free(end):
-            end += 1
-    return Stretch(start, end, stretch.total)
+def _closes(text: str) -> bool:
+    """Whether a token ends with punctuation."""
+    return not text[-1:].isalnum()
 
 
 def _accounted(bitext: Bitext, evidence: Evidence, i: int, sentence: tuple[int, int, int, int]) -> bool:
     """Whether a source token beside a span cannot be the source of unlinked target words."""
     if not sentence[0] <= i < sentence[1]:
         return True
-    text = bitext.source[i].text
-    return is_symbol(text) or (len(evidence.links_of(i, i + 1)) > 0 and not is_particle(text))
+    return len(evidence.links_of(i, i + 1)) > 0 or is_symbol(bitext.source[i].text)
 
 
 def _sentence_of(bitext: Bitext, i: int) -> tuple[int, int, int, int]:

@@ -11,7 +11,7 @@ from ..bitext import Bitext
 from ..errors import error
 from . import carry
 from .assign import assign
-from .boundaries import CLAUSE, extend, trim
+from .boundaries import adjust
 from .carry import ENTS, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
 
@@ -89,10 +89,7 @@ def place(bitext: Bitext, evidence: Evidence, spans: Sequence[Span], key: str) -
         if claim is None or stretch is None:
             outcomes.append("no_links" if source[0] < source[1] else "empty")
             continue
-        if source[1] - source[0] >= CLAUSE:
-            stretch = extend(bitext, evidence, source, stretch)
-        else:
-            stretch = trim(bitext, source, stretch, always=key == ENTS)
+        stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS)
         outcomes.append(Placement(stretch.start, stretch.end, confidence(claim, stretch)))
     return outcomes
 

@@ -1,0 +1,224 @@
+"""The project: its file is sound, its configs are what spaCy accepts, and it runs from column files to a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.cli.debug_config import debug_config
+from spacy.cli.init_config import fill_config
+from spacy.tokens import Doc, Span
+from spacy.util import load_config
+from tiny_encoder import make_tiny_encoder
+from typer.testing import CliRunner
+from weasel.schemas import ProjectConfigSchema, validate
+
+from spacy_xlt.cli import app
+from spacy_xlt.errors import XltError
+from spacy_xlt.evaluation.agreement import count_agreement
+from spacy_xlt.evaluation.report import Report
+
+ROOT = Path(__file__).parent.parent
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+PER_TYPE = {"PER": {"p": 0.5, "r": 0.5, "f": 0.5}}
+
+
+def spacy_command(*args: str | Path, cwd: Path) -> str:
+    command = [sys.executable, "-m", "spacy", *map(str, args)]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return srsly.read_yaml(ROOT / "project.yml")
+
+
+def test_the_project_file_is_valid_and_its_workflows_name_its_commands(project):
+    assert validate(ProjectConfigSchema, project) == []
+    names = {command["name"] for command in project["commands"]}
+    assert all(set(steps) <= names for steps in project["workflows"].values())
+    assert project["workflows"]["all"][-1] == "report"
+
+
+def test_every_command_runs_something_that_exists(project):
+    ours = {command.name for command in app.registered_commands}
+    for command in project["commands"]:
+        assert command["help"] and command["script"]
+        for line in command["script"]:
+            words = line.split()
+            assert words[:3] == ["python", "-m", "spacy"]
+            assert words[3] != "xlt" or words[4] in ours
+
+
+def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project):
+    made: set[str] = set()
+    for name in project["workflows"]["all"]:
+        (command,) = [command for command in project["commands"] if command["name"] == name]
+        for dependency in command["deps"] if "deps" in command else []:
+            for variable, value in project["vars"].items():
+                dependency = dependency.replace(f"${{vars.{variable}}}", str(value))
+            in_made = any(dependency == path or dependency.startswith(f"{path}/") for path in made)
+            assert in_made or (ROOT / dependency).exists(), (name, dependency)
+        made.update(command["outputs"])
+
+
+def test_both_trainings_differ_in_their_corpus_alone(project):
+    (zero,), (train,) = (
+        [line.split() for command in project["commands"] if command["name"] == name for line in command["script"]]
+        for name in ("train-zero-shot", "train-translate-train")
+    )
+    corpus = {"corpus/source", "corpus/projected/target", "--paths.also"}
+    rest = [{word.replace("zero-shot", "X").replace("translate-train", "X") for word in line} for line in (zero, train)]
+    assert rest[0] - corpus == rest[1] - corpus
+
+
+def test_no_gold_of_the_target_language_is_seen_in_training(project):
+    for command in project["commands"]:
+        if command["name"].startswith(("train", "build")):
+            assert "corpus/test.spacy" not in " ".join(command["script"] + command["deps"])
+    assert "Portuguese" not in project["vars"]["source_dev"]
+
+
+@pytest.mark.parametrize("name", ["train_cpu.cfg", "train_gpu.cfg"])
+def test_training_configs_keep_our_functions_out_of_the_pipeline(name):
+    config = load_config(ROOT / "configs" / name)
+    assert "spacy_xlt" not in json.dumps({key: config[key] for key in ("nlp", "components")})
+    assert config["corpora"]["train"]["@readers"] == "spacy_xlt.Corpus.v1"
+
+
+@pytest.mark.parametrize("name", ["train_cpu.cfg", "train_gpu.cfg"])
+def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_corpus):
+    corpus = write_corpus([make_doc("Maria sings .", (0, 1, "PER"))])
+    encoder = make_tiny_encoder(tmp_path / "encoder")
+    config = ROOT / "configs" / name
+    fill_config(tmp_path / "filled.cfg", config, silent=True)
+    paths = {"paths.train": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
+    debug_config(tmp_path / "filled.cfg", overrides=paths)
+
+
+def write(path: Path, data: dict) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data), encoding="utf8")
+    return path
+
+
+@pytest.fixture
+def metrics(tmp_path, make_doc, write_corpus) -> dict[str, str]:
+    """The files that the commands of a workflow leave."""
+    scores = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": PER_TYPE, "speed": 1000.0}
+    projection = {**scores, "ceiling_f": 0.872, "seconds": 10.0, "pairs_per_second": 100.0, "signature": "aligner-1"}
+    training = {"words_per_second": 400.0, "seconds": 60}
+    build = {
+        "signature": "translator-1",
+        "seconds": {"xlt_translator": 20.0},
+        "sentences_per_second": {"xlt_translator": 50.5},
+        "spans_projected": {"PER": 90, "LOC": 7},
+        "lost_reasons": {"no_links": 3},
+    }
+    (tmp_path / "packages" / "dist").mkdir(parents=True)
+    (tmp_path / "packages" / "dist" / "pt_xlt-0.1.0-py3-none-any.whl").touch()
+    return {
+        "scores": f"zero-shot={write(tmp_path / 'zero.json', scores)}",
+        "training": f"zero-shot={write(tmp_path / 'train.json', training)}",
+        "train-corpus": f"zero-shot={write_corpus([make_doc('a b c d .'), make_doc('e f .')])}",
+        "build": str(write(tmp_path / "summary.json", build)),
+        "projection": str(write(tmp_path / "projection.json", projection)),
+        "package": str(tmp_path / "packages"),
+    }
+
+
+def options(metrics: dict[str, str]) -> list[str]:
+    return [part for name, value in metrics.items() for part in (f"--{name}", value)]
+
+
+def test_the_report_shows_what_the_commands_measured(metrics, tmp_path):
+    result = CliRunner().invoke(app, ["report", str(tmp_path / "out"), *options(metrics)])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["scores"] == [{"name": "zero-shot", "p": 50.0, "r": 25.0, "f": 33.33, "per_type": {"PER": 50.0}}]
+    assert report["ceiling"] == 87.2 and report["projection"]["f"] == 33.33
+    speeds = {stage["name"]: stage["sentences_per_second"] for stage in report["stages"]}
+    # 400 words a second, 4 words a sentence
+    assert speeds == {"xlt_translator": 50.5, "train zero-shot": 100.0, "run zero-shot": None, "eval-projection": 100.0}
+    page = (tmp_path / "out" / "report.md").read_text()
+    for shown in (
+        "| zero-shot | 50.0 | 25.0 | 33.3 | 50.0 |",
+        "87.2",
+        "97 entities projected, 3 lost (no_links 3)",
+        ".whl",
+    ):
+        assert shown in page
+    assert "33.3" in result.output
+
+
+def test_a_report_takes_what_there_is(tmp_path):
+    report = Report()
+    report.add_scores("only", write(tmp_path / "s.json", {"ents_p": None, "ents_r": 0.0, "ents_f": None}))
+    assert "| only | 0.0 | 0.0 | 0.0 |" in report.to_markdown()
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "[1]", "{}"])
+def test_a_report_names_the_file_that_it_cannot_use(tmp_path, content):
+    path = tmp_path / "scores.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(XltError, match="E605.*scores.json"):
+        Report().add_scores("x", path)
+
+
+@pytest.mark.parametrize("item", ["zero-shot", "=file.json", "name="])
+def test_a_report_option_without_a_name_is_an_error(tmp_path, item):
+    result = CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--scores", item])
+    assert result.exit_code == 1 and "E601" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_of_a_folder_without_a_wheel_says_so(tmp_path):
+    with pytest.raises(XltError, match="E605.*no wheel"):
+        Report().add_package(tmp_path)
+
+
+def test_agreement_counts_types_in_each_sentence():
+    vocab = spacy.blank("xx").vocab
+
+    def doc(*labels: str) -> Doc:
+        made = Doc(vocab, words=["w"] * 4)
+        made.set_ents([Span(made, i, i + 1, label=label) for i, label in enumerate(labels)], default="outside")
+        return made
+
+    assert count_agreement([(doc("PER", "LOC"), doc("LOC", "PER"))]) == 1.0
+    # the second pair has the same types as the first, and in another sentence
+    assert count_agreement([(doc("PER", "PER"), doc("PER")), (doc(), doc("PER"))]) == pytest.approx(0.5)
+    assert count_agreement([(doc(), doc())]) == 0.0
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
+    shutil.copy(ROOT / "project.yml", tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name, path in project["vars"].items():
+        if str(path).endswith(".iob2"):
+            sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
+            (tmp_path / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
+            n = 40 if name.startswith(("source", "target")) else 20
+            (tmp_path / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
+    small = ["--vars.max_steps", "6", "--vars.eval_frequency", "3", "--vars.encoder_layers", "2"]
+    out = spacy_command("project", "run", "all", ".", *small, cwd=tmp_path)
+    report = json.loads((tmp_path / "metrics" / "report.json").read_text())
+    assert [score["name"] for score in report["scores"]] == ["zero-shot", "translate-train"]
+    assert report["projection"]["f"] > 50 and report["ceiling"] > report["projection"]["f"]
+    assert (tmp_path / report["package"]).is_file()
+    stages = {stage["name"] for stage in report["stages"] if stage["sentences_per_second"]}
+    assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train"} <= stages
+    assert "pt_xlt_ner" in out
+    again = spacy_command("project", "run", "all", ".", *small, cwd=tmp_path)
+    assert again.count("nothing changed") == len(project["workflows"]["all"]) - 1

@@ -210,7 +210,7 @@ def test_a_truncated_corpus_is_named(nlp, corpus, tmp_path):
 def test_sentences_of_lost_spans_are_kept_marked_or_dropped(make_doc, write_corpus, tmp_path):
     # "Rio" is not linked, as its sentence is translated by nothing
     source = make_doc("Maria sleeps . In Rio .", (0, 1, "PER"), (4, 5, "LOC"), sents=[3])
-    target = make_doc("Maria dorme . No Rio .", lang="pt", sents=[3])
+    target = make_doc("Maria dorme . No lugar .", lang="pt", sents=[3])
     pairs = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
     source._.xlt["pt"] = Bitext(source, target, Alignment([(0, 0)]), sentences=pairs)
     found = {}

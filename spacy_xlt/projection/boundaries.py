@@ -45,26 +45,27 @@ def is_clause(bitext: Bitext, source: tuple[int, int]) -> bool:
     length = source[1] - source[0]
     if length >= CLAUSE or length < SHORT_CLAUSE:
         return length >= CLAUSE
-    doc, end = bitext.source, _sentence_of(bitext, source[1] - 1)[1]
+    doc, end = bitext.source, sentence_of(bitext, source[1] - 1)[1]
     return source[1] == end or is_symbol(doc[source[1] - 1].text) or is_symbol(doc[source[1]].text)
 
 
 def adjust(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch, *, name: bool) -> Stretch:
     """Move the ends of a stretch to where the source span has them.
 
-    Particles are left out at the ends, except those that the source span has too (the "von" of "von Wogau"), as are
-    none where nothing else is left. A clause is not trimmed: words without links at its ends are taken into it, such
-    as "La" of "La fatiga ...", if the source word beside the clause has a link of its own and can't be their source.
+    Particles are left out at the ends, except those that the source span has too (the "von" of "von Wogau") or that
+    another kind of word in it is linked to most, and except where nothing else would be left. A clause is not trimmed:
+    words without links at its ends are taken into it, such as "La" of "La fatiga ...", if the source word beside the
+    clause has a link of its own and can't be their source.
 
     source (tuple[int, int]): Source tokens `[start, end)` of the span.
     name (bool): Trim also where the source span ends in a particle itself ("the Netherlands").
     """
     if not is_clause(bitext, source):
-        return _trim(bitext, source, stretch, left=True, right=True, always=name)
-    first, last = _sentence_of(bitext, source[0]), _sentence_of(bitext, source[1] - 1)
+        return _trim(bitext, evidence, source, stretch, left=True, right=True, always=name)
+    first, last = sentence_of(bitext, source[0]), sentence_of(bitext, source[1] - 1)
     left = _accounted(bitext, evidence, source[0] - 1, first)
     right = _accounted(bitext, evidence, source[1], last)
-    stretch = _trim(bitext, source, stretch, left=not left, right=not right, always=False)
+    stretch = _trim(bitext, evidence, source, stretch, left=not left, right=not right, always=False)
     return _fill_clause(bitext, evidence, source, stretch, left=left, right=right)
 
 
@@ -73,7 +74,7 @@ def _fill_clause(
 ) -> Stretch:
     """Take words that nothing else claims into a clause, and give back those that begin the next one."""
     target = bitext.target
-    low, high = _sentence_of(bitext, source[0])[2], _sentence_of(bitext, source[1] - 1)[3]
+    low, high = sentence_of(bitext, source[0])[2], sentence_of(bitext, source[1] - 1)[3]
     start, end = stretch.start, stretch.end
 
     def free(i: int) -> bool:
@@ -96,17 +97,28 @@ def _fill_clause(
 
 
 def _trim(
-    bitext: Bitext, source: tuple[int, int], stretch: Stretch, *, left: bool, right: bool, always: bool
+    bitext: Bitext,
+    evidence: Evidence,
+    source: tuple[int, int],
+    stretch: Stretch,
+    *,
+    left: bool,
+    right: bool,
+    always: bool,
 ) -> Stretch:
     doc, target = bitext.source, bitext.target
     start, end = stretch.start, stretch.end
-    sentence_start = _sentence_of(bitext, source[0])[2]
+    sentence_start = sentence_of(bitext, source[0])[2]
 
     def drop(i: int) -> bool:
         if not particle_at(target, i, sentence_start):
             return False
         text = target[i].text.lower()
-        return all(token.text.lower() != text for token in doc[source[0] : source[1]])
+        if any(token.text.lower() == text for token in doc[source[0] : source[1]]):
+            return False
+        # "Um" is no article where it is what "One" is linked to most
+        partner = evidence.mutual_best(i)
+        return partner is None or not source[0] <= partner < source[1] or is_particle(doc[partner].text)
 
     if left and (always or not is_particle(doc[source[0]].text)):
         while start < end and drop(start):
@@ -129,7 +141,7 @@ def _accounted(bitext: Bitext, evidence: Evidence, i: int, sentence: tuple[int, 
     return len(evidence.links_of(i, i + 1)) > 0 or is_symbol(bitext.source[i].text)
 
 
-def _sentence_of(bitext: Bitext, i: int) -> tuple[int, int, int, int]:
+def sentence_of(bitext: Bitext, i: int) -> tuple[int, int, int, int]:
     """Source and target range of the sentence pair that source token `i` is in; of both docs where it is in none."""
     for pair in bitext.sentences:
         if pair.source_start <= i < pair.source_end:

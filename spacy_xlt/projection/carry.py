@@ -15,6 +15,7 @@ ENTS = "ents"
 REASONS = {
     "empty": "the source span has no tokens",
     "no_links": "no word of the span is linked, and nothing else says where it went",
+    "low_score": "its place is less sure than the projector's `min_score`",
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
 }
 # Flag of the sentence pairs that hold a lost span and are to be left out.

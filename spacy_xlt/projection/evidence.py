@@ -108,6 +108,10 @@ class Evidence:
         first = bisect_left(self.source, start)
         return range(first, bisect_left(self.source, end, lo=first))
 
+    def all_linked(self, start: int, end: int) -> bool:
+        """Whether each of source tokens `[start, end)` has a link."""
+        return len({self.source[k] for k in self.links_of(start, end)}) == end - start
+
     def claim(self, start: int, end: int, extra: Sequence[tuple[int, float]] = ()) -> Claim | None:
         """What the links say about source tokens `[start, end)`; None where there is no link.
 
@@ -132,6 +136,15 @@ class Evidence:
                     foreign = weight
             outside.append(foreign)
         return Claim(first, inside, outside)
+
+    def mutual_best(self, j: int) -> int | None:
+        """The source token that target token `j` is linked to most, if that one has no other link as strong."""
+        if j not in self.columns:
+            return None
+        i, weight = max(self.columns[j], key=lambda link: link[1])
+        if any(self.weights[k] >= weight and self.target[k] != j for k in self.links_of(i, i + 1)):
+            return None
+        return i
 
     def balance(self, j: int, start: int, end: int) -> float:
         """How much more target token `j` is linked to source tokens `[start, end)` than to others; 0 without links."""

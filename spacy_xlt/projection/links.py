@@ -14,15 +14,19 @@ from .assign import assign
 from .boundaries import adjust
 from .carry import ENTS, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
+from .unlinked import between_neighbours, same_spelling
 
 
-def make_link_projector(ents: bool = True, spans_keys: list[str] | None = None) -> LinkProjector:
+def make_link_projector(
+    ents: bool = True, spans_keys: list[str] | None = None, min_score: float = 0.0
+) -> LinkProjector:
     """Make the projector from a config.
 
     ents (bool): Project the entities.
     spans_keys (list[str] | None): The span groups to project; all of the source where left out.
+    min_score (float): Spans that are less sure than this are lost, from 0 (keep all) to 1.
     """
-    return LinkProjector(ents=ents, spans_keys=spans_keys)
+    return LinkProjector(ents=ents, spans_keys=spans_keys, min_score=min_score)
 
 
 class LinkProjector:
@@ -31,76 +35,95 @@ class LinkProjector:
     A target token gains from its strongest link into the span and loses from its strongest link elsewhere; the span
     becomes the run of tokens with the greatest sum, so that a stray link does not stretch it and a gap does not cut
     it. Spans that would claim the same words are placed together, so that the sum over all of them is greatest.
-    Particles are left out at the ends of names; clauses take unlinked words at their ends along.
+    Particles are left out at the ends of names; clauses take unlinked words at their ends along. Words without links
+    are found by their spelling, and spans without any between the links of their neighbours.
 
-    ents, spans_keys: See `make_link_projector`.
+    ents, spans_keys, min_score: See `make_link_projector`.
+    RAISES (XltError): E401 for a setting of the wrong kind.
     """
 
-    def __init__(self, *, ents: bool = True, spans_keys: Sequence[str] | None = None):
+    def __init__(self, *, ents: bool = True, spans_keys: Sequence[str] | None = None, min_score: float = 0.0):
         if not isinstance(ents, bool):
             raise error("E401", setting="ents", value=ents, expected="true or false")
         if isinstance(spans_keys, str) or not all(isinstance(key, str) for key in spans_keys or ()):
             raise error("E401", setting="spans_keys", value=spans_keys, expected="a list of span group names, or null")
+        if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
+            raise error("E401", setting="min_score", value=min_score, expected="a number from 0 to 1")
         self.ents = ents
         self.spans_keys = None if spans_keys is None else list(spans_keys)
+        self.min_score = float(min_score)
 
     @property
     def signature(self) -> str:
         """Settings and version in one line."""
         keys = "all" if self.spans_keys is None else ",".join(self.spans_keys)
-        return f"LinkProjector|ents:{self.ents}|spans_keys:{keys}|version:{__version__}"
+        settings = f"ents:{'yes' if self.ents else 'no'}|spans_keys:{keys}|min_score:{self.min_score:g}"
+        return f"LinkProjector|{settings}|version:{__version__}"
 
     def project(self, bitexts: Iterable[Bitext]) -> list[Bitext]:
         """Annotate the target docs in place: entities, span groups with `attrs["scores"]`, and `bitext.lost`.
 
         RETURNS (list[Bitext]): The same bitexts, in order.
         """
+        signature = self.signature
         done = []
         for bitext in bitexts:
             groups = carry.spans_to_carry(bitext, ents=self.ents, spans_keys=self.spans_keys)
             if self.ents and ENTS not in groups:
                 carry.clear_entities(bitext.target)
-            outcomes: dict[str, list[Outcome]] = {}
+            outcomes: dict[str, list[Outcome]] = {key: [] for key in groups}
             if any(groups.values()):
                 evidence = Evidence(bitext.alignment)
-                outcomes = {key: place(bitext, evidence, spans, key) for key, spans in groups.items()}
-            carry.write(bitext, groups, outcomes or {key: [] for key in groups})
-            bitext.projector = self.signature
+                outcomes = {key: self._place(bitext, evidence, spans, key) for key, spans in groups.items()}
+            carry.write(bitext, groups, outcomes)
+            bitext.projector = signature
             done.append(bitext)
         return done
 
+    def _place(self, bitext: Bitext, evidence: Evidence, spans: Sequence[Span], key: str) -> list[Outcome]:
+        """Find the places of the spans of one group, one outcome for each in order."""
+        ranges = [(span.start, span.end) for span in spans]
+        claims: list[Claim | None] = []
+        best: list[Stretch | None] = []
+        for source in ranges:
+            claim = _claim(bitext, evidence, source)
+            claims.append(claim)
+            best.append(None if claim is None else claim.best())
+        if len(spans) > 1:
+            assign(ranges, claims, best)
+        outcomes: list[Outcome] = []
+        for source, claim, stretch in zip(ranges, claims, best, strict=True):
+            outcome: Outcome
+            if source[0] == source[1]:
+                outcome = "empty"
+            elif claim is None or stretch is None:
+                stretch = between_neighbours(bitext, evidence, source)
+                outcome = "no_links" if stretch is None else Placement(*stretch)
+            else:
+                stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS)
+                outcome = Placement(stretch.start, stretch.end, confidence(claim, stretch))
+            if isinstance(outcome, Placement) and outcome.score < self.min_score:
+                outcome = "low_score"
+            outcomes.append(outcome)
+        return outcomes
 
-def place(bitext: Bitext, evidence: Evidence, spans: Sequence[Span], key: str) -> list[Outcome]:
-    """Find the places of the spans of one group.
 
-    RETURNS (list[Outcome]): One for each span, in order.
-    """
-    ranges = [(span.start, span.end) for span in spans]
-    claims: list[Claim | None] = []
-    best: list[Stretch | None] = []
-    for start, end in ranges:
-        claim = evidence.claim(start, end) if start < end else None
-        claims.append(claim)
-        best.append(None if claim is None else claim.best())
-    if len(spans) > 1:
-        assign(ranges, claims, best)
-    outcomes: list[Outcome] = []
-    for source, claim, stretch in zip(ranges, claims, best, strict=True):
-        if claim is None or stretch is None:
-            outcomes.append("no_links" if source[0] < source[1] else "empty")
-            continue
-        stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS)
-        outcomes.append(Placement(stretch.start, stretch.end, confidence(claim, stretch)))
-    return outcomes
+def _claim(bitext: Bitext, evidence: Evidence, source: tuple[int, int]) -> Claim | None:
+    if source[0] == source[1]:
+        return None
+    if evidence.all_linked(*source):
+        return evidence.claim(*source)
+    return evidence.claim(*source, extra=same_spelling(bitext, evidence, source))
 
 
 def confidence(claim: Claim, stretch: Stretch) -> float:
-    """How sure a placement is, from 0 to 1: the share of link weight that speaks for it."""
-    inside, against = 0.0, 0.0
+    """How sure a placement is, from 0 to 1: the share of link weight that speaks for it, times the strongest link."""
+    inside = against = strongest = 0.0
     for j, (own, foreign) in enumerate(zip(claim.inside, claim.outside, strict=True), start=claim.start):
         if stretch.start <= j < stretch.end:
             inside += own
             against += foreign
+            strongest = max(strongest, own)
         else:
             against += own
-    return round(inside / (inside + against), 4) if inside else 0.0
+    return round(strongest * inside / (inside + against), 4) if inside else 0.0

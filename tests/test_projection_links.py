@@ -1,0 +1,342 @@
+"""LinkProjector: where spans go, what is kept of them, and what is said of those that go nowhere."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import Doc, Span, SpanGroup
+
+from spacy_xlt import Alignment, Bitext
+from spacy_xlt.bitext import ENTS_GROUP, SentencePair
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.assign import _greedy, _search, conflicts
+from spacy_xlt.projection.carry import REASONS
+from spacy_xlt.projection.evidence import Claim, Evidence, Stretch
+from spacy_xlt.projection.links import LinkProjector
+
+EN, PT = spacy.blank("en").vocab, spacy.blank("pt").vocab
+
+
+def doc_of(vocab, words, *ents):
+    doc = Doc(vocab, words=words.split() if isinstance(words, str) else words)
+    doc.set_ents([Span(doc, *ent) for ent in ents], default="outside")
+    return doc
+
+
+def project(source, target, links, *ents, scores=None, **config):
+    """Project entities (start, end, label) along Pharaoh links and give back the bitext."""
+    alignment = Alignment.from_pharaoh(links) if isinstance(links, str) else Alignment(links)
+    if scores is not None:
+        alignment = Alignment(alignment.links, scores)
+    words = target.split() if isinstance(target, str) else target
+    bitext = Bitext(doc_of(EN, source, *ents), Doc(PT, words=words), alignment)
+    (result,) = LinkProjector(**config).project([bitext])
+    assert result is bitext
+    return bitext
+
+
+def found(bitext):
+    return [(ent.text, ent.label_) for ent in bitext.target.ents]
+
+
+def test_reordered_entities_do_not_harm_each_other():
+    bitext = project(
+        "Ann Lee met Bo Kim", "Bo Kim conheceu Ann Lee", "0-3 1-4 2-2 3-0 4-1", (0, 2, "PER"), (3, 5, "ORG")
+    )
+    assert found(bitext) == [("Bo Kim", "ORG"), ("Ann Lee", "PER")]
+    assert bitext.lost == []
+
+
+def test_adjacent_and_repeated_entities_stay_apart():
+    links = "0-0 1-1 2-2 3-3"
+    bitext = project("Rio Rio Lima Rio", "Rio Rio Lima Rio", links, *((i, i + 1, "LOC") for i in range(4)))
+    assert [(ent.start, ent.end) for ent in bitext.target.ents] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_stray_link_does_not_stretch_a_span():
+    target = "Silva vive agora mesmo em uma casa Silva"
+    bitext = project("Silva lives now in a house .", target, "0-0 0-7 1-1 2-2 2-3 3-4 4-5 5-6", (0, 1, "PER"))
+    assert [(ent.start, ent.end) for ent in bitext.target.ents] == [(0, 1)]
+
+
+def test_a_word_without_links_inside_a_span_does_not_cut_it():
+    bitext = project("Rio Janeiro shines", "Rio de Janeiro brilha", "0-0 1-2 2-3", (0, 2, "LOC"))
+    assert found(bitext) == [("Rio de Janeiro", "LOC")]
+
+
+def test_articles_are_left_out_of_names_and_kept_where_the_source_has_them():
+    bitext = project("Drinks were good", "As bebidas eram boas", "0-0 0-1 1-2 2-3", (0, 1, "TARGET"))
+    assert found(bitext) == [("bebidas", "TARGET")]
+    bitext = project("Mr von Wogau spoke", "falou o senhor von Wogau", "0-2 1-3 2-4 3-0", (1, 3, "PER"))
+    assert found(bitext) == [("von Wogau", "PER")]
+
+
+def test_short_words_in_lower_case_go_along_where_there_is_nothing_else():
+    assert found(project("ab cd", "xy zw", "0-0 1-1", (0, 2, "X"))) == [("xy zw", "X")]
+
+
+def test_a_clause_takes_its_article_along():
+    source = "Resistance exercise may well help to counter these effects ."
+    target = "El ejercicio de resistencia puede ayudar a contrarrestar estos efectos ."
+    bitext = project(source, target, "0-3 1-1 2-4 3-5 4-5 5-6 6-7 7-8 8-9 9-10", (0, 10, "Claim"))
+    assert (bitext.target.ents[0].start, bitext.target.ents[0].end) == (0, 11)
+
+
+@pytest.mark.parametrize("ent", [(0, 1, "A"), (4, 5, "A"), (0, 5, "A"), (1, 4, "A")])
+def test_entities_at_the_ends_and_across_a_sentence_boundary(ent):
+    source, target = doc_of(EN, "One . Two three .", ent), Doc(PT, words="Um . Dois três .".split())
+    sentences = [SentencePair(0, 2, 0, 2), SentencePair(2, 5, 2, 5)]
+    bitext = Bitext(source, target, Alignment([(i, i) for i in range(5)]), sentences=sentences)
+    LinkProjector().project([bitext])
+    assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == [ent]
+
+
+def test_empty_docs_and_docs_without_links():
+    bitext = project("", "", "")
+    assert len(bitext.target) == 0 and bitext.lost == []
+    bitext = project("Xi left", "", "", (0, 1, "PER"))
+    assert [span.reason for span in bitext.lost] == ["no_links"]
+    assert LinkProjector().project([]) == []
+
+
+def test_every_attribute_of_a_span_is_carried():
+    source, target = doc_of(EN, "Rio shines"), Doc(PT, words=["O", "Rio"])
+    source.set_ents([Span(source, 0, 1, label="LOC", kb_id="Q8678", span_id="e1")])
+    source.spans["nested"] = [Span(source, 0, 2, label="S", kb_id="K", span_id="n1")]
+    LinkProjector().project([Bitext(source, target, Alignment.from_pharaoh("0-1 1-0"))])
+    ent, nested = target.ents[0], target.spans["nested"][0]
+    assert (ent.text, ent.label_, ent.kb_id_, ent.id_) == ("Rio", "LOC", "Q8678", "e1")
+    assert (nested.text, nested.label_, nested.kb_id_, nested.id_) == ("O Rio", "S", "K", "n1")
+
+
+def test_nested_overlapping_and_long_spans_of_groups_are_carried_with_scores():
+    n = 160
+    source, target = doc_of(EN, [f"s{i}" for i in range(n)]), Doc(PT, words=[f"t{i}" for i in range(n)])
+    ranges = [(0, n), (0, 1), (5, 155), (5, 20), (10, 30), (10, 30)]
+    source.spans["args"] = [Span(source, a, b, label=f"L{k}") for k, (a, b) in enumerate(ranges)]
+    source.spans["none"] = []
+    LinkProjector().project([Bitext(source, target, Alignment([(i, i) for i in range(n)]))])
+    group = target.spans["args"]
+    assert [(span.start, span.end, span.label_) for span in group] == [(*r, f"L{k}") for k, r in enumerate(ranges)]
+    assert group.attrs["scores"] == [1.0] * len(ranges)
+    assert len(target.spans["none"]) == 0
+
+
+def test_settings_choose_what_is_carried():
+    source = doc_of(EN, "Rio shines", (0, 1, "LOC"))
+    source.spans["a"], source.spans["b"] = [source[0:1]], [source[1:2]]
+    source.spans[ENTS_GROUP] = SpanGroup(source, name=ENTS_GROUP, spans=[source[1:2]])
+    target, links = Doc(PT, words=["Rio", "brilha"]), Alignment([(0, 0), (1, 1)])
+    LinkProjector(ents=False, spans_keys=["b", "unheard"]).project([Bitext(source, target, links)])
+    assert set(target.spans) == {"b"} and not target.has_annotation("ENT_IOB")
+    LinkProjector().project([Bitext(source, target, links)])
+    assert [span.text for span in target.spans[ENTS_GROUP]] == ["Rio"]
+
+
+@pytest.mark.parametrize("config", [{"ents": "yes"}, {"spans_keys": "sc"}, {"spans_keys": [1]}, {"min_score": 2}])
+def test_settings_of_the_wrong_kind_are_refused(config):
+    with pytest.raises(XltError) as err:
+        LinkProjector(**config)
+    assert err.value.code == "E401" and repr(next(iter(config.values()))) in str(err.value)
+
+
+def test_entities_that_need_the_same_word_go_to_the_group_and_are_said_to_be_lost():
+    bitext = project("EU Commission meets", "EU-Kommission tagt", "0-0 1-0 2-1", (0, 1, "LOC"), (1, 2, "ORG"))
+    assert len(bitext.target.ents) == 1
+    assert [span.label_ for span in bitext.target.spans[ENTS_GROUP]] == ["LOC", "ORG"]
+    assert [(span.reason, span.key) for span in bitext.lost] == [("overlap", "ents")]
+
+
+def test_projecting_again_replaces_what_was_there():
+    source, target = doc_of(EN, "Rio Lima", (0, 1, "LOC")), Doc(PT, words=["Rio", "Lima"])
+    bitext = Bitext(source, target, Alignment([(0, 0), (1, 1)]))
+    LinkProjector().project([bitext])
+    source.set_ents([Span(source, 1, 2, label="ORG")], default="outside")
+    LinkProjector().project([bitext])
+    assert found(bitext) == [("Lima", "ORG")] and len(target.spans[ENTS_GROUP]) == 1
+
+
+def test_a_source_without_annotation_leaves_the_target_without():
+    source, target = Doc(EN, words=["Rio"]), doc_of(PT, "Rio", (0, 1, "LOC"))
+    LinkProjector().project([Bitext(source, target, Alignment([(0, 0)]))])
+    assert not target.has_annotation("ENT_IOB") and ENTS_GROUP not in target.spans
+
+
+def test_what_the_source_does_not_say_is_missing_on_the_target():
+    source, target = Doc(EN, words="Rio is . Lima too .".split()), Doc(PT, words="Rio é . Lima também .".split())
+    source.set_ents([Span(source, 0, 1, label="LOC")], missing=[source[3:6]], default="outside")
+    links = Alignment([(i, i) for i in range(5)])
+    bitext = Bitext(source, target, links, sentences=[SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)])
+    LinkProjector().project([bitext])
+    # 0 is missing, 2 outside, 3 the beginning of an entity; the last token has no link, but its sentence says nothing
+    assert [token.ent_iob for token in target] == [3, 2, 2, 0, 0, 0]
+
+
+def test_a_span_without_tokens_is_lost():
+    source, target = doc_of(EN, "Rio shines"), Doc(PT, words=["Rio", "brilha"])
+    source.spans["sc"] = [Span(source, 1, 1, label="NIL"), Span(source, 0, 1, label="LOC")]
+    bitext = Bitext(source, target, Alignment([(0, 0)]))
+    LinkProjector().project([bitext])
+    assert [(span.reason, span.key) for span in bitext.lost] == [("empty", "sc")]
+    assert [span.label_ for span in target.spans["sc"]] == ["LOC"]
+
+
+def test_a_name_without_links_is_found_by_its_spelling():
+    bitext = project("he met Zoltan Kovacs", "ele viu Zoltan Kovacs", "0-0 1-1", (2, 4, "PER"))
+    assert found(bitext) == [("Zoltan Kovacs", "PER")]
+    assert 0 < bitext.target.spans[ENTS_GROUP].attrs["scores"][0] < 1
+
+
+def test_a_span_without_links_is_found_between_those_of_its_neighbours():
+    bitext = project("he met Ann today", "ele viu a Anna hoje", "0-0 1-1 3-4", (2, 3, "PER"))
+    assert bitext.target.spans[ENTS_GROUP].attrs["scores"] == [0.25] and bitext.lost == []
+    bitext = project("he met Ann today", "ele viu uma pessoa muito mas muito alta hoje", "0-0 1-1 3-8", (2, 3, "PER"))
+    assert [span.reason for span in bitext.lost] == ["no_links"]
+
+
+def test_scores_are_lower_where_links_disagree():
+    clear = project("Rio shines", "Rio brilha", "0-0 1-1", (0, 1, "LOC"))
+    torn = project("Rio shines", "Rio brilha", "0-0 0-1 1-0 1-1", (0, 1, "LOC"))
+    (sure,), (unsure,) = (b.target.spans[ENTS_GROUP].attrs["scores"] for b in (clear, torn))
+    assert sure == 1.0 and 0 <= unsure < sure
+
+
+def test_spans_below_the_least_score_are_lost():
+    links, scores = "0-0 0-1 1-0 1-1", [0.5, 0.5, 0.5, 0.5]
+    bitext = project("Rio shines", "Rio brilha", links, (0, 1, "LOC"), scores=scores, min_score=0.9)
+    assert found(bitext) == [] and [span.reason for span in bitext.lost] == ["low_score"]
+
+
+def test_the_projector_survives_pickling_and_says_what_it_is():
+    projector = pickle.loads(pickle.dumps(LinkProjector(spans_keys=["sc"])))
+    assert projector.spans_keys == ["sc"] and "spans_keys:sc" in projector.signature
+
+
+# General rules
+
+WORDS = st.lists(st.text(alphabet="abcxyzABC,.", min_size=1, max_size=6), min_size=1, max_size=14)
+
+
+@st.composite
+def annotated(draw):
+    """Words, and entities that do not overlap."""
+    words = draw(WORDS)
+    cuts = sorted(draw(st.sets(st.integers(0, len(words)), max_size=8)))
+    kept = [(a, b, draw(st.sampled_from("XYZ"))) for a, b in zip(cuts, cuts[1:], strict=False) if draw(st.booleans())]
+    return words, kept
+
+
+@st.composite
+def any_bitext(draw):
+    """Any words, entities and overlapping spans on one side, any words on the other, any links with any scores."""
+    (words, ents), others = draw(annotated()), draw(WORDS)
+    link = st.tuples(st.integers(0, len(words) - 1), st.integers(0, len(others) - 1))
+    links = sorted(draw(st.sets(link, max_size=25)))
+    scores = [draw(st.floats(0, 1, width=32)) for _ in links]
+    source = doc_of(EN, words, *ents)
+    ranges = draw(st.lists(st.tuples(st.integers(0, len(words)), st.integers(0, len(words))), max_size=5))
+    source.spans["sc"] = [Span(source, min(r), max(r), label=draw(st.sampled_from("XYZ"))) for r in ranges]
+    return Bitext(source, Doc(PT, words=others), Alignment(links, scores))
+
+
+@settings(deadline=None, max_examples=150)
+@given(annotated())
+def test_the_identity_alignment_changes_nothing(case):
+    words, ents = case
+    bitext = project(words, words, [(i, i) for i in range(len(words))], *ents)
+    assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == ents
+    assert set(bitext.target.spans[ENTS_GROUP].attrs["scores"]) <= {1.0} and bitext.lost == []
+
+
+@settings(deadline=None, max_examples=150)
+@given(annotated(), st.randoms(use_true_random=False))
+def test_permuting_the_target_permutes_the_spans(case, random):
+    words, ents = case
+    covered = {i for start, end, _ in ents for i in range(start, end)}
+    blocks = [list(range(a, b)) for a, b, _ in ents] + [[i] for i in range(len(words)) if i not in covered]
+    random.shuffle(blocks)
+    order = [i for block in blocks for i in block]
+    place = {i: j for j, i in enumerate(order)}
+    bitext = project(words, [words[i] for i in order], list(place.items()), *ents)
+    expected = sorted((place[a], place[a] + b - a, label) for a, b, label in ents)
+    assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == expected
+
+
+@settings(deadline=None, max_examples=200)
+@given(any_bitext())
+def test_every_span_is_projected_or_lost_and_no_label_is_invented(bitext):
+    LinkProjector().project([bitext])
+    spans = {"ents": list(bitext.source.ents), "sc": list(bitext.source.spans["sc"])}
+    for key, of_source in spans.items():
+        lost = [span for span in bitext.lost if span.key == key]
+        kept = bitext.target.ents if key == "ents" else bitext.target.spans[key]
+        labels = sorted([span.label_ for span in kept] + [span.label for span in lost])
+        assert labels == sorted(span.label_ for span in of_source)
+        assert {span.reason for span in lost} <= set(REASONS)
+        assert all((s.start, s.end, s.label) in {(o.start, o.end, o.label_) for o in of_source} for s in lost)
+        assert all(span.start < span.end for span in kept)
+    for key in ("sc", ENTS_GROUP):
+        group = bitext.target.spans[key]
+        assert len(group.attrs["scores"]) == len(group) and all(0 <= score <= 1 for score in group.attrs["scores"])
+
+
+@settings(deadline=None, max_examples=100)
+@given(any_bitext(), annotated())
+def test_adding_an_unrelated_span_changes_no_other(bitext, more):
+    LinkProjector().project([bitext])
+    before = [(e.start, e.end, e.label_) for e in bitext.target.ents]
+    n, m = len(bitext.source), len(bitext.target)
+    words, ents = more
+    source = Doc(EN, words=[t.text for t in bitext.source] + words)
+    shifted = [(a + n, b + n, label) for a, b, label in ents]
+    own = [(e.start, e.end, e.label_) for e in bitext.source.ents]
+    source.set_ents([Span(source, *ent) for ent in own + shifted], default="outside")
+    target = Doc(PT, words=[t.text for t in bitext.target] + words)
+    extra = Alignment([(n + i, m + i) for i in range(len(words))])
+    sentences = [SentencePair(0, n, 0, m), SentencePair(n, n + len(words), m, m + len(words))]
+    larger = Bitext(source, target, Alignment.concatenate([bitext.alignment, extra]), sentences=sentences)
+    LinkProjector().project([larger])
+    assert [(e.start, e.end, e.label_) for e in larger.target.ents if e.end <= m] == before
+    assert [(e.start - m, e.end - m, e.label_) for e in larger.target.ents if e.end > m] == ents
+
+
+# The parts
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12))
+def test_the_best_stretch_is_the_best_of_all(weights):
+    claim = Claim(3, [own for own, _ in weights], [foreign for _, foreign in weights])
+    gains, n = claim.gains(), len(weights)
+    totals = [sum(gains[a:b]) for a in range(n) for b in range(a + 1, n + 1)]
+    best = claim.best()
+    assert 3 <= best.start < best.end <= 3 + n
+    if max(totals) > 0:
+        assert best.total == pytest.approx(max(totals))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3), st.floats(0.1, 1)), max_size=4), max_size=4))
+def test_placing_together_is_never_worse_than_one_after_the_other(cases):
+    ranges = [(k, k + 1) for k in range(len(cases))]
+    choices = [[Stretch(a, a + length, total) for a, length, total in case] for case in cases]
+    pick = _search(ranges, choices)
+    taken = [token for stretch in pick if stretch for token in range(stretch.start, stretch.end)]
+    assert len(taken) == len(set(taken))
+    assert sum(stretch.total for stretch in pick if stretch) >= _greedy(ranges, choices)[0] - 1e-9
+
+
+def test_only_spans_that_are_apart_in_the_source_are_in_conflict():
+    same = [Stretch(0, 2, 1.0), Stretch(1, 3, 1.0)]
+    assert conflicts([(0, 1), (1, 2)], same) == [[0, 1]]
+    assert conflicts([(0, 2), (1, 2)], same) == []
+    assert conflicts([(0, 1), (1, 2)], [Stretch(0, 2, 1.0), None]) == []
+
+
+def test_scores_above_one_are_scaled():
+    evidence = Evidence(Alignment([(0, 0), (1, 1)], [4.0, 2.0]))
+    assert evidence.weights == [1.0, 0.5]

@@ -25,6 +25,7 @@ _BATCHES_HELD = 16
 
 
 def make_embedding_aligner(
+    *,
     model: str = "bundled:encoder",
     layer: int = 6,
     method: str = "softmax",

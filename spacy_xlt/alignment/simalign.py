@@ -20,6 +20,7 @@ _TOKEN_TYPES = ("bpe", "word")
 
 
 def make_simalign_aligner(
+    *,
     model: str = "bundled:encoder",
     layer: int = 6,
     method: str = "inter",

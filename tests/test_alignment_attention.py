@@ -1,0 +1,96 @@
+"""AttentionAligner: links of the bundled translation model's guided head."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from spacy_xlt.alignment.attention import AttentionAligner, make_attention_aligner
+from spacy_xlt.alignment.links import Alignment
+from spacy_xlt.errors import XltError, error
+from spacy_xlt.protocols import Aligner, PairContext
+from spacy_xlt.translation.bergamot.engine import BergamotTranslator
+
+PAIR = ("The red house stands near the river .".split(), "A casa vermelha fica perto do rio .".split())
+
+
+class Fixed:
+    """Attends with given weights; knows some directions only."""
+
+    signature = "fixed"
+
+    def __init__(self, weights):
+        self.weights = weights
+        self.calls = []
+
+    def attend(self, sources, targets, *, source, target):
+        self.calls.append((source, target, len(sources)))
+        if (source, target) not in self.weights:
+            raise error("E201", engine="Fixed", source=source, target=target, known="")
+        return [np.asarray(self.weights[source, target], np.float32) for _ in sources]
+
+
+def _pairs(alignment):
+    return {(i, j) for i, j in alignment.links.tolist()}
+
+
+def test_words_find_their_translations_in_both_directions():
+    engine = make_attention_aligner()
+    assert isinstance(engine, Aligner)
+    there = engine.align([PAIR, ([], ["a"]), PAIR])
+    words = {(PAIR[0][i], PAIR[1][j]) for i, j in _pairs(there[0])}
+    assert {("red", "vermelha"), ("house", "casa"), ("river", "rio")} <= words
+    assert len(there[1]) == 0 and there[0] == there[2]
+    assert (there[0].scores > 0.4).all() and (there[0].scores <= 1).all()
+    back = engine.align([PAIR[::-1]], contexts=[PairContext("pt", "en")])[0]
+    assert _pairs(back.transpose()) == _pairs(there[0])
+
+
+def test_both_directions_are_averaged_and_cut():
+    engine = AttentionAligner(Fixed({("en", "pt"): [[0.9, 0.5]], ("pt", "en"): [[0.7], [0.2]]}), threshold=0.4)
+    found = engine.align([(["a"], ["x", "y"])])[0]
+    assert _pairs(found) == {(0, 0)}
+    assert found.scores.tolist() == pytest.approx([0.8])
+
+
+@pytest.mark.parametrize("known", [("en", "pt"), ("pt", "en")])
+def test_one_direction_is_enough(known):
+    weights = [[0.9, 0.1]] if known == ("en", "pt") else [[0.9], [0.1]]
+    found = AttentionAligner(Fixed({known: weights})).align([(["a"], ["x", "y"])])[0]
+    assert _pairs(found) == {(0, 0)} and found.scores.tolist() == pytest.approx([0.9])
+
+
+def test_stored_attention_is_used_without_a_call():
+    stored = Alignment([(0, 0), (1, 1), (1, 0)], [0.9, 0.5, 0.3])
+    translator = Fixed({})
+    contexts = [PairContext("en", "pt", attention=stored)]
+    found = AttentionAligner(translator).align([(["a", "b"], ["x", "y"])], contexts=contexts)[0]
+    assert found == Alignment([(0, 0), (1, 1)], [0.9, 0.5]) and translator.calls == []
+    attended = AttentionAligner(Fixed({("en", "pt"): [[0, 0.8], [0, 0]]}), stored=False)
+    assert _pairs(attended.align([(["a", "b"], ["x", "y"])], contexts=contexts)[0]) == {(0, 1)}
+
+
+def test_languages_of_the_pair_override_the_settings_where_they_are_known():
+    translator = Fixed({("de", "pt"): [[0.9]], ("en", "pt"): [[0.9]]})
+    contexts = [PairContext("de", "pt"), PairContext("", "xx"), PairContext("de", "pt")]
+    AttentionAligner(translator).align([(["a"], ["b"])] * 3, contexts=contexts)
+    assert {call for call in translator.calls if call[1] == "pt"} == {("de", "pt", 2), ("en", "pt", 1)}
+
+
+def test_unknown_directions_and_bad_settings_are_errors():
+    with pytest.raises(XltError, match="E201.*'en' to 'ja'.*en to pt"):
+        AttentionAligner(BergamotTranslator(), target="ja").align([(["a"], ["b"])])
+    with pytest.raises(XltError, match="E306.*str"):
+        AttentionAligner("bergamot")
+    with pytest.raises(XltError, match="E304.*`threshold` is 2"):
+        AttentionAligner(threshold=2)
+    with pytest.raises(XltError, match="E307.*1 contexts for 2 pairs"):
+        AttentionAligner(Fixed({})).align([PAIR, PAIR], contexts=[PairContext()])
+
+
+def test_engine_travels_without_its_model():
+    engine = AttentionAligner()
+    engine.align([PAIR])
+    data = pickle.dumps(engine)
+    assert len(data) < 5000
+    assert pickle.loads(data).align([PAIR]) == engine.align([PAIR])

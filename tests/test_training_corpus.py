@@ -143,6 +143,15 @@ def test_the_reader_reads_two_corpora_and_drops_only_empty_documents(encoder, nl
     assert [eg.reference.text for eg in corpus(nlp)] == ["Maria canta . ", "Maria sings . "]
 
 
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 30, 70), (1.0, 100, 100)])
+def test_a_share_of_the_documents_without_entities_is_read(encoder, nlp, make_doc, write_corpus, share, least, most):
+    docs = [make_doc("Maria sings .", (0, 1, "PER"))] * 20 + [make_doc("She sings .")] * 100
+    spacy.util.fix_random_seed(0)
+    read = [eg.reference for eg in create_corpus(write_corpus(docs), encoder, keep_empty=share)(nlp)]
+    assert sum(bool(doc.ents) for doc in read) == 20
+    assert least <= len(read) - 20 <= most
+
+
 def test_gold_tokens_are_those_of_the_corpus(encoder, make_doc, write_corpus):
     pt = spacy.blank("pt")
     doc = Doc(pt.vocab, words=["John", "'s", "dog"], spaces=[False, True, False])
@@ -156,7 +165,12 @@ def test_gold_tokens_are_those_of_the_corpus(encoder, make_doc, write_corpus):
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [({"max_pieces": 3}, "max_pieces"), ({"max_word_pieces": 0}, "max_word_pieces"), ({"encoder": ""}, "encoder")],
+    [
+        ({"max_pieces": 3}, "max_pieces"),
+        ({"keep_empty": 1.5}, "keep_empty"),
+        ({"max_word_pieces": 0}, "max_word_pieces"),
+        ({"encoder": ""}, "encoder"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path, values, named):
     with pytest.raises(XltError, match=f"E601.*{named}"):

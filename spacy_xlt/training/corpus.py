@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, dont_augment
 
-from ..corpus.reading import read_docs
+from ..corpus.reading import has_annotation_to_project, read_docs
 from ..errors import error, warn
 from .cutting import CutCounts, Cutter
 from .pieces import PieceCounter
@@ -30,6 +30,8 @@ class Corpus:
     max_word_pieces (int): The most word pieces a word may have; of a longer one the beginning is read.
     gold_tokens (bool): Give the pipeline the corpus's own tokens instead of those of its tokenizer. Needed where the
         corpus is in another language than the pipeline, whose tokenizer would not split it as annotated.
+    keep_empty (float): Share of the documents without an entity or span that are read, drawn at random. A short
+        training sees more entities where it is small. Documents whose annotation is missing count as empty.
     limit (int): The most documents to read of each corpus; 0 for all.
     shuffle (bool): Whether to read in random order.
     augmenter (Augmenter | None): Makes more examples of each, as in spaCy.
@@ -44,6 +46,7 @@ class Corpus:
         max_pieces: int = 256,
         max_word_pieces: int = 32,
         gold_tokens: bool = False,
+        keep_empty: float = 1.0,
         limit: int = 0,
         shuffle: bool = False,
         augmenter: Augmenter | None = None,
@@ -55,7 +58,10 @@ class Corpus:
             raise error("E601", setting="max_word_pieces", value=max_word_pieces, expected="less than max_pieces")
         self.paths = [Path(path), *([Path(also)] if also else [])]
         self.cutter = Cutter(PieceCounter(encoder), max_pieces=max_pieces, max_word_pieces=max_word_pieces)
+        if not 0 <= keep_empty <= 1:
+            raise error("E601", setting="keep_empty", value=keep_empty, expected="a share from 0 to 1")
         self.gold_tokens = gold_tokens
+        self.keep_empty = keep_empty
         self.limit = limit
         self.shuffle = shuffle
         self.augmenter = augmenter or dont_augment
@@ -85,8 +91,11 @@ class Corpus:
             for i, doc in enumerate(read_docs(path, vocab=nlp.vocab)):
                 if self.limit and i >= self.limit:
                     break
-                if len(doc):
+                if len(doc) and (self.keep_empty == 1 or has_annotation_to_project([doc]) or self._draw()):
                     yield doc
+
+    def _draw(self) -> bool:
+        return random.random() < self.keep_empty
 
     def _example(self, nlp: Language, reference: Doc) -> Example:
         if not (self.gold_tokens or reference.has_unknown_spaces):
@@ -102,6 +111,7 @@ def create_corpus(
     max_pieces: int = 256,
     max_word_pieces: int = 32,
     gold_tokens: bool = False,
+    keep_empty: float = 1.0,
     limit: int = 0,
     shuffle: bool = False,
     augmenter: Any | None = None,
@@ -119,6 +129,7 @@ def create_corpus(
         max_pieces=max_pieces,
         max_word_pieces=max_word_pieces,
         gold_tokens=gold_tokens,
+        keep_empty=keep_empty,
         limit=limit,
         shuffle=shuffle,
         augmenter=augmenter,

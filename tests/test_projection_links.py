@@ -340,3 +340,16 @@ def test_only_spans_that_are_apart_in_the_source_are_in_conflict():
 def test_scores_above_one_are_scaled():
     evidence = Evidence(Alignment([(0, 0), (1, 1)], [4.0, 2.0]))
     assert evidence.weights == [1.0, 0.5]
+
+
+def test_long_spans_that_claim_a_word_of_each_other_meet_there():
+    n = 40
+    source = doc_of(EN, [f"Word{i}" for i in range(2 * n)], (0, n, "A"), (n, 2 * n, "B"))
+    target = Doc(PT, words=[f"Palavra{i}" for i in range(2 * n)])
+    # The first word of the second span is also linked to the first span, a little more
+    links = [(i, i) for i in range(2 * n)] + [(0, n)]
+    scores = [0.7 if i == n else 1.0 for i in range(2 * n)] + [0.8]
+    bitext = Bitext(source, target, Alignment(links, scores))
+    LinkProjector().project([bitext])
+    (first, second), lost = bitext.target.ents, bitext.lost
+    assert first.start == 0 and second.end == 2 * n and second.start - first.end <= 1 and lost == []

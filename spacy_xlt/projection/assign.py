@@ -21,11 +21,25 @@ def assign(ranges: Sequence[tuple[int, int]], claims: Sequence[Claim | None], be
     best (list[Stretch | None]): The best stretch of each by itself; changed in place.
     """
     for cluster in conflicts(ranges, best):
-        choices = [(claim.stretches(CANDIDATES) if (claim := claims[n]) else []) for n in cluster]
+        choices = [_choices(claims[n], [best[m] for m in cluster if m != n]) for n in cluster]
         found = _search([ranges[n] for n in cluster], choices)
         for n, stretch in zip(cluster, found, strict=True):
             if stretch is not None:
                 best[n] = stretch
+
+
+def _choices(claim: Claim | None, rivals: Sequence[Stretch | None]) -> list[Stretch]:
+    """The best stretches of a span, and the best ones before and after each of its rivals, best first."""
+    if claim is None:
+        return []
+    found = set(claim.stretches(CANDIDATES))
+    end = claim.start + len(claim.inside)
+    for rival in rivals:
+        if rival is not None and len(claim.inside) > CANDIDATES:
+            for clipped in (claim.within(claim.start, rival.start), claim.within(rival.end, end)):
+                if clipped is not None:
+                    found.add(clipped)
+    return sorted(found, key=lambda stretch: (-stretch.total, stretch.start, stretch.end))
 
 
 def conflicts(ranges: Sequence[tuple[int, int]], best: Sequence[Stretch | None]) -> list[list[int]]:
@@ -75,7 +89,7 @@ def _search(ranges: Sequence[tuple[int, int]], choices: Sequence[Sequence[Stretc
                     return False
         return True
 
-    def visit(k: int, total: float, pick: list[Stretch | None]) -> None:
+    def descend(k: int, total: float, pick: list[Stretch | None]) -> None:
         nonlocal best_total, best_pick, nodes
         nodes += 1
         if k == n:
@@ -86,10 +100,10 @@ def _search(ranges: Sequence[tuple[int, int]], choices: Sequence[Sequence[Stretc
             return
         for stretch in choices[k]:
             if stretch.total > 0.0 and fits(k, stretch, pick):
-                visit(k + 1, total + stretch.total, [*pick, stretch])
-        visit(k + 1, total, [*pick, None])
+                descend(k + 1, total + stretch.total, [*pick, stretch])
+        descend(k + 1, total, [*pick, None])
 
-    visit(0, 0.0, [])
+    descend(0, 0.0, [])
     return best_pick
 
 

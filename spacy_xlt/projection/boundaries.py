@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from spacy.tokens import Doc
@@ -49,7 +50,15 @@ def is_clause(bitext: Bitext, source: tuple[int, int]) -> bool:
     return source[1] == end or is_symbol(doc[source[1] - 1].text) or is_symbol(doc[source[1]].text)
 
 
-def adjust(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch, *, name: bool) -> Stretch:
+def adjust(
+    bitext: Bitext,
+    evidence: Evidence,
+    source: tuple[int, int],
+    stretch: Stretch,
+    *,
+    name: bool,
+    others: Sequence[Stretch] = (),
+) -> Stretch:
     """Move the ends of a stretch to where the source span has them.
 
     Particles are left out at the ends, except those that the source span has too (the "von" of "von Wogau") or that
@@ -59,6 +68,7 @@ def adjust(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch:
 
     source (tuple[int, int]): Source tokens `[start, end)` of the span.
     name (bool): Trim also where the source span ends in a particle itself ("the Netherlands").
+    others (Sequence[Stretch]): Where other spans are, whose words are not free to take.
     """
     if not is_clause(bitext, source):
         return _trim(bitext, evidence, source, stretch, left=True, right=True, always=name)
@@ -66,11 +76,18 @@ def adjust(bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch:
     left = _accounted(bitext, evidence, source[0] - 1, first)
     right = _accounted(bitext, evidence, source[1], last)
     stretch = _trim(bitext, evidence, source, stretch, left=not left, right=not right, always=False)
-    return _fill_clause(bitext, evidence, source, stretch, left=left, right=right)
+    return _fill_clause(bitext, evidence, source, stretch, others, left=left, right=right)
 
 
 def _fill_clause(
-    bitext: Bitext, evidence: Evidence, source: tuple[int, int], stretch: Stretch, *, left: bool, right: bool
+    bitext: Bitext,
+    evidence: Evidence,
+    source: tuple[int, int],
+    stretch: Stretch,
+    others: Sequence[Stretch],
+    *,
+    left: bool,
+    right: bool,
 ) -> Stretch:
     """Take words that nothing else claims into a clause, and give back those that begin the next one."""
     target = bitext.target
@@ -78,7 +95,9 @@ def _fill_clause(
     start, end = stretch.start, stretch.end
 
     def free(i: int) -> bool:
-        return evidence.balance(i, *source) >= -WEAK and not is_symbol(target[i].text)
+        if evidence.balance(i, *source) < -WEAK or is_symbol(target[i].text):
+            return False
+        return not any(other.start <= i < other.end for other in others)
 
     while left and start > low and free(start - 1):
         start -= 1
@@ -110,7 +129,7 @@ def _trim(
     start, end = stretch.start, stretch.end
     sentence_start = sentence_of(bitext, source[0])[2]
 
-    def drop(i: int) -> bool:
+    def is_extra(i: int) -> bool:
         if not particle_at(target, i, sentence_start):
             return False
         text = target[i].text.lower()
@@ -121,10 +140,10 @@ def _trim(
         return partner is None or not source[0] <= partner < source[1] or is_particle(doc[partner].text)
 
     if left and (always or not is_particle(doc[source[0]].text)):
-        while start < end and drop(start):
+        while start < end and is_extra(start):
             start += 1
     if right and (always or not is_particle(doc[source[1] - 1].text)):
-        while end > start and drop(end - 1):
+        while end > start and is_extra(end - 1):
             end -= 1
     return stretch if start == end else Stretch(start, end, stretch.total)
 

@@ -59,14 +59,14 @@ class Claim(NamedTuple):
         return Stretch(self.start + i, self.start + i + 1, self.inside[i] - self.outside[i])
 
     def stretches(self, limit: int) -> list[Stretch]:
-        """The stretches that begin and end at linked tokens and have the greatest totals, best first."""
-        gains = self.gains()
-        # Only places where the gain changes sign matter for long spans; short ones are enumerated in full
+        """The stretches that begin and end at linked tokens and have the greatest totals, best first.
+
+        Of a span with more linked tokens than twice `limit`, the best one only: there would be too many.
+        """
         ends = [i for i, own in enumerate(self.inside) if own > 0.0]
         if len(ends) > 2 * limit:
-            best = self.best()
-            return [best, *(self.clipped(best, part) for part in (0, 1))]
-        found = []
+            return [self.best()]
+        gains, found = self.gains(), []
         for n, first in enumerate(ends):
             total, position = 0.0, first
             for last in ends[n:]:
@@ -75,12 +75,12 @@ class Claim(NamedTuple):
                 found.append(Stretch(self.start + first, self.start + last + 1, total))
         return nlargest(limit, found, key=lambda stretch: stretch.total)
 
-    def clipped(self, stretch: Stretch, part: int) -> Stretch:
-        """The left (0) or the right (1) half of a stretch."""
-        middle = (stretch.start + stretch.end) // 2
-        start, end = (stretch.start, middle) if part == 0 else (middle, stretch.end)
-        gains = self.gains()[start - self.start : end - self.start]
-        return Stretch(start, end, sum(gains))
+    def within(self, start: int, end: int) -> Stretch | None:
+        """The best stretch inside target tokens `[start, end)`; None where nothing there speaks for the span."""
+        low, high = max(start - self.start, 0), max(end - self.start, 0)
+        if not any(own > 0.0 for own in self.inside[low:high]):
+            return None
+        return Claim(self.start + low, self.inside[low:high], self.outside[low:high]).best()
 
 
 class Evidence:

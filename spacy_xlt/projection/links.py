@@ -11,7 +11,7 @@ from ..bitext import Bitext
 from ..errors import error
 from . import carry
 from .assign import assign
-from .boundaries import adjust
+from .boundaries import adjust, is_clause
 from .carry import ENTS, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
 from .unlinked import between_neighbours, same_spelling
@@ -92,7 +92,7 @@ class LinkProjector:
         if len(spans) > 1:
             assign(ranges, claims, best)
         outcomes: list[Outcome] = []
-        for source, claim, stretch in zip(ranges, claims, best, strict=True):
+        for n, (source, claim, stretch) in enumerate(zip(ranges, claims, best, strict=True)):
             outcome: Outcome
             if source[0] == source[1]:
                 outcome = "empty"
@@ -100,12 +100,24 @@ class LinkProjector:
                 stretch = between_neighbours(bitext, evidence, source)
                 outcome = "no_links" if stretch is None else Placement(*stretch)
             else:
-                stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS)
+                others = _apart(n, ranges, best) if len(spans) > 1 and is_clause(bitext, source) else ()
+                stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS, others=others)
+                best[n] = stretch
                 outcome = Placement(stretch.start, stretch.end, confidence(claim, stretch))
             if isinstance(outcome, Placement) and outcome.score < self.min_score:
                 outcome = "low_score"
             outcomes.append(outcome)
         return outcomes
+
+
+def _apart(n: int, ranges: Sequence[tuple[int, int]], best: Sequence[Stretch | None]) -> list[Stretch]:
+    """Where the spans are that do not overlap span `n` in the source."""
+    start, end = ranges[n]
+    return [
+        stretch
+        for (a, b), stretch in zip(ranges, best, strict=True)
+        if stretch is not None and (b <= start or end <= a)
+    ]
 
 
 def _claim(bitext: Bitext, evidence: Evidence, source: tuple[int, int]) -> Claim | None:

@@ -1,5 +1,7 @@
 """EmbeddingAligner: real links with the bundled encoder, any input, any encoder."""
 
+import multiprocessing
+import os
 import pickle
 
 import numpy as np
@@ -140,6 +142,29 @@ def test_engine_travels_without_its_model(aligner):
     copy = pickle.loads(data)
     assert copy.signature == aligner.signature
     assert copy.align(PAIRS) == aligner.align(PAIRS)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_can_go_on_with_a_model_that_was_used():
+    import torch
+
+    engine = EmbeddingAligner(SMALL)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        # Enough work to start the second thread
+        expected = engine.align(PAIRS * 20)[0]
+        fork = multiprocessing.get_context("fork")
+        results = fork.SimpleQueue()
+        child = fork.Process(target=lambda: results.put(engine.align(PAIRS * 20)[0].links.tolist()))
+        child.start()
+        child.join(timeout=60)
+        if child.is_alive():
+            child.kill()
+            pytest.fail("the forked process hangs")
+        assert results.get() == expected.links.tolist()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_threshold_keeps_the_surer_links():

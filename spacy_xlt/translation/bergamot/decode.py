@@ -34,8 +34,8 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
-class SourceBatch:
-    """Encoder input.
+class Padded:
+    """Sequences of pieces made equally long.
 
     ids (int64, (n_batch, n_source)): Pieces with the end mark, padded with it.
     lengths (int64, (n_batch,)): How many of them count.
@@ -45,8 +45,8 @@ class SourceBatch:
     lengths: NDArray[np.int64]
 
     @classmethod
-    def pad(cls, sequences: list[NDArray[np.int64]], eos: int) -> SourceBatch:
-        """Put the end mark to each of some sequences and make them equally long."""
+    def pad(cls, sequences: list[NDArray[np.int64]], eos: int) -> Padded:
+        """Put the end mark to each sequence, and padding."""
         lengths = np.asarray([len(s) + 1 for s in sequences], np.int64)
         ids = np.full((len(sequences), lengths.max()), eos, np.int64)
         for row, sequence in zip(ids, sequences, strict=True):
@@ -122,7 +122,7 @@ class _Output:
         return columns if self.pieces is None else self.pieces[columns]
 
 
-def search(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hypothesis]:
+def search(model: BergamotModel, batch: Padded, options: Search) -> list[Hypothesis]:
     """Translate a batch.
 
     RETURNS (list[Hypothesis]): One for each source, in order.
@@ -133,7 +133,7 @@ def search(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hy
         return _beam(model, batch, options)
 
 
-def _greedy(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hypothesis]:
+def _greedy(model: BergamotModel, batch: Padded, options: Search) -> list[Hypothesis]:
     output = _Output(model, options)
     memory = batch.encode(model)
     n_batch, n_source = batch.ids.shape
@@ -164,7 +164,7 @@ def _greedy(model: BergamotModel, batch: SourceBatch, options: Search) -> list[H
 
 
 def _collect(
-    steps: Sequence[tuple[torch.Tensor, ...]], batch: SourceBatch, options: Search, shape: tuple[int, int, int]
+    steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: Search, shape: tuple[int, int, int]
 ) -> list[Hypothesis]:
     """Sort what each step wrote for its rows by row, up to the end mark of each."""
     ids = np.full(shape[:2], options.eos, np.int64)
@@ -206,7 +206,7 @@ class _BeamStep:
     weights: NDArray[np.float32]
 
 
-def _beam(model: BergamotModel, batch: SourceBatch, options: Search) -> list[Hypothesis]:
+def _beam(model: BergamotModel, batch: Padded, options: Search) -> list[Hypothesis]:
     """Beam search as Marian does it: a finished hypothesis leaves the beam and takes its place with it; the best
     mean log-probability wins."""
     k = options.beam_size
@@ -281,7 +281,7 @@ def _trace(steps: list[_BeamStep], row: int, end: _Finished, n_source: int) -> H
 
 
 def force(
-    model: BergamotModel, sources: SourceBatch, targets: SourceBatch, *, log_probs: bool
+    model: BergamotModel, sources: Padded, targets: Padded, *, log_probs: bool
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
     """Run the decoder over given targets (with end marks).
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from .batching import batches_by_length, run_on_threads
-from .decode import Hypothesis, Search, SourceBatch, force, search
+from .decode import Hypothesis, Padded, Search, force, search
 from .folders import ModelFolder
 from .marian import read_model
 from .model import BergamotModel
@@ -75,7 +75,8 @@ class Direction:
         vocab = self.target_vocab
 
         def run(batch: list[int]) -> list[Hypothesis]:
-            padded = SourceBatch.pad([parts[i].ids for i in batch], self.source_vocab.eos)
+            """Translate the parts of these indices."""
+            padded = Padded.pad([parts[i].ids for i in batch], self.source_vocab.eos)
             allowed = None
             if self.shortlist is not None:
                 allowed = self.shortlist.allowed(
@@ -106,9 +107,10 @@ class Direction:
         """Run the decoder over windows of given pairs. In no particular order."""
 
         def run(batch: list[int]) -> list[Forced]:
+            """Run the windows of these indices."""
             chosen = [windows[i] for i in batch]
-            source = SourceBatch.pad([sources[w.pair].ids[w.source] for w in chosen], self.source_vocab.eos)
-            target = SourceBatch.pad([targets[w.pair].ids[w.target] for w in chosen], self.target_vocab.eos)
+            source = Padded.pad([sources[w.pair].ids[w.source] for w in chosen], self.source_vocab.eos)
+            target = Padded.pad([targets[w.pair].ids[w.target] for w in chosen], self.target_vocab.eos)
             scores, weights = force(self.model, source, target, log_probs=log_probs)
             forced = []
             for row, window in enumerate(chosen):

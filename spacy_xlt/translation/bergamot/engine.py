@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ... import __version__
 from ...alignment.soft import token_weights
 from ...errors import error
+from ...forking import one_thread_after_fork
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import SoftAlignment, Tokens, Translation
 from .folders import BUNDLED_PACKAGE, ModelFolder, bundled_models, find_models
@@ -216,6 +217,7 @@ class BergamotTranslator:
         from .direction import Direction
         from .layers import int8_works
 
+        one_thread_after_fork()
         folders = self._folders()
         languages = to_spacy(source), to_spacy(target)
         if languages not in folders:

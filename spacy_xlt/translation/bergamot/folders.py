@@ -111,6 +111,7 @@ def _from_json(folder: Path) -> Iterator[tuple[str, str]]:
         try:
             data: Any = srsly.read_json(path)
         except ValueError:
+            # Other JSON files may be anything; a direction is looked for elsewhere then
             continue
         if not isinstance(data, dict):
             continue
@@ -126,4 +127,5 @@ def _valid(source: Any, target: Any) -> Iterator[tuple[str, str]]:
     try:
         yield to_spacy(source), to_spacy(target)
     except XltError:
+        # Not language codes, so this is not where the direction stands
         return

@@ -13,6 +13,7 @@ from spacy_xlt.alignment.encoder import Encoder, windows_of
 from spacy_xlt.bundled import load, write
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
+from spacy_xlt.threads import run_side_by_side
 
 SMALL = "bundled:encoder-en-pt"
 PAIRS = [
@@ -142,6 +143,25 @@ def test_engine_travels_without_its_model(aligner):
     copy = pickle.loads(data)
     assert copy.signature == aligner.signature
     assert copy.align(PAIRS) == aligner.align(PAIRS)
+
+
+def test_batches_side_by_side_give_the_same_and_leave_the_threads_as_they_were():
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for n in (1, 2, 3):
+            torch.set_num_threads(n)
+            found.append([_links(a) for a in EmbeddingAligner(SMALL, batch_tokens=64).align(PAIRS * 5)])
+            assert torch.get_num_threads() == n
+        assert found[0] == found[1] == found[2]
+        torch.set_num_threads(2)
+        with pytest.raises(ZeroDivisionError):
+            run_side_by_side(lambda n: 1 // n, [1, 0, 2])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")

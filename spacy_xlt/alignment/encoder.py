@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..forking import one_thread_after_fork
+from ..threads import one_thread_after_fork, run_side_by_side
 from . import pretrained
 from .words import has_text
 
@@ -71,19 +71,24 @@ class Encoder:
         batch_tokens (int): Pieces a batch, padding included.
         RETURNS (list[float32, (n_pieces, dim)]): In order of the texts.
         """
-        import torch
-
         windows = [window for index, text in enumerate(texts) for window in windows_of(index, len(text), self.window)]
         dim = int(self.model.config.hidden_size)
         vectors = [np.zeros((len(text), dim), np.float32) for text in texts]
         self._to_device()
         one_thread_after_fork()
-        with torch.inference_mode():
-            for batch in self._batches(windows, batch_tokens):
-                hidden = self._forward([texts[w.text][w.start : w.end] for w in batch])
-                for row, w in zip(hidden, batch, strict=True):
-                    first = len(self.prefix) + w.keep_from - w.start
-                    vectors[w.text][w.keep_from : w.keep_to] = row[first : first + w.keep_to - w.keep_from]
+
+        def run(batch: list[Window]) -> None:
+            hidden = self._forward([texts[w.text][w.start : w.end] for w in batch])
+            for row, w in zip(hidden, batch, strict=True):
+                first = len(self.prefix) + w.keep_from - w.start
+                vectors[w.text][w.keep_from : w.keep_to] = row[first : first + w.keep_to - w.keep_from]
+
+        batches = list(self._batches(windows, batch_tokens))
+        if self.model.device.type == "cpu":
+            run_side_by_side(run, batches)
+        else:
+            for batch in batches:
+                run(batch)
         return vectors
 
     def _batches(self, windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
@@ -108,12 +113,13 @@ class Encoder:
             ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
         mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
         device = self.model.device
-        output = self.model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
-            output_hidden_states=True,
-            return_dict=True,
-        )
+        with torch.inference_mode():
+            output = self.model(
+                input_ids=torch.from_numpy(ids).to(device),
+                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
+                output_hidden_states=True,
+                return_dict=True,
+            )
         return output.hidden_states[self.layer].float().cpu().numpy()
 
     def _to_device(self) -> None:

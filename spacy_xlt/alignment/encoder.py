@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..threads import one_thread_after_fork, run_side_by_side
+from ..forking import one_thread_after_fork
+from ..threads import run_side_by_side
 from . import pretrained
 from .words import has_text
 

@@ -67,11 +67,11 @@ _MESSAGES: dict[str, str] = {
     "E304": "The aligner's setting `{setting}` is {value!r}; expected {expected}.",
     "E305": "simalign cannot align a pair of {n_source} and {n_target} tokens: {reason}. Use EmbeddingAligner, which "
     "reads texts of any length.",
-    "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, such "
-    "as BergamotTranslator.",
+    "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, "
+    "such as BergamotTranslator.",
     "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
-    "E402": "{name}: with `direction = \"target_to_source\"` one translation can annotate the document, and it has "
+    "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from spacy.cli._util import app
+from spacy.tokens import Doc
 from typer.main import get_command
 
 import spacy_xlt.cli  # noqa: F401
@@ -16,8 +17,11 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_python_blocks_run(code):
-    exec(compile(code, "README.md", "exec"), {})
+def test_python_blocks_run_and_end_with_a_bitext(code):
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    docs = [value for value in names.values() if isinstance(value, Doc)]
+    assert any(len(doc._.xlt) for doc in docs)
 
 
 def test_the_first_example_projects_all_entities(capsys):

@@ -194,7 +194,8 @@ def _labels(doc: Doc) -> Iterator[str]:
 def _lost_line(i: int, bitext: Bitext) -> str:
     lines = []
     for span in bitext.lost:
-        text = bitext.source[span.start : span.end].text
+        side = bitext.target if span.side == "target" else bitext.source
+        text = side[span.start : span.end].text
         record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     return "".join(lines)

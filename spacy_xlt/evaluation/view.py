@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
 from spacy.displacy.render import DEFAULT_LABEL_COLORS
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP, Bitext, SentencePair
+from ..bitext import ENTS_GROUP, Bitext, LostSpan, SentencePair
 from ..languages import is_right_to_left
 
+# displaCy knows the long name only.
+COLORS = {**DEFAULT_LABEL_COLORS, "PER": DEFAULT_LABEL_COLORS["PERSON"]}
 OTHER_COLOR = "#ddd"
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --faint: #767676; }
@@ -54,11 +55,10 @@ def page(bitexts: Iterable[Bitext], *, title: str = "spacy_xlt") -> str:
 
 def _pair(bitext: Bitext, pair: SentencePair) -> str:
     links = bitext.alignment.between(pair.source, pair.target).links.tolist()
-    lost = {(span.start, span.end): span for span in bitext.lost}
-    source = _side(bitext.source, pair.source, [(i, j) for i, j in links], lost)
-    target = _side(bitext.target, pair.target, [(j, i) for i, j in links], {})
-    notes = [f"lost {span.label} “{bitext.source[span.start : span.end].text}”: {span.reason}" for span in bitext.lost
-             if pair.source_start <= span.start < pair.source_end]  # fmt: skip
+    lost = {side: {(s.start, s.end) for s in bitext.lost if s.side == side} for side in ("source", "target")}
+    source = _side(bitext.source, pair.source, [(i, j) for i, j in links], lost["source"])
+    target = _side(bitext.target, pair.target, [(j, i) for i, j in links], lost["target"])
+    notes = [_lost_note(bitext, span) for span in bitext.lost if _starts_in(span, pair)]
     notes += list(pair.flags)
     if pair.score is not None:
         notes.append(f"translation {pair.score:.2f}")
@@ -69,12 +69,22 @@ def _pair(bitext: Bitext, pair: SentencePair) -> str:
     )
 
 
+def _starts_in(span: LostSpan, pair: SentencePair) -> bool:
+    start, end = pair.source if span.side == "source" else pair.target
+    return start <= span.start < end
+
+
+def _lost_note(bitext: Bitext, span: LostSpan) -> str:
+    doc = bitext.source if span.side == "source" else bitext.target
+    return f"lost {span.label} “{doc[span.start : span.end].text}”: {span.reason}"
+
+
 def _column(side: str, lang: str, html: str) -> str:
     direction = "rtl" if is_right_to_left(lang) else "ltr"
     return f'<div class="{side}" lang="{escape(lang)}" dir="{direction}">{html}</div>'
 
 
-def _side(doc: Doc, sentence: tuple[int, int], links: list[tuple[int, int]], lost: dict[tuple[int, int], Any]) -> str:
+def _side(doc: Doc, sentence: tuple[int, int], links: list[tuple[int, int]], lost: set[tuple[int, int]]) -> str:
     """The words of one side of a sentence, entities marked; links count from the sentence's own first token."""
     start, end = sentence
     partners: dict[int, list[int]] = {}
@@ -89,7 +99,7 @@ def _side(doc: Doc, sentence: tuple[int, int], links: list[tuple[int, int]], los
         # an entity that reaches over a sentence boundary is opened again in the next sentence
         if entity is not None and token.i in (entity.start, start):
             inside = entity
-            color = DEFAULT_LABEL_COLORS.get(inside.label_.upper(), OTHER_COLOR)
+            color = COLORS.get(inside.label_.upper(), OTHER_COLOR)
             kind = ' class="lost"' if (inside.start, inside.end) in lost else ""
             parts.append(f'<mark{kind} style="background:{color}">')
         linked = " ".join(map(str, partners.get(token.i - start, ())))

@@ -88,6 +88,7 @@ _MESSAGES: dict[str, str] = {
     "E603": "freeze_encoder: the pipeline has no component {component!r} (it has: {known}). Set `component`.",
     "E604": "freeze_encoder: `layers` is {layers}, and the encoder has {known}.",
     "E605": "Cannot use {path} for the report: {reason}.",
+    "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "

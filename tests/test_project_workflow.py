@@ -77,6 +77,8 @@ def test_both_trainings_differ_in_their_corpus_alone(project):
         for name in ("train-zero-shot", "train-translate-train")
     )
     corpus = {"corpus/source", "corpus/projected/target", "--paths.also"}
+    # which applies to the translation alone
+    corpus |= {"--corpora.train.augmenter.share", "${vars.split_contractions}"}
     rest = [{word.replace("zero-shot", "X").replace("translate-train", "X") for word in line} for line in (zero, train)]
     assert rest[0] - corpus == rest[1] - corpus
 
@@ -104,7 +106,7 @@ def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_
     paths = {"paths.train": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
     debug_config(tmp_path / "filled.cfg", overrides=paths)
     filled = load_config(tmp_path / "filled.cfg")
-    assert filled["nlp"]["pipeline"] == ["transformer", "ner"] and filled["corpora"]["train"]["augmenter"] is None
+    assert filled["nlp"]["pipeline"] == ["transformer", "ner"] and filled["corpora"]["train"]["augmenter"]["share"] == 0
 
 
 def write(path: Path, data: dict) -> Path:

@@ -24,7 +24,8 @@ class Corpus:
 
     path (str | Path): A file or a folder.
     encoder (str): The encoder that is trained: model folder or Hugging Face name.
-    also (str | Path | None): A second corpus to read after the first: the source beside its translation.
+    also (str | Path | None): A second corpus to read after the first, without the augmenter: the source beside its
+        translation.
     max_pieces (int): The most word pieces an example may have; a longer document is cut, at a sentence end where there
         is one, and outside entities.
     max_word_pieces (int): The most word pieces a word may have; of a longer one the beginning is read.
@@ -74,25 +75,27 @@ class Corpus:
         YIELDS (Example): The examples. What was cut or shortened is in `counts` afterwards, and is said once.
         """
         counts = CutCounts()
-        docs: Iterable[Doc] = self._docs(nlp)
+        docs = self._docs(nlp)
         if self.shuffle:
-            docs = list(docs)
-            random.shuffle(docs)
-        for doc in docs:
+            shuffled = list(docs)
+            random.shuffle(shuffled)
+            docs = iter(shuffled)
+        for doc, augmenter in docs:
             for part in self.cutter.fit(doc, counts):
-                yield from self.augmenter(nlp, self._example(nlp, part))
+                yield from augmenter(nlp, self._example(nlp, part))
         if counts and self.counts is None:
             where = " and ".join(str(path) for path in self.paths)
             warn("W601", path=where, max_pieces=self.cutter.max_pieces, **vars(counts))
         self.counts = counts
 
-    def _docs(self, nlp: Language) -> Iterator[Doc]:
-        for path in self.paths:
+    def _docs(self, nlp: Language) -> Iterator[tuple[Doc, Augmenter]]:
+        for number, path in enumerate(self.paths):
+            augmenter = dont_augment if number else self.augmenter
             for i, doc in enumerate(read_docs(path, vocab=nlp.vocab)):
                 if self.limit and i >= self.limit:
                     break
                 if len(doc) and (self.keep_empty == 1 or has_annotation_to_project([doc]) or self._draw()):
-                    yield doc
+                    yield doc, augmenter
 
     def _draw(self) -> bool:
         return random.random() < self.keep_empty

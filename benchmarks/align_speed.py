@@ -26,7 +26,7 @@ from spacy_xlt.protocols import TokenPair
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ntrex"
 TOKEN_TYPES = {"subword": "bpe", "word": "word"}
-BLOCK = 100
+BLOCK = 200
 
 
 def read(source: Path, target: Path, limit: int) -> list[TokenPair]:

@@ -18,7 +18,7 @@ from spacy_xlt.bitext import Alignment, Bitext, SentencePair, missing_ranges
 from spacy_xlt.corpus import build as build_module
 from spacy_xlt.corpus.build import Builder
 from spacy_xlt.corpus.reading import read_docs
-from spacy_xlt.errors import XltError
+from spacy_xlt.errors import XltError, error
 
 CONFIG = """
 [nlp]
@@ -157,6 +157,19 @@ def test_another_config_over_the_same_folder_is_refused_with_the_difference(nlp,
     with pytest.raises(XltError, match=r"E505.*xlt_aligner\.targets was None and is \['pt'\]"):
         Builder(nlp, corpus, tmp_path / "built")
     assert files(tmp_path / "built") == before
+
+
+def test_a_build_that_never_finished_a_shard_does_not_hold_the_folder(nlp, corpus, tmp_path, monkeypatch):
+    translator = nlp.get_pipe("xlt_translator")
+
+    def unknown_direction(texts, *, source, target):
+        raise error("E201", engine="test", source=source, target=target, known="none")
+
+    monkeypatch.setattr(translator.engine, "translate", unknown_direction)
+    with pytest.raises(XltError, match="E201"):
+        Builder(nlp, corpus, tmp_path / "built", docs_per_shard=5).run()
+    monkeypatch.undo()
+    assert Builder(nlp, corpus, tmp_path / "built", docs_per_shard=4).run()["docs"] == 10
 
 
 def test_a_folder_of_something_else_is_refused(nlp, corpus, tmp_path):

@@ -71,6 +71,11 @@ class Manifest:
             self._append(self.header)
             return
         header, *records = (json.loads(line) for line in whole)
+        if header != self.header and not records:
+            # Stopped before anything was finished, for example by a setting that could not work: nothing to protect
+            self.path.unlink()
+            self._append(self.header)
+            return
         if header != self.header:
             raise error("E505", path=self.path.parent, difference=_difference(header, self.header))
         for record in records:

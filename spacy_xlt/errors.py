@@ -89,6 +89,7 @@ _MESSAGES: dict[str, str] = {
     "E604": "freeze_encoder: `layers` is {layers}, and the encoder has {known}.",
     "E605": "Cannot use {path} for the report: {reason}.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
+    "E607": "The packaged pipeline could not be tried without spacy_xlt, in {what}: {reason}",
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin, Span
 from tiny_encoder import make_tiny_encoder
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.evaluation.packaged import make_bare_python, newest_wheel, try_package
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 # One thread: the model is tiny. And no path by which spacy_xlt could be found after all.
@@ -88,49 +90,48 @@ def test_the_trained_pipeline_names_nothing_of_ours(trained):
 
 
 @pytest.fixture(scope="module")
-def bare_python(tmp_path_factory) -> Path:
-    """The Python of a virtual environment that has every package of this one but spacy_xlt."""
-    if os.name == "nt":
-        pytest.skip("needs symbolic links")
-    folder = tmp_path_factory.mktemp("bare")
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    packages = folder / "packages"
-    packages.mkdir()
-    for path in Path(sysconfig.get_path("purelib")).iterdir():
-        ours = "spacy_xlt" in path.name.lower() or path.name.startswith("__editable__")
-        if not ours:
-            (packages / path.name).symlink_to(path)
-    # A line in a .pth file adds a folder, and does not run the .pth files in it.
-    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    (Path(site) / "packages.pth").write_text(f"{packages}\n")
-    return python
-
-
-def test_the_packaged_pipeline_runs_without_spacy_xlt(trained, bare_python, tmp_path):
-    # A folder of its own: Python looks for modules where it is started.
-    run(bare_python, "-c", "import spacy_transformers", cwd=tmp_path)
-    missing = "import importlib.util as u; assert u.find_spec('spacy_xlt') is None"
-    run(bare_python, "-c", missing, cwd=tmp_path)
-    no_entry_point = (
-        "from importlib import metadata as m; assert 'spacy-xlt' not in {d.name for d in m.distributions()}"
-    )
-    run(bare_python, "-c", no_entry_point, cwd=tmp_path)
-
+def wheel(trained) -> Path:
+    """The trained pipeline as a wheel."""
     command = ["--name", "tiny", "--version", "1.2.3", "--build", "wheel", "--force"]
-    run(sys.executable, "-m", "spacy", "package", trained / "training" / "model-best", tmp_path, *command)
-    (wheel,) = tmp_path.rglob("*.whl")
-    meta = json.loads((tmp_path / "pt_tiny-1.2.3" / "meta.json").read_text())
+    (trained / "packages").mkdir()
+    best = trained / "training" / "model-best"
+    run(sys.executable, "-m", "spacy", "package", best, trained / "packages", *command)
+    return newest_wheel(trained / "packages")
+
+
+def test_the_package_needs_nothing_of_ours(wheel):
+    meta = json.loads((wheel.parent.parent / "meta.json").read_text())
     assert sorted(name.split(">")[0] for name in meta["requirements"]) == ["spacy", "spacy-transformers"]
 
-    pip = [sys.executable, "-m", "pip", "--python", bare_python, "install", "--no-deps", "--no-index", "--quiet"]
-    run(*pip, wheel, cwd=tmp_path)
-    code = (
-        "import sys, spacy; nlp = spacy.load('pt_tiny'); doc = nlp('Maria mora em Lisboa.');"
-        "print(sorted((e.text, e.label_) for e in doc.ents)); assert 'spacy_xlt' not in sys.modules"
-    )
+
+def test_the_packaged_pipeline_runs_without_spacy_xlt(trained, wheel, tmp_path):
+    text = "Maria mora em Lisboa."
+    found = tmp_path / "found.json"
+    shown = run(sys.executable, "-m", "spacy", "xlt", "try-package", wheel, "--text", text, "--json", found)
     # a few updates of random weights may not find every name, but what the pipeline finds here it must find there
-    doc = spacy.load(trained / "training" / "model-best")("Maria mora em Lisboa.")
-    expected = sorted((ent.text, ent.label_) for ent in doc.ents)
-    assert ("Lisboa", "LOC") in expected
-    assert run(bare_python, "-W", "error::UserWarning", "-c", code, cwd=tmp_path).strip() == str(expected)
+    doc = spacy.load(trained / "training" / "model-best")(text)
+    expected = [[ent.text, ent.label_] for ent in doc.ents]
+    assert ["Lisboa", "LOC"] in expected
+    assert json.loads(found.read_text())["found"] == [{"text": text, "ents": expected}]
+    assert "Lisboa LOC" in shown
+
+
+def test_a_bare_python_has_spacy_and_nothing_of_ours(tmp_path):
+    python = make_bare_python(tmp_path)
+    run(python, "-c", "import spacy, spacy_transformers", cwd=tmp_path)
+    done = subprocess.run([python, "-c", "import spacy_xlt"], cwd=tmp_path, env=ENV, capture_output=True, text=True)
+    assert done.returncode != 0 and "No module named 'spacy_xlt'" in done.stderr
+
+
+def test_a_package_that_needs_spacy_xlt_fails_the_trial(tmp_path):
+    (tmp_path / "xx_needy").mkdir()
+    (tmp_path / "xx_needy" / "__init__.py").write_text("import spacy_xlt\n")
+    setup = "from setuptools import setup; setup(name='xx_needy', version='1.0.0', packages=['xx_needy'])"
+    run(sys.executable, "-c", setup, "-q", "bdist_wheel", cwd=tmp_path)
+    with pytest.raises(XltError, match="E607.*spacy_xlt"):
+        try_package(newest_wheel(tmp_path), ["Maria mora em Lisboa."])
+
+
+def test_a_folder_without_a_wheel_is_an_error(tmp_path):
+    with pytest.raises(XltError, match="E605.*no wheel"):
+        newest_wheel(tmp_path)

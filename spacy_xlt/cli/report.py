@@ -23,6 +23,7 @@ def report_cli(
     build: Path | None = typer.Option(None, help="summary.json of spacy xlt build"),
     projection: Path | None = typer.Option(None, help="FILE of spacy xlt eval-projection --json"),
     package: Path | None = typer.Option(None, help="Folder in which spacy package wrote"),
+    trial: Path | None = typer.Option(None, help="FILE of spacy xlt try-package --json"),
 ) -> None:
     """Show what a workflow reached as a table, and write it as Markdown and JSON.
 
@@ -44,6 +45,8 @@ def report_cli(
         report.add_projection(projection)
     if package is not None:
         report.add_package(package)
+    if trial is not None:
+        report.add_trial(trial)
     write_bytes(output_dir / "report.md", report.to_markdown().encode("utf8"))
     write_bytes(output_dir / "report.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False).encode("utf8"))
     for title, head, rows in report.tables():

@@ -10,6 +10,7 @@ from typing import Any
 from ..bitext import sentence_ranges
 from ..corpus.reading import read_docs
 from ..errors import error
+from .packaged import newest_wheel
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Report:
     lost (dict[str, int]): Spans that the build could not carry over, by reason.
     projected (int): Spans that it carried over.
     package (str): Where the packaged pipeline lies.
+    trial (list[dict[str, Any]]): What it found where spacy_xlt is not installed: `text` and `ents`.
     signatures (dict[str, str]): What made the projected corpus and the projection score.
     """
 
@@ -60,6 +62,7 @@ class Report:
     projected: int = 0
     lost: dict[str, int] = field(default_factory=dict)
     package: str = ""
+    trial: list[dict[str, Any]] = field(default_factory=list)
     signatures: dict[str, str] = field(default_factory=dict)
 
     def add_build(self, path: Path) -> None:
@@ -101,10 +104,11 @@ class Report:
 
         RAISES (XltError): E605 where there is none.
         """
-        wheels = sorted(folder.rglob("*.whl"), key=lambda path: path.stat().st_mtime)
-        if not wheels:
-            raise error("E605", path=folder, reason="there is no wheel in it; run the package command first")
-        self.package = str(wheels[-1])
+        self.package = str(newest_wheel(folder))
+
+    def add_trial(self, path: Path) -> None:
+        """Take what the packaged pipeline found from what `spacy xlt try-package --json` wrote."""
+        self.trial = list(_get(_read(path), "found", path))
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -147,6 +151,9 @@ class Report:
             )
         if self.package:
             lines.append(f"Packaged pipeline: {self.package}")
+        for item in self.trial:
+            found = ", ".join(f"{text} {label}" for text, label in item["ents"]) or "nothing"
+            lines.append(f"Without spacy_xlt it finds in {item['text']!r}: {found}")
         return lines
 
     def to_markdown(self) -> str:

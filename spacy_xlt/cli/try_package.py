@@ -1,0 +1,36 @@
+"""`spacy xlt try-package`: run a packaged pipeline where spacy_xlt is not installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from wasabi import msg
+
+from ._app import app, existing, friendly_errors
+
+
+@app.command("try-package")
+@friendly_errors
+def try_package_cli(
+    path: Path = typer.Argument(..., help="A wheel, or a folder in which spacy package wrote one", metavar="WHEEL"),
+    text: list[str] = typer.Option(..., "--text", "-t", help="Text to find entities in; may be repeated"),
+    json_path: Path | None = typer.Option(None, "--json", help="Also write what was found to this file"),
+) -> None:
+    """Install a packaged pipeline where there is spaCy and spacy-transformers but no spacy_xlt, and run it there.
+
+    The environment is a temporary one, with links to the packages of this one. Fails where the pipeline needs
+    anything of spacy_xlt.
+    """
+    from ..corpus.writing import write_bytes
+    from ..evaluation.packaged import newest_wheel, try_package
+
+    existing(path, what="package")
+    result = try_package(newest_wheel(path) if path.is_dir() else path, text)
+    if json_path is not None:
+        write_bytes(json_path, (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+    msg.good("Installed and run without spacy_xlt", result["wheel"])
+    for item in result["found"]:
+        msg.text(item["text"])
+        msg.text("  " + (", ".join(f"{ent} {label}" for ent, label in item["ents"]) or "no entities"))

@@ -1,0 +1,112 @@
+"""Trying a packaged pipeline where spacy_xlt is not installed, as the people who get it will."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import error
+
+# Run by the other Python. Fails where anything of ours can be found there, even if nothing would use it.
+_SCRIPT = """
+import importlib.util, json, sys
+from importlib import metadata
+assert importlib.util.find_spec("spacy_xlt") is None, "spacy_xlt can be imported"
+assert "spacy-xlt" not in {d.name.replace("_", "-") for d in metadata.distributions()}, "spacy-xlt is installed"
+import spacy
+nlp = spacy.load(sys.argv[1])
+texts = json.loads(sys.argv[2])
+found = [[[ent.text, ent.label_] for ent in doc.ents] for doc in nlp.pipe(texts)]
+with open(sys.argv[3], "w", encoding="utf8") as file:
+    json.dump(found, file)
+"""
+
+
+def newest_wheel(folder: Path) -> Path:
+    """The wheel below a folder that was made last.
+
+    RAISES (XltError): E605 where there is none.
+    """
+    wheels = sorted(folder.rglob("*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        raise error("E605", path=folder, reason="there is no wheel in it; run the package command first")
+    return wheels[-1]
+
+
+def make_bare_python(folder: Path) -> Path:
+    """Make a virtual environment that has every package of this one but spacy_xlt.
+
+    The packages are not copied but linked to, so this takes a second.
+
+    RETURNS (Path): Its Python.
+    RAISES (XltError): E607 where the system does not allow it.
+    """
+    packages = folder / "packages"
+    try:
+        packages.mkdir(parents=True)
+        for source in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+            for path in Path(source).iterdir():
+                if not _is_ours(path.name) and not (packages / path.name).exists():
+                    (packages / path.name).symlink_to(path)
+    except OSError as err:
+        raise error("E607", what="an environment without spacy_xlt", reason=str(err)) from err
+    _run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    site = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
+    # A line in a .pth file adds a folder, and does not run the .pth files in it.
+    Path(site, "packages.pth").write_text(f"{packages.resolve()}\n", encoding="utf8")
+    return python
+
+
+def try_package(wheel: Path, texts: Sequence[str]) -> dict[str, Any]:
+    """Install a packaged pipeline beside spaCy and spacy-transformers, without spacy_xlt, and run it.
+
+    wheel (Path): What `spacy package --build wheel` made.
+    texts (Sequence[str]): What to find entities in.
+    RETURNS (dict[str, Any]): `wheel`, and `found`: for each text, `text` and its `ents`, pairs of text and label.
+    RAISES (XltError): E607 where it cannot be installed, or does not load or run there.
+    """
+    name = wheel.name.split("-")[0]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        python = make_bare_python(folder)
+        pip: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--quiet",
+        ]
+        _run(*pip, wheel.resolve(), cwd=folder)
+        # Not in this folder, where Python would find the modules that lie there.
+        _run(python, "-c", _SCRIPT, name, json.dumps(list(texts)), folder / "found.json", cwd=folder)
+        found = json.loads((folder / "found.json").read_text(encoding="utf8"))
+    pairs = zip(texts, found, strict=True)
+    return {"wheel": str(wheel), "found": [{"text": text, "ents": ents} for text, ents in pairs]}
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower().startswith(("spacy_xlt", "spacy-xlt", "__editable__"))
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> str:
+    # Without the paths by which spacy_xlt could be found after all.
+    hidden = {"PYTHONPATH", "PYTHONHOME"}
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise error("E607", what=Path(words[0]).name + " " + words[1], reason=lines[-1] if lines else "no message")
+    return done.stdout

@@ -223,5 +223,4 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     stages = {stage["name"] for stage in report["stages"] if stage["sentences_per_second"]}
     assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train"} <= stages
     assert "pt_xlt_ner" in out
-    again = spacy_command("project", "run", "all", ".", *small, cwd=tmp_path)
-    assert again.count("nothing changed") == len(project["workflows"]["all"]) - 1
+    assert "nothing changed" in spacy_command("project", "run", "convert", ".", *small, cwd=tmp_path)

@@ -10,10 +10,10 @@ import pytest
 from spacy_xlt.alignment import matching
 from spacy_xlt.alignment.embedding import EmbeddingAligner, make_embedding_aligner
 from spacy_xlt.alignment.encoder import Encoder, windows_of
+from spacy_xlt.batching import run_side_by_side
 from spacy_xlt.bundled import load, write
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
-from spacy_xlt.threads import run_side_by_side
 
 SMALL = "bundled:encoder-en-pt"
 PAIRS = [
@@ -158,7 +158,7 @@ def test_batches_side_by_side_give_the_same_and_leave_the_threads_as_they_were()
         assert found[0] == found[1] == found[2]
         torch.set_num_threads(2)
         with pytest.raises(ZeroDivisionError):
-            run_side_by_side(lambda n: 1 // n, [1, 0, 2])
+            run_side_by_side(lambda n: 1 // n, [1, 0, 2], device=torch.device("cpu"))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)

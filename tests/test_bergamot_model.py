@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spacy_xlt.batching import batches_by_length
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot import decode
-from spacy_xlt.translation.bergamot.batching import batches_by_length
 from spacy_xlt.translation.bergamot.decode import Hypothesis, Padded, Search
 from spacy_xlt.translation.bergamot.direction import Direction
 from spacy_xlt.translation.bergamot.engine import make_bergamot_translator

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..batching import batches_by_length, run_side_by_side
 from ..forking import one_thread_after_fork
-from ..threads import run_side_by_side
 from . import pretrained
 from .words import has_text
 
@@ -78,32 +78,18 @@ class Encoder:
         self._to_device()
         one_thread_after_fork()
 
-        def run(batch: list[Window]) -> None:
-            hidden = self._forward([texts[w.text][w.start : w.end] for w in batch])
-            for row, w in zip(hidden, batch, strict=True):
+        def run(batch: list[int]) -> None:
+            """Fill in the vectors of the windows of these indices."""
+            chosen = [windows[i] for i in batch]
+            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen])
+            for row, w in zip(hidden, chosen, strict=True):
                 first = len(self.prefix) + w.keep_from - w.start
                 vectors[w.text][w.keep_from : w.keep_to] = row[first : first + w.keep_to - w.keep_from]
 
-        batches = list(self._batches(windows, batch_tokens))
-        if self.model.device.type == "cpu":
-            run_side_by_side(run, batches)
-        else:
-            for batch in batches:
-                run(batch)
-        return vectors
-
-    def _batches(self, windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
-        batch: list[Window] = []
         extra = len(self.prefix) + len(self.suffix)
-        for window in sorted(windows, key=lambda w: w.start - w.end):
-            # The first of a batch is its longest
-            longest = (batch[0].end - batch[0].start if batch else window.end - window.start) + extra
-            if batch and longest * (len(batch) + 1) > batch_tokens:
-                yield batch
-                batch = []
-            batch.append(window)
-        if batch:
-            yield batch
+        batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=batch_tokens)
+        run_side_by_side(run, batches, device=self.model.device)
+        return vectors
 
     def _forward(self, rows: list[NDArray[np.int64]]) -> NDArray[np.float32]:
         import torch

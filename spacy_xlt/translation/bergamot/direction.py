@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .batching import batches_by_length, run_on_threads
+from ...batching import batches_by_length, run_side_by_side
 from .decode import Hypothesis, Padded, Search, force, search
 from .folders import ModelFolder
 from .marian import read_model
@@ -63,11 +63,6 @@ class Direction:
             lexicon = read_shortlist(folder.shortlist, n_source=len(source_vocab), n_target=len(target_vocab))
         return cls(folder, model, source_vocab, target_vocab, lexicon)
 
-    @property
-    def threads(self) -> int:
-        """How many batches to run at a time: on a CPU as many as PyTorch would use threads."""
-        return torch.get_num_threads() if self.model.device.type == "cpu" else 1
-
     def search(
         self, parts: list[Pieces], *, beam_size: int, batch_tokens: int, max_length_factor: float
     ) -> list[Hypothesis]:
@@ -91,7 +86,8 @@ class Direction:
 
         batches = batches_by_length([len(p) + 1 for p in parts], batch_tokens=batch_tokens)
         results: dict[int, Hypothesis] = {}
-        for batch, hypotheses in zip(batches, run_on_threads(run, batches, threads=self.threads), strict=True):
+        done = run_side_by_side(run, batches, device=self.model.device)
+        for batch, hypotheses in zip(batches, done, strict=True):
             results.update(zip(batch, hypotheses, strict=True))
         return [results[i] for i in range(len(parts))]
 
@@ -120,4 +116,4 @@ class Direction:
             return forced
 
         batches = batches_by_length([window.length + 1 for window in windows], batch_tokens=batch_tokens)
-        return [item for items in run_on_threads(run, batches, threads=self.threads) for item in items]
+        return [item for items in run_side_by_side(run, batches, device=self.model.device) for item in items]

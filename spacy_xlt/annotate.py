@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from .bitext import Bitext
-from .pipe import XltPipe
+from .pipe import BitextPipe
 from .translation.component import load_pipeline
 
 
@@ -65,7 +65,7 @@ class PipelineAnnotator:
         return list(self.nlp.pipe(_with_vocab(doc, self.nlp) for doc in docs))
 
 
-class AnnotatorPipe(XltPipe[dict[str, Bitext]]):
+class AnnotatorPipe(BitextPipe):
     """Annotates the target docs of Bitexts.
 
     name (str): The component's name.
@@ -75,23 +75,13 @@ class AnnotatorPipe(XltPipe[dict[str, Bitext]]):
 
     required_method = "annotate"
 
-    def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
-        super().__init__(name, engine)
-        self.targets = targets
-
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with annotated targets, by language code."""
-        found = [self.bitexts_of(doc, self.targets) for doc in docs]
+        found = [self.bitexts_of(doc) for doc in docs]
         bitexts = [bitext for of_doc in found for bitext in of_doc.values()]
         for bitext, target in zip(bitexts, self.engine.annotate([b.target for b in bitexts]), strict=True):
             bitext.target = target
         return found
-
-    def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
-        """Store the Bitexts on the docs."""
-        for doc, bitexts in zip(docs, predictions, strict=True):
-            for lang, bitext in bitexts.items():
-                doc._.xlt[lang] = bitext
 
 
 def _with_vocab(doc: Doc, nlp: Language) -> Doc:

@@ -83,21 +83,6 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
                 continue
             yield from batch
 
-    def bitexts_of(self, doc: Doc, targets: list[str] | None) -> dict[str, Bitext]:
-        """The bitexts of a doc that a component is to work on, by language code.
-
-        targets (list[str] | None): Language codes; None for all that the doc has.
-        RAISES (XltError): E102 where the doc has none, E005 where it lacks one that `targets` names.
-        """
-        store = doc._.xlt
-        if not len(store):
-            raise error("E102", name=self.name)
-        wanted = list(store) if targets is None else [to_spacy(lang) for lang in targets]
-        for lang in wanted:
-            if lang not in store:
-                raise error("E005", lang=lang, known=", ".join(store))
-        return {lang: store[lang] for lang in wanted}
-
     @property
     def signature(self) -> str:
         """The engine's signature."""
@@ -131,3 +116,34 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         if saved["signature"] != self.signature:
             warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
         return self
+
+
+class BitextPipe(XltPipe[dict[str, Bitext]]):
+    """A component that works on the Bitexts that documents already have.
+
+    targets (list[str] | None): Which bitexts of `doc._.xlt`, by language code; all where left out.
+    """
+
+    def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
+        super().__init__(name, engine)
+        self.targets = targets
+
+    def bitexts_of(self, doc: Doc) -> dict[str, Bitext]:
+        """The bitexts of a doc that the component is to work on, by language code.
+
+        RAISES (XltError): E102 where the doc has none, E005 where it lacks one that `targets` names.
+        """
+        store = doc._.xlt
+        if not len(store):
+            raise error("E102", name=self.name)
+        wanted = list(store) if self.targets is None else [to_spacy(lang) for lang in self.targets]
+        for lang in wanted:
+            if lang not in store:
+                raise error("E005", lang=lang, known=", ".join(store))
+        return {lang: store[lang] for lang in wanted}
+
+    def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
+        """Store the Bitexts on the docs."""
+        for doc, bitexts in zip(docs, predictions, strict=True):
+            for lang, bitext in bitexts.items():
+                doc._.xlt[lang] = bitext

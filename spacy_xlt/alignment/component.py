@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from ..bitext import Bitext, SentencePair
 from ..errors import error
-from ..pipe import XltPipe
+from ..pipe import BitextPipe
 from ..protocols import PairContext, TokenPair
 from .links import Alignment
 
@@ -32,7 +32,7 @@ def make_aligner(nlp: Language, name: str, engine: Any, targets: list[str] | Non
     return AlignerPipe(name, engine, targets=targets)
 
 
-class AlignerPipe(XltPipe[dict[str, Bitext]]):
+class AlignerPipe(BitextPipe):
     """Adds word links to the Bitexts of documents, sentence by sentence.
 
     name (str): The component's name.
@@ -42,21 +42,11 @@ class AlignerPipe(XltPipe[dict[str, Bitext]]):
 
     required_method = "align"
 
-    def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
-        super().__init__(name, engine)
-        self.targets = targets
-
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with links, by language code."""
-        found = [self.bitexts_of(doc, self.targets) for doc in docs]
+        found = [self.bitexts_of(doc) for doc in docs]
         self.align([bitext for of_doc in found for bitext in of_doc.values()])
         return found
-
-    def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
-        """Store the aligned Bitexts on the docs."""
-        for doc, bitexts in zip(docs, predictions, strict=True):
-            for lang, bitext in bitexts.items():
-                doc._.xlt[lang] = bitext
 
     def align(self, bitexts: Sequence[Bitext]) -> None:
         """Set the links of bitexts, all their sentence pairs in one call of the engine.

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..bitext import ENTS_GROUP, Bitext, missing_ranges
 from ..errors import error
-from ..pipe import XltPipe
+from ..pipe import BitextPipe
 from .carry import clear_entities, mark_lost
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
@@ -51,7 +51,7 @@ def make_projector(
     return ProjectorPipe(name, engine, targets=targets, direction=direction, on_lost=on_lost)
 
 
-class ProjectorPipe(XltPipe[dict[str, Bitext]]):
+class ProjectorPipe(BitextPipe):
     """Annotates one side of the documents' Bitexts with what the other side has.
 
     name (str): The component's name.
@@ -70,11 +70,10 @@ class ProjectorPipe(XltPipe[dict[str, Bitext]]):
         direction: str = "source_to_target",
         on_lost: str = "keep",
     ):
-        super().__init__(name, engine)
+        super().__init__(name, engine, targets=targets)
         for setting, value, known in (("direction", direction, DIRECTIONS), ("on_lost", on_lost, ON_LOST)):
             if value not in known:
                 raise error("E103", name=name, setting=setting, value=value, expected=" or ".join(known))
-        self.targets = targets
         self.direction = direction
         self.on_lost = on_lost
 
@@ -83,7 +82,7 @@ class ProjectorPipe(XltPipe[dict[str, Bitext]]):
 
         RAISES (XltError): E402 where the annotation of several translations would land on the one document.
         """
-        found = [self.bitexts_of(doc, self.targets) for doc in docs]
+        found = [self.bitexts_of(doc) for doc in docs]
         if self.direction == "target_to_source":
             found = [self._transposed(of_doc) for of_doc in found]
         self.project([bitext for of_doc in found for bitext in of_doc.values()])
@@ -104,11 +103,12 @@ class ProjectorPipe(XltPipe[dict[str, Bitext]]):
 
     def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
         """Store the Bitexts on the docs; towards the source, annotate the docs themselves."""
-        for doc, bitexts in zip(docs, predictions, strict=True):
-            for lang, bitext in bitexts.items():
-                if self.direction == "target_to_source":
-                    bitext = _annotate(doc, bitext)
-                doc._.xlt[lang] = bitext
+        if self.direction == "target_to_source":
+            predictions = [
+                {lang: _annotate(doc, bitext) for lang, bitext in bitexts.items()}
+                for doc, bitexts in zip(docs, predictions, strict=True)
+            ]
+        super().set_annotations(docs, predictions)
 
     def _transposed(self, bitexts: dict[str, Bitext]) -> dict[str, Bitext]:
         if len(bitexts) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..corpus.writing import file_digest
 from ..errors import error
 from .e5file import E5File
 from .tokenizer import build_tokenizer, tokenizer_settings
@@ -194,7 +194,7 @@ def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
         new = temporary / "new"
         new.mkdir()
         _write_files(file, new, n_layers)
-        files = {part.name: _checksum(part) for part in sorted(new.iterdir())}
+        files = {part.name: file_digest(part) for part in sorted(new.iterdir())}
         _write_json(new / MANIFEST, {**wanted, "files": files})
         if folder.is_dir():
             os.replace(folder, temporary / "old")
@@ -228,14 +228,6 @@ def _write_json(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
 
 
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _written_before(folder: Path) -> dict[str, Any] | None:
     """What `write` put into a folder, where nothing in it was changed since; None for a new or empty one.
 
@@ -253,7 +245,7 @@ def _written_before(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
         files = manifest.pop("files")
-        untouched = found == {*files, MANIFEST} and all(_checksum(folder / part) == files[part] for part in files)
+        untouched = found == {*files, MANIFEST} and all(file_digest(folder / part) == files[part] for part in files)
     except (ValueError, KeyError, AttributeError, TypeError, OSError):
         untouched = False
     if not untouched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -28,7 +27,7 @@ def eval_alignment_cli(
     """
     from ..alignment.component import AlignerPipe
     from ..corpus.config import load_pipeline_config
-    from ..corpus.writing import write_bytes
+    from ..corpus.writing import write_json
     from ..evaluation.alignment import evaluate_alignment, read_pairs
     from ..evaluation.projection import find_component
 
@@ -39,7 +38,7 @@ def eval_alignment_cli(
     aligner = find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path)
     scores = evaluate_alignment(aligner.engine, pairs, data=pairs_path.name)
     if json_path is not None:
-        write_bytes(json_path, (json.dumps(scores, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+        write_json(json_path, scores)
     row = [f"{scores[key]:.2f}" for key in ("precision", "recall", "f1", "aer")]
     msg.table([row], header=("P", "R", "F1", "AER"), aligns=("r",) * 4, divider=True)
     msg.info(f"{scores['pairs']} pairs in {scores['seconds']} s, {scores['pairs_per_second']} a second")

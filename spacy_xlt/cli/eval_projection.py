@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def eval_projection_cli(
     as in spacy train: --components.xlt_aligner.engine.method itermax
     """
     from ..corpus.config import load_pipeline_config
-    from ..corpus.writing import write_bytes
+    from ..corpus.writing import write_json
     from ..errors import error
     from ..evaluation.projection import evaluate_projection
 
@@ -48,8 +47,7 @@ def eval_projection_cli(
         nlp, source_path, gold_path, labels=wanted, target_lang=target_lang, config=config_path
     )
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(json_path, (json.dumps(scores, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+        write_json(json_path, scores)
     _show(scores)
 
 

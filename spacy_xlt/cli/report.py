@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -29,7 +28,7 @@ def report_cli(
 
     Every figure is taken from a file that another command wrote.
     """
-    from ..corpus.writing import write_bytes
+    from ..corpus.writing import write_bytes, write_json
     from ..evaluation.report import Report
 
     report = Report()
@@ -48,7 +47,7 @@ def report_cli(
     if trial is not None:
         report.add_trial(trial)
     write_bytes(output_dir / "report.md", report.to_markdown().encode("utf8"))
-    write_bytes(output_dir / "report.json", json.dumps(report.to_json(), indent=2, ensure_ascii=False).encode("utf8"))
+    write_json(output_dir / "report.json", report.to_json())
     for title, head, rows in report.tables():
         msg.divider(title)
         msg.table(rows, header=head, aligns=["l", *("r" for _ in head[1:])], divider=True, max_col=60)

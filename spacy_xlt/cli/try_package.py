@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -23,13 +22,13 @@ def try_package_cli(
     The environment is a temporary one, with links to the packages of this one. Fails where the pipeline needs
     anything of spacy_xlt.
     """
-    from ..corpus.writing import write_bytes
+    from ..corpus.writing import write_json
     from ..evaluation.packaged import newest_wheel, try_package
 
     existing(path, what="package")
     result = try_package(newest_wheel(path) if path.is_dir() else path, text)
     if json_path is not None:
-        write_bytes(json_path, (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+        write_json(json_path, result)
     msg.good("Installed and run without spacy_xlt", result["wheel"])
     for item in result["found"]:
         msg.text(item["text"])

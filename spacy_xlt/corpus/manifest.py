@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,18 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import error
+from .writing import file_digest
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 1
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class Manifest:
@@ -67,15 +58,12 @@ class Manifest:
         if torn:
             with self.path.open("r+b") as file:
                 file.truncate(sum(len(line) + 1 for line in whole))
-        if not whole:
-            self._append(self.header)
-            return
-        header, *records = (json.loads(line) for line in whole)
-        if header != self.header and not records:
+        if len(whole) < 2:
             # Stopped before anything was finished, for example by a setting that could not work: nothing to protect
             self.path.unlink()
             self._append(self.header)
             return
+        header, *records = (json.loads(line) for line in whole)
         if header != self.header:
             raise error("E505", path=self.path.parent, difference=_difference(header, self.header))
         for record in records:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from spacy.tokens import Doc, DocBin
 
@@ -35,6 +38,11 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         beside.write_bytes(data)
 
 
+def write_json(path: str | Path, data: Any) -> None:
+    """Write plain data as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
+
+
 def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
     """Write documents as one `.spacy` file, whole or not at all.
 
@@ -44,6 +52,15 @@ def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool =
     data = DocBin(docs=docs, store_user_data=store_user_data).to_bytes()
     write_bytes(path, data)
     return data
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

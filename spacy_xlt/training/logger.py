@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import IO, Any
 from spacy.language import Language
 from spacy.training.loggers import console_logger_v3
 
-from ..corpus.writing import write_bytes
+from ..corpus.writing import write_json
 
 LogStep = Callable[[dict[str, Any] | None], None]
 
@@ -33,7 +32,7 @@ def create_logger(
         def log_step(info: dict[str, Any] | None) -> None:
             log_console(info)
             if info is not None and output_file is not None:
-                write_bytes(output_file, json.dumps(_summary(info), indent=2).encode("utf8"))
+                write_json(output_file, _summary(info))
 
         return log_step, finalize
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
+from tqdm import tqdm
 from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, friendly_errors
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -30,19 +31,16 @@ def build_cli(
     when the same command is given again. Settings of the config can be overridden as in spacy train:
     --components.xlt_aligner.engine.layer 8
     """
-    from ..corpus.build import Builder, progress_bar
+    from ..corpus.build import Builder
     from ..corpus.config import load_pipeline_config
 
     overrides = parse_config_overrides(ctx.args)
-    if not input_path.exists():
-        from ..errors import error
-
-        raise error("E502", what="corpus", path=input_path)
+    existing(input_path, what="corpus")
     setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
     builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard)
-    with progress_bar(builder.n_docs, silent=silent) as bar:
-        summary = builder.run(getattr(bar, "update", bar))
+    with tqdm(total=builder.n_docs, unit="doc", desc="build", disable=silent) as bar:
+        summary = builder.run(bar.update)
     if not silent:
         _show(summary, output_path)
 

@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,9 +19,9 @@ from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import XltError, error
 from .config import component_config
 from .dropping import training_target
-from .manifest import Manifest, file_digest
+from .manifest import Manifest
 from .reading import corpus_files, has_annotation_to_project, read_bin, read_docs
-from .writing import write_bytes, write_docs
+from .writing import file_digest, write_bytes, write_docs, write_json
 
 TARGET, BITEXT, LOST, SUMMARY = "target", "bitext", "lost", "summary.json"
 # Errors that are about one document; every other XltError is about a setting and stops the build.
@@ -105,10 +104,13 @@ class Builder:
         RETURNS (dict[str, Any]): The summary, which is also in `summary.json`.
         RAISES (XltError): E508 where not a single document could be processed.
         """
-        self._try_first()
         total = ShardCounts()
+        models_loaded = False
         for shard, docs in self._shards():
             if not self.manifest.is_finished(shard, self.output):
+                if not models_loaded:
+                    self._try_first()
+                    models_loaded = True
                 counts = ShardCounts()
                 files = self._write(shard, self._process(docs, counts), counts)
                 self.manifest.add(shard, {"files": files, **counts.to_json()})
@@ -117,7 +119,7 @@ class Builder:
         if len(total.failed) == self.n_docs:
             raise error("E508", n=self.n_docs, reason=total.failed[0]["error"])
         summary = self._summary(total)
-        write_bytes(self.output / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False).encode("utf8"))
+        write_json(self.output / SUMMARY, summary)
         return summary
 
     def _try_first(self) -> None:
@@ -199,12 +201,3 @@ def _lost_line(i: int, bitext: Bitext) -> str:
         record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     return "".join(lines)
-
-
-def progress_bar(n_docs: int, *, silent: bool = False) -> AbstractContextManager[Any]:
-    """A tqdm bar over documents; one that shows nothing where `silent`."""
-    if silent:
-        return nullcontext(lambda n: None)
-    from tqdm import tqdm
-
-    return tqdm(total=n_docs, unit="doc", desc="build")

@@ -82,6 +82,43 @@ class Translator(Engine, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Term:
+    """Words that must appear in a translation as they stand here (a lexical constraint).
+
+    target (str): The words in the target language.
+    source (str): The words of the source that they translate; "" where they only have to appear somewhere.
+    """
+
+    target: str
+    source: str = ""
+
+
+@runtime_checkable
+class TermTranslator(Translator, Protocol):
+    """A translator whose decoding can be made to use given words. It says so by `takes_terms`."""
+
+    takes_terms: bool
+
+    def translate(
+        self, texts: Sequence[str], *, source: str, target: str, terms: Sequence[Sequence[Term]] | None = None
+    ) -> list[Translation]:
+        """One Translation for each text, with all of its terms in it, or flagged "term_missing".
+
+        terms (Sequence[Sequence[Term]] | None): The terms of each text.
+        """
+        ...
+
+
+@runtime_checkable
+class NBestTranslator(Translator, Protocol):
+    """A translator that knows more than one translation of a text."""
+
+    def translate_n_best(self, texts: Sequence[str], *, n: int, source: str, target: str) -> list[list[Translation]]:
+        """For each text at most `n` different translations, the best first, each with its score."""
+        ...
+
+
 @runtime_checkable
 class Scorer(Protocol):
     """A translator that can judge a given translation."""

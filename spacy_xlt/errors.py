@@ -70,6 +70,8 @@ _MESSAGES: dict[str, str] = {
     "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, "
     "such as BergamotTranslator.",
     "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
+    "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
+    "Make it with the highest layer that is needed.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
@@ -120,6 +122,8 @@ _MESSAGES: dict[str, str] = {
     "the same order on both sides.",
     "E521": "{path} has no entities, so there is nothing to score. Was it converted from the right column?",
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
+    "E523": "The config {name} is there twice; there is nothing to compare it with.",
+    "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 

@@ -106,9 +106,9 @@ def test_very_long_input_is_worked_on_in_small_parts(method, monkeypatch):
     forwards, blocks = [], []
     forward, products = Encoder._forward, matching._products
 
-    def recorded_forward(self, rows):
-        hidden = forward(self, rows)
-        forwards.append(hidden.shape[0] * hidden.shape[1])
+    def recorded_forward(self, rows, layers, *, mean):
+        hidden = forward(self, rows, layers, mean=mean)
+        forwards.append(hidden.shape[1] * hidden.shape[2])
         return hidden
 
     def recorded_products(source, target):
@@ -297,6 +297,30 @@ def test_each_architecture_gives_the_layer_of_the_whole_model(tmp_path, kind, la
         assert np.allclose(output.hidden_states[layer][0, 1:-1].numpy(), vectors, atol=1e-5)
     # Beyond the positions of the model
     assert np.isfinite(encoder.embed([np.arange(100, 160)], batch_tokens=64)[0]).all()
+
+
+def test_several_layers_come_from_one_pass():
+    encoder = Encoder(SMALL, [2, 4])
+    texts = [np.asarray([100, 200, 300]), np.asarray([], np.int64), np.arange(100, 700)]
+    each = [Encoder(SMALL, layer).embed(texts, batch_tokens=700) for layer in (1, 2, 4)]
+    together = encoder.embed(texts, batch_tokens=700, layers=[4, 1])
+    mean = encoder.embed(texts, batch_tokens=700)
+    for i, text in enumerate(texts):
+        assert together[i].shape == (2, len(text), 384)
+        assert np.allclose(together[i], [each[2][i], each[0][i]], atol=1e-4)
+        assert np.allclose(mean[i], (each[1][i] + each[2][i]) / 2, atol=1e-4)
+    for layers in ([5], [-1], []):
+        with pytest.raises(XltError, match="E340.*up to layer 4"):
+            encoder.embed(texts, batch_tokens=700, layers=layers)
+
+
+def test_the_mean_of_layers_aligns():
+    engine = EmbeddingAligner(SMALL, layer=[5, 6])
+    assert "layer:5+6|" in engine.signature
+    assert {("red", "vermelha"), ("river", "rio")} <= _words(PAIRS[0], engine.align(PAIRS[:1])[0])
+    for layer in ([], [6, True], [-1], "6"):
+        with pytest.raises(XltError, match="E304.*`layer`"):
+            EmbeddingAligner(SMALL, layer=layer)
 
 
 def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path):

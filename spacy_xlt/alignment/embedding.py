@@ -27,7 +27,7 @@ _BATCHES_HELD = 16
 def make_embedding_aligner(
     *,
     model: str = "bundled:encoder",
-    layer: int = 6,
+    layer: int | list[int] = 6,
     method: str = "softmax",
     level: str | None = None,
     center: bool | None = None,
@@ -59,7 +59,7 @@ class EmbeddingAligner:
     one used are neither loaded nor run. Tokens without text (white space, zero-width characters) get no link.
 
     model (str): A model folder, a Hugging Face name, or "bundled:encoder" or "bundled:encoder-en-pt".
-    layer (int): The layer whose vectors are compared.
+    layer (int | list[int]): The layer whose vectors are compared; of several, their mean.
     method (str): "softmax", "inter", "itermax" or "mwmf".
     level (str | None): Compare "subword" pieces, and link words of which any pieces are linked; or "word", averages
         of pieces. Left out: words for softmax with a temperature, else pieces.
@@ -77,7 +77,7 @@ class EmbeddingAligner:
         self,
         model: str = "bundled:encoder",
         *,
-        layer: int = 6,
+        layer: int | list[int] = 6,
         method: str = "softmax",
         level: str | None = None,
         center: bool | None = None,
@@ -105,19 +105,25 @@ class EmbeddingAligner:
         for setting, known in (("method", METHODS), ("level", LEVELS)):
             if getattr(self, setting) not in known:
                 raise error("E301", setting=setting, value=getattr(self, setting), known=", ".join(known))
-        for setting, least in (("layer", 0), ("batch_tokens", 1)):
-            value = getattr(self, setting)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise error("E304", setting=setting, value=value, expected=f"a whole number from {least}")
+        if not self.layers or not all(_is_whole(layer, 0) for layer in self.layers):
+            raise error("E304", setting="layer", value=self.layer, expected="a whole number from 0, or a list of them")
+        if not _is_whole(self.batch_tokens, 1):
+            raise error("E304", setting="batch_tokens", value=self.batch_tokens, expected="a whole number from 1")
         if self.temperature is not None and not self.temperature > 0:
             raise error("E304", setting="temperature", value=self.temperature, expected="a number above 0, or null")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise error("E304", setting="threshold", value=self.threshold, expected="a number from 0 to 1, or null")
 
     @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers of which the mean is compared."""
+        return tuple(self.layer) if isinstance(self.layer, (list, tuple)) else (self.layer,)
+
+    @property
     def signature(self) -> str:
         """Model, settings and version in one line."""
-        settings = f"layer:{self.layer}|method:{self.method}|level:{self.level}|center:{'yes' if self.center else 'no'}"
+        layer = "+".join(map(str, self.layers))
+        settings = f"layer:{layer}|method:{self.method}|level:{self.level}|center:{'yes' if self.center else 'no'}"
         if self.method == "softmax":
             settings += f"|temperature:{self.temperature or 'none'}"
         return f"EmbeddingAligner|model:{self.model}|{settings}|threshold:{self.threshold:g}|version:{__version__}"
@@ -131,7 +137,7 @@ class EmbeddingAligner:
         if self._encoder is None:
             from .encoder import Encoder
 
-            self._encoder = Encoder(self.model, self.layer, half=self.half_precision)
+            self._encoder = Encoder(self.model, self.layers, half=self.half_precision)
         return self._encoder
 
     def __getstate__(self) -> dict[str, Any]:
@@ -178,6 +184,10 @@ class EmbeddingAligner:
         links, scores = _SIMALIGN[self.method](source, target)
         kept = scores > threshold if threshold else slice(None)
         return links[kept], scores[kept]
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _ids(tokens: Sequence[str], pieces: dict[str, list[int]]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..batching import batches_by_length, run_side_by_side
+from ..errors import error
 from ..forking import one_thread_after_fork
 from . import pretrained
 from .words import has_text
@@ -33,15 +34,15 @@ class Encoder:
     """A pretrained encoder up to one layer.
 
     model (str): A model folder, a Hugging Face name, or "bundled:NAME".
-    layer (int): Whose output to give; 0 is the embeddings below the first layer.
+    layer (int | Sequence[int]): Whose output to give, of several layers the mean; 0 is the embeddings below the first.
     half (bool): Half precision, on a GPU only.
     RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
     """
 
-    def __init__(self, model: str, layer: int, *, half: bool = True):
-        self.layer = layer
+    def __init__(self, model: str, layer: int | Sequence[int], *, half: bool = True):
+        self.layers = (layer,) if isinstance(layer, int) else tuple(layer)
         self.half = half
-        self.model, self.tokenizer = pretrained.load(model, layer)
+        self.model, self.tokenizer = pretrained.load(model, self.layers)
         self.prefix, self.suffix = pretrained.special_pieces(self.tokenizer)
         limit = pretrained.position_limit(self.model, self.tokenizer)
         self.window = limit - len(self.prefix) - len(self.suffix)
@@ -62,7 +63,9 @@ class Encoder:
             result.update((word, to_ids(self.tokenizer.tokenize(word))) for word in visible)
         return result
 
-    def embed(self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int) -> list[NDArray[np.float32]]:
+    def embed(
+        self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int, layers: Sequence[int] | None = None
+    ) -> list[NDArray[np.float32]]:
         """The vectors of all pieces of texts.
 
         A text beyond the model's position limit is read in overlapping windows, and each piece taken from the
@@ -70,28 +73,38 @@ class Encoder:
 
         texts (Sequence[int64, (n_pieces,)]): Piece ids, without special pieces.
         batch_tokens (int): Pieces a batch, padding included.
-        RETURNS (list[float32, (n_pieces, dim)]): In order of the texts.
+        layers (Sequence[int] | None): Give these layers one by one, from one pass. None is above the highest one that
+            the encoder was made with.
+        RETURNS (list[float32]): In order of the texts: (n_pieces, dim), or (n_layers, n_pieces, dim) for `layers`.
+        RAISES (XltError): E340 for a layer that is not loaded.
         """
+        wanted = self.layers if layers is None else tuple(layers)
+        if not wanted or not 0 <= min(wanted) <= max(wanted) <= max(self.layers):
+            raise error("E340", layers=list(wanted), known=max(self.layers))
         windows = [window for index, text in enumerate(texts) for window in windows_of(index, len(text), self.window)]
         dim = int(self.model.config.hidden_size)
-        vectors = [np.zeros((len(text), dim), np.float32) for text in texts]
+        vectors = [np.zeros((len(wanted) if layers else 1, len(text), dim), np.float32) for text in texts]
         self._to_device()
         one_thread_after_fork()
 
         def run(batch: list[int]) -> None:
             """Fill in the vectors of the windows of these indices."""
             chosen = [windows[i] for i in batch]
-            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen])
-            for row, w in zip(hidden, chosen, strict=True):
+            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], wanted, mean=layers is None)
+            for row, w in enumerate(chosen):
                 first = len(self.prefix) + w.keep_from - w.start
-                vectors[w.text][w.keep_from : w.keep_to] = row[first : first + w.keep_to - w.keep_from]
+                vectors[w.text][:, w.keep_from : w.keep_to] = hidden[:, row, first : first + w.keep_to - w.keep_from]
 
         extra = len(self.prefix) + len(self.suffix)
         batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=batch_tokens)
         run_side_by_side(run, batches, device=self.model.device)
-        return vectors
+        return vectors if layers else [vector[0] for vector in vectors]
 
-    def _forward(self, rows: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+    def _forward(self, rows: list[NDArray[np.int64]], layers: tuple[int, ...], *, mean: bool) -> NDArray[np.float32]:
+        """Run a batch.
+
+        RETURNS (float32, (n_layers, n_rows, length, dim)): For `mean` the first axis has one entry.
+        """
         import torch
 
         lengths = [len(self.prefix) + len(row) + len(self.suffix) for row in rows]
@@ -107,7 +120,10 @@ class Encoder:
                 output_hidden_states=True,
                 return_dict=True,
             )
-        return output.hidden_states[self.layer].float().cpu().numpy()
+            hidden = torch.stack([output.hidden_states[layer].float() for layer in layers])
+            if mean and len(layers) > 1:
+                hidden = hidden.mean(dim=0, keepdim=True)
+        return hidden.cpu().numpy()
 
     def _to_device(self) -> None:
         import torch

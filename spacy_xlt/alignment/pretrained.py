@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,38 +16,39 @@ _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
 _POST_NORM = {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
 
-def load(model: str, layer: int) -> tuple[Any, Any]:
-    """Load an encoder without the layers above the one needed.
+def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
+    """Load an encoder without the layers above those needed.
 
     model (str): A model folder, a Hugging Face name, or "bundled:NAME". Of an encoder-decoder, the encoder.
-    layer (int): The layer needed; its output is `hidden_states[layer]`, as it is in the whole model.
+    layers (Sequence[int]): The layers needed; the output of each is `hidden_states[layer]`, as in the whole model.
     RETURNS: A transformers model in evaluation mode, on the CPU, and its tokenizer.
     RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
     """
-    return _load_bundled(model, layer) if model.startswith(PREFIX) else _load_pretrained(model, layer)
+    return _load_bundled(model, layers) if model.startswith(PREFIX) else _load_pretrained(model, layers)
 
 
-def _check_layer(model: str, layer: int, known: int) -> None:
-    if not 0 <= layer <= known:
-        raise error("E302", model=model, layer=layer, known=known)
+def _check_layers(model: str, layers: Sequence[int], known: int) -> None:
+    for layer in layers:
+        if not 0 <= layer <= known:
+            raise error("E302", model=model, layer=layer, known=known)
 
 
-def _load_bundled(model: str, layer: int) -> tuple[Any, Any]:
+def _load_bundled(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
     from ..bundled import encoder
 
     name = model[len(PREFIX) :]
-    _check_layer(model, layer, encoder.load_config(name)["num_hidden_layers"])
-    return encoder.load(name, layers=max(1, layer))
+    _check_layers(model, layers, encoder.load_config(name)["num_hidden_layers"])
+    return encoder.load(name, layers=max(1, *layers))
 
 
-def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
+def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(name)
-            _check_layer(name, layer, _count_layers(config))
-            _keep_layers(config, layer)
+            _check_layers(name, layers, _count_layers(config))
+            _keep_layers(config, max(layers))
             model, info = AutoModel.from_pretrained(name, config=config, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(name)
     except XltError:

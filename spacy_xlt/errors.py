@@ -72,6 +72,17 @@ _MESSAGES: dict[str, str] = {
     "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
     "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
     "Make it with the highest layer that is needed.",
+    "E350": "{source} has {n_source} lines and {target} has {n_target}: line-parallel files need the same sentences in the "
+    "same order on both sides.",
+    "E351": "{path}, line {line}: {reason}. Give UTF-8 text, plain or in gzip files whose names end in .gz.",
+    "E352": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
+    "first has the source alone.",
+    "E353": "{setting} is {value!r}; expected {expected}.",
+    "E354": "{path} holds what was left of an adaptation with other settings or texts; nothing was changed there. "
+    "Different: {difference}. Give the same ones to go on, choose another folder, or remove it to begin anew.",
+    "E355": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
+    "E356": "{path} has no sentence pairs to learn from: {reason}.",
+    "E357": "{path} is there already. Choose another folder, or remove this one first.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",

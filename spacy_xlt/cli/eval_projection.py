@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,20 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
+from ..errors import error
 from ._app import WITH_OVERRIDES, app, existing, friendly_errors
 
 
 @app.command("eval-projection", context_settings=WITH_OVERRIDES)
 @friendly_errors
 def eval_projection_cli(
-    ctx: typer.Context,
-    config_path: Path = typer.Argument(..., help="Config with xlt_aligner and xlt_projector", metavar="CONFIG"),
-    source_path: Path = typer.Argument(..., help="Source corpus with gold entities", metavar="SOURCE"),
-    gold_path: Path = typer.Argument(..., help="Target corpus with gold entities, in the same order", metavar="GOLD"),
+    paths: list[str] = typer.Argument(
+        ...,
+        help="Config with xlt_aligner and xlt_projector, source corpus and target corpus with gold entities in the "
+        "same order; with --compare several configs",
+        metavar="CONFIG [CONFIG ...] SOURCE GOLD",
+    ),
+    compare: bool = typer.Option(False, "--compare", help="Compare several configs with the first one"),
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
     labels: str | None = typer.Option(None, help="Only these labels on both sides, for example PER,LOC,ORG"),
     target_lang: str = typer.Option("xx", help="Language of the gold corpus, for aligners that need to know"),
@@ -29,34 +35,74 @@ def eval_projection_cli(
     Exact match of label and both ends. SOURCE and GOLD are .spacy files, or folders of them, with the same sentences
     in the same order. The config's aligner and projector are used; its translator is not. Settings can be overridden
     as in spacy train: --components.xlt_aligner.engine.method itermax
-    """
-    from ..corpus.config import load_pipeline_config
-    from ..corpus.writing import write_json
-    from ..errors import error
-    from ..evaluation.projection import evaluate_projection
 
-    overrides = parse_config_overrides(ctx.args)
+    With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
+    bootstrap.
+    """
+    from ..corpus.writing import write_json
+
+    configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
     wanted = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
     setup_gpu(gpu_id, silent=True)
-    nlp = load_pipeline_config(config_path, overrides)
-    scores = evaluate_projection(
-        nlp, source_path, gold_path, labels=wanted, target_lang=target_lang, config=config_path
-    )
+    if compare:
+        from ..evaluation.comparison import compare_projections
+
+        scores = compare_projections(
+            configs,
+            source_path,
+            gold_path,
+            labels=wanted,
+            target_lang=target_lang,
+            overrides=overrides,
+            progress=lambda name: msg.info(f"Projecting with {name}"),
+        )
+    else:
+        from ..corpus.config import load_pipeline_config
+        from ..evaluation.projection import evaluate_projection
+
+        nlp = load_pipeline_config(configs[0], overrides)
+        scores = evaluate_projection(
+            nlp, source_path, gold_path, labels=wanted, target_lang=target_lang, config=configs[0]
+        )
     if json_path is not None:
         write_json(json_path, scores)
-    _show(scores)
+    if compare:
+        _show_comparison(scores)
+    else:
+        _show(scores)
+
+
+def _arguments(values: Sequence[str], *, compare: bool) -> tuple[list[Path], Path, Path, dict[str, Any]]:
+    """Tell the paths from the overrides that follow them.
+
+    RETURNS (tuple): Configs, source corpus, gold corpus, overrides.
+    """
+    paths = [Path(value) for value in takewhile(lambda value: not value.startswith("--"), values)]
+    overrides = parse_config_overrides(list(values[len(paths) :]))
+    if len(paths) < 3:
+        hint = "Give CONFIG SOURCE GOLD, and overrides after them."
+        raise error("E524", expected="a config and two corpora", found=len(paths), hint=hint)
+    if len(paths) > 3 and not compare:
+        raise error("E524", expected="CONFIG SOURCE GOLD", found=len(paths), hint="Several configs need --compare.")
+    return paths[:-2], paths[-2], paths[-1], overrides
 
 
 def _show(scores: dict[str, Any]) -> None:
     rows = [("all", *(_percent(scores[f"ents_{key}"]) for key in "prf"))]
     per_type = scores["ents_per_type"] or {}
     rows += [(label, *(_percent(of_label[key]) for key in "prf")) for label, of_label in sorted(per_type.items())]
+    rows += [
+        (f"{length} tokens", *(_percent(of_length[key]) for key in "prf"))
+        for length, of_length in scores["ents_per_length"].items()
+    ]
     msg.table(rows, header=("label", "P", "R", "F"), aligns=("l", "r", "r", "r"), divider=True)
     msg.info(f"Ceiling: the two sides' own annotations agree to F {_percent(scores['ceiling_f'])}")
+    sure = scores["reliability"]
+    msg.info(f"Precision without the least sure tenth: {_percent(sure['precision_of_surest'])}")
     reasons = ", ".join(f"{reason} {n}" for reason, n in scores["lost_reasons"].items())
     msg.info(
         f"{scores['spans_in']} spans in, {scores['spans_projected']} projected, {scores['spans_lost']} lost"
@@ -64,6 +110,43 @@ def _show(scores: dict[str, Any]) -> None:
     )
     msg.info(f"{scores['pairs']} pairs in {scores['seconds']} s, {scores['pairs_per_second']} a second")
     msg.text(scores["signature"])
+
+
+def _show_comparison(result: dict[str, Any]) -> None:
+    systems: dict[str, dict[str, Any]] = result["systems"]
+    rows = []
+    for name, scores in systems.items():
+        low, high = scores["ents_f_interval"]
+        first = name == result["baseline"]
+        rows.append(
+            (
+                name,
+                *(_percent(scores[f"ents_{key}"]) for key in "prf"),
+                f"{_percent(low)}-{_percent(high)}",
+                "" if first else f"{100 * scores['difference']:+.2f}",
+                "" if first else f"{scores['p_value']:.4f}",
+                str(scores["spans_lost"]),
+                f"{scores['seconds']:.1f}",
+            )
+        )
+    header = ("config", "P", "R", "F", "95%", "diff", "p", "lost", "sec")
+    msg.table(rows, header=header, aligns=("l", *"rrrrrrrr"), divider=True)
+    _show_parts(systems, "ents_per_type", "F by label")
+    _show_parts(systems, "ents_per_length", "F by length in tokens")
+    first_scores = systems[result["baseline"]]
+    msg.info(f"Ceiling: the two sides' own annotations agree to F {_percent(first_scores['ceiling_f'])}")
+    msg.info(f"diff and p: against {result['baseline']}, paired bootstrap over documents")
+    for name, scores in systems.items():
+        msg.text(f"{name}: {scores['signature']}")
+
+
+def _show_parts(systems: dict[str, dict[str, Any]], key: str, title: str) -> None:
+    parts = list(dict.fromkeys(part for scores in systems.values() for part in (scores[key] or {})))
+    rows = [
+        (name, *(_percent((scores[key] or {}).get(part, {}).get("f")) for part in parts))
+        for name, scores in systems.items()
+    ]
+    msg.table(rows, header=(title, *parts), aligns=("l", *"r" * len(parts)), divider=True)
 
 
 def _percent(value: float | None) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import spacy
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
@@ -22,6 +24,8 @@ from ..errors import error
 from ..languages import MULTI
 from ..projection.component import ProjectorPipe
 from .agreement import count_agreement
+from .reliability import reliability
+from .spans import counts_by_doc, judge, per_length
 
 # Documents aligned and projected at a time.
 BATCH = 256
@@ -44,12 +48,25 @@ def evaluate_projection(
     target_lang (str): Language of the gold corpus, for aligners that need to know.
     config (str | Path): What to call the pipeline in errors.
     RETURNS (dict[str, Any]): `ents_p`, `ents_r`, `ents_f` (fractions, as spaCy's Scorer gives them), `ents_per_type`,
-        `ceiling_f` (what the annotations of the two sides allow, see count_agreement), `spans_in`, `spans_projected`,
-        `spans_lost`, `lost_reasons`, `seconds`, `pairs`, `pairs_per_second`,
-        `signature`. Seconds are those of aligning and projecting, without loading.
+        `ents_per_length` (see per_length), `reliability` (see reliability), `ceiling_f` (what the annotations of the
+        two sides allow, see count_agreement), `spans_in`, `spans_projected`, `spans_lost`, `lost_reasons`, `seconds`,
+        `pairs`, `pairs_per_second`, `signature`. Seconds are those of aligning and projecting, without loading.
     RAISES (XltError): E509 where the pipeline lacks a component; E502, E503, E504 for the corpora; E520 where they
         differ in length, E521 where one has no entities, E522 where one has none of the labels.
     """
+    return project_and_score(nlp, source, gold, labels=labels, target_lang=target_lang, config=config)[0]
+
+
+def project_and_score(
+    nlp: Language,
+    source: Path,
+    gold: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    target_lang: str = MULTI,
+    config: str | Path = "config",
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
+    """As `evaluate_projection`, with what F1 is made of in each document: int64, (n_docs, 3), see counts_by_doc."""
     aligner, projector = find_component(nlp, AlignerPipe, config), find_component(nlp, ProjectorPipe, config)
     pairs = _read_pairs(nlp, source, gold, target_lang)
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
@@ -69,9 +86,12 @@ def evaluate_projection(
     scores = Scorer.score_spans(examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
     lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == "ents")
     spans_in = sum(len(bitext.source.ents) for bitext in bitexts)
+    found, wanted = judge([bitext.target for bitext in bitexts], [second for _, second in pairs])
     kept = "all" if labels is None else ",".join(sorted(labels))
-    return {
+    result = {
         **{key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")},
+        "ents_per_length": per_length(found, wanted),
+        "reliability": reliability(found),
         "ceiling_f": round(count_agreement(pairs), 4),
         "spans_in": spans_in,
         "spans_projected": spans_in - lost.total(),
@@ -83,6 +103,7 @@ def evaluate_projection(
         "signature": f"exact span F1|labels:{kept}|{aligner.signature}|{projector.signature}"
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
+    return result, counts_by_doc(found, wanted, len(pairs))
 
 
 def find_component(nlp: Language, kind: type, config: str | Path) -> Any:

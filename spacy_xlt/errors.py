@@ -60,6 +60,17 @@ _MESSAGES: dict[str, str] = {
     "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. "
     "Set `models` to another model.",
     "E213": "BergamotTranslator: setting `{setting}` is {value!r}; expected {expected}.",
+    "E220": "{engine}: setting `{setting}` is {value!r}; expected {expected}.",
+    "E221": "{engine}: cannot load the model {model!r}: {reason}. Set `model` to a complete model folder or the name of "
+    "a sequence-to-sequence model on the Hugging Face hub.",
+    "E222": "{engine}: cannot tell how the model {model!r} (type {model_type!r}) is told the languages. "
+    "Set `family` to one of: {known}.",
+    "E223": "{engine}: the model {model!r} has no language codes of the family {family!r} in its vocabulary. "
+    "Set `model` to a multilingual translation model, or `family` to what it really is.",
+    "E224": "{engine}: the model {model!r} has no language codes. Set `prefix` to the words it was trained with, "
+    "for example 'translate {{source}} to {{target}}: '.",
+    "E225": "{engine}: the model {model!r} does not say which languages it translates. "
+    "Set `directions`, for example to [['en', 'pt']].",
     "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "

@@ -1,0 +1,1 @@
+"""Hugging Face sequence-to-sequence models as a translator."""

@@ -234,6 +234,28 @@ def test_pairs_too_long_for_one_run_are_scored_in_windows(translator: BergamotTr
     assert right > wrong and right / 60 > translator.score(["The cat sleeps."], ["O cachorro corre."], **EN_PT)[0]
 
 
+def test_force_gives_the_parts_of_the_score_with_the_places_of_the_pieces(
+    translator: BergamotTranslator, lines: list[str]
+) -> None:
+    sources = [lines[0], lines[0], lines[1], "", lines[0]]
+    targets = ["Os AMs galeses.", "Os AMs galeses preocupam-se.", "", "Nada.", "Os AMs galeses."]
+    scores = translator.score(sources, targets, **EN_PT)
+    forced = translator.force(sources, targets, **EN_PT)
+    for target, score, (log_probs, spans) in zip(targets, scores.tolist(), forced, strict=True):
+        assert log_probs.dtype == np.float32 and spans.dtype == np.int32 and spans.shape == (len(log_probs) - 1, 2)
+        assert log_probs.sum() == pytest.approx(score, abs=1e-3)
+        covered = sorted({i for start, end in spans.tolist() for i in range(start, end)})
+        assert "".join(target[i] for i in covered) == target.replace(" ", "")
+    assert forced[0][0].tolist() == pytest.approx(forced[4][0].tolist(), abs=1e-4)
+
+
+def test_force_has_every_piece_of_a_pair_too_long_for_one_run(translator: BergamotTranslator) -> None:
+    source, target = "The cat sleeps. " * 60, "O gato dorme. " * 60
+    ((log_probs, spans),) = translator.force([source], [target], **EN_PT)
+    assert (log_probs[:-1] < 0).all() and len(spans) == len(log_probs) - 1
+    assert log_probs.sum() == pytest.approx(float(translator.score([source], [target], **EN_PT)[0]), abs=1e-2)
+
+
 # alignments
 
 

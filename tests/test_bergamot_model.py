@@ -19,6 +19,7 @@ from spacy_xlt.translation.bergamot.decode import Hypothesis, Padded, Search
 from spacy_xlt.translation.bergamot.direction import Direction
 from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
 from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
+from spacy_xlt.translation.bergamot.forced import Tree, force
 from spacy_xlt.translation.bergamot.splitting import split_pieces, windows_of
 from spacy_xlt.translation.bergamot.vocab import Pieces
 
@@ -60,15 +61,12 @@ def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
 def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction, batch: Padded) -> None:
     found = decode.search(direction.model, batch, options(direction))
     eos = direction.target_vocab.eos
-    targets = Padded.pad([h.ids[:-1] for h in found], eos)
-    log_probs, weights = decode.force(direction.model, batch, targets, log_probs=True)
-    assert log_probs is not None
-    for row, hypothesis in enumerate(found):
-        n_target, n_source = hypothesis.weights.shape
-        assert hypothesis.ids[-1] == eos and n_target == targets.lengths[row]
-        assert hypothesis.score == pytest.approx(log_probs[row, :n_target].sum(), abs=1e-3)
-        np.testing.assert_allclose(hypothesis.weights, weights[row, :n_target, :n_source], atol=1e-4)
-        np.testing.assert_allclose(hypothesis.weights.sum(axis=1), 1, atol=1e-4)
+    forced = force(direction.model, batch, [[h.ids[:-1]] for h in found], eos=eos)
+    for hypothesis, ((log_probs, weights),) in zip(found, forced, strict=True):
+        assert log_probs is not None and weights is not None
+        assert hypothesis.ids[-1] == eos and hypothesis.score == pytest.approx(log_probs.sum(), abs=1e-3)
+        np.testing.assert_allclose(hypothesis.weights, weights, atol=1e-4)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-4)
 
 
 def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: Padded) -> None:
@@ -99,12 +97,42 @@ def test_a_hypothesis_that_reaches_its_limit_is_truncated(direction: Direction, 
 
 def test_scores_of_a_beam_are_those_of_the_forced_run(direction: Direction, batch: Padded) -> None:
     found = decode.search(direction.model, batch, options(direction, beam_size=4))
-    targets = Padded.pad([h.ids[:-1] for h in found], direction.target_vocab.eos)
-    log_probs, _ = decode.force(direction.model, batch, targets, log_probs=True)
-    assert log_probs is not None
-    for row, hypothesis in enumerate(found):
-        expected = log_probs[row, : len(hypothesis.ids)].sum()
-        assert hypothesis.score == pytest.approx(expected, abs=1e-3)
+    eos = direction.target_vocab.eos
+    forced = force(direction.model, batch, [[h.ids[:-1]] for h in found], eos=eos, weights=False)
+    for hypothesis, ((log_probs, weights),) in zip(found, forced, strict=True):
+        assert log_probs is not None and weights is None
+        assert hypothesis.score == pytest.approx(log_probs.sum(), abs=1e-3)
+
+
+# given targets
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=8))
+def test_a_tree_has_each_beginning_once_and_a_path_for_each_target(targets: list[list[int]]) -> None:
+    tree = Tree.grow([np.asarray(target, np.int64) for target in targets])
+    beginnings = {tuple(target[:n]) for target in targets for n in range(len(target) + 1)} | {()}
+    assert len(tree) == len(beginnings)
+    for target, path in zip(targets, tree.paths, strict=True):
+        assert tree.pieces[path[1:]].tolist() == target
+        assert tree.depths[path].tolist() == list(range(len(target) + 1))
+        assert tree.parents[path].tolist() == [-1, *path[:-1].tolist()]
+
+
+def test_targets_of_a_source_in_one_run_are_as_each_alone(direction: Direction, batch: Padded) -> None:
+    eos = direction.target_vocab.eos
+    texts = [["A comissão.", "A comissão reuniu-se.", "", "A comissão."], [], ["Dois cães.", "Dois gatos correram."]]
+    targets = [[p.ids for p in direction.target_vocab.encode(of_source)] if of_source else [] for of_source in texts]
+    together = force(direction.model, batch, targets, eos=eos)
+    assert [len(of_source) for of_source in together] == [4, 0, 2]
+    for row, of_source in enumerate(targets):
+        n_source = int(batch.lengths[row])
+        source = Padded(batch.ids[row : row + 1, :n_source], batch.lengths[row : row + 1])
+        for target, (log_probs, weights) in zip(of_source, together[row], strict=True):
+            (((alone, looked),),) = force(direction.model, source, [[target]], eos=eos)
+            assert log_probs is not None and len(log_probs) == len(target) + 1
+            np.testing.assert_allclose(log_probs, alone, atol=1e-4)
+            np.testing.assert_allclose(weights, looked, atol=1e-4)
 
 
 # models of other shapes

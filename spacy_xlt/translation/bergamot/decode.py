@@ -1,4 +1,4 @@
-"""Translate batches with a model: greedy search, beam search, and the forced run over a given target."""
+"""Translate batches with a model: greedy search and beam search."""
 
 from __future__ import annotations
 
@@ -278,29 +278,3 @@ def _trace(steps: list[_BeamStep], row: int, end: _Finished, n_source: int) -> H
         weights.append(step.weights[at, slot, :n_source])
     looked = np.stack(weights[::-1]).astype(np.float32)
     return Hypothesis(np.asarray(ids[::-1], np.int64), end.total, looked, end.truncated)
-
-
-def force(
-    model: BergamotModel, sources: Padded, targets: Padded, *, log_probs: bool
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
-    """Run the decoder over given targets (with end marks).
-
-    log_probs (bool): Whether to compute the first result.
-    RETURNS: Log-probability of each target piece, over the whole vocabulary, (n_batch, n_target), padding included;
-        what each looked at, (n_batch, n_target, n_source).
-    """
-    with torch.inference_mode():
-        memory = sources.encode(model)
-        ids = torch.from_numpy(targets.ids).to(model.device)
-        x = model.positions(0, ids.shape[1]).repeat(len(ids), 1, 1)
-        x[:, 1:] += model.embed_target(ids[:, :-1])
-        hidden, weights = model.decode_forced(x, memory)
-        if not log_probs:
-            return None, weights.cpu().numpy()
-        output = model.output_layer()
-        # The whole vocabulary is wide: few rows at a time
-        parts = [
-            torch.log_softmax(output(h), dim=-1).gather(1, i[:, None])
-            for h, i in zip(hidden.flatten(0, 1).split(512), ids.flatten().split(512), strict=True)
-        ]
-        return torch.cat(parts).view(ids.shape).cpu().numpy(), weights.cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ...batching import batches_by_length, run_side_by_side
-from .decode import Hypothesis, Padded, Search, force, search
+from .decode import Hypothesis, Padded, Search, search
 from .folders import ModelFolder
+from .forced import Tree, force
 from .marian import read_model
 from .model import BergamotModel
 from .shortlist import Shortlist, read_shortlist
@@ -26,12 +28,12 @@ class Forced:
     """What the model makes of a window of a given pair.
 
     log_probs (float32, (n_target,) | None): Of each target piece and of the end mark.
-    weights (float32, (n_target, n_source)): What they looked at, the source's end mark last.
+    weights (float32, (n_target, n_source) | None): What they looked at, the source's end mark last.
     """
 
     window: Window
     log_probs: NDArray[np.float32] | None
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -93,27 +95,59 @@ class Direction:
 
     def force(
         self,
-        sources: list[Pieces],
-        targets: list[Pieces],
+        sources: Sequence[Pieces],
+        targets: Sequence[Pieces],
         windows: list[Window],
         *,
         batch_tokens: int,
-        log_probs: bool,
+        log_probs: bool = False,
+        weights: bool = False,
     ) -> list[Forced]:
-        """Run the decoder over windows of given pairs. In no particular order."""
+        """Run the decoder over windows of given pairs. In no particular order.
+
+        Windows with the same source share its encoding, and the common beginnings of their targets.
+
+        log_probs, weights (bool): What to compute.
+        """
+        groups = _by_source(sources, windows, limit=batch_tokens)
+        trees = [Tree.grow([targets[w.pair].ids[w.target] for w in group]) for group in groups]
 
         def run(batch: list[int]) -> list[Forced]:
-            """Run the windows of these indices."""
-            chosen = [windows[i] for i in batch]
-            source = Padded.pad([sources[w.pair].ids[w.source] for w in chosen], self.source_vocab.eos)
-            target = Padded.pad([targets[w.pair].ids[w.target] for w in chosen], self.target_vocab.eos)
-            scores, weights = force(self.model, source, target, log_probs=log_probs)
-            forced = []
-            for row, window in enumerate(chosen):
-                n_source, n_target = int(source.lengths[row]), int(target.lengths[row])
-                own = None if scores is None else scores[row, :n_target]
-                forced.append(Forced(window, own, weights[row, :n_target, :n_source]))
-            return forced
+            """Run the groups of these indices."""
+            chosen = [groups[i] for i in batch]
+            padded = Padded.pad([sources[g[0].pair].ids[g[0].source] for g in chosen], self.source_vocab.eos)
+            results = force(
+                self.model,
+                padded,
+                [[targets[w.pair].ids[w.target] for w in group] for group in chosen],
+                eos=self.target_vocab.eos,
+                log_probs=log_probs,
+                weights=weights,
+                trees=[trees[i] for i in batch],
+            )
+            return [
+                Forced(window, *result)
+                for group, of_group in zip(chosen, results, strict=True)
+                for window, result in zip(group, of_group, strict=True)
+            ]
 
-        batches = batches_by_length([window.length + 1 for window in windows], batch_tokens=batch_tokens)
+        lengths = [max(len(t), g[0].source.stop - g[0].source.start + 1) for t, g in zip(trees, groups, strict=True)]
+        batches = batches_by_length(lengths, batch_tokens=batch_tokens)
         return [item for items in run_side_by_side(run, batches, device=self.model.device) for item in items]
+
+
+def _by_source(sources: Sequence[Pieces], windows: list[Window], *, limit: int) -> list[list[Window]]:
+    """Windows with the same source pieces together, at most `limit` target pieces a group."""
+    groups: list[list[Window]] = []
+    # for each source its last group, and how much is in it
+    last: dict[bytes, tuple[int, int]] = {}
+    for window in windows:
+        key = sources[window.pair].ids[window.source].tobytes()
+        size = window.target.stop - window.target.start + 1
+        group, filled = last.get(key, (-1, limit))
+        if filled + size > limit:
+            group, filled = len(groups), 0
+            groups.append([])
+        groups[group].append(window)
+        last[key] = group, filled + size
+    return groups

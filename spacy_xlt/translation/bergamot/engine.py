@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,16 +164,35 @@ class BergamotTranslator:
         RAISES (XltError): As `translate`.
         """
         direction = self._direction(source, target, exact=True)
-        encoded_sources = direction.source_vocab.encode(sources)
-        encoded_targets = direction.target_vocab.encode(targets)
+        encoded_sources = _encode(direction.source_vocab, sources)
+        encoded_targets = _encode(direction.target_vocab, targets)
         scores = np.zeros(len(sources), np.float64)
-        for forced in self._forced(direction, encoded_sources, encoded_targets, log_probs=True):
-            assert forced.log_probs is not None
-            i, stop = forced.window.pair, forced.window.target.stop
-            # The end mark counts where the text ends, not at each window's end
-            own = forced.log_probs if stop == len(encoded_targets[i]) else forced.log_probs[:-1]
-            scores[i] += own.sum(dtype=np.float64)
+        for i, _, log_probs in self._log_probs(direction, encoded_sources, encoded_targets):
+            scores[i] += log_probs.sum(dtype=np.float64)
         return scores.astype(np.float32)
+
+    def force(
+        self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+        """How probable each piece of given translations is: `score`, piece by piece, with the pieces' places.
+
+        Give all targets of a source in one call: the source is encoded once however many targets it has, and what
+        targets of the same source have in common at their beginnings is computed once. Pairs longer than
+        `max_pieces` are run in windows of matching places.
+
+        RETURNS (list[tuple[float32, (n_pieces + 1,), int32, (n_pieces, 2)]]): For each pair the natural
+            log-probability of each target piece given those before it, the end mark's last, over the whole
+            vocabulary and in 32-bit floats; and start and end of each piece in characters of the target, white
+            space left out. A piece of nothing but the mark before a word has the place of the next piece.
+        RAISES (XltError): As `translate`.
+        """
+        direction = self._direction(source, target, exact=True)
+        encoded_sources = _encode(direction.source_vocab, sources)
+        encoded_targets = _encode(direction.target_vocab, targets)
+        results = [(np.zeros(len(pieces) + 1, np.float32), pieces.spans) for pieces in encoded_targets]
+        for i, start, log_probs in self._log_probs(direction, encoded_sources, encoded_targets):
+            results[i][0][start : start + len(log_probs)] = log_probs
+        return results
 
     def attend(
         self, sources: Sequence[str | Tokens], targets: Sequence[str | Tokens], *, source: str, target: str
@@ -188,13 +207,14 @@ class BergamotTranslator:
         direction = self._direction(source, target, exact=False)
         source_texts, source_spans = _join_tokens(sources, direction.folder.source)
         target_texts, target_spans = _join_tokens(targets, direction.folder.target)
-        encoded_sources = direction.source_vocab.encode(source_texts)
-        encoded_targets = direction.target_vocab.encode(target_texts)
+        encoded_sources = _encode(direction.source_vocab, source_texts)
+        encoded_targets = _encode(direction.target_vocab, target_texts)
         weights = [
             np.zeros((len(s), len(t)), np.float32) for s, t in zip(encoded_sources, encoded_targets, strict=True)
         ]
-        for forced in self._forced(direction, encoded_sources, encoded_targets, log_probs=False):
+        for forced in self._forced(direction, encoded_sources, encoded_targets, weights=True):
             window = forced.window
+            assert forced.weights is not None
             weights[window.pair][window.source, window.target] = forced.weights[:-1, :-1].T
         return [
             token_weights(SoftAlignment(w, s.spans, t.spans), source_spans[i], target_spans[i])
@@ -235,14 +255,32 @@ class BergamotTranslator:
         return self._loaded[key]
 
     def _forced(
-        self, direction: Direction, sources: list[Pieces], targets: list[Pieces], *, log_probs: bool
+        self, direction: Direction, sources: list[Pieces], targets: list[Pieces], **wanted: bool
     ) -> list[Forced]:
         windows = [
             window
             for i in range(len(sources))
             for window in windows_of(i, len(sources[i]), len(targets[i]), limit=self.max_pieces)
         ]
-        return direction.force(sources, targets, windows, batch_tokens=self.batch_tokens, log_probs=log_probs)
+        return direction.force(sources, targets, windows, batch_tokens=self.batch_tokens, **wanted)
+
+    def _log_probs(
+        self, direction: Direction, sources: list[Pieces], targets: list[Pieces]
+    ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        """Parts of the pairs: which pair, from which piece of its target on, and the pieces' log-probabilities."""
+        for forced in self._forced(direction, sources, targets, log_probs=True):
+            assert forced.log_probs is not None
+            i, part = forced.window.pair, forced.window.target
+            # The end mark counts where the text ends, not at each window's end
+            own = forced.log_probs if part.stop == len(targets[i]) else forced.log_probs[:-1]
+            yield i, part.start, own
+
+
+def _encode(vocab: Vocabulary, texts: Sequence[str]) -> list[Pieces]:
+    """The pieces of texts many of which may be the same."""
+    different = list(dict.fromkeys(texts))
+    pieces = dict(zip(different, vocab.encode(different), strict=True))
+    return [pieces[text] for text in texts]
 
 
 def _join(group: list[tuple[Pieces, Hypothesis]], vocab: Vocabulary, *, gap: str) -> Translation:

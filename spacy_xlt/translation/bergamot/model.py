@@ -104,6 +104,21 @@ class Memory:
         )
 
 
+@dataclass(frozen=True)
+class Levels:
+    """How the beginnings of given targets hang together. Those of a length stand together, the shorter ones first.
+
+    levels (list[tuple[int, int, Tensor]]): Start and end of each length's rows, and the row of the beginning that is
+        one piece shorter than each (int64); empty for the first, which are those of no pieces.
+    places (int64, (n_nodes,)): Where each stands in a table of a row a source.
+    width (int): Of that table.
+    """
+
+    levels: list[tuple[int, int, torch.Tensor]]
+    places: torch.Tensor
+    width: int
+
+
 class BergamotModel:
     """A model ready to run.
 
@@ -260,41 +275,49 @@ class BergamotModel:
             cell = torch.lerp(candidate, states[i], torch.sigmoid(forget))
             new_states.append(cell)
             x = layer.cell_norm(x, F.relu(cell))
-            x, weights = self._context(layer, i, x.unsqueeze(1), memory)
-            x = layer.feed_forward(x.squeeze(1))
-        return x, new_states, weights.squeeze(1)
+            x, weights = self._context(layer, i, x, memory)
+            x = layer.feed_forward(x)
+        return x, new_states, weights
 
-    def decode_forced(self, x: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
+    def decode_forced(self, x: torch.Tensor, levels: Levels, memory: Memory) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the decoder over given targets, all positions at once.
 
-        x (float32, (n_batch, n_target, dim)): The embedded pieces before each position, with positions.
-        RETURNS: Outputs (n_batch, n_target, dim) and the guided head's weights (n_batch, n_target, n_source).
+        x (float32, (n_nodes, dim)): The embedded last piece of each beginning of a target, with its position.
+        RETURNS: Outputs (n_nodes, dim) and the guided head's weights (n_nodes, n_source).
         """
         weights = x
         for i, layer in enumerate(self.decoder_layers):
             candidate, forget = layer.candidate_and_forget(x).chunk(2, dim=-1)
             forget = torch.sigmoid(forget)
-            cell = torch.zeros_like(candidate[:, 0])
             cells = torch.empty_like(x)
-            for t in range(x.shape[1]):
-                cell = torch.lerp(candidate[:, t], cell, forget[:, t])
-                cells[:, t] = cell
+            for start, stop, parents in levels.levels:
+                before = cells.index_select(0, parents) if start else torch.zeros_like(cells[:stop])
+                cells[start:stop] = torch.lerp(candidate[start:stop], before, forget[start:stop])
             x = layer.cell_norm(x, F.relu(cells))
-            x, weights = self._context(layer, i, x, memory)
+            x, weights = self._context(layer, i, x, memory, levels)
             x = layer.feed_forward(x)
         return x, weights
 
     def _context(
-        self, layer: DecoderLayer, index: int, x: torch.Tensor, memory: Memory
+        self, layer: DecoderLayer, index: int, x: torch.Tensor, memory: Memory, levels: Levels | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look at the source: x (n_rows, n_positions, dim). Returns the new x and head 0's weights."""
-        rows, positions, _ = x.shape
+        """Look at the source: x (n_rows, dim). Returns the new x and head 0's weights, (n_rows, n_source).
+
+        levels (Levels | None): Which row belongs to which source; the same number to each where left out.
+        """
         batch = memory.mask.shape[0]
-        # The rows of a beam are further positions of their source
-        query = layer.query(x).view(batch, rows // batch * positions, self.heads, -1).transpose(1, 2)
+        query = layer.query(x)
+        if levels is not None:
+            padded = query.new_zeros(batch * levels.width, self.dim)
+            query = padded.index_copy_(0, levels.places, query)
+        # The rows of a source are positions that look at it
+        query = query.view(batch, len(query) // batch, self.heads, -1).transpose(1, 2)
         weights = torch.softmax(query @ memory.keys[index] + memory.mask, dim=-1)
-        attended = (weights @ memory.values[index]).transpose(1, 2).reshape(rows, positions, self.dim)
-        return layer.context_norm(x, layer.output(attended)), weights[:, 0].reshape(rows, positions, -1)
+        attended = (weights @ memory.values[index]).transpose(1, 2).reshape(-1, self.dim)
+        looked = weights[:, 0].reshape(len(attended), -1)
+        if levels is not None:
+            attended, looked = attended.index_select(0, levels.places), looked.index_select(0, levels.places)
+        return layer.context_norm(x, layer.output(attended)), looked
 
 
 def _check_supported(model: MarianModel) -> None:

@@ -71,6 +71,19 @@ _MESSAGES: dict[str, str] = {
     "for example 'translate {{source}} to {{target}}: '.",
     "E225": "{engine}: the model {model!r} does not say which languages it translates. "
     "Set `directions`, for example to [['en', 'pt']].",
+    "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, or "
+    "`source_file` and `target_file` to line-parallel ones.",
+    "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
+    "E232": "ParallelTranslator cannot read {path}: {reason}. Set `memory`, `source_file` or `target_file` to a whole "
+    "file.",
+    "E233": "{path}, line {line}: {reason}.",
+    "E234": "The files are not parallel, line by line: {found} lines. Set `source_file` and `target_file` to two files "
+    "with the same number of lines.",
+    "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
+    "`target_file` to another file.",
+    "E236": "{path}, line {line}, byte {position}: not {encoding}. Set `encoding`, for example to cp1252.",
+    "E237": "{n} of {total} texts are not in the translation memory, the first one is {text!r}. Set `missing` to "
+    '"flag" to go on without them, or `fallback` to an engine that translates them.',
     "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
@@ -97,6 +110,16 @@ _MESSAGES: dict[str, str] = {
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
+    "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, or "
+    "leave `labels` out.",
+    "E410": "{projector} needs a translator from {source!r} to {target!r}. {reason} Set `translator` to an engine that "
+    "has it; where the bitexts do not say their languages, set `source` and `target`.",
+    "E411": "{projector}: the translator {engine} has no method `{method}`. Set `translator` to one that has it, such "
+    "as BergamotTranslator.",
+    "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `project` and `signature`. Set it "
+    "to an engine such as spacy_xlt.LinkProjector.v1.",
+    "E413": "{projector} cannot be combined with others: its span group {group!r} lacks `attrs[\"sources\"]` or "
+    "`attrs[\"scores\"]`, which say what its spans come from.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",

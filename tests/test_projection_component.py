@@ -11,6 +11,7 @@ from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import ENTS_GROUP, SentencePair, missing_ranges
 from spacy_xlt.errors import XltError
 from spacy_xlt.projection.carry import DROP_FLAG
+from spacy_xlt.projection.doubts import LOST_FLAG
 
 PAIRS = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
 
@@ -42,7 +43,7 @@ def test_the_translation_is_annotated_and_the_document_left_alone(doc):
 
 
 @pytest.mark.parametrize(
-    ("on_lost", "missing", "flags"), [("keep", [], ()), ("missing", [(3, 6)], ()), ("drop", [], (DROP_FLAG,))]
+    ("on_lost", "missing", "flags"), [("keep", [], ()), ("missing", [(3, 6)], ()), ("drop", [], (LOST_FLAG, DROP_FLAG))]
 )
 def test_sentences_of_lost_spans(doc, on_lost, missing, flags):
     bitext = pipeline(on_lost=on_lost)(doc)._.xlt["pt"]
@@ -114,7 +115,7 @@ def test_the_component_is_saved_with_its_config(tmp_path, doc):
     loaded = spacy.load(tmp_path)
     assert loaded.get_pipe("xlt_projector").engine.min_score == 0.5
     assert Config(loaded.config)["components"]["xlt_projector"]["on_lost"] == "drop"
-    assert loaded(doc)._.xlt["pt"].sentences[1].flags == (DROP_FLAG,)
+    assert loaded(doc)._.xlt["pt"].sentences[1].flags == (LOST_FLAG, DROP_FLAG)
 
 
 def test_what_the_component_needs_is_declared():

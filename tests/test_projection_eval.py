@@ -131,3 +131,18 @@ def test_empty_documents_are_ordinary(evaluate, corpora, make_doc):
     empty = Doc(source[0].vocab)
     result, scores = evaluate([empty, *source], [empty, *gold])
     assert result.exit_code == 0 and scores["pairs"] == 4 and scores["ents_f"] == pytest.approx(0.5)
+
+
+def test_filters_trade_sentences_for_precision(evaluate, make_doc):
+    # the second sentence's only entity is projected to the wrong place
+    source = [make_doc("Ann sleeps", (0, 1, "PER")), make_doc("in Rio", (0, 2, "LOC"))]
+    gold = [make_doc("Ana dorme", (0, 1, "PER")), make_doc("no Rio de Janeiro", (1, 4, "LOC"))]
+    filters = "[components.xlt_projector.filters]\n[components.xlt_projector.filters.short]\n"
+    filters += '@misc = "spacy_xlt.SpanLengthFilter.v1"\nmin_ratio = 0.9\n'
+    result, scores = evaluate(source, gold, config=CONFIG + filters)
+    assert result.exit_code == 0, result.output
+    assert scores["ents_p"] == 0.5 and scores["spans_projected"] == 2
+    filtered = scores["filtered"]
+    assert filtered["sentences"] == 2 and filtered["dropped"] == 1 and filtered["reasons"] == {"short": 1}
+    assert filtered["ents_p"] == 1.0 and filtered["ents_r"] == 1.0
+    assert "1 of 2 sentences left out (short 1)" in result.output

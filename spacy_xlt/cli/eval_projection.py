@@ -108,6 +108,11 @@ def _show(scores: dict[str, Any]) -> None:
         f"{scores['spans_in']} spans in, {scores['spans_projected']} projected, {scores['spans_lost']} lost"
         + (f" ({reasons})" if reasons else "")
     )
+    filtered = scores["filtered"]
+    if filtered["dropped"]:
+        why = ", ".join(f"{reason} {n}" for reason, n in filtered["reasons"].items())
+        rest = " / ".join(_percent(filtered[f"ents_{key}"]) for key in "prf")
+        msg.info(f"{filtered['dropped']} of {filtered['sentences']} sentences left out ({why}); P / R / F then: {rest}")
     msg.info(f"{scores['pairs']} pairs in {scores['seconds']} s, {scores['pairs_per_second']} a second")
     msg.text(scores["signature"])
 

@@ -19,13 +19,15 @@ from spacy.training import Example
 from .. import __version__
 from ..alignment.component import AlignerPipe
 from ..bitext import Bitext, SentencePair
+from ..corpus.dropping import training_target, without
 from ..corpus.reading import read_docs
 from ..errors import error
 from ..languages import MULTI
+from ..projection.carry import DROP_FLAG
 from ..projection.component import ProjectorPipe
 from .agreement import count_agreement
 from .reliability import reliability
-from .spans import counts_by_doc, judge, per_length
+from .spans import counts_by_doc, judge, per_length, prf
 
 # Documents aligned and projected at a time.
 BATCH = 256
@@ -49,8 +51,10 @@ def evaluate_projection(
     config (str | Path): What to call the pipeline in errors.
     RETURNS (dict[str, Any]): `ents_p`, `ents_r`, `ents_f` (fractions, as spaCy's Scorer gives them), `ents_per_type`,
         `ents_per_length` (see per_length), `reliability` (see reliability), `ceiling_f` (what the annotations of the
-        two sides allow, see count_agreement), `spans_in`, `spans_projected`, `spans_lost`, `lost_reasons`, `seconds`,
-        `pairs`, `pairs_per_second`, `signature`. Seconds are those of aligning and projecting, without loading.
+        two sides allow, see count_agreement), `spans_in`, `spans_projected`, `spans_lost`, `lost_reasons`, `filtered`
+        (sentences, those that the projector's filters drop, by reason, and `ents_p`, `ents_r`, `ents_f` of the rest),
+        `seconds`, `pairs`, `pairs_per_second`, `signature`. Seconds are those of aligning and projecting, without
+        loading.
     RAISES (XltError): E509 where the pipeline lacks a component; E502, E503, E504 for the corpora; E520 where they
         differ in length, E521 where one has no entities, E522 where one has none of the labels.
     """
@@ -82,21 +86,16 @@ def project_and_score(
         aligner.align(batch)
         projector.project(batch)
     seconds = time.perf_counter() - start
-    examples = [Example(bitext.target, second) for bitext, (_, second) in zip(bitexts, pairs, strict=True)]
-    scores = Scorer.score_spans(examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
-    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == "ents")
-    spans_in = sum(len(bitext.source.ents) for bitext in bitexts)
-    found, wanted = judge([bitext.target for bitext in bitexts], [second for _, second in pairs])
+    golds = [second for _, second in pairs]
+    found, wanted = judge([bitext.target for bitext in bitexts], golds)
     kept = "all" if labels is None else ",".join(sorted(labels))
     result = {
-        **{key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")},
+        **_scores(bitexts, golds),
         "ents_per_length": per_length(found, wanted),
         "reliability": reliability(found),
         "ceiling_f": round(count_agreement(pairs), 4),
-        "spans_in": spans_in,
-        "spans_projected": spans_in - lost.total(),
-        "spans_lost": lost.total(),
-        "lost_reasons": dict(sorted(lost.items())),
+        **_fates(bitexts),
+        "filtered": _filtered(bitexts, golds),
         "seconds": round(seconds, 3),
         "pairs": len(bitexts),
         "pairs_per_second": round(len(bitexts) / seconds, 2) if seconds else None,
@@ -104,6 +103,38 @@ def project_and_score(
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
     return result, counts_by_doc(found, wanted, len(pairs))
+
+
+def _scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
+    """spaCy's own scores of the entities."""
+    examples = [Example(bitext.target, gold) for bitext, gold in zip(bitexts, golds, strict=True)]
+    scores = Scorer.score_spans(examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
+    return {key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
+
+
+def _fates(bitexts: Sequence[Bitext]) -> dict[str, Any]:
+    """What became of the source's entities."""
+    spans_in = sum(len(bitext.source.ents) for bitext in bitexts)
+    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == "ents")
+    return {
+        "spans_in": spans_in,
+        "spans_projected": spans_in - lost.total(),
+        "spans_lost": lost.total(),
+        "lost_reasons": dict(sorted(lost.items())),
+    }
+
+
+def _filtered(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
+    """What the projector's filters refuse, and the scores of the sentences that are not left out."""
+    pairs = [pair for bitext in bitexts for pair in bitext.sentences]
+    reasons = Counter(flag for pair in pairs for flag in pair.flags if flag != DROP_FLAG)
+    dropped = sum(DROP_FLAG in pair.flags for pair in pairs)
+    result = {"sentences": len(pairs), "dropped": dropped, "reasons": dict(sorted(reasons.items()))}
+    if dropped:
+        ranges = [[pair.target for pair in bitext.sentences if DROP_FLAG in pair.flags] for bitext in bitexts]
+        kept = [without(gold, gone) for gold, gone in zip(golds, ranges, strict=True)]
+        result |= {f"ents_{key}": value for key, value in prf(*judge(map(training_target, bitexts), kept)).items()}
+    return result
 
 
 def find_component(nlp: Language, kind: type, config: str | Path) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,11 +32,11 @@ class Judged(NamedTuple):
     correct: bool
 
 
-def judge(predicted: Sequence[Doc], gold: Sequence[Doc]) -> tuple[list[Judged], list[Judged]]:
+def judge(predicted: Iterable[Doc], gold: Iterable[Doc]) -> tuple[list[Judged], list[Judged]]:
     """Judge the entities of documents against the gold ones, exactly.
 
-    predicted (Sequence[Doc]): Docs with projected entities and their scores in the mirroring span group.
-    gold (Sequence[Doc]): The same docs with gold entities.
+    predicted (Iterable[Doc]): Docs with projected entities and their scores in the mirroring span group.
+    gold (Iterable[Doc]): The same docs with gold entities.
     RETURNS (tuple[list[Judged], list[Judged]]): The projected entities, and the gold ones.
     """
     found, wanted = [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
@@ -16,10 +15,13 @@ REASONS = {
     "empty": "the source span has no tokens",
     "no_links": "no word of the span is linked, and nothing else says where it went",
     "low_score": "its place is less sure than the projector's `min_score`",
+    "markers_lost": "its markers did not survive translation, or what they held is not in the target",
+    "no_candidate": "no words of the target could be its translation",
+    "no_agreement": "the projectors that voted do not agree on its place",
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
 }
-# Flag of the sentence pairs that hold a lost span and are to be left out.
-DROP_FLAG = "lost_span"
+# Flag of the sentence pairs that are to be left out of the training corpus; another flag says why.
+DROP_FLAG = "dropped"
 
 
 class Placement(NamedTuple):
@@ -30,8 +32,22 @@ class Placement(NamedTuple):
     score: float
 
 
-# What became of a source span: its place, or a key of `REASONS`.
-Outcome = Placement | str
+# What became of a source span: its place, its parts from the most important one on, or a key of `REASONS`.
+Outcome = Placement | Sequence[Placement] | str
+
+
+class Carried(NamedTuple):
+    """A span of the source and what it became on the target.
+
+    key (str): "ents", or the key of its span group.
+    source, target (Span): Both spans; of a span in parts, one of the parts.
+    score (float): How sure the projector is.
+    """
+
+    key: str
+    source: Span
+    target: Span
+    score: float
 
 
 def spans_to_carry(
@@ -54,24 +70,61 @@ def spans_to_carry(
     return groups
 
 
-def write(bitext: Bitext, groups: Mapping[str, Sequence[Span]], outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+def write(
+    bitext: Bitext,
+    groups: Mapping[str, Sequence[Span]],
+    outcomes: Mapping[str, Sequence[Outcome]],
+    *,
+    first_parts: bool = False,
+) -> None:
     """Write projected spans onto the target doc, and what was lost onto the bitext.
 
-    What the target had under the same keys is replaced. Entities that overlap go by score: the best stays in
-    `doc.ents`, the others are in the span group that mirrors the entities, and count as lost ("overlap").
+    What the target had under the same keys is replaced. A span group gets `attrs["scores"]` and `attrs["sources"]`,
+    for each span the index of the source span it comes from: parts of one span have the same. Entities that overlap
+    go by score: the best stays in `doc.ents`, the others are in the span group that mirrors the entities, and count
+    as lost ("overlap").
 
     groups (Mapping[str, Sequence[Span]]): From `spans_to_carry`. Without the key "ents" the target's entity
         annotation ends up missing, where the source has none, or is left alone.
     outcomes (Mapping[str, Sequence[Outcome]]): One for each span, by key.
+    first_parts (bool): Of an entity in parts, only the first goes to `doc.ents`; all are in the span group.
     """
     bitext.lost = []
     for key, spans in groups.items():
-        placed = [(span, outcome) for span, outcome in zip(spans, outcomes[key], strict=True) if outcome not in REASONS]
-        if len(placed) < len(spans):
-            for span, outcome in zip(spans, outcomes[key], strict=True):
-                if isinstance(outcome, str):
-                    bitext.lost.append(LostSpan(span.start, span.end, span.label_, outcome, key))
-        _write_group(bitext, key, placed)  # type: ignore[arg-type]
+        placed: list[Placed] = []
+        for n, (span, outcome) in enumerate(zip(spans, outcomes[key], strict=True)):
+            if isinstance(outcome, str):
+                bitext.lost.append(LostSpan(span.start, span.end, span.label_, outcome, key))
+            elif isinstance(outcome, Placement):
+                placed.append(Placed(n, 0, span, outcome))
+            else:
+                placed += [Placed(n, part, span, place) for part, place in enumerate(outcome)]
+        _write_group(bitext, key, placed, first_parts=first_parts)
+
+
+class Placed(NamedTuple):
+    """A source span, its index in its group, and where it or a part of it went."""
+
+    n: int
+    part: int
+    span: Span
+    place: Placement
+
+
+def carried(bitext: Bitext) -> list[Carried]:
+    """The spans that a projector carried over, with their sources: entities from the mirroring group, span groups.
+
+    Spans that another way of annotating put there, without `attrs["sources"]`, are not among them.
+    """
+    found = []
+    for key, group in bitext.target.spans.items():
+        of_ents = key == ENTS_GROUP
+        if "sources" not in group.attrs or not (of_ents or key in bitext.source.spans):
+            continue
+        spans = list(bitext.source.ents) if of_ents else list(bitext.source.spans[key])
+        for n, span, score in zip(group.attrs["sources"], group, group.attrs["scores"], strict=True):
+            found.append(Carried(ENTS if of_ents else key, spans[n], span, score))
+    return found
 
 
 def clear_entities(target: Doc) -> None:
@@ -81,26 +134,31 @@ def clear_entities(target: Doc) -> None:
         target.set_ents([], default="missing")
 
 
-def _write_group(bitext: Bitext, key: str, placed: Sequence[tuple[Span, Placement]]) -> None:
+def _write_group(bitext: Bitext, key: str, placed: Sequence[Placed], *, first_parts: bool) -> None:
     target = bitext.target
-    spans = [_span_on(target, span, place) for span, place in placed]
-    scores = [place.score for _, place in placed]
+    # Parts of one span stand in the order of the text
+    placed = sorted(placed, key=lambda one: (one.n, one.place.start)) if any(one.part for one in placed) else placed
+    spans = [_span_on(target, one.span, one.place) for one in placed]
+    scores = [one.place.score for one in placed]
+    name = ENTS_GROUP if key == ENTS else key
+    attrs = {"scores": scores, "sources": [one.n for one in placed]}
+    target.spans[name] = SpanGroup(target, name=name, attrs=attrs, spans=spans)
     if key != ENTS:
-        target.spans[key] = SpanGroup(target, name=key, attrs={"scores": scores}, spans=spans)
         return
-    target.spans[ENTS_GROUP] = SpanGroup(target, name=ENTS_GROUP, attrs={"scores": scores}, spans=spans)
-    kept = spans
-    if len(spans) > 1:
-        losers = overlapping(scores, [(place.start, place.end) for _, place in placed])
-        if losers:
-            kept = [span for i, span in enumerate(spans) if i not in losers]
-            for i in sorted(losers):
-                span = placed[i][0]
-                bitext.lost.append(LostSpan(span.start, span.end, span.label_, "overlap", key))
+    kept = [i for i in range(len(spans)) if not (first_parts and placed[i].part)]
+    if len(kept) > 1:
+        losers = overlapping([scores[i] for i in kept], [(placed[i].place.start, placed[i].place.end) for i in kept])
+        beaten = [i for n, i in enumerate(kept) if n in losers]
+        kept = [i for n, i in enumerate(kept) if n not in losers]
+        # A span of which another part stays is not lost
+        for n in sorted({placed[i].n for i in beaten} - {placed[i].n for i in kept}):
+            span = next(one.span for one in placed if one.n == n)
+            bitext.lost.append(LostSpan(span.start, span.end, span.label_, "overlap", key))
+    ents = [spans[i] for i in kept]
     if bitext.source.has_annotation("ENT_IOB", require_complete=True):
-        target.set_ents(kept, default="outside")
+        target.set_ents(ents, default="outside")
     else:
-        target.set_ents(kept, missing=_missing_on(target, bitext, kept), default="outside")
+        target.set_ents(ents, missing=_missing_on(target, bitext, ents), default="outside")
 
 
 def _span_on(target: Doc, span: Span, place: Placement) -> Span:
@@ -139,10 +197,10 @@ def _missing_on(target: Doc, bitext: Bitext, ents: Iterable[Span]) -> list[Span]
     for pair in bitext.sentences:
         if pair.source_start < pair.source_end and unknown.issuperset(range(*pair.source)):
             missing.update(range(*pair.target))
-    return _runs(target, missing.difference(*(range(ent.start, ent.end) for ent in ents)))
+    return runs_of(target, missing.difference(*(range(ent.start, ent.end) for ent in ents)))
 
 
-def _runs(doc: Doc, tokens: Iterable[int]) -> list[Span]:
+def runs_of(doc: Doc, tokens: Iterable[int]) -> list[Span]:
     """Spans over runs of neighbouring tokens."""
     runs: list[list[int]] = []
     for i in sorted(tokens):
@@ -151,31 +209,3 @@ def _runs(doc: Doc, tokens: Iterable[int]) -> list[Span]:
         else:
             runs.append([i, i + 1])
     return [Span(doc, start, end) for start, end in runs]
-
-
-def mark_lost(bitext: Bitext, *, missing: bool = False, drop: bool = False) -> None:
-    """Keep what was lost from being read as "no entity here".
-
-    missing (bool): In target sentences that a lost entity belongs to, make all tokens outside entities missing.
-    drop (bool): Flag the sentence pairs that any lost span belongs to with "lost_span".
-    """
-    if not bitext.lost:
-        return
-    lost = [span for span in bitext.lost if drop or span.key == ENTS]
-    touched = [n for n, pair in enumerate(bitext.sentences) if any(_touches(pair.source, span) for span in lost)]
-    if missing:
-        ents = bitext.target.ents
-        tokens = {i for n in touched for i in range(*bitext.sentences[n].target)}
-        tokens.difference_update(*(range(ent.start, ent.end) for ent in ents))
-        before = {i for start, end in missing_ranges(bitext.target) for i in range(start, end)}
-        bitext.target.set_ents(list(ents), missing=_runs(bitext.target, tokens | before), default="outside")
-    if drop:
-        for n in touched:
-            pair = bitext.sentences[n]
-            flags = tuple(dict.fromkeys([*pair.flags, DROP_FLAG]))
-            bitext.sentences[n] = replace(pair, flags=flags)
-
-
-def _touches(sentence: tuple[int, int], span: LostSpan) -> bool:
-    # A span without tokens belongs to the sentence it stands in
-    return sentence[0] < max(span.end, span.start + 1) and span.start < sentence[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,12 @@ from spacy.tokens import Doc, Span, SpanGroup
 from ..bitext import ENTS_GROUP, Bitext, missing_ranges
 from ..errors import error
 from ..pipe import BitextPipe
-from .carry import clear_entities, mark_lost
+from .carry import clear_entities
+from .doubts import WAYS, filter_sentences, mark_lost
+from .filters import ProjectionFilter
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
 DIRECTIONS = ("source_to_target", "target_to_source")
-ON_LOST = ("keep", "missing", "drop")
 
 
 @Language.factory(
@@ -28,6 +30,10 @@ ON_LOST = ("keep", "missing", "drop")
         "targets": None,
         "direction": "source_to_target",
         "on_lost": "keep",
+        "filters": {},
+        "on_filtered": "drop",
+        "labels": None,
+        "cats": True,
     },
 )
 def make_projector(
@@ -37,6 +43,10 @@ def make_projector(
     targets: list[str] | None,
     direction: str,
     on_lost: str,
+    filters: dict[str, Any],
+    on_filtered: str,
+    labels: list[str] | None,
+    cats: bool,
 ) -> ProjectorPipe:
     """Make the component.
 
@@ -45,10 +55,26 @@ def make_projector(
     direction (str): "source_to_target" annotates the translations (translate-train), "target_to_source" takes the
         annotation of the translation back to the document itself (translate-test).
     on_lost (str): What becomes of a sentence that a span was lost for: "keep" leaves it as it is, "missing" makes its
-        tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" to be left out.
-    RAISES (XltError): E103 for another direction or way.
+        tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" and to be left out.
+    filters (dict[str, ProjectionFilter]): What a sentence must pass, for example CompleteSourceFilter. The names are
+        flags of the sentences that do not.
+    on_filtered (str): What becomes of those: "keep" flags them only, "missing" also makes the entities that were not
+        accepted and all tokens outside entities missing, "drop" also flags them to be left out.
+    labels (list[str] | None): The labels that may occur; a document with another one is an error. Left out: any.
+    cats (bool): Copy the text categories, too.
+    RAISES (XltError): E103 for another direction or way, or a filter that is none.
     """
-    return ProjectorPipe(name, engine, targets=targets, direction=direction, on_lost=on_lost)
+    return ProjectorPipe(
+        name,
+        engine,
+        targets=targets,
+        direction=direction,
+        on_lost=on_lost,
+        filters=filters,
+        on_filtered=on_filtered,
+        labels=labels,
+        cats=cats,
+    )
 
 
 class ProjectorPipe(BitextPipe):
@@ -56,7 +82,7 @@ class ProjectorPipe(BitextPipe):
 
     name (str): The component's name.
     engine (Projector): What carries the spans.
-    targets, direction, on_lost: See `make_projector`.
+    targets, direction, on_lost, filters, on_filtered, labels, cats: See `make_projector`.
     """
 
     required_method = "project"
@@ -69,13 +95,26 @@ class ProjectorPipe(BitextPipe):
         targets: list[str] | None = None,
         direction: str = "source_to_target",
         on_lost: str = "keep",
+        filters: Mapping[str, ProjectionFilter] | None = None,
+        on_filtered: str = "drop",
+        labels: list[str] | None = None,
+        cats: bool = True,
     ):
         super().__init__(name, engine, targets=targets)
-        for setting, value, known in (("direction", direction, DIRECTIONS), ("on_lost", on_lost, ON_LOST)):
+        ways = (("direction", direction, DIRECTIONS), ("on_lost", on_lost, WAYS), ("on_filtered", on_filtered, WAYS))
+        for setting, value, known in ways:
             if value not in known:
                 raise error("E103", name=name, setting=setting, value=value, expected=" or ".join(known))
+        for key, one_filter in (filters or {}).items():
+            if not isinstance(one_filter, ProjectionFilter):
+                expected = "a filter such as spacy_xlt.CompleteSourceFilter.v1"
+                raise error("E103", name=name, setting=f"filters.{key}", value=one_filter, expected=expected)
         self.direction = direction
         self.on_lost = on_lost
+        self.filters = dict(filters or {})
+        self.on_filtered = on_filtered
+        self.allowed_labels = None if labels is None else frozenset(labels)
+        self.cats = cats
 
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with projected annotation, by language code; towards the source, seen from the other side.
@@ -89,17 +128,32 @@ class ProjectorPipe(BitextPipe):
         return found
 
     def project(self, bitexts: list[Bitext]) -> list[Bitext]:
-        """Project onto the targets of bitexts, and treat what was lost as `on_lost` says.
+        """Project onto the targets of bitexts, and treat what was lost or is doubtful as the settings say.
 
-        RAISES (XltError): E105 where the engine returns another number of bitexts than it got.
+        RAISES (XltError): E105 where the engine returns another number of bitexts than it got, E404 for a label that
+            `labels` does not have.
         """
+        for bitext in bitexts:
+            self._check_labels(bitext)
         projected = list(self.engine.project(bitexts))
         if len(projected) != len(bitexts):
             raise error("E105", name=self.name, found=len(projected), expected=len(bitexts))
-        if self.on_lost != "keep":
-            for bitext in projected:
-                mark_lost(bitext, missing=self.on_lost == "missing", drop=self.on_lost == "drop")
+        for bitext in projected:
+            mark_lost(bitext, way=self.on_lost)
+            if self.filters:
+                filter_sentences(bitext, self.filters, way=self.on_filtered)
+            if self.cats and bitext.source.cats:
+                bitext.target.cats = dict(bitext.source.cats)
         return projected
+
+    def _check_labels(self, bitext: Bitext) -> None:
+        if self.allowed_labels is None:
+            return
+        groups = [bitext.source.ents, *(group for key, group in bitext.source.spans.items() if key != ENTS_GROUP)]
+        for span in (span for group in groups for span in group):
+            if span.label_ not in self.allowed_labels:
+                known = ", ".join(sorted(self.allowed_labels))
+                raise error("E404", name=self.name, label=span.label_, text=span.text, known=known)
 
     def set_annotations(self, docs: list[Doc], predictions: list[dict[str, Bitext]]) -> None:
         """Store the Bitexts on the docs; towards the source, annotate the docs themselves."""
@@ -133,6 +187,8 @@ def _annotate(doc: Doc, transposed: Bitext) -> Bitext:
             group = copy.spans[key]
             spans = [_span(doc, span) for span in group]
             doc.spans[key] = SpanGroup(doc, name=key, attrs=dict(group.attrs), spans=spans)
+    if copy.cats:
+        doc.cats = dict(copy.cats)
     bitext = replace(transposed, target=doc).transpose()
     bitext.projector = transposed.projector
     bitext.lost = [replace(span, side="target") for span in transposed.lost]

@@ -16,17 +16,24 @@ from .carry import ENTS, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
 from .unlinked import between_neighbours, same_spelling
 
+# What part of the best part's gain another part of a span must have at least.
+LEAST_PART = 0.4
+PARTS = ("one", "several", "discontinuous")
+
 
 def make_link_projector(
-    ents: bool = True, spans_keys: list[str] | None = None, min_score: float = 0.0
+    ents: bool = True, spans_keys: list[str] | None = None, min_score: float = 0.0, parts: str = "one"
 ) -> LinkProjector:
     """Make the projector from a config.
 
     ents (bool): Project the entities.
     spans_keys (list[str] | None): The span groups to project; all of the source where left out.
     min_score (float): Spans that are less sure than this are lost, from 0 (keep all) to 1.
+    parts (str): What becomes of a span whose words are apart in the translation, with words of others between them:
+        "one" keeps the best run of words, "several" makes a span of each, "discontinuous" keeps the parts in the span
+        group, in order and with the same entry in `attrs["sources"]`, and the best one in `doc.ents`.
     """
-    return LinkProjector(ents=ents, spans_keys=spans_keys, min_score=min_score)
+    return LinkProjector(ents=ents, spans_keys=spans_keys, min_score=min_score, parts=parts)
 
 
 class LinkProjector:
@@ -38,17 +45,27 @@ class LinkProjector:
     Particles are left out at the ends of names; clauses take unlinked words at their ends along. Words without links
     are found by their spelling, and spans without any between the links of their neighbours.
 
-    ents, spans_keys, min_score: See `make_link_projector`.
+    ents, spans_keys, min_score, parts: See `make_link_projector`.
     RAISES (XltError): E401 for a setting of the wrong kind.
     """
 
-    def __init__(self, *, ents: bool = True, spans_keys: Sequence[str] | None = None, min_score: float = 0.0):
+    def __init__(
+        self,
+        *,
+        ents: bool = True,
+        spans_keys: Sequence[str] | None = None,
+        min_score: float = 0.0,
+        parts: str = "one",
+    ):
         if not isinstance(ents, bool):
             raise error("E401", setting="ents", value=ents, expected="true or false")
         if isinstance(spans_keys, str) or not all(isinstance(key, str) for key in spans_keys or ()):
             raise error("E401", setting="spans_keys", value=spans_keys, expected="a list of span group names, or null")
         if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
             raise error("E401", setting="min_score", value=min_score, expected="a number from 0 to 1")
+        if parts not in PARTS:
+            raise error("E401", setting="parts", value=parts, expected=" or ".join(PARTS))
+        self.parts = parts
         self.ents = ents
         self.spans_keys = None if spans_keys is None else list(spans_keys)
         self.min_score = float(min_score)
@@ -58,12 +75,15 @@ class LinkProjector:
         """Settings and version in one line."""
         keys = "all" if self.spans_keys is None else ",".join(self.spans_keys)
         settings = f"ents:{'yes' if self.ents else 'no'}|spans_keys:{keys}|min_score:{self.min_score:g}"
+        if self.parts != "one":
+            settings += f"|parts:{self.parts}"
         return f"LinkProjector|{settings}|version:{__version__}"
 
     def project(self, bitexts: Iterable[Bitext]) -> list[Bitext]:
         """Annotate the target docs in place: entities, span groups with `attrs["scores"]`, and `bitext.lost`.
 
         RETURNS (list[Bitext]): The same bitexts, in order.
+        RAISES (XltError): E002 for links outside the docs.
         """
         signature = self.signature
         done = []
@@ -73,9 +93,9 @@ class LinkProjector:
                 carry.clear_entities(bitext.target)
             outcomes: dict[str, list[Outcome]] = {key: [] for key in groups}
             if any(groups.values()):
-                evidence = Evidence(bitext.alignment)
+                evidence = Evidence(bitext.alignment.check(len(bitext.source), len(bitext.target)))
                 outcomes = {key: self._place(bitext, evidence, spans, key) for key, spans in groups.items()}
-            carry.write(bitext, groups, outcomes)
+            carry.write(bitext, groups, outcomes, first_parts=self.parts == "discontinuous")
             bitext.projector = signature
             done.append(bitext)
         return done
@@ -106,8 +126,51 @@ class LinkProjector:
                 outcome = Placement(stretch.start, stretch.end, confidence(claim, stretch))
             if isinstance(outcome, Placement) and outcome.score < self.min_score:
                 outcome = "low_score"
+            elif isinstance(outcome, Placement) and self.parts != "one" and claim is not None:
+                outcome = self._in_parts(bitext, evidence, claim, outcome, n, ranges, best, name=key == ENTS)
             outcomes.append(outcome)
         return outcomes
+
+    def _in_parts(
+        self,
+        bitext: Bitext,
+        evidence: Evidence,
+        claim: Claim,
+        first: Placement,
+        n: int,
+        ranges: Sequence[tuple[int, int]],
+        best: Sequence[Stretch | None],
+        *,
+        name: bool,
+    ) -> list[Placement]:
+        """A placement and what else the span has of the target, outside the places of other spans."""
+        stretch = best[n]
+        assert stretch is not None
+        found = [Placement(first.start, first.end, first.score)]
+        for part in parts_beside(claim, stretch, _apart(n, ranges, best)):
+            part = adjust(bitext, evidence, ranges[n], part, name=name)
+            if all(part.end <= other.start or other.end <= part.start for other in found):
+                found.append(Placement(part.start, part.end, first.score))
+        return found
+
+
+def parts_beside(claim: Claim, first: Stretch, taken: Sequence[Stretch]) -> list[Stretch]:
+    """Other runs of words that a span gains from, the best first.
+
+    first (Stretch): The best one.
+    taken (Sequence[Stretch]): Places of other spans.
+    """
+    found: list[Stretch] = []
+    least = LEAST_PART * first.total
+    while True:
+        gaps, position = [], claim.start
+        for stretch in (*sorted([first, *taken, *found]), Stretch(claim.start + len(claim.inside), 0, 0.0)):
+            gaps.append(claim.within(position, stretch.start))
+            position = max(position, stretch.end)
+        part = max((gap for gap in gaps if gap is not None), key=lambda gap: gap.total, default=None)
+        if part is None or part.total < least or part.total <= 0.0:
+            return found
+        found.append(part)
 
 
 def _apart(n: int, ranges: Sequence[tuple[int, int]], best: Sequence[Stretch | None]) -> list[Stretch]:

@@ -1,0 +1,173 @@
+"""Filters of projected sentences, allowed labels, categories, and spans in parts."""
+
+from __future__ import annotations
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span, SpanGroup
+
+from spacy_xlt import Alignment, Bitext
+from spacy_xlt.bitext import ENTS_GROUP, SentencePair, missing_ranges
+from spacy_xlt.corpus.dropping import training_target
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.carry import DROP_FLAG, carried
+from spacy_xlt.projection.component import ProjectorPipe
+from spacy_xlt.projection.filters import CompleteSourceFilter, SpanScoreFilter
+from spacy_xlt.projection.links import LinkProjector
+
+NLP = spacy.blank("en")
+
+
+def bitext_of(source, target, links, *ents, split=None):
+    """A bitext with entities (start, end, label); `split`: where the second sentence starts on both sides."""
+    docs = [Doc(NLP.vocab, words=text.split()) for text in (source, target)]
+    docs[0].set_ents([Span(docs[0], *ent) for ent in ents], default="outside")
+    bitext = Bitext(*docs, Alignment.from_pharaoh(links))
+    if split:
+        i, j = split
+        bitext.sentences = [SentencePair(0, i, 0, j), SentencePair(i, len(docs[0]), j, len(docs[1]))]
+    return bitext
+
+
+def project(bitext, *names, engine=None, on_filtered="keep", **settings):
+    """Run the component with some filters, by their registered names."""
+    filters = {name: spacy.registry.misc.get(f"spacy_xlt.{name}Filter.v1")() for name in names}
+    pipe = ProjectorPipe("p", engine or LinkProjector(), filters=filters, on_filtered=on_filtered, **settings)
+    pipe.project([bitext])
+    return bitext
+
+
+# "Lee" has no link; "la" in the middle of the second has none; Bo became two words of which one is linked elsewhere
+CASES = {
+    "CompleteSource": ("Ann Lee sat", "Ana sentou", "0-0 2-1", (0, 2, "PER")),
+    "CompleteTarget": ("New York sat", "Nova a York sentou", "0-0 1-2 2-3", (0, 2, "LOC")),
+    "SameCounts": ("Ann and Bo", "Ana e", "0-0 1-1", (0, 1, "PER"), (2, 3, "PER")),
+    "SpanLength": ("Constantinople fell", "Rio caiu", "0-0 1-1", (0, 1, "LOC")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_filter_names_the_sentences_it_refuses(name):
+    bitext = project(bitext_of(*CASES[name]), *CASES)
+    assert name in bitext.flags
+    assert [ent.label_ for ent in bitext.target.ents] == [CASES[name][3][2]]
+
+
+def test_good_sentences_and_those_without_entities_pass_all_filters():
+    good = bitext_of("Ann Lee sat", "Ana Li sentou", "0-0 1-1 2-2", (0, 2, "PER"))
+    assert project(good, *CASES, "SpanScore").flags == ()
+    assert project(bitext_of("nobody", "ninguem", ""), *CASES, "SpanScore").flags == ()
+
+
+def test_scores_are_asked_of_the_projector():
+    bitext = bitext_of("Ann sat", "Ana sentou", "0p0 1-1", (0, 1, "PER"))
+    assert project(bitext, "SpanScore").flags == ()
+    strict = ProjectorPipe("p", LinkProjector(), filters={"unsure": SpanScoreFilter(0.6)}, on_filtered="keep")
+    strict.project([bitext])
+    assert bitext.flags == ("unsure",)
+
+
+TWO = ("Ann Lee sat . Bo ran .", "Ana sentou . Bo correu .", "0-0 2-1 3-2 4-3 5-4 6-5", (0, 2, "PER"), (4, 5, "PER"))
+
+
+@pytest.mark.parametrize("way", ["keep", "missing", "drop"])
+def test_what_becomes_of_a_refused_sentence(way):
+    bitext = project(bitext_of(*TWO, split=(4, 3)), "CompleteSource", on_filtered=way)
+    first, second = bitext.sentences
+    assert second.flags == () and "CompleteSource" in first.flags
+    assert (DROP_FLAG in first.flags) == (way == "drop")
+    assert [ent.text for ent in bitext.target.ents] == (["Bo"] if way == "missing" else ["Ana", "Bo"])
+    assert missing_ranges(bitext.target) == ([(0, 3)] if way == "missing" else [])
+    assert training_target(bitext).text.split()[0] == ("Bo" if way == "drop" else "Ana")
+
+
+def test_accepted_entities_of_a_refused_sentence_stay():
+    bitext = bitext_of("Ann Lee met Bo", "Ana viu Bo", "0-0 2-1 3-2", (0, 2, "PER"), (3, 4, "PER"))
+    project(bitext, "CompleteSource", on_filtered="missing")
+    assert [ent.text for ent in bitext.target.ents] == ["Bo"]
+    assert missing_ranges(bitext.target) == [(0, 2)]
+
+
+@pytest.mark.parametrize("limit", [-0.1, 1.5, "high", True])
+def test_impossible_limits_are_refused(limit):
+    with pytest.raises(XltError, match="min_share"):
+        CompleteSourceFilter(limit)
+
+
+def test_bad_settings_of_the_component_are_named():
+    with pytest.raises(XltError, match="on_filtered"):
+        ProjectorPipe("p", LinkProjector(), on_filtered="ignore")
+    with pytest.raises(XltError, match=r"filters\.mine"):
+        ProjectorPipe("p", LinkProjector(), filters={"mine": 3})
+
+
+def test_filters_come_from_a_config():
+    nlp = spacy.blank("en")
+    config = {"filters": {"complete": {"@misc": "spacy_xlt.CompleteSourceFilter.v1", "min_share": 0.5}}}
+    pipe = nlp.add_pipe("xlt_projector", config=config)
+    assert pipe.filters["complete"].limit == 0.5 and pipe.on_filtered == "drop"
+    again = spacy.blank("en").from_config(nlp.config)
+    assert again.get_pipe("xlt_projector").filters["complete"].limit == 0.5
+
+
+def test_a_label_that_is_not_allowed_is_named():
+    bitext = bitext_of("Ann", "Ana", "0-0", (0, 1, "PER"))
+    assert project(bitext, labels=["PER"]).target.ents
+    with pytest.raises(XltError, match=r"'PER'.*LOC"):
+        project(bitext, labels=["LOC"])
+    bitext.source.spans["sc"] = SpanGroup(bitext.source, spans=[Span(bitext.source, 0, 1, "ROLE")])
+    with pytest.raises(XltError, match="ROLE"):
+        project(bitext, labels=["PER"])
+
+
+def test_categories_are_copied_unless_told_otherwise():
+    bitext = bitext_of("Ann", "Ana", "0-0")
+    bitext.source.cats = {"SPORT": 1.0, "NEWS": 0.0}
+    assert project(bitext, cats=False).target.cats == {}
+    assert project(bitext).target.cats == {"SPORT": 1.0, "NEWS": 0.0}
+
+
+def test_categories_come_back_to_the_document(make_doc):
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("xlt_projector", config={"direction": "target_to_source"})
+    doc = make_doc("Ana dorme")
+    bitext = Bitext(doc, make_doc("Ann sleeps"), Alignment.from_pharaoh("0-0 1-1"), "pt", "en")
+    bitext.target.cats = {"REST": 1.0}
+    doc._.xlt["en"] = bitext
+    assert nlp(doc).cats == {"REST": 1.0}
+
+
+def test_links_outside_the_docs_are_refused():
+    bitext = bitext_of("Ann", "Ana", "0-0", (0, 1, "PER"))
+    bitext.alignment = Alignment.from_pharaoh("0-7")
+    with pytest.raises(XltError) as caught:
+        LinkProjector().project([bitext])
+    assert caught.value.code == "E002"
+
+
+# "Ann" stands inside what "gave up" became
+APART = ("She gave up Ann", "desistiu Ann afinal ela", "1-0 3-1 2-2 0-3", (1, 3, "EVENT"), (3, 4, "PER"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "ents", "group"),
+    [
+        ("one", ["desistiu", "Ann"], ["desistiu", "Ann"]),
+        ("several", ["desistiu", "Ann", "afinal"], ["desistiu", "afinal", "Ann"]),
+        ("discontinuous", ["desistiu", "Ann"], ["desistiu", "afinal", "Ann"]),
+    ],
+)
+def test_spans_whose_words_are_apart(parts, ents, group):
+    bitext = bitext_of(*APART)
+    LinkProjector(parts=parts).project([bitext])
+    assert [ent.text for ent in bitext.target.ents] == ents
+    mirrored = bitext.target.spans[ENTS_GROUP]
+    assert [span.text for span in mirrored] == group
+    assert mirrored.attrs["sources"] == ([0, 1] if parts == "one" else [0, 0, 1])
+    assert bitext.lost == [] and len(carried(bitext)) == len(group)
+    assert {one.source.text for one in carried(bitext)} == {"gave up", "Ann"}
+
+
+def test_unknown_ways_of_parting_are_refused():
+    with pytest.raises(XltError, match="parts"):
+        LinkProjector(parts="all")

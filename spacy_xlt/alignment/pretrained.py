@@ -45,7 +45,7 @@ def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     try:
-        with _quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(name)
             _check_layers(name, layers, _count_layers(config))
             _keep_layers(config, max(layers))
@@ -55,7 +55,7 @@ def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
         raise
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
     except Exception as err:
-        raise error("E303", model=name, reason=_first_line(err)) from err
+        raise error("E303", model=name, reason=first_line(err)) from err
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if missing:
         raise error("E303", model=name, reason=f"it lacks the weights {', '.join(missing[:3])}")
@@ -113,14 +113,14 @@ def position_limit(model: Any, tokenizer: Any) -> int:
     return int(min(limit, tokenizer.model_max_length, _LONGEST_WINDOW))
 
 
-def _first_line(err: Exception) -> str:
+def first_line(err: Exception) -> str:
     """What went wrong, without the list of all known models that may follow."""
     line = (str(err).strip() or type(err).__name__).splitlines()[0]
     return line if len(line) <= 160 else f"{line[:160]}…"
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from reporting the layers that are left out on purpose."""
     from transformers.utils import logging
 

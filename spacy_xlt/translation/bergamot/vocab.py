@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import error
+from ..terms import continues_word
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,20 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._processor)
 
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """Which pieces make the word before them longer, and the piece for unknown characters: bool, (n_pieces,)."""
+        inside = continues_word([self._processor.id_to_piece(i) for i in range(len(self))])
+        inside[self.unk] = True
+        return inside
+
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         """Cut texts into pieces. A text of nothing but spaces and characters the vocabulary drops has none."""
         # Half a surrogate pair is no character; "?" keeps the places of the others
         clean = [text.encode("utf8", "replace").decode("utf8") for text in texts]
         encoded = self._processor.encode(clean, return_type="offset_mapping", num_threads=1)
         return [
-            Pieces(np.asarray(item["ids"], np.int64), _word_spans(item["offsets"], text))
+            Pieces(np.asarray(item["ids"], np.int64), word_spans(item["offsets"], text))
             for item, text in zip(encoded, clean, strict=True)
         ]
 
@@ -71,10 +80,10 @@ class Vocabulary:
         if not len(ids):
             return "", np.zeros((0, 2), np.int32)
         decoded = self._processor.decode([int(i) for i in ids], return_type="offset_mapping")
-        return decoded["text"], _word_spans(decoded["offsets"], decoded["text"])
+        return decoded["text"], word_spans(decoded["offsets"], decoded["text"])
 
 
-def _word_spans(offsets: list[Any], text: str) -> NDArray[np.int32]:
+def word_spans(offsets: list[Any], text: str) -> NDArray[np.int32]:
     """Places of pieces without the spaces around them.
 
     A piece that is nothing but the mark before a word stands for what follows it, so it gets the place of the next

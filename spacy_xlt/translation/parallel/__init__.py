@@ -1,0 +1,1 @@
+"""Translations that already exist: translation memories and line-parallel files."""

@@ -1,0 +1,322 @@
+"""Translations looked up in memories and line-parallel files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+import spacy
+from conftest import ASSETS
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.protocols import NBestTranslator, Translation, Translator
+from spacy_xlt.translation.parallel.engine import ParallelTranslator
+from spacy_xlt.translation.parallel.memory import Memory, memory_key
+
+TMX = """<?xml version="1.0" encoding="{encoding}"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en"/><body>
+{units}
+</body></tmx>
+"""
+
+
+def unit(**texts: str) -> str:
+    variants = "".join(f'<tuv xml:lang="{code.replace("_", "-")}"><seg>{t}</seg></tuv>' for code, t in texts.items())
+    return f"<tu>{variants}</tu>"
+
+
+@pytest.fixture
+def lines(tmp_path: Path):
+    """Write two line-parallel files and make the engine that reads them."""
+
+    def make(source: str, target: str, **settings) -> ParallelTranslator:
+        (tmp_path / "a.en").write_text(source, encoding="utf8", newline="")
+        (tmp_path / "a.pt").write_text(target, encoding="utf8", newline="")
+        return ParallelTranslator(
+            source_file=str(tmp_path / "a.en"), target_file=str(tmp_path / "a.pt"), languages=["en", "pt"], **settings
+        )
+
+    return make
+
+
+@pytest.fixture
+def memory(tmp_path: Path):
+    """Write a memory file and make the engine that reads it."""
+
+    def make(content: str | bytes, name: str = "m.tsv", **settings) -> ParallelTranslator:
+        data = content if isinstance(content, bytes) else content.encode("utf8")
+        (tmp_path / name).write_bytes(data)
+        if name.endswith(".tsv"):
+            settings.setdefault("languages", ["en", "pt"])
+        return ParallelTranslator(memory=str(tmp_path / name), **settings)
+
+    return make
+
+
+def tmx(*units: str, encoding: str = "UTF-8") -> str:
+    return TMX.format(units="\n".join(units), encoding=encoding)
+
+
+def texts(translations: list[Translation]) -> list[str]:
+    return [translation.text for translation in translations]
+
+
+def code_of(engine: ParallelTranslator, **languages: str) -> tuple[str, str]:
+    """The error that a first use raises."""
+    with pytest.raises(XltError) as caught:
+        engine.translate(["Hello."], source=languages.get("source", "en"), target=languages.get("target", "pt"))
+    return caught.value.code, str(caught.value)
+
+
+def test_it_is_registered_and_made_with_defaults_alone():
+    engine = spacy.registry.misc.get("spacy_xlt.ParallelTranslator.v1")()
+    assert isinstance(engine, Translator) and isinstance(engine, NBestTranslator)
+    assert "files:none" in engine.signature
+    assert code_of(engine)[0] == "E230"
+
+
+def test_lines_are_found_in_both_directions(lines):
+    engine = lines("Hello.\r\nBye.\r\n", "Olá.\nTchau.\n")
+    assert texts(engine.translate(["Bye.", "Hello."], source="en", target="pt")) == ["Tchau.", "Olá."]
+    assert texts(engine.translate(["Olá."], source="por_Latn", target="eng_Latn")) == ["Hello."]
+    assert engine.directions == [("en", "pt"), ("pt", "en")]
+
+
+def test_white_space_and_composition_of_characters_do_not_matter(lines):
+    engine = lines("A  cafe\u0301\u00a0here \n", "Um  café,\u00a0aqui\n")
+    found = engine.translate(["\tA café here\n"], source="en", target="pt")
+    # The no-break space is part of the translation, the doubled space is layout
+    assert texts(found) == ["Um café,\u00a0aqui"]
+
+
+def test_case_and_punctuation_do_matter(lines):
+    found = lines("Hello.\n", "Olá.\n").translate(["hello.", "Hello"], source="en", target="pt")
+    assert found == [Translation("", flags=("not_in_memory",))] * 2
+
+
+def test_an_empty_text_is_no_missing_one(lines):
+    engine = lines("Hello.\n\n", "Olá.\n\n", missing="error")
+    assert engine.translate(["", " \n"], source="en", target="pt") == [Translation("")] * 2
+    assert engine.translate([], source="en", target="pt") == []
+
+
+def test_a_missing_text_stops_where_it_shall(lines):
+    engine = lines("Hi.\n", "Oi.\n", missing="error")
+    code, message = code_of(engine)
+    assert code == "E237" and "'Hello.'" in message
+    with pytest.raises(XltError, match="E237"):
+        engine.translate_n_best(["Hello."], n=2, source="en", target="pt")
+
+
+class Fallback:
+    signature = "fallback-1"
+
+    def translate(self, texts, *, source, target):
+        return [Translation(text.upper(), -1.0) for text in texts]
+
+
+def test_a_fallback_translates_what_is_missing(lines):
+    engine = lines("Hello.\n", "Olá.\n", fallback=Fallback())
+    asked = ["One.", "Hello.", "", "Two."]
+    assert texts(engine.translate(asked, source="en", target="pt")) == ["ONE.", "Olá.", "", "TWO."]
+    best = engine.translate_n_best(asked, n=3, source="en", target="pt")
+    assert [texts(one) for one in best] == [["ONE."], ["Olá."], [""], ["TWO."]]
+    assert texts(engine.translate(["Hello."], source="en", target="es")) == ["HELLO."]
+    assert "fallback-1" in engine.signature
+
+
+def test_the_most_frequent_translation_wins_and_then_the_first(lines):
+    engine = lines("Yes.\nYes.\nYes.\nYes.\nNo.\nNo.\n", "Sim.\nÉ.\nÉ.\nClaro.\nNão.\nNem.\n")
+    assert texts(engine.translate(["Yes.", "No."], source="en", target="pt")) == ["É.", "Não."]
+    yes, no, missing = engine.translate_n_best(["Yes.", "No.", "Maybe."], n=2, source="en", target="pt")
+    assert texts(yes) == ["É.", "Sim."]
+    assert yes[0].score == pytest.approx(math.log(2 / 4)) and yes[1].score == pytest.approx(math.log(1 / 4))
+    assert texts(no) == ["Não.", "Nem."]
+    assert missing == [Translation("", flags=("not_in_memory",))]
+
+
+def test_unicode_line_separators_do_not_end_a_line(lines):
+    engine = lines("One\u2028two\x85three\x0bfour\nBye.\n", "Um\u2028dois\nTchau.\n")
+    assert texts(engine.translate(["Bye."], source="en", target="pt")) == ["Tchau."]
+
+
+def test_sides_of_different_length_are_an_error_with_both_counts(lines):
+    code, message = code_of(lines("Hello.\n" * 5, "Olá.\n" * 3))
+    assert code == "E234" and "has 5" in message and "has 3" in message
+
+
+def test_a_tsv_memory_may_have_more_columns_than_languages(memory):
+    engine = memory("\ufeffHello.\tOlá.\tCC BY\n\nBye.\tTchau.\tCC BY\n")
+    assert texts(engine.translate(["Hello.", "Bye."], source="en", target="pt")) == ["Olá.", "Tchau."]
+
+
+@pytest.mark.parametrize("row", ["Bye.", "Bye.\tTchau.\tmore"])
+def test_a_tsv_line_with_other_columns_is_an_error_with_its_number(memory, row):
+    code, message = code_of(memory(f"Hello.\tOlá.\n\n{row}\n"))
+    assert code == "E233" and "line 3" in message
+
+
+def test_a_tsv_memory_needs_its_languages(memory):
+    assert code_of(memory("Hello.\tOlá.\n", languages=None))[0] == "E231"
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (b"", "E235", "m.tsv"),
+        (b"\n \n\t\n", "E235", "m.tsv"),
+        ("Hello.\tOla.\nBye.\tcafé\n".encode("latin-1"), "E236", "line 2, byte 9"),
+        ("Hello.\tOlá.\n".encode("utf-16"), "E232", "UTF-16"),
+        (gzip.compress(b"Hello.\tOla.\n" * 9999)[:-30], "E232", "m.tsv"),
+        (b"\x1f\x8b no gzip", "E232", "m.tsv"),
+    ],
+)
+def test_a_broken_file_is_a_clear_error(memory, content, code, says):
+    found, message = code_of(memory(content))
+    assert found == code and says in message
+
+
+def test_another_encoding_can_be_set(memory):
+    engine = memory("Hello.\tcafé\n".encode("cp1252"), encoding="cp1252")
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["café"]
+
+
+def test_a_missing_file_is_an_error_at_first_use():
+    engine = ParallelTranslator(memory="nowhere.tmx")
+    assert "unreadable" in engine.signature
+    assert code_of(engine)[0] == "E232"
+
+
+def test_gzipped_files_are_read_whatever_their_name(memory, tmp_path):
+    engine = memory(gzip.compress("Hello.\tOlá.\n".encode()))
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["Olá."]
+    engine = memory(gzip.compress(tmx(unit(en="Hello.", pt="Oi.")).encode()), name="m.tmx.gz")
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["Oi."]
+
+
+def test_tmx_regions_match_their_language(memory):
+    engine = memory(
+        tmx(unit(en_US="Bus.", pt_PT="Autocarro.", pt_BR="Ônibus.", es="Autobús."), unit(en_GB="Hi.", PT_br="Oi.")),
+        name="m.tmx",
+    )
+    assert engine.directions == [("en", "es"), ("en", "pt"), ("es", "en"), ("es", "pt"), ("pt", "en"), ("pt", "es")]
+    assert texts(engine.translate(["Bus.", "Hi."], source="en", target="pt")) == ["Autocarro.", "Oi."]
+    assert texts(engine.translate(["Bus.", "Hi."], source="en", target="pt-BR")) == ["Ônibus.", "Oi."]
+    assert texts(engine.translate(["Autobús."], source="es", target="pt-PT")) == ["Autocarro."]
+
+
+def test_tmx_inline_codes_are_left_out_and_entities_read(memory):
+    seg = 'A <bpt i="1">&lt;b></bpt><hi>bold</hi><ept i="1">&lt;/b></ept>\n   &amp; <ph><sub>x</sub></ph>end &#233;'
+    engine = memory(tmx(unit(en="Hello.", pt=seg)), name="m.tmx")
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["A bold & end é"]
+
+
+def test_tmx_in_another_encoding_says_so_itself(memory):
+    engine = memory(tmx(unit(en="Hello.", pt="Olá."), encoding="UTF-16").encode("utf-16"), name="m.tmx")
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["Olá."]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "line 1: no element found"),
+        (tmx(unit(en="Hello.", pt="Olá."))[:-15], "line 4: no element found"),
+        ("<html><body/></html>", "line 1: the root element is <html>"),
+        (tmx("<tu><tuv><seg>x</seg></tuv></tu>"), "line 4: <tuv> without xml:lang"),
+        (tmx(unit(en="Hello &nbsp; you", pt="x")), "line 4: the entity &nbsp; is not declared"),
+        (tmx(unit(en="x", pt="y"), encoding="no-such"), "line 1"),
+        (tmx(unit(en="x", pt="caf\xe9")).encode("latin-1"), "line 4"),
+        ('<!DOCTYPE tmx [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>\n<tmx>&b;</tmx>', "line 1: it declares the entity"),
+        ('<!DOCTYPE tmx [<!ENTITY x SYSTEM "file:///etc/passwd">]>\n<tmx>&x;</tmx>', "it declares the entity 'x'"),
+    ],
+)
+def test_a_broken_tmx_file_is_an_error_with_its_line(memory, content, says):
+    code, message = code_of(memory(content, name="m.tmx"))
+    assert code == "E233" and says in message
+
+
+def test_a_tmx_file_in_one_language_is_of_no_use(memory):
+    assert code_of(memory(tmx(unit(en="Hello.")), name="m.tmx"))[0] == "E235"
+
+
+def test_several_memories_are_one(memory, tmp_path):
+    (tmp_path / "b.tmx").write_text(tmx(unit(en="Bye.", de="Tschüss.")), encoding="utf8")
+    engine = memory("Hello.\tOlá.\n")
+    engine.memory.append(str(tmp_path / "b.tmx"))
+    assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["Olá."]
+    assert texts(engine.translate(["Bye."], source="en", target="de")) == ["Tschüss."]
+
+
+def test_an_unknown_direction_names_the_known_ones(memory):
+    code, message = code_of(memory("Hello.\tOlá.\n"), target="es")
+    assert code == "E201" and "en to pt, pt to en" in message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"missing": "skip"},
+        {"source_file": "a"},
+        {"source_file": "a", "target_file": "b"},
+        {"source_file": "a", "target_file": "b", "languages": ["en"]},
+        {"memory": "m.tsv", "encoding": "utf-9"},
+        {"memory": "m.tsv", "fallback": "bergamot"},
+    ],
+)
+def test_settings_that_cannot_be(settings):
+    with pytest.raises(XltError, match="E231"):
+        ParallelTranslator(**settings)
+
+
+def test_the_signature_follows_the_content(lines):
+    first = lines("Hello.\n", "Olá.\n").signature
+    assert lines("Hello.\n", "Olá.\n").signature == first
+    assert lines("Hello.\n", "Oi.\n").signature != first
+
+
+def test_a_pickled_engine_reads_its_files_again(lines):
+    engine = lines("Hello.\n", "Olá.\n")
+    engine.translate(["Hello."], source="en", target="pt")
+    again = pickle.loads(pickle.dumps(engine))
+    assert texts(again.translate(["Hello."], source="en", target="pt")) == ["Olá."]
+    assert again.signature == engine.signature
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=12))
+def test_every_pair_that_was_added_is_found(pairs):
+    memory = Memory()
+    for source, target in pairs:
+        memory.add([("en", source), ("pt", target)])
+    for source, target in pairs:
+        if memory_key(source) and memory_key(target):
+            found = memory.lookup(source, source="en", target="pt")
+            assert memory_key(target) in [memory_key(text) for text in found]
+            assert max(found.values()) == next(iter(found.values()))
+
+
+def test_a_document_is_translated_from_real_parallel_files():
+    nlp = spacy.blank("en")
+    engine = {
+        "@misc": "spacy_xlt.ParallelTranslator.v1",
+        "source_file": str(ASSETS / "ntrex" / "newstest2019-src.eng.txt"),
+        "target_file": str(ASSETS / "ntrex" / "newstest2019-ref.por-BR.txt"),
+        "languages": ["en", "pt"],
+    }
+    nlp.add_pipe("xlt_translator", config={"engine": engine, "target": "pt"})
+    sources = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:20]
+    targets = (ASSETS / "ntrex" / "newstest2019-ref.por-BR.txt").read_text(encoding="utf8").splitlines()[:20]
+    for process in (1, 2):
+        docs = [nlp.make_doc(text) for text in [*sources, "This was never written."]]
+        for doc in docs:
+            # One line is one unit, whatever sentences are in it
+            for token in doc:
+                token.is_sent_start = token.i == 0
+        docs = list(nlp.pipe(docs, n_process=process, batch_size=11))
+        assert [doc._.xlt["pt"].target.text for doc in docs] == [*targets, ""]
+        assert docs[-1]._.xlt["pt"].sentences[0].flags == ("not_in_memory",)

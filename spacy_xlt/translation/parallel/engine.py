@@ -166,8 +166,8 @@ class ParallelTranslator:
             made = [[one] for one in self.fallback.translate(asked, source=source, target=target)]
         else:
             made = [[Translation("", flags=(NOT_FOUND,))] for _ in missing]
-        for i, translations in zip(missing, made, strict=True):
-            results[i] = translations
+        for i, translated in zip(missing, made, strict=True):
+            results[i] = translated
         return [result or [Translation("")] for result in results]
 
     def _look_up(self, texts: Sequence[str], *, source: str, target: str) -> list[dict[str, int]]:

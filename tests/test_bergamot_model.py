@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from spacy_xlt.batching import batches_by_length
 from spacy_xlt.errors import XltError
-from spacy_xlt.translation.bergamot import decode
+from spacy_xlt.translation.bergamot.beam import beam_search
 from spacy_xlt.translation.bergamot.decode import Hypothesis, Padded, Search
 from spacy_xlt.translation.bergamot.direction import Direction
 from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
 from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
 from spacy_xlt.translation.bergamot.forced import Tree, force
+from spacy_xlt.translation.bergamot.greedy import greedy_search
+from spacy_xlt.translation.bergamot.model import BergamotModel
 from spacy_xlt.translation.bergamot.splitting import split_pieces, windows_of
 from spacy_xlt.translation.bergamot.vocab import Pieces
 
@@ -48,6 +50,12 @@ def options(direction: Direction, **changes: Any) -> Search:
     return Search(**values)
 
 
+def search(model: BergamotModel, batch: Padded, options: Search) -> list[Hypothesis]:
+    if options.beam_size == 1:
+        return greedy_search(model, batch, options)
+    return [best for best, *_ in beam_search(model, batch, options)]
+
+
 def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
     for a, b in zip(first, second, strict=True):
         assert a.ids.tolist() == b.ids.tolist() and a.truncated == b.truncated
@@ -59,7 +67,7 @@ def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
 
 
 def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction, batch: Padded) -> None:
-    found = decode.search(direction.model, batch, options(direction))
+    found = search(direction.model, batch, options(direction))
     eos = direction.target_vocab.eos
     forced = force(direction.model, batch, [[h.ids[:-1]] for h in found], eos=eos)
     for hypothesis, ((log_probs, weights),) in zip(found, forced, strict=True):
@@ -70,33 +78,32 @@ def test_one_step_at_a_time_gives_what_the_forced_run_gives(direction: Direction
 
 
 def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: Padded) -> None:
-    greedy = decode.search(direction.model, batch, options(direction))
-    with torch.inference_mode():
-        beam = decode._beam(direction.model, batch, options(direction))
+    greedy = search(direction.model, batch, options(direction))
+    beam = [hypothesis for (hypothesis,) in beam_search(direction.model, batch, options(direction))]
     assert_same(greedy, beam)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_row_is_translated_alone_as_in_its_batch(direction: Direction, batch: Padded, beam_size: int) -> None:
-    together = decode.search(direction.model, batch, options(direction, beam_size=beam_size))
+    together = search(direction.model, batch, options(direction, beam_size=beam_size))
     for row, hypothesis in enumerate(together):
         n_source = int(batch.lengths[row])
         alone = Padded(batch.ids[row : row + 1, :n_source], batch.lengths[row : row + 1])
         limits = np.asarray([60])
-        found = decode.search(direction.model, alone, options(direction, beam_size=beam_size, limits=limits))
+        found = search(direction.model, alone, options(direction, beam_size=beam_size, limits=limits))
         assert_same(found, [hypothesis])
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_hypothesis_that_reaches_its_limit_is_truncated(direction: Direction, batch: Padded, beam_size: int) -> None:
     limits = np.asarray([4, 60, 60])
-    cut, *whole = decode.search(direction.model, batch, options(direction, beam_size=beam_size, limits=limits))
+    cut, *whole = search(direction.model, batch, options(direction, beam_size=beam_size, limits=limits))
     assert cut.truncated and len(cut.ids) == 4 and direction.target_vocab.eos not in cut.ids
     assert not any(h.truncated for h in whole)
 
 
 def test_scores_of_a_beam_are_those_of_the_forced_run(direction: Direction, batch: Padded) -> None:
-    found = decode.search(direction.model, batch, options(direction, beam_size=4))
+    found = search(direction.model, batch, options(direction, beam_size=4))
     eos = direction.target_vocab.eos
     forced = force(direction.model, batch, [[h.ids[:-1]] for h in found], eos=eos, weights=False)
     for hypothesis, ((log_probs, weights),) in zip(found, forced, strict=True):

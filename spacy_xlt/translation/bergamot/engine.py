@@ -14,9 +14,10 @@ from ... import __version__
 from ...alignment.soft import token_weights
 from ...errors import error
 from ...forking import one_thread_after_fork
-from ...languages import UNSEGMENTED, to_spacy
-from ...protocols import SoftAlignment, Tokens, Translation
+from ...languages import to_spacy
+from ...protocols import SoftAlignment, Term, Tokens, Translation
 from .folders import BUNDLED_PACKAGE, ModelFolder, bundled_models, find_models
+from .joining import best_combinations, join_parts, join_tokens
 from .splitting import split_pieces, windows_of
 from .vocab import Pieces, Vocabulary
 
@@ -68,6 +69,8 @@ class BergamotTranslator:
 
     See `make_bergamot_translator` for the settings.
     """
+
+    takes_terms = True
 
     def __init__(
         self,
@@ -127,33 +130,54 @@ class BergamotTranslator:
         """
         return sorted(self._folders())
 
-    def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
+    def translate(
+        self, texts: Sequence[str], *, source: str, target: str, terms: Sequence[Sequence[Term]] | None = None
+    ) -> list[Translation]:
         """Translate texts. The alignment of each comes with it.
 
         texts (Sequence[str]): Sentences, as the models were made for; long texts are cut into parts, and white
             space counts as a single space.
-        RETURNS (list[Translation]): In order. A text without pieces gives an empty one without a score.
-        RAISES (XltError): E201 for an unknown direction; E210, E211, E212 for unusable models, E706 for missing ones.
+        terms (Sequence[Sequence[Term]] | None): Words that must stand in the translation of each text. With its
+            `source` words a term goes where the translation comes from them, which is faster and better than to let
+            the search find a place. Texts without terms are translated as if there were none.
+        RETURNS (list[Translation]): In order. A text without pieces gives an empty one without a score. One that
+            lacks one of its terms is flagged "term_missing".
+        RAISES (XltError): E201 for an unknown direction; E210, E211, E212 for unusable models, E706 for missing ones;
+            E214 for terms of another number of texts.
         """
+        if terms is not None and len(terms) != len(texts):
+            raise error("E214", found=len(terms), expected=len(texts))
         direction = self._direction(source, target, exact=False)
-        encoded = direction.source_vocab.encode(texts)
-        parts: list[Pieces] = []
-        owners: list[int] = []
-        for i, (pieces, text) in enumerate(zip(encoded, texts, strict=True)):
-            cut = split_pieces(pieces, text, limit=self.max_pieces)
-            parts += cut
-            owners += [i] * len(cut)
-        grouped: list[list[tuple[Pieces, Hypothesis]]] = [[] for _ in texts]
-        hypotheses = direction.search(
-            parts,
-            beam_size=self.beam_size,
-            batch_tokens=self.batch_tokens,
-            max_length_factor=self.max_length_factor,
-        )
-        for owner, part, hypothesis in zip(owners, parts, hypotheses, strict=True):
-            grouped[owner].append((part, hypothesis))
-        gap = "" if direction.folder.target in UNSEGMENTED else " "
-        return [_join(group, direction.target_vocab, gap=gap) for group in grouped]
+        cut = self._cut(direction, texts)
+        if terms is not None and any(terms):
+            from .constrained import translate_with_terms
+
+            return translate_with_terms(direction, texts, cut, terms, **self._search_settings)
+        found = iter(direction.search([part for of_text in cut for part in of_text], **self._search_settings))
+        return [self._join(direction, of_text, [next(found)[0] for _ in of_text]) for of_text in cut]
+
+    def translate_n_best(self, texts: Sequence[str], *, n: int, source: str, target: str) -> list[list[Translation]]:
+        """Translate texts in several ways, by beam search with a beam of `beam_size`, or `n` where that is more.
+
+        n (int): At most so many different translations of each text.
+        RETURNS (list[list[Translation]]): The best first, by mean log-probability of a piece. A text without pieces
+            has one, which is empty.
+        RAISES (XltError): As `translate`; E213 for an `n` below 1.
+        """
+        if n < 1:
+            raise error("E213", setting="n", value=n, expected="at least 1")
+        direction = self._direction(source, target, exact=False)
+        cut = self._cut(direction, texts)
+        # One more, because two ways to write the same text may end
+        settings = {**self._search_settings, "beam_size": max(self.beam_size, n + 1)}
+        found = iter(direction.search([part for of_text in cut for part in of_text], **settings))
+        results = []
+        for of_text in cut:
+            chosen = best_combinations([next(found) for _ in of_text], settings["beam_size"])
+            translations = [self._join(direction, of_text, one) for one in chosen]
+            different = {translation.text: translation for translation in reversed(translations)}
+            results.append([different[text] for text in dict.fromkeys(t.text for t in translations)][:n])
+        return results
 
     def score(self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str) -> NDArray[np.float32]:
         """How probable given translations are, over the whole vocabulary and in 32-bit floats.
@@ -205,8 +229,8 @@ class BergamotTranslator:
         RAISES (XltError): As `translate`.
         """
         direction = self._direction(source, target, exact=False)
-        source_texts, source_spans = _join_tokens(sources, direction.folder.source)
-        target_texts, target_spans = _join_tokens(targets, direction.folder.target)
+        source_texts, source_spans = join_tokens(sources, direction.folder.source)
+        target_texts, target_spans = join_tokens(targets, direction.folder.target)
         encoded_sources = _encode(direction.source_vocab, source_texts)
         encoded_targets = _encode(direction.target_vocab, target_texts)
         weights = [
@@ -254,6 +278,24 @@ class BergamotTranslator:
             self._loaded[key] = Direction.load(folders[languages], int8=int8, shortlist=self.shortlist, device=device)
         return self._loaded[key]
 
+    @property
+    def _search_settings(self) -> dict[str, Any]:
+        return {
+            "beam_size": self.beam_size,
+            "batch_tokens": self.batch_tokens,
+            "max_length_factor": self.max_length_factor,
+        }
+
+    def _cut(self, direction: Direction, texts: Sequence[str]) -> list[list[Pieces]]:
+        """The parts of each text in pieces."""
+        encoded = direction.source_vocab.encode(texts)
+        return [split_pieces(p, text, limit=self.max_pieces) for p, text in zip(encoded, texts, strict=True)]
+
+    @staticmethod
+    def _join(direction: Direction, parts: list[Pieces], hypotheses: list[Hypothesis]) -> Translation:
+        decoded = [direction.decode(hypothesis) for hypothesis in hypotheses]
+        return join_parts(parts, hypotheses, decoded, spaced=direction.spaced)
+
     def _forced(
         self, direction: Direction, sources: list[Pieces], targets: list[Pieces], **wanted: bool
     ) -> list[Forced]:
@@ -281,42 +323,3 @@ def _encode(vocab: Vocabulary, texts: Sequence[str]) -> list[Pieces]:
     different = list(dict.fromkeys(texts))
     pieces = dict(zip(different, vocab.encode(different), strict=True))
     return [pieces[text] for text in texts]
-
-
-def _join(group: list[tuple[Pieces, Hypothesis]], vocab: Vocabulary, *, gap: str) -> Translation:
-    """Put the translated parts of a text together."""
-    if not group:
-        return Translation("")
-    text, score, n_pieces = "", 0.0, 0
-    target_spans, flags = [], set()
-    for _, hypothesis in group:
-        decoded, spans = vocab.decode(hypothesis.ids.tolist())
-        text += gap if text and decoded else ""
-        target_spans.append(spans + len(text))
-        text += decoded
-        score += hypothesis.score
-        n_pieces += len(hypothesis.ids)
-        if hypothesis.truncated:
-            flags.add("truncated")
-    weights = np.zeros((sum(len(part) for part, _ in group), n_pieces), np.float32)
-    i = j = 0
-    for part, hypothesis in group:
-        # The end mark of each part of the source is left out: it has no place in the text
-        weights[i : i + len(part), j : j + len(hypothesis.ids)] = hypothesis.weights[:, : len(part)].T
-        i, j = i + len(part), j + len(hypothesis.ids)
-    source_spans = np.concatenate([part.spans for part, _ in group])
-    alignment = SoftAlignment(weights, source_spans, np.concatenate(target_spans).astype(np.int32))
-    return Translation(text, score / max(1, n_pieces), tuple(sorted(flags)), alignment)
-
-
-def _join_tokens(items: Sequence[str | Tokens], language: str) -> tuple[list[str], list[NDArray[np.int32]]]:
-    """Texts of token lists, and where in them each token stands."""
-    gap = "" if language in UNSEGMENTED else " "
-    texts, spans = [], []
-    for item in items:
-        tokens = item.split() if isinstance(item, str) else list(item)
-        texts.append(gap.join(tokens))
-        lengths = np.asarray([len(token) for token in tokens], np.int32)
-        starts = np.cumsum(lengths + len(gap)) - lengths - len(gap)
-        spans.append(np.stack([starts, starts + lengths], axis=1).astype(np.int32))
-    return texts, spans

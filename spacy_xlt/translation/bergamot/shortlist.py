@@ -41,7 +41,14 @@ class Shortlist:
     targets: NDArray[np.uint32]
 
     def allowed(
-        self, sources: Sequence[NDArray[np.int64]], *, shared: bool, n_target: int, always: int, never: int
+        self,
+        sources: Sequence[NDArray[np.int64]],
+        *,
+        shared: bool,
+        n_target: int,
+        always: int,
+        never: int,
+        more: Sequence[NDArray[np.int64]] | None = None,
     ) -> Allowed:
         """The target pieces that each source of a batch may use.
 
@@ -50,6 +57,7 @@ class Shortlist:
         n_target (int): Size of the target vocabulary.
         always (int): A target piece that may always be written, the end mark.
         never (int): One that may not.
+        more (Sequence[int64, (n_pieces,)] | None): Target pieces that each source may use besides its own.
         """
         pieces = np.unique(np.concatenate(sources))
         own = {piece: self._targets_of(piece, shared=shared) for piece in pieces.tolist()}
@@ -57,14 +65,14 @@ class Shortlist:
         chosen[: self.first] = chosen[always] = True
         chosen[never] = False
         common = np.flatnonzero(chosen)
-        for targets in own.values():
+        for targets in [*own.values(), *(more or [])]:
             chosen[targets] = True
         chosen[never] = False
         columns = np.cumsum(chosen) - 1
         mask = np.full((len(sources), int(chosen.sum())), -np.inf, np.float32)
-        for row, source in zip(mask, sources, strict=True):
+        for i, (row, source) in enumerate(zip(mask, sources, strict=True)):
             row[columns[common]] = 0
-            targets = np.concatenate([own[piece] for piece in source.tolist()])
+            targets = np.concatenate([own[piece] for piece in source.tolist()] + ([more[i]] if more else []))
             row[columns[targets[chosen[targets]]]] = 0
         return Allowed(np.flatnonzero(chosen), mask)
 

@@ -62,6 +62,10 @@ class Vocabulary:
         inside[self.unk] = True
         return inside
 
+    def starts_word(self, piece: int) -> bool:
+        """Whether there is a space before a piece."""
+        return self._processor.id_to_piece(piece).startswith("▁")
+
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         """Cut texts into pieces. A text of nothing but spaces and characters the vocabulary drops has none."""
         # Half a surrogate pair is no character; "?" keeps the places of the others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from ..errors import error
 from ..forking import one_thread_after_fork
 from . import pretrained
 from .words import has_text
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Window(NamedTuple):
@@ -35,13 +38,14 @@ class Encoder:
 
     model (str): A model folder, a Hugging Face name, or "bundled:NAME".
     layer (int | Sequence[int]): Whose output to give, of several layers the mean; 0 is the embeddings below the first.
-    half (bool): Half precision, on a GPU only.
+    precision (str): What to compute in: "float32", "float16" or "bfloat16"; or "auto", which is float16 on a GPU,
+        bfloat16 on a CPU with instructions for it, and float32 elsewhere.
     RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
     """
 
-    def __init__(self, model: str, layer: int | Sequence[int], *, half: bool = True):
+    def __init__(self, model: str, layer: int | Sequence[int], *, precision: str = "float32"):
         self.layers = (layer,) if isinstance(layer, int) else tuple(layer)
-        self.half = half
+        self.precision = precision
         self.model, self.tokenizer = pretrained.load(model, self.layers)
         self.prefix, self.suffix = pretrained.special_pieces(self.tokenizer)
         limit = pretrained.position_limit(self.model, self.tokenizer)
@@ -130,9 +134,22 @@ class Encoder:
         from thinc.api import get_torch_default_device
 
         device = get_torch_default_device()
-        if self.model.device != device:
-            half = self.half and device.type == "cuda"
-            self.model.to(device=device, dtype=torch.float16 if half else torch.float32)
+        dtype = getattr(torch, precision_on(device, self.precision))
+        if self.model.device != device or self.model.dtype != dtype:
+            self.model.to(device=device, dtype=dtype)
+
+
+def precision_on(device: torch.device, precision: str) -> str:
+    """What "auto" means on a device; any other precision is itself."""
+    import torch
+
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "float16"
+    # Elsewhere bfloat16 is computed by way of float32, which takes longer
+    fast = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return "bfloat16" if any(getattr(torch.cpu, name, bool)() for name in fast) else "float32"
 
 
 def windows_of(text: int, length: int, size: int) -> Iterator[Window]:

@@ -1,0 +1,211 @@
+"""Which parts of two long texts correspond, so that words need only be compared within them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .words import has_text
+
+# What ends a sentence, and what may follow before the next one starts.
+_FINAL = frozenset(".!?…。！？｡؟۔।॥።፧෴။๏᙮")
+_CLOSING = "\"'”’»›)]}」』】〉》）"
+# The longest unit, in words: about two sentences of news.
+_UNIT = 48
+# How many units of either side one bead may join.
+_MOVES = ((1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
+# Units between two beads that are compared with each other all the same.
+_GAP = 8
+# What makes the diagonal win where everything else is equal, per word and share of the text.
+_PRIOR = 1e-3
+
+
+class Unit(NamedTuple):
+    """A sentence, or a part of a long one.
+
+    start, end (int): Its words.
+    closed (bool): It ends where a sentence ends.
+    """
+
+    start: int
+    end: int
+    closed: bool
+
+
+class Bead(NamedTuple):
+    """Units of the source `[source_start, source_end)` that correspond to units of the target."""
+
+    source_start: int
+    source_end: int
+    target_start: int
+    target_end: int
+
+
+class Block(NamedTuple):
+    """Words to compare with each other.
+
+    source, target (tuple[int, int]): Word ranges.
+    keep (tuple[int, int]): The source words whose links count; the others are there for comparison.
+    """
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    keep: tuple[int, int]
+
+
+def units_of(tokens: Sequence[str]) -> list[Unit]:
+    """Cut a text behind final punctuation and line breaks, and where a sentence is long also within it."""
+    ends = {i + 1 for i, token in enumerate(tokens) if _ends_sentence(token)} | {len(tokens)}
+    units: list[Unit] = []
+    start = 0
+    for end in sorted(ends - {0}):
+        parts = -(-(end - start) // _UNIT)
+        cuts = [start + (end - start) * part // parts for part in range(parts + 1)]
+        units.extend(Unit(a, b, b == end) for a, b in zip(cuts, cuts[1:], strict=False))
+        start = end
+    return units
+
+
+def _ends_sentence(token: str) -> bool:
+    if not has_text(token):
+        return "\n" in token
+    return token.rstrip(_CLOSING)[-1:] in _FINAL
+
+
+def find_beads(
+    source: NDArray[np.float32], target: NDArray[np.float32], source_starts: Sequence[int], target_starts: Sequence[int]
+) -> list[Bead]:
+    """Align units in order, one to one, one to several, several to one or to none.
+
+    The evidence is how much more like the best word of the other unit a word is than like the best words of all other
+    units. Dynamic programming finds the path with the most of it. The idea of sentence alignment by vectors is that
+    of Thompson & Koehn 2019 (Vecalign); the score is not theirs.
+
+    source (float32, (n_source, dim)), target (float32, (n_target, dim)): Unit vectors of words; zeros where a word
+        has none.
+    source_starts, target_starts (Sequence[int]): The first word of each unit; none is empty.
+    RETURNS (list[Bead]): In order, and not overlapping. Units in none correspond to nothing.
+    """
+    forward, backward = _best_of_units(source, target, source_starts, target_starts)
+    sizes = len(source_starts), len(target_starts)
+    rows = {n: _evidence(forward, n, source_starts) for n in (1, 2, 3) if n <= sizes[1]}
+    columns = {n: _evidence(backward.T, n, target_starts).T for n in (1, 2, 3) if n <= sizes[0]}
+    prior = _PRIOR * np.abs(np.linspace(0, 1, sizes[0])[:, None] - np.linspace(0, 1, sizes[1]))
+    gains = {
+        (k, n): _sum_of(rows[n], k, axis=0)
+        + _sum_of(columns[k], n, axis=1)
+        - prior[: sizes[0] - k + 1, : sizes[1] - n + 1]
+        for k, n in _MOVES
+        if k <= sizes[0] and n <= sizes[1]
+    }
+    return _best_path(gains, *sizes)
+
+
+def _best_of_units(
+    source: NDArray[np.float32], target: NDArray[np.float32], source_starts: Sequence[int], target_starts: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How like the most similar word of each unit of the other side a word is.
+
+    RETURNS (float32, (n_source, target units) and (source units, n_target)).
+    """
+    forward = np.empty((len(source), len(target_starts)), np.float32)
+    backward = np.empty((len(source_starts), len(target)), np.float32)
+    ends = [*source_starts[1:], len(source)]
+    for row, (start, end) in enumerate(zip(source_starts, ends, strict=True)):
+        block = source[start:end] @ target.T
+        forward[start:end] = np.maximum.reduceat(block, target_starts, axis=1)
+        backward[row] = block.max(axis=0)
+    return forward, backward
+
+
+def _evidence(best: NDArray[np.float32], joined: int, starts: Sequence[int]) -> NDArray[np.float32]:
+    """Summed over the words of a unit: likeness to so many neighbouring units, beyond that to any.
+
+    best (float32, (n_words, n_units)): From `_best_of_units`.
+    RETURNS (float32, (len(starts), n_units - joined + 1)).
+    """
+    width = best.shape[1] - joined + 1
+    together = np.maximum.reduce([best[:, i : i + width] for i in range(joined)])
+    beyond = together - together.mean(axis=1, keepdims=True)
+    return np.add.reduceat(beyond, starts, axis=0)
+
+
+def _sum_of(values: NDArray[np.float32], n: int, *, axis: int) -> NDArray[np.float32]:
+    """Sums of n neighbours."""
+    length = values.shape[axis] - n + 1
+    return np.add.reduce([values.take(range(i, i + length), axis=axis) for i in range(n)])
+
+
+def _best_path(gains: dict[tuple[int, int], NDArray[np.float64]], n: int, m: int) -> list[Bead]:
+    """The monotone path with the greatest gain; leaving units out is free.
+
+    gains: For each move, the gain of a bead that starts at (row, column).
+    """
+    total = np.zeros((n + 1, m + 1))
+    # -1: the source unit is left out
+    move = np.full((n + 1, m + 1), -1, np.int8)
+    # The column from which units of the target are left out up to here
+    came_from = np.tile(np.arange(m + 1), (n + 1, 1))
+    for row in range(1, n + 1):
+        best = total[row - 1].copy()
+        for (k, width), gain in gains.items():
+            if k > row:
+                continue
+            reached = total[row - k, : m + 1 - width] + gain[row - k]
+            better = reached > best[width:]
+            best[width:][better] = reached[better]
+            move[row, width:][better] = _MOVES.index((k, width))
+        total[row] = np.maximum.accumulate(best)
+        came_from[row] = np.maximum.accumulate(np.where(best >= total[row], np.arange(m + 1), 0))
+    return _walk_back(move, came_from)
+
+
+def _walk_back(move: NDArray[np.int8], came_from: NDArray[np.int64]) -> list[Bead]:
+    beads = []
+    row, column = (size - 1 for size in move.shape)
+    while row and column:
+        column = int(came_from[row, column])
+        number = move[row, column]
+        if number < 0:
+            row -= 1
+            continue
+        k, width = _MOVES[number]
+        beads.append(Bead(row - k, row, column - width, column))
+        row, column = row - k, column - width
+    return beads[::-1]
+
+
+def fill_gaps(beads: Sequence[Bead], n: int, m: int) -> list[Bead]:
+    """Add what lies between two beads, where there is something, and not much, on both sides.
+
+    n, m (int): How many units the sides have; what follows the last bead is added too.
+    """
+    filled: list[Bead] = []
+    row = column = 0
+    for bead in [*beads, Bead(n, n, m, m)]:
+        if 0 < bead.source_start - row <= _GAP and 0 < bead.target_start - column <= _GAP:
+            filled.append(Bead(row, bead.source_start, column, bead.target_start))
+        if bead.source_start < bead.source_end:
+            filled.append(bead)
+        row, column = bead.source_end, bead.target_end
+    return filled
+
+
+def blocks_of(beads: Sequence[Bead], source: Sequence[Unit], target: Sequence[Unit]) -> Iterator[Block]:
+    """The words of each bead, and where a bead ends within a sentence also those of its neighbour."""
+    for i, bead in enumerate(beads):
+        first = beads[i - 1] if i and _is_open(beads[i - 1], source, target) else bead
+        last = beads[i + 1] if i + 1 < len(beads) and _is_open(bead, source, target) else bead
+        yield Block(
+            source=(source[first.source_start].start, source[last.source_end - 1].end),
+            target=(target[first.target_start].start, target[last.target_end - 1].end),
+            keep=(source[bead.source_start].start, source[bead.source_end - 1].end),
+        )
+
+
+def _is_open(bead: Bead, source: Sequence[Unit], target: Sequence[Unit]) -> bool:
+    """Whether a sentence of either side goes on behind a bead."""
+    return not (source[bead.source_end - 1].closed and target[bead.target_end - 1].closed)

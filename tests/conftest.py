@@ -84,3 +84,11 @@ def write_corpus(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def seq2seq_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make the tiny translation model of a family at its first use: the folder, to be read only."""
+    from tiny_seq2seq import Maker
+
+    return Maker(tmp_path_factory.mktemp("seq2seq"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,23 @@ _SHAPE: dict[str, Any] = {
     "init_std": 0.6,
     "dropout": 0.0,
 }
+
+
+class Maker:
+    """Makes each model once: `maker("nllb")` is its folder.
+
+    folder (Path): Where the models' folders will be.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.pieces = train_pieces(folder)
+
+    def __call__(self, name: str) -> Path:
+        made = self.folder / name
+        if not made.exists():
+            _MAKERS[name](made, self.pieces)
+        return made
 
 
 def train_pieces(folder: Path) -> Path:
@@ -187,3 +206,19 @@ def _fast(pieces: Path, special: list[str], *, offset: int, extra: list[str] | N
     tokenizer.add_special_tokens(special)
     tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in extra or []])
     return tokenizer
+
+
+_MAKERS: dict[str, Callable[[Path, Path], Path]] = {
+    "nllb": make_nllb,
+    "nllb-slow": partial(make_nllb, fast=False),
+    "m2m100": make_m2m100,
+    "small100": make_small100,
+    "mbart50": make_mbart50,
+    "opus-mt-en-pt": make_marian,
+    "opus-mt-en-itc": partial(make_marian, tags=True, target="itc"),
+    "madlad": partial(make_t5, madlad=True),
+    "t5": make_t5,
+    "t5-tasks": partial(
+        make_t5, task_specific_params={"translation_en_to_de": {"prefix": "translate English to German: "}}
+    ),
+}

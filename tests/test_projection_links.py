@@ -86,6 +86,25 @@ def test_a_clause_takes_its_article_along():
     assert (bitext.target.ents[0].start, bitext.target.ents[0].end) == (0, 11)
 
 
+def test_a_clause_takes_an_article_that_a_far_word_is_linked_to_weakly():
+    links = [[0, 0], [1, 1], [1, 3], [2, 2], [3, 4], [4, 5], [5, 6], [6, 7], [7, 8], [8, 9], [9, 10]]
+    scores = [1, 1, 0.3] + [1] * 8
+    source, target = (
+        "see the : frequency was much lower in all groups .",
+        "vea el : la frecuencia fue mucho menor en todos .",
+    )
+    bitext = project(source, target, links, (3, 11, "Claim"), scores=scores)
+    assert found(bitext)[0][0].startswith("la frecuencia")
+
+
+def test_a_long_name_is_no_clause():
+    source = "the Committee on Employment , Regional Policy and Social Affairs met"
+    target = "se reunió la Comisión de Empleo , Política Regional y Asuntos Sociales"
+    links = "1-3 2-4 3-5 4-6 5-8 6-7 7-9 8-11 9-10 10-1"
+    bitext = project(source, target, links, (1, 10, "ORG"))
+    assert found(bitext) == [("Comisión de Empleo , Política Regional y Asuntos Sociales", "ORG")]
+
+
 @pytest.mark.parametrize("ent", [(0, 1, "A"), (4, 5, "A"), (0, 5, "A"), (1, 4, "A")])
 def test_entities_at_the_ends_and_across_a_sentence_boundary(ent):
     source, target = doc_of(EN, "One . Two three .", ent), Doc(PT, words="Um . Dois três .".split())

@@ -17,7 +17,7 @@ CLAUSE = 8
 # And from so many on if it reaches up to punctuation or the end of its sentence.
 SHORT_CLAUSE = 6
 # Up to this weight a link elsewhere is no claim to a word at the end of a clause.
-WEAK = 0.15
+WEAK = 0.4
 
 
 @lru_cache(maxsize=1 << 16)
@@ -42,12 +42,23 @@ def particle_at(doc: Doc, i: int, sentence_start: int) -> bool:
 
 
 def is_clause(bitext: Bitext, source: tuple[int, int]) -> bool:
-    """Whether a span reads as a clause and not as a name: long, or not that short and up to punctuation."""
+    """Whether a span reads as a clause and not as a name: long, or not that short and up to punctuation.
+
+    However long, a span whose words all have capitals is a name ("Committee on Employment and Social Affairs"),
+    particles aside.
+    """
     length = source[1] - source[0]
-    if length >= CLAUSE or length < SHORT_CLAUSE:
-        return length >= CLAUSE
+    if length < SHORT_CLAUSE or _is_long_name(bitext.source, source):
+        return False
+    if length >= CLAUSE:
+        return True
     doc, end = bitext.source, sentence_of(bitext, source[1] - 1)[1]
     return source[1] == end or is_symbol(doc[source[1] - 1].text) or is_symbol(doc[source[1]].text)
+
+
+def _is_long_name(doc: Doc, span: tuple[int, int]) -> bool:
+    words = [token.text for token in doc[span[0] : span[1]] if token.text.isalpha() and not is_particle(token.text)]
+    return bool(words) and all(word[0].isupper() for word in words)
 
 
 def adjust(

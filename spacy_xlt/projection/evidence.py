@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..alignment.links import Alignment
 
 # What a link from outside the span counts against one from inside.
-FOREIGN = 0.8
+FOREIGN = 0.5
 # What a token between linked ones costs that has no link, or links that cancel out.
 GAP = 0.02
 

@@ -139,10 +139,10 @@ def make_marian(folder: Path, pieces: Path, *, tags: bool = False, source: str =
         decoder_start_token_id=pad,
         eos_token_id=0,
         forced_eos_token_id=None,
-        bad_words_ids=[[pad]],
         **_SHAPE,
     )
     model = MarianMTModel(config)
+    model.generation_config.bad_words_ids = [[pad]]
     # The end must come now and then
     model.final_logits_bias[0, 0] = 6.0
     model.save_pretrained(folder)
@@ -151,12 +151,13 @@ def make_marian(folder: Path, pieces: Path, *, tags: bool = False, source: str =
 
 def make_t5(folder: Path, pieces: Path, *, madlad: bool = False, **settings: Any) -> Path:
     """T5, and MADLAD-400, which is T5 with language tags in its vocabulary."""
+    from tokenizers import processors
     from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
 
     special = ["<pad>", "</s>", "<unk>"]
-    tokenizer = T5TokenizerFast(
-        tokenizer_object=_fast(pieces, special, offset=3, extra=MADLAD_TAGS if madlad else []), extra_ids=0
-    )
+    backend = _fast(pieces, special, offset=3, extra=MADLAD_TAGS if madlad else [])
+    backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer = T5TokenizerFast(tokenizer_object=backend, extra_ids=0)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(3)
     config = T5Config(

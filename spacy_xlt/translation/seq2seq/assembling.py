@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...alignment.words import has_text
 from ...protocols import Term, Translation
 from ..bergamot.splitting import split_pieces
 from ..bergamot.vocab import Pieces
@@ -80,7 +81,7 @@ class Job:
         given_prefixes = target.encode(self._prefixes)
         parts = []
         for i, pieces in enumerate(self._direction.loaded.source.encode(self._texts)):
-            cut = split_pieces(pieces, self._texts[i], limit=self._max_pieces)
+            cut = split_pieces(pieces, self._texts[i], limit=self._max_pieces) if has_text(self._texts[i]) else []
             terms: list[list[list[int]]] = [[] for _ in cut]
             for term in self._terms[i]:
                 ids = target.words_inside(term.target, spaced=self._spaced)

@@ -65,9 +65,6 @@ class Loaded:
         tags = self.codes.tags(source, target)
         before = self._ids(tags.before)
         if tags.text_before:
-            backend = self.tokenizer.backend_tokenizer if self.tokenizer.is_fast else None
-            if backend is not None:
-                backend.encode_special_tokens = False
             before += self.tokenizer(tags.text_before.strip(), add_special_tokens=False).input_ids
         return Markers(before, self._ids(tags.after), self._start(tags), self._first(tags))
 

@@ -28,16 +28,15 @@ class Side:
         self.unk = int(vocabulary.get(str(tokenizer.unk_token), -1))
 
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
-        """Cut texts into pieces, without special ones: what looks like one in the text is text."""
+        """Cut texts into pieces, without special ones: what looks like one in a text is an unknown word."""
         # Half a surrogate pair is no character; "?" keeps the places of the others
         clean = [text.encode("utf8", "replace").decode("utf8") for text in texts]
         if self._processor is None:
             backend = self._tokenizer.backend_tokenizer
-            backend.encode_special_tokens = True
             # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
             encoded = [backend.encode(text, add_special_tokens=False) for text in clean]
             return [
-                Pieces(np.asarray(item.ids, np.int64), word_spans([list(place) for place in item.offsets], text))
+                Pieces(self._harmless(item.ids), word_spans([list(place) for place in item.offsets], text))
                 for item, text in zip(encoded, clean, strict=True)
             ]
         cut = self._processor.encode(clean, return_type="offset_mapping", num_threads=1)
@@ -85,6 +84,10 @@ class Side:
     def marks(self, n_pieces: int) -> list[int]:
         """The numbers below `n_pieces` that stand for no text."""
         return [i for i in range(n_pieces) if i in self._special or i not in self._by_id]
+
+    def _harmless(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        own = np.asarray(ids, np.int64)
+        return np.where(np.isin(own, list(self._special)), self.unk, own)
 
     @cached_property
     def _special(self) -> frozenset[int]:

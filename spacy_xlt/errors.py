@@ -75,11 +75,11 @@ _MESSAGES: dict[str, str] = {
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, or "
     "`source_file` and `target_file` to line-parallel ones.",
     "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
-    "E232": "ParallelTranslator cannot read {path}: {reason}. Set `memory`, `source_file` or `target_file` to a whole "
-    "file.",
+    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or gzipped (ParallelTranslator: `memory`, "
+    "`source_file`, `target_file`).",
     "E233": "{path}, line {line}: {reason}.",
-    "E234": "The files are not parallel, line by line: {found} lines. Set `source_file` and `target_file` to two files "
-    "with the same number of lines.",
+    "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
+    "(ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
     "E236": "{path}, line {line}, byte {position}: not {encoding}. Set `encoding`, for example to cp1252.",
@@ -119,17 +119,16 @@ _MESSAGES: dict[str, str] = {
     "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
     "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
     "Make it with the highest layer that is needed.",
-    "E350": "{source} has {n_source} lines and {target} has {n_target}: line-parallel files need the same sentences in the "
-    "same order on both sides.",
-    "E351": "{path}, line {line}: {reason}. Give UTF-8 text, plain or in gzip files whose names end in .gz.",
-    "E352": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
+    "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
     "first has the source alone.",
-    "E353": "{setting} is {value!r}; expected {expected}.",
-    "E354": "{path} holds what was left of an adaptation with other settings or texts; nothing was changed there. "
+    "E351": "{setting} is {value!r}; expected {expected}.",
+    "E352": "{path} holds what was left of an adaptation with other settings or texts; nothing was changed there. "
     "Different: {difference}. Give the same ones to go on, choose another folder, or remove it to begin anew.",
-    "E355": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
-    "E356": "{path} has no sentence pairs to learn from: {reason}.",
-    "E357": "{path} is there already. Choose another folder, or remove this one first.",
+    "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
+    "E354": "{path} has no sentence pairs to learn from: {reason}.",
+    "E355": "{path} is there already. Choose another folder, or remove this one first.",
+    "E356": "align got {n_source} source and {n_target} target sentences; it needs one translation for each.",
+    "E357": "{options} both name what to write. Set one of them.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",

@@ -11,16 +11,17 @@ TEXTS = [
 ]
 
 
-def make_tiny_encoder(folder: Path) -> Path:
+def make_tiny_encoder(folder: Path, *, mask: bool = False) -> Path:
     """Write the model folder.
 
+    mask (bool): Whether the tokenizer has a piece that masks.
     RETURNS (Path): The folder, which AutoModel and AutoTokenizer load.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    special = ["<s>", "</s>", "<pad>", "<unk>"]
+    special = ["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])]
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -29,6 +30,8 @@ def make_tiny_encoder(folder: Path) -> Path:
     marks = [(mark, tokenizer.token_to_id(mark)) for mark in ("<s>", "</s>")]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>"}
+    if mask:
+        names["mask_token"] = "<mask>"
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(

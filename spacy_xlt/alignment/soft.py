@@ -85,7 +85,7 @@ def _best(weights: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
 def _grow(links: NDArray[np.bool_], either: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Add neighbours with a token that has no link yet, as long as there are any; then links of two such tokens."""
     links = links.copy()
-    rows, columns = links.any(axis=1), links.any(axis=0)
+    rows, columns = (np.asarray(links.any(axis=axis)) for axis in (1, 0))
     queue = [(int(i), int(j)) for i, j in np.argwhere(links)]
     m, n = links.shape
     for i, j in queue:

@@ -35,7 +35,7 @@ def read_memory(path: Path, *, languages: Sequence[str], encoding: str) -> Itera
         expected = f"a language for each column of {path.name}, such as [en, pt]"
         raise error("E231", setting="languages", value=None, expected=expected)
     n_columns = 0
-    for line, text in _lines(path, encoding):
+    for line, text in numbered_lines(path, encoding):
         if not text.strip():
             continue
         fields = text.split("\t")
@@ -51,7 +51,7 @@ def read_parallel(paths: Sequence[Path], *, languages: Sequence[str], encoding: 
 
     RAISES (XltError): E232, E236 for a file that is broken, E234 where one has more lines than the other.
     """
-    streams = [_lines(path, encoding) for path in paths]
+    streams = [numbered_lines(path, encoding) for path in paths]
     counts = [0] * len(paths)
     for rows in zip_longest(*streams):
         for side, row in enumerate(rows):
@@ -84,9 +84,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise error("E232", path=path, reason=reason) from err
 
 
-def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Lines with their numbers from 1, without the line end. Only a line feed ends a line: a text may hold the
     separators that Unicode has besides.
+
+    RAISES (XltError): E232 for a file that cannot be read, E236 for a line that is not in the encoding.
     """
     with _opened(path) as file:
         for number, raw in enumerate(file, start=1):

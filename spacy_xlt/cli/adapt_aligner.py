@@ -1,0 +1,114 @@
+"""`spacy xlt adapt-aligner`: adapt an encoder to a pair of languages with parallel text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from spacy.cli._util import setup_gpu
+from tqdm import tqdm
+from wasabi import msg
+
+from ._app import app, existing, friendly_errors
+
+if TYPE_CHECKING:
+    from ..alignment.links import Alignment
+    from ..protocols import TokenPair
+
+
+@app.command("adapt-aligner")
+@friendly_errors
+def adapt_aligner_cli(
+    source_path: Path = typer.Argument(..., help="Source sentences, one a line", metavar="SRC"),
+    target_path: Path = typer.Argument(..., help="Their translations, in the same order", metavar="TGT"),
+    output_path: Path = typer.Argument(..., help="Model folder to write", metavar="OUT_DIR"),
+    model: str = typer.Option("bundled:encoder", "--model", "-m", help="Model folder, Hugging Face name, bundled:NAME"),
+    layer: int = typer.Option(6, help="Layer whose vectors will be compared; layers above are left out"),
+    steps: int = typer.Option(300, help="Batches to learn from"),
+    batch_tokens: int = typer.Option(1024, help="Word pieces a batch, both sides and padding counted"),
+    learning_rate: float = typer.Option(5e-5, help="Learning rate after --warmup steps; it then falls to 0"),
+    warmup: int = typer.Option(30, help="Steps in which the learning rate rises"),
+    self_training: float = typer.Option(1.0, help="Weight of self-training on mutual links"),
+    tlm: float = typer.Option(0.0, help="Weight of translation language modelling"),
+    links_path: Path | None = typer.Option(None, "--links", help="Pharaoh links of each pair, instead of its own"),
+    max_pieces: int = typer.Option(128, help="Sentences with more word pieces are left out"),
+    max_pairs: int | None = typer.Option(None, help="The most sentence pairs to read"),
+    checkpoint_every: int = typer.Option(100, help="Steps after which the state is saved"),
+    seed: int = typer.Option(0, help="Of everything random"),
+    tokenize: bool = typer.Option(False, "--tokenize", help="Cut the lines into tokens with spaCy's tokenizers"),
+    lang_src: str = typer.Option("xx", help="Language of SRC, for --tokenize"),
+    lang_tgt: str = typer.Option("xx", help="Language of TGT, for --tokenize"),
+    encoding: str = typer.Option("utf8", help="Encoding of the files"),
+    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+    silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
+) -> None:
+    """Adapt an encoder to parallel text, so that its vectors align the words of the pair better.
+
+    OUT_DIR becomes an ordinary model folder to set as `model` of EmbeddingAligner, with the same layer. It appears when
+    it is complete; the same command given again after an interruption goes on from the last saved state.
+    """
+    from ..alignment.adapting import Adapter, AdaptingSettings
+    from ..alignment.plain import Tokenizers
+
+    settings = AdaptingSettings(
+        model=model,
+        layer=layer,
+        steps=steps,
+        batch_tokens=batch_tokens,
+        learning_rate=learning_rate,
+        warmup=warmup,
+        self_training=self_training,
+        tlm=tlm,
+        max_pieces=max_pieces,
+        max_pairs=max_pairs,
+        checkpoint_every=checkpoint_every,
+        seed=seed,
+    )
+    for path in (source_path, target_path, *([links_path] if links_path else [])):
+        existing(path, what="file")
+    tokenizers = Tokenizers(lang_src, lang_tgt) if tokenize else Tokenizers()
+    setup_gpu(gpu_id, silent=silent)
+    adapter = Adapter(settings)
+    pairs = _pairs(source_path, target_path, links_path, tokenizers, encoding)
+    with closing(pairs), tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
+
+        def progress(step: int, losses: dict[str, float]) -> None:
+            bar.set_postfix(losses, refresh=False)
+            bar.update(step - bar.n)
+
+        summary = adapter.run(pairs, output_path, progress=progress)
+    if not silent:
+        _show(summary, output_path)
+
+
+def _pairs(
+    source: Path, target: Path, links: Path | None, tokenizers: Any, encoding: str
+) -> Iterator[tuple[TokenPair, Alignment | None]]:
+    from ..alignment.links import Alignment
+    from ..corpus.lines import read_line_pairs
+    from ..errors import XltError, error
+    from ..translation.parallel.reading import read_parallel
+
+    if links is None:
+        for a, b in read_line_pairs(source, target, encoding=encoding):
+            yield tokenizers(a, b), None
+        return
+    rows = read_parallel((source, target, links), languages=("source", "target", "links"), encoding=encoding)
+    for number, ((_, a), (_, b), (_, pharaoh)) in enumerate(rows, start=1):
+        first, second = tokenizers(a, b)
+        try:
+            alignment = Alignment.from_pharaoh(pharaoh).check(len(first), len(second))
+        except XltError as err:
+            raise error("E531", path=links, line=number, reason=err.message) from err
+        yield (first, second), alignment
+
+
+def _show(summary: dict[str, Any], output: Path) -> None:
+    left_out = f"{summary['pairs_long']} too long, {summary['pairs_empty']} with an empty side"
+    msg.good(f"{summary['pairs_used']} of {summary['pairs_read']} pairs used ({left_out})", str(output))
+    for name, loss in summary["losses_last"].items():
+        msg.info(f"{name}: loss {summary['losses_first'][name]} at first, {loss} at last")
+    msg.text(f'{summary["steps"]} steps. Use it: model = "{output}", layer = {summary["layer"]}')

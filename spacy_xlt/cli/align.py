@@ -1,0 +1,132 @@
+"""`spacy xlt align`: word links of line-parallel plain text."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import typer
+from spacy.cli._util import parse_config_overrides, setup_gpu
+from tqdm import tqdm
+from wasabi import msg
+
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+
+if TYPE_CHECKING:
+    from ..alignment.links import Alignment
+    from ..protocols import TokenPair
+
+
+@app.command("align", context_settings=WITH_OVERRIDES)
+@friendly_errors
+def align_cli(
+    ctx: typer.Context,
+    source_path: Path = typer.Argument(..., help="Source sentences, or 'source ||| target' lines", metavar="SRC"),
+    target_path: Path | None = typer.Argument(None, help="Their translations, line by line", metavar="[TGT]"),
+    output: Path | None = typer.Argument(None, help="Links to write; to the terminal if left out", metavar="[OUT]"),
+    output_option: Path | None = typer.Option(None, "--output", "-o", help="The same as OUT, for lines with |||"),
+    scores_path: Path | None = typer.Option(None, "--scores", help="Also write the score of each link to this file"),
+    tokens_path: Path | None = typer.Option(None, "--tokens", help="Also write the tokens, as 'source ||| target'"),
+    config_path: Path | None = typer.Option(None, "--config", "-c", help="Config with xlt_aligner"),
+    lang_src: str = typer.Option("", help="Language of the source, for --tokenize and engines that use it"),
+    lang_tgt: str = typer.Option("", help="Language of the target, for --tokenize and engines that use it"),
+    tokenize: bool = typer.Option(False, "--tokenize", help="Cut the lines with spaCy's tokenizers, not at spaces"),
+    encoding: str = typer.Option("utf8", help="Encoding of the input"),
+    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+    silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
+) -> None:
+    """Link the words of sentences with those of their translations, a line of Pharaoh links (0-0 1-2) for each pair.
+
+    Tokens are what spaces separate, as for fast_align and awesome-align. Files that end in .gz are gzipped, in and
+    out. An empty line gives an empty one. With --config, settings can be overridden as in spacy train:
+    --components.xlt_aligner.engine.threshold 0.4
+    """
+    from ..alignment.plain import Tokenizers, align_stream
+    from ..corpus.lines import read_line_pairs
+    from ..errors import error
+    from ..languages import MULTI
+
+    overrides = parse_config_overrides(ctx.args)
+    if output is not None and output_option is not None:
+        raise error("E357", options="OUT and --output")
+    for path in (source_path, *([target_path] if target_path else [])):
+        existing(path, what="file")
+    setup_gpu(gpu_id, silent=True)
+    engine = _engine(config_path, overrides)
+    cut = Tokenizers(lang_src or MULTI, lang_tgt or MULTI) if tokenize else Tokenizers()
+
+    def read() -> Iterator[TokenPair]:
+        return (cut(*pair) for pair in read_line_pairs(source_path, target_path, encoding=encoding))
+
+    if getattr(engine, "needs_fit", False):
+        engine.fit(tqdm(read(), unit="pair", desc="read", disable=silent))
+    n_pairs = n_links = 0
+    with ExitStack() as stack:
+        write = _writers(stack, output or output_option, scores_path, tokens_path)
+        stream = align_stream(engine, read(), source_lang=lang_src, target_lang=lang_tgt)
+        for pair, alignment in tqdm(stream, unit="pair", desc="align", disable=silent):
+            write(pair, alignment)
+            n_pairs += 1
+            n_links += len(alignment)
+    if not silent and (output or output_option):
+        msg.good(f"{n_pairs} pairs, {n_links} links", str(output or output_option))
+
+
+def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:
+    from ..alignment.component import AlignerPipe
+    from ..alignment.plain import resolve_aligner
+    from ..corpus.config import load_pipeline_config
+    from ..errors import error
+    from ..evaluation.projection import find_component
+
+    if config_path is not None:
+        return find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path).engine
+    if overrides:
+        expected = "no settings of a config without --config"
+        raise error(
+            "E510", setting=f"--{next(iter(overrides))}", value=next(iter(overrides.values())), expected=expected
+        )
+    return resolve_aligner()
+
+
+def _writers(
+    stack: ExitStack, links: Path | None, scores: Path | None, tokens: Path | None
+) -> Callable[[TokenPair, Alignment], None]:
+    """What writes each pair; the files take their names when the stack closes well."""
+    from ..corpus.lines import SEPARATOR
+
+    to_links = sys.stdout if links is None else _open(stack, links)
+    to_scores = None if scores is None else _open(stack, scores)
+    to_tokens = None if tokens is None else _open(stack, tokens)
+
+    def write(pair: TokenPair, alignment: Alignment) -> None:
+        to_links.write(alignment.to_pharaoh() + "\n")
+        if to_scores is not None:
+            to_scores.write(" ".join(f"{score:.4f}" for score in alignment.scores) + "\n")
+        if to_tokens is not None:
+            source, target = (" ".join(side) for side in pair)
+            to_tokens.write(f"{source} {SEPARATOR} {target}\n")
+
+    return write
+
+
+def _open(stack: ExitStack, path: Path) -> IO[str]:
+    from ..corpus.writing import replacing
+
+    beside = stack.enter_context(replacing(path))
+    if path.suffix == ".gz":
+        raw = stack.enter_context(beside.open("wb"))
+        # Without name and time of day in the header, the same links give the same bytes
+        packed = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+        return stack.enter_context(_text(packed))
+    return stack.enter_context(beside.open("w", encoding="utf8", newline="\n"))
+
+
+def _text(file: Any) -> Any:
+    import io
+
+    return io.TextIOWrapper(file, encoding="utf8", newline="\n")

@@ -1,0 +1,251 @@
+"""Adapting an encoder to parallel text: objectives, steps, interruption, and the folder that comes out."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_encoder import make_tiny_encoder
+from typer.testing import CliRunner
+
+from spacy_xlt.alignment.adapting import Adapter, AdaptingSettings
+from spacy_xlt.alignment.adapting.data import ParallelPieces, Schedule
+from spacy_xlt.alignment.embedding import EmbeddingAligner
+from spacy_xlt.alignment.links import Alignment
+from spacy_xlt.cli import app
+from spacy_xlt.errors import XltError
+
+PAIRS = [
+    ("Maria mora em Lisboa .".split(), "Maria lives in Lisboa .".split()),
+    ("John trabalha no Banco Central .".split(), "John works for Banco Central .".split()),
+    ("Maria e John .".split(), "Maria and John .".split()),
+    ([], ["nothing"]),
+    ("Maria trabalha em New York , Google .".split(), "Maria works in New York , Google .".split()),
+    (["abc"] * 200, ["abc"] * 200),
+]
+SMALL = {"layer": 2, "steps": 6, "batch_tokens": 128, "warmup": 2, "max_pieces": 60, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make_tiny_encoder(tmp_path_factory.mktemp("tiny"), mask=True)
+
+
+def _given(pairs=PAIRS):
+    return ((pair, None) for pair in pairs)
+
+
+def _weights(folder):
+    from safetensors.numpy import load_file
+
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def _adapter(tiny, **changes):
+    return Adapter(AdaptingSettings(**{**SMALL, "model": str(tiny), **changes}))
+
+
+def test_folder_loads_as_any_model_and_only_its_layers_were_adapted(tiny, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    summary = _adapter(tiny, tlm=0.5).run(_given(), tmp_path / "out")
+    assert (summary["pairs_read"], summary["pairs_used"], summary["pairs_empty"], summary["pairs_long"]) == (6, 4, 1, 1)
+    model = AutoModel.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert model.config.num_hidden_layers == 2
+    assert tokenizer("Maria mora").input_ids == AutoTokenizer.from_pretrained(tiny)("Maria mora").input_ids
+    before, after = _weights(tiny), _weights(tmp_path / "out")
+    for name, value in after.items():
+        same = np.array_equal(value, before[name])
+        assert same == name.startswith(("embeddings.", "pooler.")), name
+    assert json.loads((tmp_path / "out" / "adapting.json").read_text())["steps"] == 6
+    links = EmbeddingAligner(str(tmp_path / "out"), layer=2).align([PAIRS[0]])[0]
+    assert len(links) and not list(tmp_path.glob(".out*"))
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_does_not(tiny, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        _adapter(tiny, seed=seed, tlm=0.5).run(_given(), tmp_path / name)
+    a, b, c = (_weights(tmp_path / name) for name in "abc")
+    key = "encoder.layer.1.output.dense.weight"
+    assert np.array_equal(a[key], b[key]) and not np.array_equal(a[key], c[key])
+
+
+def test_links_become_more_certain(tiny, tmp_path):
+    summary = _adapter(tiny, steps=40, learning_rate=2e-3, threshold=0.2).run(_given(), tmp_path / "out")
+    assert summary["losses_last"]["self_training"] < summary["losses_first"]["self_training"] - 0.02
+
+
+def test_given_links_are_learned(tiny, tmp_path):
+    crossed = Alignment([(i, 4 - i) for i in range(5)])
+    before = EmbeddingAligner(str(tiny), layer=2, threshold=0.3).align([PAIRS[0]])[0]
+    assert before.links.tolist() != crossed.links.tolist()
+    adapter = _adapter(tiny, steps=150, learning_rate=5e-3)
+    adapter.run([(PAIRS[0], crossed)], tmp_path / "out")
+    after = EmbeddingAligner(str(tmp_path / "out"), layer=2, threshold=0.3).align([PAIRS[0]])[0]
+    assert after.links.tolist() == crossed.links.tolist()
+
+
+def test_masked_pieces_are_guessed_better(tiny, tmp_path):
+    summary = _adapter(tiny, self_training=0.0, tlm=1.0, steps=60, learning_rate=5e-3).run(_given(), tmp_path / "out")
+    assert list(summary["losses_last"]) == ["tlm"]
+    assert summary["losses_last"]["tlm"] < summary["losses_first"]["tlm"] - 0.3
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("tlm", [0.0, 0.5])
+def test_an_interrupted_adaptation_goes_on_to_the_same_model(tiny, tmp_path, tlm):
+    def stop(step, losses):
+        if step == 5:
+            raise Stop
+
+    _adapter(tiny, tlm=tlm).run(_given(), tmp_path / "whole")
+    with pytest.raises(Stop):
+        _adapter(tiny, tlm=tlm, checkpoint_every=2).run(_given(), tmp_path / "out", progress=stop)
+    assert not (tmp_path / "out").exists()
+    seen = []
+    adapter = _adapter(tiny, tlm=tlm, checkpoint_every=2)
+    adapter.run(_given(), tmp_path / "out", progress=lambda step, losses: seen.append(step))
+    assert seen == [5, 6]
+    whole, out = _weights(tmp_path / "whole"), _weights(tmp_path / "out")
+    assert all(np.array_equal(whole[name], out[name]) for name in whole)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_was_left_of_another_adaptation_is_not_gone_on_with(tiny, tmp_path):
+    def stop(step, losses):
+        raise Stop
+
+    with pytest.raises(Stop):
+        _adapter(tiny).run(_given(), tmp_path / "out", progress=stop)
+    with pytest.raises(XltError, match="E352.*learning_rate 0.001 and now 0.5"):
+        _adapter(tiny, learning_rate=0.5).run(_given(), tmp_path / "out")
+    with pytest.raises(XltError, match="E352.*texts"):
+        _adapter(tiny).run(_given(PAIRS[:3]), tmp_path / "out")
+
+
+def test_settings_models_texts_and_folders_that_cannot_be_are_errors(tiny, tmp_path):
+    for changes, message in (
+        ({"steps": 0}, "E351: |E351.*steps is 0"),
+        ({"tlm": -1.0}, "E351.*tlm is -1"),
+        ({"self_training": 0.0}, "E351.*one of them above 0"),
+        ({"temperature": 0.0}, "E351.*temperature"),
+        ({"layer": 9}, "E302.*3 layers"),
+    ):
+        with pytest.raises(XltError, match=message):
+            _adapter(tiny, **changes)
+    with pytest.raises(XltError, match="E354.*2 read, 1 with an empty side, 1 of over 60 pieces"):
+        _adapter(tiny).run(_given([PAIRS[3], PAIRS[5]]), tmp_path / "out")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "file").touch()
+    with pytest.raises(XltError, match="E355"):
+        _adapter(tiny).run(_given(), tmp_path / "out")
+
+
+def test_a_model_without_a_mask_cannot_do_translation_language_modelling(tmp_path):
+    folder = make_tiny_encoder(tmp_path / "tiny")
+    with pytest.raises(XltError, match="E353.*no mask.*tlm"):
+        _adapter(folder, tlm=1.0)
+    _adapter(folder)
+
+
+def test_a_part_of_a_translation_model_cannot_be_adapted(tmp_path, tiny):
+    from transformers import AutoTokenizer, T5Config, T5Model
+
+    T5Model(T5Config(vocab_size=200, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2)).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path)
+    with pytest.raises(XltError, match="E353.*larger model"):
+        _adapter(tmp_path, layer=1)
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=60), size=st.integers(1, 300), seed=st.integers(0, 9))
+def test_every_pair_comes_once_an_epoch_in_batches_within_the_budget(lengths, size, seed):
+    def batches(first, last):
+        schedule = Schedule(np.asarray(lengths), batch_tokens=size, seed=seed)
+        return [schedule.batch(step) for step in range(first, last)]
+
+    found, seen = batches(0, 150), []
+    for batch in found:
+        assert len(batch) == 1 or 2 * len(batch) * max(lengths[i] for i in batch) <= size
+        seen += batch
+        if len(seen) >= len(lengths):
+            break
+    assert sorted(seen) == list(range(len(lengths)))
+    # The steps after an interruption have the batches that they would have had
+    assert batches(70, 150) == found[70:]
+
+
+def test_the_vocabulary_is_that_of_the_text(tiny):
+    data = ParallelPieces.of(_given(PAIRS[:1]), _adapter(tiny).encoder, max_pieces=60)
+    pieces = {int(piece) for pair in data.pairs for side in pair for piece in side.pieces}
+    assert set(data.vocabulary().tolist()) == pieces and list(data.lengths()) == [
+        max(len(side.pieces) for side in data.pairs[0])
+    ]
+
+
+def _write(tmp_path, n=6):
+    source, target = tmp_path / "a.txt", tmp_path / "b.txt.gz"
+    source.write_text("".join(" ".join(a) + "\n" for a, _ in PAIRS[:n]), encoding="utf8")
+    target.write_bytes(gzip.compress("".join(" ".join(b) + "\n" for _, b in PAIRS[:n]).encode()))
+    return source, target
+
+
+def _options(tiny):
+    return ["--model", str(tiny), "--layer", "2", "--batch-tokens", "128", "--max-pieces", "60"]
+
+
+def test_command_writes_the_folder_and_says_what_it_did(tiny, tmp_path):
+    source, target = _write(tmp_path)
+    links = tmp_path / "links"
+    links.write_text("0-0\n1-1\n0-0\n\n0-0 1-1\n0-0\n")
+    arguments = ["adapt-aligner", str(source), str(target), str(tmp_path / "out"), *_options(tiny), "--steps", "3"]
+    result = CliRunner().invoke(app, [*arguments, "--links", str(links)])
+    assert result.exit_code == 0, result.output
+    assert "4 of 6 pairs used (1 too long, 1 with an empty side)" in result.output
+    assert (tmp_path / "out" / "config.json").is_file()
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 1 and "XLT-E355" in again.output
+
+
+def test_command_names_the_line_and_both_counts(tiny, tmp_path):
+    source, target = _write(tmp_path)
+    short = tmp_path / "short.txt"
+    short.write_text("one\ntwo\n")
+    arguments = [str(tmp_path / "out"), *_options(tiny), "--steps", "3"]
+    result = CliRunner().invoke(app, ["adapt-aligner", str(source), str(short), *arguments])
+    assert result.exit_code == 1 and "has 6" in result.output and "has 2" in result.output
+    (tmp_path / "links").write_text("0-0\n7-0\n0-0\n\n0-0\n0-0\n")
+    arguments += ["--links", str(tmp_path / "links")]
+    result = CliRunner().invoke(app, ["adapt-aligner", str(source), str(target), *arguments])
+    assert result.exit_code == 1 and "line 2" in result.output and "(7, 0)" in result.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_where_it_was(tiny, tmp_path):
+    source, target = _write(tmp_path)
+    command = [sys.executable, "-m", "spacy", "xlt", "adapt-aligner", str(source), str(target), str(tmp_path / "out")]
+    command += [*_options(tiny), "--steps", "400", "--checkpoint-every", "5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".out.adapting/step-*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "out").exists()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "out" / "config.json").is_file() and not list(tmp_path.glob(".out*"))

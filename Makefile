@@ -6,13 +6,17 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test apertium lint clean
 
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
 
-test: $(STAMP)
+test: $(STAMP) apertium
 	$(BIN)/python -m pytest
+
+# Debian's packages for the tests of ApertiumTranslator, where they can be installed
+apertium:
+	@.ci/apertium
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

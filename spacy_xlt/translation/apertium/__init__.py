@@ -1,0 +1,1 @@
+"""Apertium, the rule-based translator that Debian packages with its language pairs."""

@@ -9,20 +9,22 @@ import marian_writer
 import numpy as np
 import pytest
 import torch
+from conftest import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_xlt.batching import batches_by_length
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot.beam import beam_search
+from spacy_xlt.translation.bergamot.buffers import greedy_in_buffers
 from spacy_xlt.translation.bergamot.decode import Hypothesis, Padded, Search
 from spacy_xlt.translation.bergamot.direction import Direction
 from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
 from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
 from spacy_xlt.translation.bergamot.forced import Tree, force
-from spacy_xlt.translation.bergamot.greedy import greedy_search
+from spacy_xlt.translation.bergamot.greedy import collect, greedy_search
 from spacy_xlt.translation.bergamot.model import BergamotModel
-from spacy_xlt.translation.bergamot.splitting import split_pieces, windows_of
+from spacy_xlt.translation.bergamot.splitting import Window, split_pieces, windows_of
 from spacy_xlt.translation.bergamot.vocab import Pieces
 
 CPU = torch.device("cpu")
@@ -81,6 +83,43 @@ def test_a_beam_of_one_is_greedy_search(direction: Direction, batch: Padded) -> 
     greedy = search(direction.model, batch, options(direction))
     beam = [hypothesis for (hypothesis,) in beam_search(direction.model, batch, options(direction))]
     assert_same(greedy, beam)
+
+
+@pytest.mark.parametrize("shortlist", [False, True])
+def test_greedy_search_in_buffers_is_greedy_search(bundled: ModelFolder, shortlist: bool) -> None:
+    direction = Direction.load(bundled, int8=False, shortlist=shortlist, device=CPU)
+    # Some end long before others, and one never does
+    texts = [*TEXTS, "No.", "Go!", "Stop.", "One.", "a" * 240]
+    batch = Padded.pad([p.ids for p in direction.source_vocab.encode(texts)], direction.source_vocab.eos)
+    settings = direction.options(batch, beam_size=1, max_length_factor=1)
+    expected = greedy_search(direction.model, batch, settings)
+    steps = greedy_in_buffers(direction.model, batch, settings, graphs=False)
+    assert_same(collect(steps, batch, settings), expected)
+    assert len({len(rows) for rows, *_ in steps}) > 1 and expected[-1].truncated
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("shortlist", [False, True])
+def test_a_gpu_translates_as_the_cpu_does(bundled: ModelFolder, shortlist: bool) -> None:
+    lines = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:100]
+    found = []
+    for device in (CPU, torch.device("cuda")):
+        direction = Direction.load(bundled, int8=False, shortlist=shortlist, device=device)
+        parts = direction.source_vocab.encode(lines)
+        found.append(direction.search(parts, beam_size=1, batch_tokens=2048, max_length_factor=2.5))
+        ids = [best.ids.tolist() for best, *_ in found[-1]]
+        windows = [Window(i, slice(0, len(parts[i])), slice(0, len(parts[i]))) for i in range(20)]
+        forced = direction.force(parts, parts, windows, batch_tokens=2048, log_probs=True)
+        found.append((ids, [f.log_probs for f in sorted(forced, key=lambda f: f.window.pair)]))
+    (on_cpu, cpu_scores), (on_gpu, gpu_scores) = found[1], found[3]
+    # Sums in another order may tip a tie
+    assert sum(a == b for a, b in zip(on_cpu, on_gpu, strict=True)) >= 95
+    for one, other in zip(cpu_scores, gpu_scores, strict=True):
+        np.testing.assert_allclose(one, other, atol=5e-2)
+    for (here,), (there,) in zip(found[0], found[2], strict=True):
+        if here.ids.tolist() == there.ids.tolist():
+            np.testing.assert_allclose(here.weights, there.weights, atol=1e-2)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])

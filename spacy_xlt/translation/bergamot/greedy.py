@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .buffers import greedy_in_buffers
 from .decode import Hypothesis, Output, Padded, Prefixes, Search
 from .model import BergamotModel
 
@@ -21,10 +22,12 @@ def greedy_search(model: BergamotModel, batch: Padded, options: Search) -> list[
 
     RETURNS (list[Hypothesis]): One for each source, in order.
     """
+    if model.device.type == "cuda" and options.prefixes is None:
+        return collect(greedy_in_buffers(model, batch, options, graphs=True), batch, options)
     output = Output(model, options)
     prefixes = None if options.prefixes is None else Prefixes(options.prefixes, output, options)
     memory = batch.encode(model)
-    n_batch, n_source = batch.ids.shape
+    n_batch = len(batch.ids)
     states = model.first_states(n_batch)
     rows = torch.arange(n_batch, device=model.device)
     limits = torch.from_numpy(options.limits).to(model.device)
@@ -48,13 +51,16 @@ def greedy_search(model: BergamotModel, batch: Padded, options: Search) -> list[
             memory, states = memory.select(keep), [s.index_select(0, keep) for s in states]
             rows, pieces, limits, done = rows[keep], pieces[keep], limits[keep], done[keep]
         x = model.embed_target(pieces) + model.positions(t + 1, 1)
-    return _collect(steps, batch, options, (n_batch, len(steps), n_source))
+    return collect(steps, batch, options)
 
 
-def _collect(
-    steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: Search, shape: tuple[int, int, int]
-) -> list[Hypothesis]:
-    """Sort what each step wrote for its rows by row, up to the end mark of each."""
+def collect(steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: Search) -> list[Hypothesis]:
+    """Sort what the steps wrote for their rows by row, up to the end mark of each.
+
+    steps (Sequence[tuple]): Which rows a step was for, their pieces, the log-probabilities of these, and what they
+        looked at.
+    """
+    shape = len(batch.ids), len(steps), batch.ids.shape[1]
     ids = np.full(shape[:2], options.eos, np.int64)
     scores = np.zeros(shape[:2], np.float32)
     weights = np.zeros(shape, np.float32)

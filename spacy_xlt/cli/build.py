@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def build_cli(
     when the same command is given again. Settings of the config can be overridden as in spacy train:
     --components.xlt_aligner.engine.layer 8
     """
-    from ..corpus.build import Builder
+    from ..corpus.build import Builder, ShardCounts, cache_hit_share
     from ..corpus.config import load_pipeline_config
 
     overrides = parse_config_overrides(ctx.args)
@@ -39,8 +40,17 @@ def build_cli(
     setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
     builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard)
+    start = time.perf_counter()
     with tqdm(total=builder.n_docs, unit="doc", desc="build", disable=silent) as bar:
-        summary = builder.run(bar.update)
+
+        def progress(n_docs: int, done_now: ShardCounts) -> None:
+            postfix = {"sentences/s": f"{done_now.sentences / (time.perf_counter() - start):.0f}"}
+            if done_now.cache["hits"]:
+                postfix["cached"] = f"{cache_hit_share(done_now):.0%}"
+            bar.set_postfix(postfix, refresh=False)
+            bar.update(n_docs)
+
+        summary = builder.run(progress)
     if not silent:
         _show(summary, output_path)
 
@@ -60,5 +70,9 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         msg.info("Lost: " + ", ".join(f"{reason} {n}" for reason, n in summary["lost_reasons"].items()))
     if summary["flags"]:
         msg.info("Doubtful translations: " + ", ".join(f"{flag} {n}" for flag, n in summary["flags"].items()))
+    if summary["sentences_dropped"]:
+        msg.info("Left out: " + ", ".join(f"{flag} {n}" for flag, n in summary["sentences_dropped"].items()))
+    if summary["cache"].get("hits"):
+        msg.info(f"From the cache: {summary['cache_hit_share']:.0%} of the translations")
     if summary["docs_failed"]:
         msg.warn(f"{summary['docs_failed']} documents failed and were set aside", summary["failed"][0]["error"])

@@ -18,7 +18,7 @@ from .. import __version__
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import XltError, error
 from .config import component_config
-from .dropping import training_target
+from .dropping import dropped_pairs, training_target
 from .manifest import Manifest
 from .reading import corpus_files, has_annotation_to_project, read_bin, read_docs
 from .writing import file_digest, write_bytes, write_docs, write_json
@@ -38,6 +38,8 @@ class ShardCounts:
     spans_projected: Counter[str] = field(default_factory=Counter)
     lost_reasons: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
+    sentences_dropped: Counter[str] = field(default_factory=Counter)
+    cache: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -50,8 +52,9 @@ class ShardCounts:
         self.docs += other["docs"]
         self.sentences += other["sentences"]
         self.failed += other["failed"]
-        for key in ("spans_in", "spans_projected", "lost_reasons", "flags"):
-            getattr(self, key).update(other[key])
+        for key in (name for name, value in vars(self).items() if isinstance(value, Counter)):
+            # A build that an older version began lacks some
+            getattr(self, key).update(other.get(key, {}))
         for name, seconds in other["seconds"].items():
             self.spend(name, seconds)
 
@@ -83,10 +86,11 @@ class Builder:
         if not self.n_docs:
             raise error("E503", path=source)
         self._check_annotation()
+        self._drop = frozenset(flag for _, pipe in nlp.pipeline for flag in getattr(pipe, "drop_flags", ()))
         header = {
             "spacy_xlt": __version__,
             "docs_per_shard": docs_per_shard,
-            "config": component_config(nlp),
+            "config": component_config(nlp, deciding=True),
             "input": {file.name: file_digest(file) for file in files},
             "engines": {name: getattr(pipe, "signature", "") for name, pipe in nlp.pipeline},
         }
@@ -97,14 +101,15 @@ class Builder:
         if projectors and not has_annotation_to_project(read_docs(self.source, vocab=self.nlp.vocab)):
             raise error("E507", path=self.source, n=self.n_docs)
 
-    def run(self, progress: Callable[[int], object] = lambda n_docs: None) -> dict[str, Any]:
+    def run(self, progress: Callable[[int, ShardCounts], object] = lambda n_docs, done_now: None) -> dict[str, Any]:
         """Build what is not built yet.
 
-        progress (Callable[[int], object]): Called with a number of documents each time that many more are done.
+        progress (Callable[[int, ShardCounts], object]): Called with a number of documents each time that many more are
+            done, and with the counts of all that this run did.
         RETURNS (dict[str, Any]): The summary, which is also in `summary.json`.
         RAISES (XltError): E508 where not a single document could be processed.
         """
-        total = ShardCounts()
+        total, done_now = ShardCounts(), ShardCounts()
         models_loaded = False
         for shard, docs in self._shards():
             if not self.manifest.is_finished(shard, self.output):
@@ -114,8 +119,9 @@ class Builder:
                 counts = ShardCounts()
                 files = self._write(shard, self._process(docs, counts), counts)
                 self.manifest.add(shard, {"files": files, **counts.to_json()})
+                done_now.add(counts.to_json())
             total.add(self.manifest.shards[shard])
-            progress(len(docs))
+            progress(len(docs), done_now)
         if len(total.failed) == self.n_docs:
             raise error("E508", n=self.n_docs, reason=total.failed[0]["error"])
         summary = self._summary(total)
@@ -151,9 +157,13 @@ class Builder:
             counts.sentences += len(sentence_ranges(doc))
         for name in self.nlp.pipe_names:
             others = [other for other in self.nlp.pipe_names if other != name]
+            pipe = self.nlp.get_pipe(name)
+            before = getattr(pipe, "cache_counts", (0, 0))
             start = time.perf_counter()
             docs = list(self.nlp.pipe(docs, disable=others))
             counts.spend(name, time.perf_counter() - start)
+            after = getattr(pipe, "cache_counts", (0, 0))
+            counts.cache.update(hits=after[0] - before[0], misses=after[1] - before[1])
         return docs
 
     def _write(self, shard: str, docs: list[Doc], counts: ShardCounts) -> dict[str, str]:
@@ -164,13 +174,14 @@ class Builder:
         lost = [_lost_line(i, bitext) for i, bitext in bitexts]
         write_bytes(self.output / names[1], "".join(lost).encode("utf8"))
         for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
-            targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
+            targets = [training_target(bitext, self._drop) for _, bitext in bitexts if bitext.target_lang == lang]
             names.append(f"{TARGET}/{lang}-{shard}.spacy")
             write_docs(self.output / names[-1], targets)
         for _, bitext in bitexts:
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)
             counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
+            counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext, self._drop))
         return {name: file_digest(self.output / name) for name in names}
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:
@@ -181,9 +192,15 @@ class Builder:
             "spans_lost": sum(total.lost_reasons.values()),
             "docs_failed": len(total.failed),
             "failed": total.failed[:20],
+            "cache_hit_share": cache_hit_share(total),
             "seconds": seconds,
             "sentences_per_second": {name: round(total.sentences / s, 1) for name, s in seconds.items() if s},
         }
+
+
+def cache_hit_share(counts: ShardCounts) -> float:
+    """The share of translated texts that came from the cache: from 0 to 1."""
+    return round(counts.cache["hits"] / max(1, counts.cache.total()), 4)
 
 
 def _labels(doc: Doc) -> Iterator[str]:

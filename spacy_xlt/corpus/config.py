@@ -30,7 +30,15 @@ def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = No
         raise error("E514", path=path, reason=str(err).strip()) from err
 
 
-def component_config(nlp: Language) -> dict[str, Any]:
-    """The part of a pipeline's config that decides what it does to documents."""
+def component_config(nlp: Language, *, deciding: bool = False) -> dict[str, Any]:
+    """The part of a pipeline's config that decides what it does to documents.
+
+    deciding (bool): Without the settings that a component names in `settings_without_effect`, such as its cache.
+    """
     config = Config(nlp.config).interpolate()
-    return {"lang": config["nlp"]["lang"], "pipeline": config["nlp"]["pipeline"], "components": config["components"]}
+    components = config["components"]
+    if deciding:
+        for name, pipe in nlp.pipeline:
+            for setting in getattr(pipe, "settings_without_effect", ()):
+                components.get(name, {}).pop(setting, None)
+    return {"lang": config["nlp"]["lang"], "pipeline": config["nlp"]["pipeline"], "components": components}

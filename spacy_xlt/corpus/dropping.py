@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import Bitext, missing_ranges
+from ..bitext import Bitext, SentencePair, missing_ranges
 from ..projection.carry import DROP_FLAG
 
 
-def training_target(bitext: Bitext) -> Doc:
-    """The target doc without the sentences that are flagged to be left out."""
-    dropped = [pair.target for pair in bitext.sentences if DROP_FLAG in pair.flags]
+def dropped_pairs(bitext: Bitext, flags: Collection[str] = ()) -> list[tuple[SentencePair, str]]:
+    """The sentence pairs that are left out of the projected corpus.
+
+    flags (Collection[str]): Flags to leave out besides "lost_span", which projectors give.
+    RETURNS (list[tuple[SentencePair, str]]): Each with the first of its flags that is a reason.
+    """
+    found = []
+    for pair in bitext.sentences:
+        reason = next((flag for flag in pair.flags if flag == DROP_FLAG or flag in flags), None)
+        if reason is not None:
+            found.append((pair, reason))
+    return found
+
+
+def training_target(bitext: Bitext, flags: Collection[str] = ()) -> Doc:
+    """The target doc without the sentences that are left out; see `dropped_pairs`."""
+    dropped = [pair.target for pair, _ in dropped_pairs(bitext, flags)]
     return without(bitext.target, dropped) if dropped else bitext.target
 
 

@@ -1,0 +1,248 @@
+"""A cache of translations on the disk: one SQLite file, shared by any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import warn
+from ..protocols import SoftAlignment, Term, Translation
+
+USER_CACHE = "user"
+_FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS translations (
+    key BLOB PRIMARY KEY, source TEXT NOT NULL, target TEXT NOT NULL, signature TEXT NOT NULL, text TEXT NOT NULL,
+    value BLOB NOT NULL, size INTEGER NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_use ON translations (used, size);
+"""
+# SQLite's limit on values in one statement was 999 for long
+_KEYS_AT_ONCE = 500
+# What a row takes besides its own bytes: key, numbers, index
+_ROW_BYTES = 120
+# "Last used" is exact to an hour, so that reading seldom writes
+_USE_SECONDS = 3600
+_MIB = 1 << 20
+
+
+def cache_path(setting: str | Path) -> Path:
+    """Where the cache is: the path itself, a file in it if it is a folder, or, for "user", the user's cache folder."""
+    if setting == USER_CACHE:
+        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+        return Path(base) / "spacy_xlt" / "translations.sqlite"
+    path = Path(setting)
+    return path / "translations.sqlite" if path.is_dir() else path
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache holds: translations by direction and engine signature, and bytes on the disk."""
+
+    entries: int
+    bytes: int
+    directions: dict[str, int]
+    signatures: dict[str, int]
+
+
+class TranslationCache:
+    """Translations on the disk, by everything that decides them.
+
+    Safe for many processes at once and for a kill at any moment. Where the file cannot be used (another kind of file, a
+    full or write-protected disk), it warns once with W250 and does nothing from then on.
+
+    path (str | Path): The file; see `cache_path`.
+    max_mb (float): The most mebibytes of translations; beyond, those not used for the longest time go.
+    """
+
+    def __init__(self, path: str | Path, *, max_mb: float = 1024):
+        self.path = cache_path(path)
+        self.max_mb = max_mb
+        self._connection: sqlite3.Connection | None = None
+        self._owner: tuple[int, int] | None = None
+        self._broken = False
+        self._written = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_connection": None, "_owner": None}
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Translation]:
+        """The translations that are there."""
+        found: dict[bytes, Translation] = {}
+        stale: list[tuple[int, bytes]] = []
+        now = int(time.time())
+        try:
+            connection = self._connect()
+            for start in range(0, len(keys) if connection else 0, _KEYS_AT_ONCE):
+                some = list(keys[start : start + _KEYS_AT_ONCE])
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key, value, used FROM translations WHERE key IN ({marks})"
+                for key, value, used in connection.execute(query, some):  # type: ignore[union-attr]
+                    translation = _unpacked(value)
+                    if translation is None:
+                        continue
+                    found[key] = translation
+                    if now - used > _USE_SECONDS:
+                        stale.append((now, key))
+            if stale and connection:
+                with connection:
+                    connection.executemany("UPDATE translations SET used = ? WHERE key = ?", stale)
+        except (sqlite3.Error, OSError) as err:
+            self._give_up(err)
+        return found
+
+    def put(self, items: Sequence[tuple[bytes, str, Translation]], *, source: str, target: str, signature: str) -> None:
+        """Keep translations: keys, source texts and translations."""
+        now = int(time.time())
+        rows = []
+        for key, text, translation in items:
+            value = _packed(translation)
+            size = len(value) + len(text.encode("utf8", "surrogatepass")) + len(signature) + _ROW_BYTES
+            text = text.encode("utf8", "replace").decode("utf8")
+            rows.append((key, source, target, signature, text, value, size, now))
+        try:
+            connection = self._connect()
+            if not connection or not rows:
+                return
+            with connection:
+                connection.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._written += sum(row[6] for row in rows)
+            # The sum over all rows is not taken after each batch
+            if self._written > self.max_mb * _MIB / 20:
+                self._written = 0
+                self._evict(connection)
+        except (sqlite3.Error, OSError) as err:
+            self._give_up(err)
+
+    def stats(self) -> CacheStats:
+        """What is in it.
+
+        RAISES (sqlite3.Error, OSError): Where the file cannot be read.
+        """
+        connection = self._open()
+        directions = {
+            f"{source}-{target}": n
+            for source, target, n in connection.execute(
+                "SELECT source, target, COUNT(*) FROM translations GROUP BY source, target ORDER BY 3 DESC"
+            )
+        }
+        signatures = dict(
+            connection.execute("SELECT signature, COUNT(*) FROM translations GROUP BY signature ORDER BY 2 DESC")
+        )
+        n_pages, page = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return CacheStats(sum(directions.values()), n_pages * page, directions, signatures)
+
+    def entries(self, *, limit: int = 20) -> Iterator[tuple[str, str, str, str, float | None]]:
+        """The entries used last. YIELDS: Languages, source text, translation, score."""
+        query = "SELECT source, target, text, value FROM translations ORDER BY used DESC LIMIT ?"
+        for source, target, text, value in self._open().execute(query, (limit,)):
+            translation = _unpacked(value)
+            if translation is not None:
+                yield source, target, text, translation.text, translation.score
+
+    def clear(self) -> int:
+        """Remove everything. RETURNS (int): How many translations there were."""
+        connection = self._open()
+        with connection:
+            removed = connection.execute("DELETE FROM translations").rowcount
+        connection.execute("PRAGMA incremental_vacuum")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(removed)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None and self._owner == (os.getpid(), threading.get_ident()):
+            self._connection.close()
+        self._connection = None
+
+    def _connect(self) -> sqlite3.Connection | None:
+        return None if self._broken else self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        # A connection must not be used in a forked process or in another thread than its own
+        owner = (os.getpid(), threading.get_ident())
+        if self._connection is None or self._owner != owner:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _FORMAT):
+                raise sqlite3.DatabaseError(f"format {version} of another version; this one writes {_FORMAT}")
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            self._connection, self._owner = connection, owner
+        return self._connection
+
+    def _evict(self, connection: sqlite3.Connection) -> None:
+        (total,) = connection.execute("SELECT COALESCE(SUM(size), 0) FROM translations").fetchone()
+        excess = total - self.max_mb * _MIB
+        if excess <= 0:
+            return
+        # Down to nine tenths, so that it is not done again after each batch
+        excess += self.max_mb * _MIB / 10
+        gone: list[tuple[bytes]] = []
+        for key, size in connection.execute("SELECT key, size FROM translations ORDER BY used"):
+            if excess <= 0:
+                break
+            gone.append((key,))
+            excess -= size
+        with connection:
+            connection.executemany("DELETE FROM translations WHERE key = ?", gone)
+        connection.execute("PRAGMA incremental_vacuum")
+
+    def _give_up(self, err: Exception) -> None:
+        self._broken = True
+        warn("W250", path=self.path, reason=str(err), stacklevel=4)
+
+
+def entry_key(text: str, *, source: str, target: str, signature: str, terms: Sequence[Term] | None = None) -> bytes:
+    """The key of a translation: a digest of everything that decides it."""
+    given = [[term.source, term.target] for term in terms or ()]
+    whole = json.dumps([_FORMAT, signature, source, target, given, text], ensure_ascii=True)
+    return hashlib.sha256(whole.encode("ascii")).digest()
+
+
+def _packed(translation: Translation) -> bytes:
+    """A translation as bytes: a line of JSON, then the arrays of the alignment, exactly as they are."""
+    soft = translation.alignment
+    head: dict[str, Any] = {"text": translation.text, "score": translation.score, "flags": list(translation.flags)}
+    arrays = b""
+    if soft is not None:
+        head["shape"] = list(soft.weights.shape)
+        spans = [np.asarray(part, "<i4").tobytes() for part in (soft.source_spans, soft.target_spans)]
+        arrays = b"".join([np.asarray(soft.weights, "<f4").tobytes(), *spans])
+    return zlib.compress(json.dumps(head).encode("ascii") + b"\n" + arrays, 1)
+
+
+def _unpacked(value: bytes) -> Translation | None:
+    """The counterpart; None for bytes that are damaged."""
+    try:
+        head, arrays = zlib.decompress(value).split(b"\n", 1)
+        data = json.loads(head)
+        soft = None
+        if "shape" in data:
+            n_source, n_target = data["shape"]
+            cells, spans = 4 * n_source * n_target, 8 * n_source
+
+            def ints(part: bytes) -> NDArray[np.int32]:
+                return np.frombuffer(part, "<i4").astype(np.int32).reshape(-1, 2)
+
+            weights = np.frombuffer(arrays[:cells], "<f4").astype(np.float32).reshape(n_source, n_target)
+            soft = SoftAlignment(weights, ints(arrays[cells : cells + spans]), ints(arrays[cells + spans :]))
+        return Translation(data["text"], data["score"], tuple(data["flags"]), soft)
+    except (zlib.error, ValueError, KeyError, TypeError):
+        return None

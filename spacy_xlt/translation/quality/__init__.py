@@ -1,0 +1,1 @@
+"""Quality gates: what makes a translation doubtful. One file a gate."""

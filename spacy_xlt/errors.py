@@ -135,6 +135,22 @@ _MESSAGES: dict[str, str] = {
     "E355": "{path} is there already. Choose another folder, or remove this one first.",
     "E356": "align got {n_source} source and {n_target} target sentences; it needs one translation for each.",
     "E357": "{options} both name what to write. Set one of them.",
+    "E358": "{path}, line {line}: {found} columns; expected source and target with a tab between.",
+    "E359": "StatisticalAligner needs the package sil-thot, which is not installed. "
+    "Run: pip install 'spacy-xlt[statistical]'",
+    "E360": "StatisticalAligner: the setting `{setting}` is {value!r}; expected {expected}.",
+    "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
+    "StatisticalAligner.to_disk wrote with the same settings.",
+    "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",
+    "W350": "StatisticalAligner learned from {n} sentence pairs only, so its links will be poor. Set `corpus` to "
+    "parallel text of the two languages (thousands of lines), or `path` to a trained model.",
+    "W351": "{n} pairs of more than {limit} tokens cannot be aligned by `model` {model!r}; they get no links. "
+    'Set `model` to "fast_align".',
+    "E341": "The model {model!r} gives no vectors of its layers for a text: {reason}. Set `model` to an encoder of text.",
+    "E342": "The tokenizer makes piece {piece} of {token!r}, and the model knows {known} pieces. They do not belong "
+    "together; set `model` to a folder in which they do.",
+    "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "
+    "`target_pipeline` to a pipeline that cuts it into words.",
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
@@ -148,6 +164,7 @@ _MESSAGES: dict[str, str] = {
     "to an engine such as spacy_xlt.LinkProjector.v1.",
     "E413": "{projector} cannot be combined with others: its span group {group!r} lacks `attrs[\"sources\"]` or "
     "`attrs[\"scores\"]`, which say what its spans come from.",
+    "E414": "{projector}: setting `{setting}` is {value!r}; expected {expected}.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",

@@ -129,6 +129,19 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Forcer(Protocol):
+    """A translator that can judge a given translation piece by piece."""
+
+    def force(
+        self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+        """For each pair the natural log-probability of each piece of the target given those before it, the end mark's
+        last, float32, (n_pieces + 1,); and where each piece stands in the target in characters, int32, (n_pieces, 2).
+        """
+        ...
+
+
+@runtime_checkable
 class Attender(Protocol):
     """A translator that can say which words of a given translation come from which words of the source."""
 

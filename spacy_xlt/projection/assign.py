@@ -22,10 +22,31 @@ def assign(ranges: Sequence[tuple[int, int]], claims: Sequence[Claim | None], be
     """
     for cluster in conflicts(ranges, best):
         choices = [_choices(claims[n], [best[m] for m in cluster if m != n]) for n in cluster]
-        found = _search([ranges[n] for n in cluster], choices)
-        for n, stretch in zip(cluster, found, strict=True):
-            if stretch is not None:
-                best[n] = stretch
+        _settle(cluster, ranges, choices, best)
+
+
+def assign_choices(
+    ranges: Sequence[tuple[int, int]], choices: Sequence[Sequence[Stretch]], best: list[Stretch | None]
+) -> None:
+    """The same where the stretches to choose from are known: the spans of a conflict get those with the greatest sum.
+
+    choices (Sequence[Sequence[Stretch]]): For each span, best first; the first `CANDIDATES` are considered.
+    best (list[Stretch | None]): The best stretch of each by itself; changed in place.
+    """
+    for cluster in conflicts(ranges, best):
+        _settle(cluster, ranges, [choices[n][:CANDIDATES] for n in cluster], best)
+
+
+def _settle(
+    cluster: Sequence[int],
+    ranges: Sequence[tuple[int, int]],
+    choices: Sequence[Sequence[Stretch]],
+    best: list[Stretch | None],
+) -> None:
+    found = _search([ranges[n] for n in cluster], choices)
+    for n, stretch in zip(cluster, found, strict=True):
+        if stretch is not None:
+            best[n] = stretch
 
 
 def _choices(claim: Claim | None, rivals: Sequence[Stretch | None]) -> list[Stretch]:

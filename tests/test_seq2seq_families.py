@@ -27,8 +27,7 @@ BEFORE = {"opus-mt-en-itc": ">>por<<", "madlad": "<2pt> ", "t5": "translate Engl
 TEXTS = [
     "Yes.",
     "The house is blue and old.",
-    "Welsh AMs worried about looking like muppets",
-    "There is consternation among some AMs at a suggestion.",
+    "Welsh AMs worried about muppets",
     "Two!",
 ]
 
@@ -91,7 +90,7 @@ def generate(engine: Seq2SeqTranslator, name: str, text: str, **settings: Any) -
 def test_the_source_has_the_pieces_of_the_family_s_own_tokenizer(name: str, make: Callable) -> None:
     loaded = make(name)._load()
     markers = loaded.markers(**EN_PT)
-    lines = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:20]
+    lines = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:8]
     for text, pieces in zip(lines, loaded.source.encode(lines), strict=True):
         assert [*markers.before, *pieces.ids.tolist(), *markers.after] == own_inputs(name, loaded.tokenizer, text)[0]
 

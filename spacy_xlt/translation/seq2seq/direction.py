@@ -19,11 +19,11 @@ from . import decode, forced
 from .loading import ENGINE, Loaded, Markers
 
 # So many pieces more than the factor allows, because a single word may well become several
-_FREE_PIECES = 8
+FREE_PIECES = 8
 # A beam that has terms to write needs room for those that have written none, some and all of them
 _TERM_BEAM = 8
-# Log-probabilities over the whole vocabulary that are held at once, in numbers
-_HELD = {"cpu": 1 << 26, "cuda": 1 << 29}
+# Numbers over the whole vocabulary that a batch may have at once: a CPU runs several batches side by side
+_HELD = {"cpu": 1 << 25, "cuda": 1 << 29}
 Result = TypeVar("Result")
 
 
@@ -75,6 +75,12 @@ class Direction:
         """The most pieces of a source's own that the model reads at once."""
         return max(1, self.loaded.limit - len(self.markers.before) - len(self.markers.after))
 
+    @property
+    def _rows(self) -> int:
+        """For how many pieces at once the whole vocabulary may be looked at."""
+        held = _HELD.get(self.loaded.model.device.type, _HELD["cuda"])
+        return max(1, held // int(self.loaded.model.config.vocab_size))
+
     def search(
         self,
         parts: Sequence[Pieces],
@@ -113,7 +119,11 @@ class Direction:
         for with_terms in (False, True):
             indices = [i for i, own in enumerate(terms) if bool(own) == with_terms]
             beam = max(beam_size, _TERM_BEAM) if with_terms else beam_size
-            results.update(self._run(run, indices, [len(part) for part in parts], self.batch_tokens // beam))
+            budget = max(1, self.batch_tokens // beam)
+            # Of many short texts, what each may write next takes more room than their pieces do
+            shortest = -(-budget * beam // self._rows)
+            lengths = [max(shortest, len(part)) for part in parts]
+            results.update(self._run(run, indices, lengths, budget))
         return [results[i] for i in range(len(parts))]
 
     def log_probs(
@@ -124,8 +134,6 @@ class Direction:
         window (int): Pairs with a side of more pieces are read in windows of matching places.
         RETURNS (list[float32, (n_target + 1,)]): Natural logarithms.
         """
-        width = int(self.loaded.model.config.vocab_size)
-        held = _HELD[self.loaded.model.device.type if self.loaded.model.device.type in _HELD else "cuda"]
         result = [np.zeros(len(target) + 1, np.float32) for target in targets]
 
         def run(chosen: list[Window]) -> list[NDArray[np.float32]]:
@@ -133,7 +141,7 @@ class Direction:
             batch, pieces = self._given(chosen, sources, targets)
             return forced.log_probs(self.loaded.model, batch, pieces)
 
-        budget = min(self.batch_tokens, held // width)
+        budget = min(self.batch_tokens, self._rows)
         for w, found in self._windows(run, sources, targets, window=window, batch_tokens=budget):
             # The end mark counts where the text ends, not at each window's end
             n = w.target.stop - w.target.start + (w.target.stop == len(targets[w.pair]))
@@ -164,7 +172,7 @@ class Direction:
         loaded = self.loaded
         first = [[*self.markers.first, *prefix] for prefix in prefixes]
         lengths = np.asarray([len(source) + len(after) for source in sources])
-        wanted = np.ceil(factor * lengths).astype(np.int64) + _FREE_PIECES
+        wanted = np.ceil(factor * lengths).astype(np.int64) + FREE_PIECES
         possible = loaded.limit - 1 - np.asarray([len(pieces) for pieces in first])
         return decode.Batch(
             [np.concatenate([before, source.ids, after]).astype(np.int64) for source in sources],

@@ -107,6 +107,14 @@ _MESSAGES: dict[str, str] = {
     "E239": "ApertiumTranslator: setting `{setting}` is {value!r}; expected {expected}.",
     "E240": "Apertium gave no translation of {text!r}: {reason}",
     "E243": "{path} cannot be used: {reason}. Install the Apertium language pair again, or set `data_dir`.",
+    "E241": "CTranslate2Translator needs the package ctranslate2: {reason}. Run: pip install 'spacy-xlt[ctranslate2]'",
+    "E244": "CTranslate2Translator: setting `precision` is {value!r}, and this {device} computes in: {expected}.",
+    "E245": "CTranslate2Translator cannot convert the model {model!r} to {quantization}: {reason}. Nothing of it was "
+    "kept. Set `model` to another one, or `precision`, or use Seq2SeqTranslator.",
+    "E246": "The converted model in {path} cannot be used: {reason}. Remove the folder so that it is made again, or set "
+    "`model`.",
+    "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
+    "room, or set `cache_dir`.",
     "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "

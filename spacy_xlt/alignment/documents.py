@@ -13,10 +13,12 @@ from .words import has_text
 # What ends a sentence, and what may follow before the next one starts.
 _FINAL = frozenset(".!?…。！？｡؟۔।॥።፧෴။๏᙮")
 _CLOSING = "\"'”’»›)]}」』】〉》）"
-# The longest unit, in words: about two sentences of news.
-_UNIT = 48
+# The longest sentence that is a unit, and the units that a longer one is cut into, in words.
+_SENTENCE, _UNIT = 64, 8
 # How many units of either side one bead may join.
 _MOVES = ((1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
+# What joining one more unit to a bead must gain.
+_JOIN = 1.0
 # Units between two beads that are compared with each other all the same.
 _GAP = 8
 # What makes the diagonal win where everything else is equal, per word and share of the text.
@@ -62,7 +64,7 @@ def units_of(tokens: Sequence[str]) -> list[Unit]:
     units: list[Unit] = []
     start = 0
     for end in sorted(ends - {0}):
-        parts = -(-(end - start) // _UNIT)
+        parts = 1 if end - start <= _SENTENCE else -(-(end - start) // _UNIT)
         cuts = [start + (end - start) * part // parts for part in range(parts + 1)]
         units.extend(Unit(a, b, b == end) for a, b in zip(cuts, cuts[1:], strict=False))
         start = end
@@ -98,6 +100,7 @@ def find_beads(
         (k, n): _sum_of(rows[n], k, axis=0)
         + _sum_of(columns[k], n, axis=1)
         - prior[: sizes[0] - k + 1, : sizes[1] - n + 1]
+        - _JOIN * (k + n - 2)
         for k, n in _MOVES
         if k <= sizes[0] and n <= sizes[1]
     }

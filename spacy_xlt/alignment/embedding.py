@@ -179,8 +179,8 @@ class EmbeddingAligner:
                 result[i] = align_long(pairs[i], pieces, embed=self._embed, link=self._link)
         return result
 
-    def _embed(self, texts: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
-        return self.encoder.embed(texts, batch_tokens=self.batch_tokens)
+    def _embed(self, texts: list[NDArray[np.int64]], *, window: int | None = None) -> list[NDArray[np.float32]]:
+        return self.encoder.embed(texts, batch_tokens=self.batch_tokens, window=window)
 
     def _align_chunk(self, pairs: Sequence[TokenPair], pieces: dict[str, list[int]]) -> list[Alignment]:
         sentences = {tuple(tokens): i for i, tokens in enumerate(dict.fromkeys(tuple(t) for p in pairs for t in p))}

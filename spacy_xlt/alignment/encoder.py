@@ -12,7 +12,7 @@ from ..batching import batches_by_length, run_side_by_side
 from ..errors import error
 from ..forking import one_thread_after_fork
 from . import pretrained
-from .words import has_text
+from .words import encodable, has_text
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,8 @@ class Encoder:
     layer (int | Sequence[int]): Whose output to give, of several layers the mean; 0 is the embeddings below the first.
     precision (str): What to compute in: "float32", "float16" or "bfloat16"; or "auto", which is float16 on a GPU,
         bfloat16 on a CPU with instructions for it, and float32 elsewhere.
-    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
+    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, E341 where it gives no
+        vectors of its layers, 7xx for a bundled one.
     """
 
     def __init__(self, model: str, layer: int | Sequence[int], *, precision: str = "float32"):
@@ -51,9 +52,16 @@ class Encoder:
         limit = pretrained.position_limit(self.model, self.tokenizer)
         self.window = limit - len(self.prefix) - len(self.suffix)
         self.pad = self.tokenizer.pad_token_id or 0
+        self.vocabulary = pretrained.vocabulary_size(self.model)
+        # Before there are any texts, so that a model which cannot be used does not fail in the middle of them
+        self.name = model
+        self.dim = self._probe()
 
     def pieces(self, words: Iterable[str]) -> dict[str, list[int]]:
-        """The piece ids of each distinct word, tokenised by itself as SimAlign does; none where it has no text."""
+        """The piece ids of each distinct word, tokenised by itself as SimAlign does; none where it has no text.
+
+        RAISES (XltError): E342 where the tokenizer knows more pieces than the model.
+        """
         distinct = dict.fromkeys(words)
         visible = [word for word in distinct if has_text(word)]
         result: dict[str, list[int]] = {word: [] for word in distinct}
@@ -61,14 +69,22 @@ class Encoder:
             backend = self.tokenizer.backend_tokenizer
             # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
             for word in visible:
-                result[word] = backend.encode([word], is_pretokenized=True, add_special_tokens=False).ids
+                result[word] = backend.encode([encodable(word)], is_pretokenized=True, add_special_tokens=False).ids
         else:
             to_ids = self.tokenizer.convert_tokens_to_ids
-            result.update((word, to_ids(self.tokenizer.tokenize(word))) for word in visible)
+            result.update((word, to_ids(self.tokenizer.tokenize(encodable(word)))) for word in visible)
+        for word in visible:
+            if max(result[word], default=0) >= self.vocabulary:
+                raise error("E342", piece=max(result[word]), token=word, known=self.vocabulary)
         return result
 
     def embed(
-        self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int, layers: Sequence[int] | None = None
+        self,
+        texts: Sequence[NDArray[np.int64]],
+        *,
+        batch_tokens: int,
+        layers: Sequence[int] | None = None,
+        window: int | None = None,
     ) -> list[NDArray[np.float32]]:
         """The vectors of all pieces of texts.
 
@@ -79,15 +95,16 @@ class Encoder:
         batch_tokens (int): Pieces a batch, padding included.
         layers (Sequence[int] | None): Give these layers one by one, from one pass. None is above the highest one that
             the encoder was made with.
+        window (int | None): The most pieces to read at once, if that is fewer than the model can.
         RETURNS (list[float32]): In order of the texts: (n_pieces, dim), or (n_layers, n_pieces, dim) for `layers`.
         RAISES (XltError): E340 for a layer that is not loaded.
         """
         wanted = self.layers if layers is None else tuple(layers)
         if not wanted or not 0 <= min(wanted) <= max(wanted) <= max(self.layers):
             raise error("E340", layers=list(wanted), known=max(self.layers))
-        windows = [window for index, text in enumerate(texts) for window in windows_of(index, len(text), self.window)]
-        dim = int(self.model.config.hidden_size)
-        vectors = [np.zeros((len(wanted) if layers else 1, len(text), dim), np.float32) for text in texts]
+        size = min(self.window, window or self.window)
+        windows = [found for index, text in enumerate(texts) for found in windows_of(index, len(text), size)]
+        vectors = [np.zeros((len(wanted) if layers else 1, len(text), self.dim), np.float32) for text in texts]
         self._to_device()
         one_thread_after_fork()
 
@@ -112,7 +129,9 @@ class Encoder:
         import torch
 
         lengths = [len(self.prefix) + len(row) + len(self.suffix) for row in rows]
-        ids = np.full((len(rows), max(lengths)), self.pad, np.int64)
+        # A model that makes one vector of several characters has none for fewer
+        least = getattr(self.model.config, "downsampling_rate", 1)
+        ids = np.full((len(rows), max(least, *lengths)), self.pad, np.int64)
         for i, row in enumerate(rows):
             ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
         mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
@@ -124,7 +143,7 @@ class Encoder:
                 output_hidden_states=True,
                 return_dict=True,
             )
-            hidden = torch.stack([output.hidden_states[layer].float() for layer in layers])
+            hidden = torch.stack([_at_length(output.hidden_states[layer], ids.shape[1]).float() for layer in layers])
             if mean and len(layers) > 1:
                 hidden = hidden.mean(dim=0, keepdim=True)
         return hidden.cpu().numpy()
@@ -134,9 +153,24 @@ class Encoder:
         from thinc.api import get_torch_default_device
 
         device = get_torch_default_device()
-        dtype = getattr(torch, precision_on(device, self.precision))
+        precision = self.precision
+        if precision == "auto" and self.model.config.model_type in pretrained.FLOAT32_ONLY:
+            precision = "float32"
+        dtype = getattr(torch, precision_on(device, precision))
         if self.model.device != device or self.model.dtype != dtype:
             self.model.to(device=device, dtype=dtype)
+            self._probe()
+
+    def _probe(self) -> int:
+        return pretrained.probe(self.model, [*self.prefix, *self.suffix] or [self.pad], self.layers, name=self.name)
+
+
+def _at_length(hidden: torch.Tensor, length: int) -> torch.Tensor:
+    """One vector for each piece, also from a layer that has one for several neighbours (CANINE)."""
+    if hidden.shape[1] == length:
+        return hidden
+    rate = -(-length // hidden.shape[1])
+    return hidden.repeat_interleave(rate, dim=1)[:, :length]
 
 
 def precision_on(device: torch.device, precision: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,15 @@ _WINDOW = 8192
 # Of what is held, the part whose beads are taken; those behind it lack what follows.
 _TAKEN = 0.75
 
-Embed = Callable[[list[NDArray[np.int64]]], list[NDArray[np.float32]]]
+# What is no sentence by its length is read in windows of so many pieces: in wider ones words are less like their
+# translations, and those of other sentences are more like them.
+_READ = 128
+
+
+class Embed(Protocol):
+    """Gives the vectors of texts, (n_pieces, dim), from their piece ids."""
+
+    def __call__(self, texts: list[NDArray[np.int64]], *, window: int | None) -> list[NDArray[np.float32]]: ...
 
 
 class Vectors(NamedTuple):
@@ -25,15 +33,17 @@ class Vectors(NamedTuple):
 
     pieces (float32, (n_pieces, dim)): One for each piece.
     words (int64, (n_pieces,)): Which word it is of, counted from the first of these words; ascending.
+    start (int): Where the first of these words is in its text.
     """
 
     pieces: NDArray[np.float32]
     words: NDArray[np.int64]
+    start: int = 0
 
     def between(self, start: int, end: int) -> Vectors:
         """Those of the words `[start, end)`, counted from `start`."""
         first, last = np.searchsorted(self.words, (start, end))
-        return Vectors(self.pieces[first:last], self.words[first:last] - start)
+        return Vectors(self.pieces[first:last], self.words[first:last] - start, self.start + start)
 
 
 Link = Callable[[Vectors, Vectors], Alignment]
@@ -91,7 +101,7 @@ def _embed(tokens: Tokens, units: Sequence[Unit], pieces: Mapping[str, Sequence[
         for a, b in zip(cuts, cuts[1:], strict=False)
     ]
     words = np.repeat(np.arange(units[-1].end - first), [len(pieces[word]) for word in tokens[first : units[-1].end]])
-    return Vectors(np.concatenate(embed(texts)), words)
+    return Vectors(np.concatenate(embed(texts, window=_READ)), words, first)
 
 
 def _beads(vectors: Sequence[Vectors], units: Sequence[Sequence[Unit]]) -> list[Bead]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,9 @@ _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
 # Here a layer's output is already normalised, so the layers above it can be left out. Elsewhere a model puts one more
 # normalisation behind its last layer, and one layer more is kept to get the output before it.
 _POST_NORM = {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+
+# Their code in transformers mixes in float32 and fails in any other precision.
+FLOAT32_ONLY = {"canine"}
 
 
 def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
@@ -56,7 +60,8 @@ def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
     except Exception as err:
         raise error("E303", model=name, reason=first_line(err)) from err
-    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    unused = ("pooler", "decoder.") if config.is_encoder_decoder else ("pooler",)
+    missing = [key for key in info["missing_keys"] if not any(part in key for part in unused)]
     if missing:
         raise error("E303", model=name, reason=f"it lacks the weights {', '.join(missing[:3])}")
     _separate_words(tokenizer)
@@ -107,10 +112,47 @@ def position_limit(model: Any, tokenizer: Any) -> int:
     """The most pieces that the model reads at once, special ones included."""
     limit = getattr(model.config, "max_position_embeddings", None) or _DEFAULT_WINDOW
     for name, module in model.named_modules():
+        if not name.endswith("position_embeddings"):
+            continue
+        # CANINE has as many positions as it has hash buckets
+        limit = min(limit, getattr(module, "num_embeddings", limit))
         # RoBERTa's positions start behind the index of the padding
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+        if getattr(module, "padding_idx", None) is not None:
             limit -= int(module.padding_idx) + 1
     return int(min(limit, tokenizer.model_max_length, _LONGEST_WINDOW))
+
+
+def vocabulary_size(model: Any) -> int:
+    """How many pieces a model knows; without a limit for one that reads characters by their numbers (CANINE)."""
+    try:
+        return int(model.get_input_embeddings().num_embeddings)
+    except (AttributeError, NotImplementedError):
+        return sys.maxunicode + 1
+
+
+def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -> int:
+    """Run a model once, on nothing but special pieces.
+
+    RETURNS (int): The length of its vectors.
+    RAISES (XltError): E341 where it cannot be run or has no vectors of these layers.
+    """
+    import torch
+
+    # Convolutions of character models need some length
+    text = torch.tensor([(list(ids) * 8)[:8]], device=model.device)
+    try:
+        with torch.inference_mode():
+            output = model(
+                input_ids=text, attention_mask=torch.ones_like(text), output_hidden_states=True, return_dict=True
+            )
+    # The models of transformers fail in as many ways as there are kinds of input that they want instead
+    except Exception as err:
+        raise error("E341", model=name, reason=first_line(err)) from err
+    hidden = getattr(output, "hidden_states", None)
+    if not hidden or len(hidden) <= max(layers) or any(hidden[layer].dim() != 3 for layer in layers):
+        reason = f"it is a {type(model).__name__}, which gives none for layer {max(layers)}"
+        raise error("E341", model=name, reason=reason)
+    return int(hidden[max(layers)].shape[-1])
 
 
 def first_line(err: Exception) -> str:

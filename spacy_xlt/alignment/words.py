@@ -1,4 +1,4 @@
-"""What a token must have to be linked at all."""
+"""What a token must have to be linked at all, and what a tokenizer can read of it."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ import unicodedata
 def has_text(token: str) -> bool:
     """Whether a token has anything but white space, control and zero-width characters in it."""
     return any(not (char.isspace() or unicodedata.category(char) in {"Cc", "Cf", "Cs"}) for char in token)
+
+
+def encodable(token: str) -> str:
+    """The token with "?" for each half of a surrogate pair, which no tokenizer takes."""
+    return token.encode("utf8", "replace").decode("utf8")

@@ -19,7 +19,7 @@ from spacy_xlt.translation.bergamot import folders
 from spacy_xlt.translation.bergamot.folders import ModelFolder, bundled_models, find_models
 from spacy_xlt.translation.bergamot.marian import read_model
 from spacy_xlt.translation.bergamot.shortlist import read_shortlist
-from spacy_xlt.translation.bergamot.vocab import Vocabulary
+from spacy_xlt.translation.bergamot.vocab import Vocabulary, word_spans
 
 N_VOCAB = 32_000
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -187,6 +187,27 @@ def test_pieces_put_together_again_are_the_text_and_their_places_cover_its_words
     assert decoded == text
     covered = {i for start, end in spans.tolist() for i in range(start, end)}
     assert covered == {i for i, c in enumerate(text) if c != " "}
+
+
+@relaxed
+@given(st.text(alphabet="ab é.,-'▁ \t…ﬁ½😀漢\u200b", max_size=30))
+def test_places_that_are_simply_counted_are_those_that_sentencepiece_gives(vocab: Vocabulary, text: str) -> None:
+    (item,) = vocab._processor.encode([text], return_type="offset_mapping")
+    (pieces,) = vocab.encode([text])
+    assert pieces.ids.tolist() == item["ids"]
+    assert pieces.spans.tolist() == word_spans(item["offsets"], text).tolist()
+
+
+@relaxed
+@given(st.lists(st.integers(1, 31_999), min_size=1, max_size=12), st.booleans())
+def test_any_pieces_put_together_are_what_sentencepiece_makes_of_them(
+    vocab: Vocabulary, ids: list[int], ended: bool
+) -> None:
+    ids += [vocab.eos] if ended else []
+    expected = vocab._processor.decode(ids, return_type="offset_mapping")
+    text, spans = vocab.decode(ids)
+    assert text == expected["text"]
+    assert spans.tolist() == word_spans(expected["offsets"], text).tolist()
 
 
 def test_what_is_not_a_vocabulary_is_refused(tmp_path: Path) -> None:

@@ -66,14 +66,56 @@ class Vocabulary:
         """Whether there is a space before a piece."""
         return self._processor.id_to_piece(piece).startswith("▁")
 
+    @cached_property
+    def _surfaces(self) -> tuple[list[str | None], NDArray[np.int64], NDArray[np.bool_]]:
+        """The characters of each piece as they stand in a text, how many, and whether a space is the first.
+
+        None for pieces whose characters depend on the text, or that have a space elsewhere.
+        """
+        surfaces: list[str | None] = []
+        for i in range(len(self)):
+            piece = self._processor.id_to_piece(i).replace("▁", " ")
+            special = self._processor.is_unknown(i) or self._processor.is_control(i) or self._processor.is_byte(i)
+            surfaces.append(None if special or " " in piece[1:] else piece)
+        surfaces[self.eos] = ""
+        lengths = np.asarray([len(surface or "") for surface in surfaces], np.int64)
+        return surfaces, lengths, np.asarray([(surface or "").startswith(" ") for surface in surfaces])
+
+    def _simple_spans(self, ids: NDArray[np.int64], text: str | None = None) -> tuple[str, NDArray[np.int32]] | None:
+        """Text and places of pieces that stand one after the other in it, as they nearly always do.
+
+        text (str | None): What they should be; anything where left out.
+        RETURNS (tuple | None): None if it is not so simple.
+        """
+        surfaces, lengths, spaced = self._surfaces
+        parts = [surfaces[i] for i in ids.tolist()]
+        if not parts or None in parts:
+            return None
+        # The mark of the first word stands for no space
+        joined = "".join(part or "" for part in parts)
+        if joined[:1] != " " or "  " in joined or joined[-1:] == " " or (text is not None and joined[1:] != text):
+            return None
+        ends = np.cumsum(lengths[ids]) - 1
+        starts = ends - lengths[ids] + spaced[ids]
+        spans = np.stack([starts, ends], axis=1).astype(np.int32)
+        # Nothing but the mark before a word: it gets the place of the next piece, as in `word_spans`
+        for i in np.flatnonzero((starts == ends) & spaced[ids]).tolist():
+            spans[i] = spans[i + 1]
+        return joined[1:], spans
+
     def encode(self, texts: Sequence[str]) -> list[Pieces]:
         """Cut texts into pieces. A text of nothing but spaces and characters the vocabulary drops has none."""
         # Half a surrogate pair is no character; "?" keeps the places of the others
         clean = [text.encode("utf8", "replace").decode("utf8") for text in texts]
-        encoded = self._processor.encode(clean, return_type="offset_mapping", num_threads=1)
+        ids = [np.asarray(own, np.int64) for own in self._processor.encode(clean, num_threads=1)]
+        simple = [self._simple_spans(*item) for item in zip(ids, clean, strict=True)]
+        # Asking for the places takes several times as long
+        others = [i for i, found in enumerate(simple) if found is None]
+        encoded = self._processor.encode([clean[i] for i in others], return_type="offset_mapping", num_threads=1)
+        spans = {i: word_spans(item["offsets"], clean[i]) for i, item in zip(others, encoded, strict=True)}
         return [
-            Pieces(np.asarray(item["ids"], np.int64), word_spans(item["offsets"], text))
-            for item, text in zip(encoded, clean, strict=True)
+            Pieces(own, spans[i] if found is None else found[1])
+            for i, (own, found) in enumerate(zip(ids, simple, strict=True))
         ]
 
     def decode(self, ids: Sequence[int]) -> tuple[str, NDArray[np.int32]]:
@@ -83,6 +125,9 @@ class Vocabulary:
         """
         if not len(ids):
             return "", np.zeros((0, 2), np.int32)
+        simple = self._simple_spans(np.asarray(ids, np.int64))
+        if simple is not None:
+            return simple
         decoded = self._processor.decode([int(i) for i in ids], return_type="offset_mapping")
         return decoded["text"], word_spans(decoded["offsets"], decoded["text"])
 

@@ -11,6 +11,7 @@ import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .alignment.links import Alignment
+from .alignment.words import has_text
 from .errors import error
 from .languages import MULTI, blank, to_spacy
 
@@ -128,6 +129,17 @@ class Bitext:
             return None
         values, weights = zip(*scored, strict=True)
         return float(np.average(values, weights=weights))
+
+    @property
+    def unlinked(self) -> tuple[int, int]:
+        """How many words of the source, and of the target, have no link; tokens without text don't count."""
+        linked = [set(column.tolist()) for column in self.alignment.links.T]
+        docs = (self.source, self.target)
+        source, target = (
+            sum(token.i not in found and has_text(token.text) for token in doc)
+            for doc, found in zip(docs, linked, strict=True)
+        )
+        return source, target
 
     def transpose(self) -> Bitext:
         """The same bitext seen from the other side: source and target exchanged. The docs are not copied.

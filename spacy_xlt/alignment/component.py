@@ -9,10 +9,12 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..bitext import Bitext, SentencePair
-from ..errors import error
+from ..errors import error, warn
+from ..languages import UNSEGMENTED
 from ..pipe import BitextPipe
 from ..protocols import PairContext, TokenPair
 from .links import Alignment
+from .words import has_text
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.EmbeddingAligner.v1"}
 
@@ -42,6 +44,11 @@ class AlignerPipe(BitextPipe):
 
     required_method = "align"
 
+    def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
+        super().__init__(name, engine, targets=targets)
+        # The languages that a warning was given for
+        self._warned: set[str] = set()
+
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with links, by language code."""
         found = [self.bitexts_of(doc) for doc in docs]
@@ -65,6 +72,20 @@ class AlignerPipe(BitextPipe):
         for bitext in bitexts:
             bitext.alignment = Alignment.concatenate(parts[id(bitext)]).check(len(bitext.source), len(bitext.target))
             bitext.aligner = self.signature
+            self._warn_of_unlinked(bitext)
+
+    def _warn_of_unlinked(self, bitext: Bitext) -> None:
+        """Say once for a language that its words are probably none: sentences uncut for want of spaces."""
+        sides = ((bitext.source_lang, bitext.source), (bitext.target_lang, bitext.target))
+        if all(lang not in UNSEGMENTED or lang in self._warned for lang, _ in sides):
+            return
+        for (lang, doc), unlinked in zip(sides, bitext.unlinked, strict=True):
+            if lang not in UNSEGMENTED or lang in self._warned:
+                continue
+            words = sum(has_text(token.text) for token in doc)
+            if 2 * unlinked > words:
+                self._warned.add(lang)
+                warn("W340", name=self.name, unlinked=unlinked, words=words, lang=lang)
 
 
 def _tokens(bitext: Bitext, pair: SentencePair) -> TokenPair:

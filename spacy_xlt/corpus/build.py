@@ -39,6 +39,7 @@ class ShardCounts:
     lost_reasons: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     sentences_dropped: Counter[str] = field(default_factory=Counter)
+    words_unlinked: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -182,6 +183,8 @@ class Builder:
             counts.lost_reasons.update(span.reason for span in bitext.lost)
             counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
             counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext, self._drop))
+            if bitext.aligner:
+                counts.words_unlinked.update(dict(zip(("source", "target"), bitext.unlinked, strict=True)))
         return {name: file_digest(self.output / name) for name in names}
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .alignment.plain import align
     from .bitext import Alignment, Bitext
 
 __version__ = "0.1.0"
-__all__ = ["Alignment", "Bitext", "__version__"]
+__all__ = ["Alignment", "Bitext", "__version__", "align"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from . import bitext
 
         return getattr(bitext, name)
+    if name == "align":
+        from .alignment import plain
+
+        return plain.align
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

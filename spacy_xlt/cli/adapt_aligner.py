@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +86,7 @@ def adapt_aligner_cli(
 
 def _pairs(
     source: Path, target: Path, links: Path | None, tokenizers: Any, encoding: str
-) -> Iterator[tuple[TokenPair, Alignment | None]]:
+) -> Generator[tuple[TokenPair, Alignment | None], None, None]:
     from ..alignment.links import Alignment
     from ..corpus.lines import read_line_pairs
     from ..errors import XltError, error

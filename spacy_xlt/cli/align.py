@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 @friendly_errors
 def align_cli(
     ctx: typer.Context,
-    source_path: Path = typer.Argument(..., help="Source sentences, or 'source ||| target' lines", metavar="SRC"),
-    target_path: Path | None = typer.Argument(None, help="Their translations, line by line", metavar="[TGT]"),
-    output: Path | None = typer.Argument(None, help="Links to write; to the terminal if left out", metavar="[OUT]"),
-    output_option: Path | None = typer.Option(None, "--output", "-o", help="The same as OUT, for lines with |||"),
+    source_path: Path = typer.Argument(
+        ..., help="Sentences, their translations line by line, links to write", metavar="SRC [TGT] [OUT]"
+    ),
+    output_option: Path | None = typer.Option(None, "--output", "-o", help="The same as OUT, where there is no TGT"),
     scores_path: Path | None = typer.Option(None, "--scores", help="Also write the score of each link to this file"),
     tokens_path: Path | None = typer.Option(None, "--tokens", help="Also write the tokens, as 'source ||| target'"),
     config_path: Path | None = typer.Option(None, "--config", "-c", help="Config with xlt_aligner"),
@@ -41,8 +41,9 @@ def align_cli(
 ) -> None:
     """Link the words of sentences with those of their translations, a line of Pharaoh links (0-0 1-2) for each pair.
 
-    Tokens are what spaces separate, as for fast_align and awesome-align. Files that end in .gz are gzipped, in and
-    out. An empty line gives an empty one. With --config, settings can be overridden as in spacy train:
+    Without TGT, a line of SRC is 'source ||| target'; without OUT, the links go to the terminal. Tokens are what
+    spaces separate, as for fast_align and awesome-align. An empty line gives an empty one. Gzipped files are read, and
+    written where a name ends in .gz. With --config, settings can be overridden as in spacy train:
     --components.xlt_aligner.engine.threshold 0.4
     """
     from ..alignment.plain import Tokenizers, align_stream
@@ -50,7 +51,8 @@ def align_cli(
     from ..errors import error
     from ..languages import MULTI
 
-    overrides = parse_config_overrides(ctx.args)
+    target_path, output, rest = _more_paths(ctx.args)
+    overrides = parse_config_overrides(rest)
     if output is not None and output_option is not None:
         raise error("E357", options="OUT and --output")
     for path in (source_path, *([target_path] if target_path else [])):
@@ -74,6 +76,13 @@ def align_cli(
             n_links += len(alignment)
     if not silent and (output or output_option):
         msg.good(f"{n_pairs} pairs, {n_links} links", str(output or output_option))
+
+
+def _more_paths(args: list[str]) -> tuple[Path | None, Path | None, list[str]]:
+    """TGT and OUT, and what is left. As arguments that may be missing they would take in the overrides."""
+    n = next((i for i, arg in enumerate(args[:2]) if arg.startswith("--")), min(2, len(args)))
+    target, output = [*map(Path, args[:n]), None, None][:2]
+    return target, output, args[n:]
 
 
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:

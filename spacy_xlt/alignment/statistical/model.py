@@ -1,0 +1,166 @@
+"""One direction of a statistical alignment model, trained by the `sil-thot` package."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import error
+
+Keys = Sequence[str]
+
+# What is trained one after the other for a model, with the iterations of each; None: as many as the model asks for.
+STAGES: dict[str, tuple[tuple[str, int | None], ...]] = {
+    "fast_align": (("FastAlignModel", 5),),
+    "ibm1": (("Ibm1AlignmentModel", 5),),
+    "ibm2": (("Ibm1AlignmentModel", 5), ("Ibm2AlignmentModel", 5)),
+    "hmm": (("Ibm1AlignmentModel", 5), ("HmmAlignmentModel", 5)),
+    "eflomal": (("EflomalAlignmentModel", None),),
+}
+# Of these the probability of each link is known in closed form; the others give their best alignment.
+_CLOSED = {"fast_align", "ibm1"}
+_NULL, _UNKNOWN = 0, 1
+# A word pair never seen
+_FLOOR = 1e-9
+# A link of the best alignment weighs at least so much
+_BEST = 0.5
+_WORDS_REMEMBERED = 50_000
+
+
+def thot() -> Any:
+    """The package's module of alignment models.
+
+    RAISES (XltError): E359 where it is not installed.
+    """
+    try:
+        import thot.alignment as module
+    except ImportError as err:
+        raise error("E359") from err
+    return module
+
+
+class Direction:
+    """Says how likely each target word comes from each source word.
+
+    kind (str): One of `STAGES`.
+    seed (int): For "eflomal", which samples.
+    """
+
+    def __init__(self, kind: str, *, seed: int = 0):
+        self.kind = kind
+        self.seed = seed
+        self._model: Any = None
+        self._row = lru_cache(_WORDS_REMEMBERED)(self._translations)
+        self._tension = 0.0
+
+    @property
+    def limit(self) -> int | None:
+        """The most tokens of a side; None where there is no limit in aligning."""
+        return None if self.kind in _CLOSED else int(self._model.max_sentence_length)
+
+    def fit(self, pairs: Iterable[tuple[Keys, Keys]]) -> None:
+        """Train on sentence pairs, which the model copies."""
+        previous = None
+        for name, iterations in STAGES[self.kind]:
+            model = self._made(name, previous)
+            if previous is None:
+                for source, target in pairs:
+                    if max(len(source), len(target)) <= model.max_sentence_length:
+                        model.add_sentence_pair(source, target, 1)
+            model.start_training()
+            for _ in range(model.scheduled_iterations if iterations is None else iterations):
+                model.train()
+            model.end_training()
+            previous = model
+        self._use(previous)
+
+    def weights(self, source: Keys, target: Keys) -> NDArray[np.float32]:
+        """Probabilities of links: (n_source, n_target), a column sums to 1 at most; the rest is for no word at all.
+
+        Of models without probabilities in closed form, only the links of the best alignment have a weight: at least
+        0.5, and the more the surer the words alone are.
+        """
+        if not source or not target:
+            return np.zeros((len(source), len(target)), np.float32)
+        words = self._lexical(source, target)
+        if self.kind in _CLOSED:
+            joint = words * self._positions(len(source), len(target))
+            return (joint / joint.sum(axis=0))[1:].astype(np.float32)
+        alone = (words / words.sum(axis=0))[1:]
+        best = self._model.get_best_alignment(list(source), list(target))[1].to_numpy()
+        return np.where(best[: len(source), : len(target)], _BEST + (1 - _BEST) * alone, 0).astype(np.float32)
+
+    def dump(self) -> dict[str, bytes]:
+        """The trained model as files by name."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._model.print(os.path.join(folder, "model"))
+            return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+    def load(self, files: dict[str, bytes]) -> None:
+        """Read what `dump` gave."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                (Path(folder) / name).write_bytes(data)
+            model = self._made(STAGES[self.kind][-1][0], None)
+            if not files or not model.load(os.path.join(folder, "model")):
+                raise error("E361", path="The folder", reason="a part of the model is missing")
+        self._use(model)
+
+    def _made(self, name: str, previous: Any) -> Any:
+        kind = getattr(thot(), name)
+        model = kind() if previous is None else kind(previous)
+        if self.kind == "eflomal":
+            model.deterministic = True
+            model.seed = self.seed + 1
+        return model
+
+    def _use(self, model: Any) -> None:
+        self._model = model
+        self._row.cache_clear()
+        if self.kind == "fast_align":
+            # How much the diagonal is favoured is not told, but follows from the probabilities of two places
+            first, last = (model.alignment_prob(1, 2, 2, i) for i in (1, 2))
+            self._tension = 2 * math.log(first / last)
+
+    def _translations(self, word: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        index = self._model.get_src_word_index(word) if word else _NULL
+        found = self._model.get_translations(index)
+        return np.asarray([t for t, _ in found], np.int64), np.asarray([p for _, p in found], np.float64)
+
+    def _lexical(self, source: Keys, target: Keys) -> NDArray[np.float64]:
+        """How likely each source word (first row: no word) becomes each target word: (1 + n_source, n_target)."""
+        model = self._model
+        targets = np.asarray([model.get_trg_word_index(word) for word in target], np.int64)
+        rows: dict[str, NDArray[np.float64]] = {}
+        # "" stands for no word
+        for word in dict.fromkeys(["", *source]):
+            indices, probabilities = self._row(word)
+            row = np.full(len(target), _FLOOR)
+            if len(indices):
+                order = np.argsort(indices)
+                place = np.minimum(np.searchsorted(indices[order], targets), len(indices) - 1)
+                known = indices[order][place] == targets
+                row[known] = np.maximum(probabilities[order][place][known], _FLOOR)
+            if word and model.get_src_word_index(word) == _UNKNOWN:
+                # A name or number that was never seen is the same on both sides
+                row[[t == _UNKNOWN and word == other for t, other in zip(targets, target, strict=True)]] = 1.0
+            rows[word] = row
+        return np.stack([rows[word] for word in ["", *source]])
+
+    def _positions(self, m: int, n: int) -> NDArray[np.float64]:
+        """How likely a target place comes from each source place (first row: from none): (1 + m, n)."""
+        if self.kind == "ibm1":
+            return np.full((1 + m, n), 1 / (1 + m))
+        # Dyer, Chahuneau & Smith 2013, equation 1
+        source, target = np.arange(1, m + 1) / m, np.arange(1, n + 1) / n
+        near = np.exp(-self._tension * np.abs(source[:, None] - target))
+        none = float(self._model.fast_align_p0)
+        return np.concatenate([np.full((1, n), none), (1 - none) * near / near.sum(axis=0)])

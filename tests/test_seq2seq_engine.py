@@ -17,7 +17,8 @@ import torch
 
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.protocols import Attender, NBestTranslator, Scorer, Term, TermTranslator
-from spacy_xlt.translation.seq2seq import decode
+from spacy_xlt.translation.seq2seq import decode, direction
+from spacy_xlt.translation.seq2seq.decoder import Batch
 from spacy_xlt.translation.seq2seq.engine import Seq2SeqTranslator, make_seq2seq_translator
 
 EN_PT = {"source": "en", "target": "pt"}
@@ -282,10 +283,10 @@ def test_a_batch_that_the_gpu_has_no_room_for_is_halved_and_said_once(
     expected = make().translate(SHORT * 3, **EN_PT)
     greedy, sizes = decode.greedy, []
 
-    def small(model: Any, batch: decode.Batch) -> Any:
+    def small(model: Any, batch: Batch) -> Any:
         sizes.append(len(batch.sources))
         if len(batch.sources) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
         return greedy(model, batch)
 
     monkeypatch.setattr(decode, "greedy", small)
@@ -303,12 +304,24 @@ def test_a_batch_that_the_gpu_has_no_room_for_is_halved_and_said_once(
 
 
 def test_a_single_text_too_large_for_the_gpu_is_an_error(make: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(model: Any, batch: decode.Batch) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def none(model: Any, batch: Batch) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(decode, "greedy", none)
     with pytest.raises(XltError, match="E226.*`beam_size` or `max_pieces`"), pytest.warns(XltWarning, match="W220"):
         make().translate(SHORT, **EN_PT)
+
+
+def test_many_short_texts_are_no_larger_a_batch_than_the_vocabulary_allows(
+    make: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy, sizes = decode.greedy, []
+    monkeypatch.setattr(decode, "greedy", lambda model, batch: sizes.append(len(batch.sources)) or greedy(model, batch))
+    engine = make()
+    width = engine._load().model.config.vocab_size
+    monkeypatch.setitem(direction._HELD, engine._load().model.device.type, 3 * width)
+    engine.translate(["Yes."] * 9, **EN_PT)
+    assert sum(sizes) == 9 and max(sizes) <= 3
 
 
 def test_half_precision_finds_nearly_the_same_scores(make: Callable) -> None:

@@ -16,6 +16,7 @@ from ..bergamot.splitting import Window, windows_of
 from ..bergamot.vocab import Pieces
 from ..terms import Terms, Written
 from . import decode, forced
+from .decoder import Batch
 from .loading import ENGINE, Loaded, Markers
 
 # So many pieces more than the factor allows, because a single word may well become several
@@ -46,7 +47,7 @@ class Halving:
         if len(batch) == 1 or self.most is None or size <= self.most:
             try:
                 return run(batch)
-            except torch.OutOfMemoryError as err:
+            except torch.cuda.OutOfMemoryError as err:
                 if len(batch) == 1:
                     raise error("E226", engine=ENGINE, n_pieces=size) from err
                 if self.most is None:
@@ -167,14 +168,14 @@ class Direction:
             result[w.pair][w.source, w.target] = weights[:-1, n_before : n_before + n_source].T
         return result
 
-    def _batch(self, sources: Sequence[Pieces], prefixes: Sequence[Sequence[int]], *, factor: float) -> decode.Batch:
+    def _batch(self, sources: Sequence[Pieces], prefixes: Sequence[Sequence[int]], *, factor: float) -> Batch:
         before, after = self.markers.before, self.markers.after
         loaded = self.loaded
         first = [[*self.markers.first, *prefix] for prefix in prefixes]
         lengths = np.asarray([len(source) + len(after) for source in sources])
         wanted = np.ceil(factor * lengths).astype(np.int64) + FREE_PIECES
         possible = loaded.limit - 1 - np.asarray([len(pieces) for pieces in first])
-        return decode.Batch(
+        return Batch(
             [np.concatenate([before, source.ids, after]).astype(np.int64) for source in sources],
             first,
             np.maximum(1, np.minimum(wanted, possible)),
@@ -187,7 +188,7 @@ class Direction:
 
     def _given(
         self, windows: Sequence[Window], sources: Sequence[Pieces], targets: Sequence[Pieces]
-    ) -> tuple[decode.Batch, list[NDArray[np.int64]]]:
+    ) -> tuple[Batch, list[NDArray[np.int64]]]:
         batch = self._batch([sources[w.pair][w.source] for w in windows], [[]] * len(windows), factor=1)
         return batch, [np.append(targets[w.pair].ids[w.target], self.loaded.ends[0]) for w in windows]
 

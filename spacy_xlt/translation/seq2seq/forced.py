@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .decode import Batch, pad_rows
+from .decoder import Batch, pad_rows
 
 
 @dataclass(frozen=True)

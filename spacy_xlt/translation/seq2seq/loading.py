@@ -109,31 +109,23 @@ def load(
             if not config.is_encoder_decoder:
                 raise error("E221", engine=ENGINE, model=name, reason="it has no decoder beside an encoder")
             settings = get_tokenizer_config(name)
-            tokenizer = _load_tokenizer(name, config, settings)
+            tokenizer = load_tokenizer(name, config, settings)
             dtype = getattr(torch, dtype_name(precision, config.model_type, device))
-            model = _load_weights(name, config, dtype)
+            model = load_weights(name, config, dtype)
     except XltError:
         raise
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
     except Exception as err:
         raise error("E221", engine=ENGINE, model=name, reason=first_line(err)) from err
-    n_pieces = int(model.get_input_embeddings().num_embeddings)
-    vocabulary = {**tokenizer.get_vocab(), **getattr(tokenizer, "lang_token_to_id", {})}
-    tokens = [token for token, i in vocabulary.items() if i < n_pieces]
-    family = family or detect_family(config.to_dict(), settings, name=name, vocabulary=tokens)
-    if family is None:
-        known = ", ".join(FAMILIES)
-        raise error("E222", engine=ENGINE, model=name, model_type=config.model_type, known=known)
-    codes = LanguageCodes(
-        family,
-        tokens,
-        engine=ENGINE,
-        model=name,
-        pair=marian_pair(settings, name=name) if family == "marian" else (None, None),
+    codes = find_codes(
+        name,
+        config,
+        settings,
+        tokenizer,
+        n_pieces=int(model.get_input_embeddings().num_embeddings),
+        family=family,
         prefix=prefix,
         directions=directions,
-        tasks=getattr(config, "task_specific_params", None),
-        legacy=bool(getattr(tokenizer, "legacy_behaviour", False)),
     )
     source, target = sides(tokenizer)
     ends = _setting(model, "eos_token_id", tokenizer.eos_token_id)
@@ -151,6 +143,45 @@ def load(
     )
 
 
+def find_codes(
+    name: str,
+    config: Any,
+    settings: dict[str, Any],
+    tokenizer: Any,
+    *,
+    n_pieces: int,
+    family: str | None,
+    prefix: str | None,
+    directions: Sequence[Sequence[str]] | None,
+    engine: str = ENGINE,
+) -> LanguageCodes:
+    """The languages of a model, from its files.
+
+    config (PretrainedConfig), settings (dict): The model's settings and its tokenizer's.
+    n_pieces (int): How many pieces the model has embeddings for.
+    family, prefix, directions: As the engine's settings.
+    engine (str): Named in errors.
+    RAISES (XltError): E222 for an unknown family, and as `LanguageCodes`.
+    """
+    vocabulary = {**tokenizer.get_vocab(), **getattr(tokenizer, "lang_token_to_id", {})}
+    tokens = [token for token, i in vocabulary.items() if i < n_pieces]
+    family = family or detect_family(config.to_dict(), settings, name=name, vocabulary=tokens)
+    if family is None:
+        known = ", ".join(FAMILIES)
+        raise error("E222", engine=engine, model=name, model_type=config.model_type, known=known)
+    return LanguageCodes(
+        family,
+        tokens,
+        engine=engine,
+        model=name,
+        pair=marian_pair(settings, name=name) if family == "marian" else (None, None),
+        prefix=prefix,
+        directions=directions,
+        tasks=getattr(config, "task_specific_params", None),
+        legacy=bool(getattr(tokenizer, "legacy_behaviour", False)),
+    )
+
+
 def dtype_name(precision: str, model_type: str, device: Any) -> str:
     """The type of floats to compute in: what `precision` says, or for "auto" half precision on a GPU."""
     import torch
@@ -164,7 +195,8 @@ def dtype_name(precision: str, model_type: str, device: Any) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
 
 
-def _load_tokenizer(name: str, config: Any, settings: dict[str, Any]) -> Any:
+def load_tokenizer(name: str, config: Any, settings: dict[str, Any]) -> Any:
+    """The tokenizer of a model, without running code that comes with it."""
     from transformers import AutoTokenizer, M2M100Tokenizer
 
     if detect_family(config.to_dict(), settings, name=name) == "small100":
@@ -177,7 +209,11 @@ def _load_tokenizer(name: str, config: Any, settings: dict[str, Any]) -> Any:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False, use_fast=False)
 
 
-def _load_weights(name: str, config: Any, dtype: Any) -> Any:
+def load_weights(name: str, config: Any, dtype: Any) -> Any:
+    """The model itself, on the CPU.
+
+    RAISES (XltError): E221 where weights are missing; whatever transformers raises for a broken file.
+    """
     from transformers import AutoModelForSeq2SeqLM
 
     model, info = AutoModelForSeq2SeqLM.from_pretrained(

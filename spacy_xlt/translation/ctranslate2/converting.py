@@ -1,0 +1,171 @@
+"""Hugging Face models converted for CTranslate2 and kept in a cache folder, each whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ...alignment.pretrained import first_line, quiet
+from ...errors import XltError, error
+
+ENGINE = "CTranslate2Translator"
+# Beside CTranslate2's own files: the tokenizer and the settings of the model, and which model it was
+HF_FOLDER = "hf"
+ABOUT = "spacy_xlt.json"
+_WEIGHTS = "model.bin"
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+# To be raised where what is written here changes
+_FORMAT = 1
+
+
+def is_converted(folder: Path) -> bool:
+    """Whether this is a model folder of CTranslate2. Hugging Face's never have a file of this name."""
+    return (folder / _WEIGHTS).is_file()
+
+
+def default_cache() -> Path:
+    """The user's cache folder for converted models."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(base) / "spacy_xlt" / "ctranslate2"
+
+
+def converted(model: str, *, quantization: str, cache: Path) -> Path:
+    """The folder of a model converted for CTranslate2; converts it where that was not done before.
+
+    The conversion goes into a folder of another name and is renamed when it is whole. Other processes that want the
+    same model wait for it; what a killed one left is removed first.
+
+    model (str): A Hugging Face name or folder.
+    quantization (str): As CTranslate2 names them, such as "int8".
+    cache (Path): Where converted models are kept.
+    RAISES (XltError): E221 where the model cannot be loaded, E245 where it cannot be converted, E247 where the cache
+        folder cannot be written.
+    """
+    final = cache / _entry_name(model, quantization)
+    if is_converted(final):
+        return final
+    with _locked(final):
+        # Another process may have been faster
+        if not is_converted(final):
+            for left in cache.glob(f".{final.name}.*.part"):
+                shutil.rmtree(left, ignore_errors=True)
+            beside = cache / f".{final.name}.{uuid4().hex}.part"
+            try:
+                _convert(model, beside, quantization=quantization)
+                beside.rename(final)
+            except OSError as err:
+                raise error("E247", path=cache, reason=err.strerror or str(err)) from err
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+    return final
+
+
+def _entry_name(model: str, quantization: str) -> str:
+    """Named by everything that decides what is in it, readable in part."""
+    from importlib.metadata import version
+
+    parts = [str(_FORMAT), version("ctranslate2"), quantization, *_identity(model)]
+    key = hashlib.sha256("\n".join(parts).encode("utf8", "surrogateescape")).hexdigest()[:16]
+    readable = re.sub(r"[^\w.-]+", "-", Path(model).name or model)[-60:]
+    return f"{readable}-{quantization}-{key}"
+
+
+def _identity(model: str) -> list[str]:
+    """What changes when the model does: sizes and times of a folder's files, the commit of a name on the hub."""
+    folder = Path(model)
+    if folder.is_dir():
+        found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+        return [str(folder.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)]
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except Exception as err:
+        raise error("E221", engine=ENGINE, model=model, reason=first_line(err)) from err
+    return [model, str(getattr(config, "_commit_hash", None))]
+
+
+@contextmanager
+def _locked(final: Path) -> Iterator[None]:
+    """One process at a time; the system opens the lock of one that dies.
+
+    RAISES (XltError): E247 where the folder cannot be written.
+    """
+    from filelock import FileLock
+
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(final.with_name(f".{final.name}.lock"))
+        lock.acquire()
+    except (OSError, NotImplementedError) as err:
+        raise error("E247", path=final.parent, reason=getattr(err, "strerror", None) or str(err)) from err
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _convert(model: str, folder: Path, *, quantization: str) -> None:
+    """Write a whole converted model with its tokenizer.
+
+    RAISES (XltError): E221 where the model cannot be loaded, E245 where CTranslate2 cannot convert it. OSError where
+        the folder cannot be written.
+    """
+    from ctranslate2.converters import TransformersConverter
+    from transformers import AutoConfig
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    from ..seq2seq.codes import detect_family
+    from ..seq2seq.loading import load_tokenizer, load_weights
+
+    class Converter(TransformersConverter):
+        """Loads as Seq2SeqTranslator does: no pickled code, no code that comes with the model."""
+
+        def load_model(self, model_class: Any, name: str, **kwargs: Any) -> Any:
+            loaded = load_weights(name, kwargs["config"], "auto")
+            if loaded.config.model_type == "mbart":
+                # What the code does anyway; the converter asks for settings that only old files have
+                loaded.config.normalize_before = loaded.config.normalize_embedding = True
+                loaded.config.tokenizer_class = type(tokenizer).__name__.removesuffix("Fast")
+            return loaded
+
+        def load_tokenizer(self, tokenizer_class: Any, name: str, **kwargs: Any) -> Any:
+            own = load_tokenizer(name, config, settings)
+            # CTranslate2 wants a name for it and translation does not use it
+            own.bos_token = own.bos_token or own.eos_token
+            if getattr(own, "lang_token_to_id", None):
+                # M2M100's language tokens; the files do not always list them
+                own.additional_special_tokens = list(own.lang_token_to_id)
+            return own
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+            settings = get_tokenizer_config(model)
+            tokenizer = load_tokenizer(model, config, settings)
+    except Exception as err:
+        raise error("E221", engine=ENGINE, model=model, reason=first_line(err)) from err
+    try:
+        with quiet():
+            Converter(model).convert(str(folder), quantization=quantization)
+    # CTranslate2 and transformers name what they cannot do in many ways
+    except Exception as err:
+        if isinstance(err, OSError) and err.errno in _CANNOT_WRITE:
+            raise
+        reason = err.message if isinstance(err, XltError) else first_line(err)
+        raise error("E245", model=model, quantization=quantization, reason=reason) from err
+    tokenizer.save_pretrained(folder / HF_FOLDER)
+    config.save_pretrained(folder / HF_FOLDER)
+    family = detect_family(config.to_dict(), settings, name=model, vocabulary=tokenizer.get_vocab())
+    about = {"model": model, "family": family, "quantization": quantization}
+    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf8")

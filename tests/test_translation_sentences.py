@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import spacy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
@@ -16,19 +16,20 @@ from spacy_xlt.translation.sentences import sentences_of
 ENGLISH = spacy.blank("en")
 
 
-def parts(text: str, **settings) -> list[str]:
-    return [part.text for sentence in sentences_of(ENGLISH(text), **settings) for part in sentence.parts]
+def parts(text: str, **options) -> list[str]:
+    return [part.text for sentence in sentences_of(ENGLISH(text), **options) for part in sentence.parts]
 
 
-def rebuilt(doc: Doc, **settings) -> str:
+def rebuilt(doc: Doc, **options) -> str:
     """The text from its parts, with a mark where the target language decides on a space."""
-    sentences = list(sentences_of(doc, **settings))
+    sentences = list(sentences_of(doc, **options))
     return "".join(
         "".join(("¦" if part.gap is None else part.gap) + part.text for part in sentence.parts) + sentence.after
         for sentence in sentences
     )
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.!? \n\r\t\u00a0\u2028。é", max_size=60))
 def test_kept_line_breaks_leave_the_text_as_it_is(text):
     doc = ENGLISH(text)
@@ -38,6 +39,7 @@ def test_kept_line_breaks_leave_the_text_as_it_is(text):
             assert text[part.offset : part.offset + len(part.text)] == part.text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab., ;中文。é\u0301", min_size=1, max_size=200), st.integers(20, 60))
 def test_parts_are_short_and_nothing_is_lost(text, limit):
     found = [part for sentence in sentences_of(ENGLISH(text), max_chars=limit) for part in sentence.parts]

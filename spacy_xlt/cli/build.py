@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +39,11 @@ def build_cli(
     setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
     builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard)
-    start = time.perf_counter()
     with tqdm(total=builder.n_docs, unit="doc", desc="build", disable=silent) as bar:
 
         def progress(n_docs: int, done_now: ShardCounts) -> None:
-            postfix = {"sentences/s": f"{done_now.sentences / (time.perf_counter() - start):.0f}"}
+            seconds = sum(done_now.seconds.values())
+            postfix = {"sentences/s": f"{done_now.sentences / seconds:.0f}"} if seconds else {}
             if done_now.cache["hits"]:
                 postfix["cached"] = f"{cache_hit_share(done_now):.0%}"
             bar.set_postfix(postfix, refresh=False)

@@ -70,7 +70,7 @@ def find_protected(text: str, *, kinds: tuple[str, ...] = KINDS) -> list[Protect
     """
     if not kinds or not _SIGNS.search(text):
         return []
-    found = []
+    found: list[Protected] = []
     for match in _pattern(kinds).finditer(text):
         kind = next(kind for kind in kinds if match.group(kind) is not None)
         end = match.end() if kind in ("code", "variable") else _without_punctuation(text, match.start(), match.end())

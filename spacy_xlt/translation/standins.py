@@ -174,7 +174,8 @@ def _moved(spans: NDArray[np.int32], edits: Sequence[_Edit], base: int) -> NDArr
     base (int): How far the text has moved before the first edit.
     """
 
-    def moved(position: int, *, is_end: bool) -> int:
+    def place(position: int, *, is_end: bool) -> int:
+        # The end of an empty piece goes where its start goes
         shift = base
         for edit in edits:
             if position < edit.start or (is_end and position == edit.start):
@@ -184,7 +185,7 @@ def _moved(spans: NDArray[np.int32], edits: Sequence[_Edit], base: int) -> NDArr
             shift = edit.to_end - edit.end
         return position + shift
 
-    new = [(moved(start, is_end=False), moved(end, is_end=start < end)) for start, end in spans.tolist()]
+    new = [(place(start, is_end=False), place(end, is_end=start < end)) for start, end in spans.tolist()]
     return np.asarray(new, np.int32).reshape(-1, 2)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from .base import Judged, QualityFilter, check_number
+
+# Letters said four times or more inside a word, which models that loop write without end
+_INSIDE = re.compile(r"(.{1,12}?)\1{3,}")
+_LONG = 20
 
 
 class LoopingFilter(QualityFilter):
@@ -37,16 +42,15 @@ class LoopingFilter(QualityFilter):
 
 
 def _repeating(words: Sequence[str], max_unit: int) -> float:
-    """The words of the longest run of a unit said three times or more, without its first time; without end for a long
-    word that repeats a part of itself."""
+    """The words of the longest run of a unit said three times or more, without its first time; four letters of a run
+    inside a word count as a word."""
     lowered = [word.lower() for word in words]
     counts = Counter(lowered)
-    if any(len(word) > 20 and _loops_inside(word) for word in counts):
-        return float("inf")
+    inside = [match for word in counts if len(word) > _LONG and (match := _INSIDE.search(word))]
+    most = max((len(match.group()) // 4 for match in inside), default=0)
     # Where no word comes three times there is no run
     if max(counts.values(), default=0) < 3:
-        return 0.0
-    most = 0
+        return float(most)
     for unit in range(1, min(max_unit, len(lowered) // 3) + 1):
         run = 0
         for before, word in zip(lowered, lowered[unit:], strict=False):
@@ -54,7 +58,3 @@ def _repeating(words: Sequence[str], max_unit: int) -> float:
             if run >= 2 * unit:
                 most = max(most, run)
     return float(most)
-
-
-def _loops_inside(word: str) -> bool:
-    return any(word[unit:] == word[:-unit] for unit in range(1, len(word) // 3 + 1))

@@ -19,9 +19,9 @@ class NumbersFilter(QualityFilter):
     """Flags a translation that lacks numbers of its source. Score: the share of the numbers that are in it.
 
     Only the digits count, without zeros at the end and whatever separates them, in whatever digits the language writes
-    ("1,500,000", "1.5 million", "١٥٠٠"). Short numbers and round ones (100) are often words in a translation, and times of
-    day and decimals are said otherwise, so that they don't count. Nothing is judged where the target writes numbers in
-    Chinese characters.
+    ("1,500,000", "1.5 million", "١٥٠٠"). Short numbers and round ones (100) are often words in a translation, and times
+    of day and decimals are said otherwise, so that they don't count. Nothing is judged where the target writes numbers
+    in Chinese characters.
 
     min_share (float): The smallest share that is accepted.
     min_digits (int): How many digits a number must have.

@@ -1,0 +1,286 @@
+"""Quality gates: what each flags and what it leaves alone, and what becomes of flagged sentences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from conftest import ASSETS, UPPER
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.util import load_model_from_config, registry
+from thinc.api import Config
+
+from spacy_xlt.corpus.build import Builder
+from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.errors import XltError, XltWarning, error
+from spacy_xlt.protocols import Translation
+from spacy_xlt.translation.component import TranslatorPipe
+from spacy_xlt.translation.quality.base import Judged
+from spacy_xlt.translation.quality.copied import CopiedFilter
+from spacy_xlt.translation.quality.empty import EmptyFilter
+from spacy_xlt.translation.quality.gates import DEFAULT, QualityGates
+from spacy_xlt.translation.quality.language import SourceLanguageFilter, WrongLanguageFilter, _identifier
+from spacy_xlt.translation.quality.length import LengthRatioFilter
+from spacy_xlt.translation.quality.log_probability import LogProbabilityFilter
+from spacy_xlt.translation.quality.looping import LoopingFilter
+from spacy_xlt.translation.quality.names import NamesFilter
+from spacy_xlt.translation.quality.numbers import NumbersFilter
+from spacy_xlt.translation.quality.round_trip import RoundTripFilter, character_f
+
+ALL = (*DEFAULT, NamesFilter, WrongLanguageFilter, SourceLanguageFilter, LogProbabilityFilter, RoundTripFilter)
+LONG = "The committee will vote on the new proposal at the end of the week, its chair said"
+
+
+def is_flagged(gate, source: str, target: str, source_lang: str = "en", target_lang: str = "pt", **more) -> bool:
+    score = gate.score(Judged(source, target, source_lang, target_lang, **more))
+    return score is not None and not gate.accept(score)
+
+
+@pytest.mark.parametrize(
+    ("gate", "source", "target"),
+    [
+        (EmptyFilter(), "Yes.", ""),
+        (EmptyFilter(), "7", " \u200b "),
+        (CopiedFilter(), "She went home after the meeting", "She went home after the meeting"),
+        (LoopingFilter(), "I see you", "eu vejo vejo vejo vejo vejo vejo"),
+        (LoopingFilter(), "I see you", "eu vejo a casa de a casa de a casa de a casa de"),
+        (LoopingFilter(), "I see you", "eu vejo" + "ha" * 15),
+        (LengthRatioFilter(), LONG, "O comitê votará"),
+        (LengthRatioFilter(), "I see you now", "Eu " * 40),
+        (NumbersFilter(), "In 1984 there were 12 of them", "Havia 12 deles em 1948"),
+        (NumbersFilter(), "It has 45,123 people", "Tem 45.132 habitantes"),
+        (NamesFilter(), "Late on the same day Merkel met Obama and Putin", "No fim do dia ela os encontrou"),
+        (LogProbabilityFilter(min_score=-1.0), "a", "b"),
+    ],
+)
+def test_faults_are_flagged(gate, source, target):
+    assert is_flagged(gate, source, target, score=-2.0)
+
+
+@pytest.mark.parametrize(
+    ("gate", "source", "target"),
+    [
+        (EmptyFilter(), "...", ""),
+        (EmptyFilter(), "Yes.", "Sim."),
+        (CopiedFilter(), "OK", "OK"),
+        (CopiedFilter(), "Michael Jackson, Thriller", "Michael Jackson, Thriller"),
+        (CopiedFilter(), "The hospital is near the metal material", "O hospital está perto do material de metal"),
+        (LoopingFilter(), "No, no, no, no, no, no, no", "Não, não, não, não, não, não, não"),
+        (LoopingFilter(), "very big", "muito, muito, muito grande"),
+        (LoopingFilter(), "one - - - - - -", "um - - - - - -"),
+        (LengthRatioFilter(), "OK", "Está bem"),
+        (LengthRatioFilter(), LONG, "O comitê votará a nova proposta no fim da semana, disse o seu presidente"),
+        (NumbersFilter(), "It cost 1,500,000 in 1984, at 7.55 am", "Custou 1,5 milhão em 1984, às 7h55"),
+        (NumbersFilter(), "more than 380,000 people", "mais de 380 mil pessoas"),
+        (NumbersFilter(), "a hundred, 100, 12 or 3.75", "cem, doze ou três"),
+        (NumbersFilter(), "in 1984", "在一九八四年"),
+        (NumbersFilter(), "12 345 people", "12345 pessoas"),
+        (NamesFilter(), "We met Anna and Peter in London", "Encontramos a Ana e o Pedro em Londres"),
+        (NamesFilter(), "A HEADLINE IN CAPITALS IS NO NAME", "um título"),
+        (NamesFilter(), "The Man Who Sold The World Again", "uma canção"),
+        (NamesFilter(), "We met Anna, Peter and Paul", "我们遇到了他们"),
+        (LogProbabilityFilter(), "a", "b"),
+    ],
+)
+def test_good_translations_are_left_alone(gate, source, target):
+    assert not is_flagged(gate, source, target)
+
+
+def test_digits_of_any_script_are_the_same():
+    assert not is_flagged(NumbersFilter(), "in 1984", "في عام ١٩٨٤", target_lang="ar")
+    assert is_flagged(NumbersFilter(), "in 1984", "في عام ١٩٤٨", target_lang="ar")
+
+
+def test_scripts_without_spaces_have_lengths_of_their_own():
+    gate = LengthRatioFilter()
+    assert not is_flagged(gate, LONG, "主席表示，委员会将在本周末对新提案进行投票", target_lang="zh")
+    assert is_flagged(gate, LONG, "主席", target_lang="zh")
+    assert is_flagged(LoopingFilter(), "good", "好的好的好的好的好的好的", target_lang="zh")
+
+
+@pytest.mark.parametrize(
+    ("target", "lang", "flagged"),
+    [
+        ("O comitê votará a nova proposta no fim da semana, disse o presidente", "pt", False),
+        ("Der Ausschuss wird am Ende der Woche über den neuen Vorschlag abstimmen", "pt", True),
+        (LONG, "pt", True),
+        ("Wort", "pt", False),
+        ("A comisión votará a nova proposta a fin de semana, dixo o presidente", "pt", False),
+        ("Komiteen vil stemme over det nye forslaget i slutten av uken, sier lederen", "nb", False),
+        ("委员会将在本周末对新提案进行投票", "zh", False),
+        ("委员会将在本周末对新提案进行投票", "pt", True),
+        (LONG, "tlh", False),
+    ],
+)
+def test_text_in_another_language(target, lang, flagged):
+    pytest.importorskip("py3langid")
+    assert is_flagged(WrongLanguageFilter(), LONG, target, target_lang=lang) is flagged
+    assert is_flagged(SourceLanguageFilter(), target, "x", source_lang=lang) is flagged
+
+
+def test_without_the_identifier_the_extra_is_named(monkeypatch):
+    _identifier.cache_clear()
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
+    with pytest.raises(XltError, match=r"E255.*pip install 'spacy-xlt\[langid\]'"):
+        WrongLanguageFilter().score(Judged("a", LONG, "en", "en"))
+
+
+class Backwards:
+    """Translates into capitals and back; does not know other ways."""
+
+    signature = "backwards"
+
+    def translate(self, texts, *, source, target):
+        if (source, target) == ("pt", "es"):
+            raise error("E201", engine="Backwards", source=source, target=target, known="none")
+        return [Translation(text.upper() if target == "pt" else text.lower()) for text in texts]
+
+
+def test_round_trips():
+    gate = RoundTripFilter()
+    pairs = [Judged("go home now", "GO HOME NOW", "en", "pt"), Judged("go home now", "RED SKY", "en", "pt")]
+    good, bad = gate.scores(pairs, engine=Backwards())
+    assert good == 1.0 and bad is not None and not gate.accept(bad)
+    assert gate.scores([Judged("a", "b", "es", "pt")], engine=Backwards()) == [None]
+    assert RoundTripFilter(translator=Backwards()).score(pairs[0]) == 1.0 and gate.score(pairs[0]) is None
+
+
+@settings(deadline=None)
+@given(st.text("ab c", max_size=30), st.text("ab c", max_size=30))
+def test_the_character_score_is_that_of_sacrebleu(text, reference):
+    sacrebleu = pytest.importorskip("sacrebleu")
+    if len("".join(text.split())) < 6 or len("".join(reference.split())) < 6:
+        assert 0.0 <= character_f(text, reference) <= 1.0
+        return
+    # sacrebleu averages precision and recall first, we the F scores of each n
+    theirs = sacrebleu.CHRF(eps_smoothing=False).sentence_score(text, [reference]).score / 100
+    assert character_f(text, reference) == pytest.approx(theirs, abs=0.08)
+    assert character_f(reference, reference) == 1.0
+
+
+@pytest.mark.parametrize("make", ALL)
+@settings(deadline=None, max_examples=50)
+@given(source=st.text(max_size=60), target=st.text(max_size=60), lang=st.sampled_from(["pt", "zh", "xx", "de"]))
+def test_no_text_is_too_odd(make, source, target, lang):
+    gate = make()
+    score = gate.scores([Judged(source, target, "en", lang)], engine=Backwards())[0]
+    assert score is None or isinstance(gate.accept(score), bool)
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "message"),
+    [
+        (CopiedFilter, {"max_share": 2}, "E254: CopiedFilter: setting `max_share` is 2; expected a number from 0 to 1"),
+        (LoopingFilter, {"max_unit": "3"}, "E254.*max_unit.*'3'"),
+        (LengthRatioFilter, {"max_ratio": 0.5}, "E254.*max_ratio"),
+        (LogProbabilityFilter, {"min_score": 1}, "E254.*min_score"),
+        (QualityGates, {"filters": {"mine": 3}}, "E256.*int"),
+    ],
+)
+def test_settings_that_cannot_be(make, values, message):
+    with pytest.raises(XltError, match=message.replace("E254: ", "E254.*")):
+        make(**values)
+
+
+def test_every_filter_is_registered_and_has_a_flag_of_its_own():
+    for make in ALL:
+        assert isinstance(registry.misc.get(f"spacy_xlt.{make.__name__}.v1")(), make)
+    assert len({make.flag for make in ALL}) == len(ALL)
+
+
+def test_good_translations_pass_the_default_gates():
+    names = ("newstest2019-src.eng.txt", "newstest2019-ref.por-BR.txt")
+    texts = [(ASSETS / "ntrex" / name).read_text(encoding="utf8").splitlines()[:1000] for name in names]
+    flags = QualityGates().flags([Judged(s, t, "en", "pt") for s, t in zip(*texts, strict=True)])
+    assert sum(map(bool, flags)) <= 10
+
+
+CONFIG = """
+[nlp]
+lang = "en"
+pipeline = ["xlt_translator"]
+[components]
+[components.xlt_translator]
+factory = "xlt_translator"
+target = "pt"
+drop_flags = ["numbers"]
+[components.xlt_translator.engine]
+@misc = "test.UpperTranslator.v1"
+[components.xlt_translator.quality]
+@misc = "spacy_xlt.QualityGates.v1"
+default = false
+[components.xlt_translator.quality.filters]
+[components.xlt_translator.quality.filters.sure]
+@misc = "spacy_xlt.LogProbabilityFilter.v1"
+min_score = -0.1
+[components.xlt_translator.quality.filters.copies]
+@misc = "spacy_xlt.CopiedFilter.v1"
+max_share = 0.5
+"""
+
+
+def test_a_config_chooses_the_filters():
+    nlp = load_model_from_config(Config().from_str(CONFIG), auto_fill=True, validate=True)
+    gates = nlp.get_pipe("xlt_translator").quality
+    assert [gate.flag for gate in gates.filters] == ["low_score", "copied"]
+    assert nlp("a word")._.xlt["pt"].flags == ("low_score",)
+    assert nlp.get_pipe("xlt_translator").drop_flags == ("numbers",)
+    assert [gate.flag for gate in QualityGates(filters={"mine": CopiedFilter(max_share=0.1)}).filters] == [
+        "empty", "looping", "length_ratio", "numbers", "copied",
+    ]  # fmt: skip
+
+
+def test_gates_can_be_left_out():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "quality": None})
+    assert nlp("a word")._.xlt["pt"].flags == ()
+
+
+class Faulty:
+    """Leaves out numbers, and says nothing for "nothing"."""
+
+    signature = "faulty"
+
+    def translate(self, texts, *, source, target):
+        made = ["" if text.startswith("nothing") else text.upper().replace("1984", "the year") for text in texts]
+        return [Translation(text, flags=("truncated",) if "CUT" in text else ()) for text in made]
+
+
+def test_what_is_protected_does_not_count():
+    pipe = TranslatorPipe("t", Faulty(), source="en", target="pt", quality=QualityGates())
+    docs = list(pipe.pipe(map(spacy.blank("en"), ["see x.org/1984", "see 1984 now", "nothing", "cut the 1984 thing"])))
+    assert [doc._.xlt["pt"].flags for doc in docs] == [(), ("numbers",), ("empty",), ("numbers", "truncated")]
+
+
+def test_build_keeps_flagged_sentences_or_leaves_them_out(make_doc, write_corpus, tmp_path: Path):
+    docs = [
+        make_doc("Maria came in 1984 . Rio slept .", (0, 1, "PER"), (5, 6, "LOC"), sents=[5]),
+        make_doc("nothing Ana . Ana cut .", (3, 4, "PER"), sents=[3]),
+    ]
+    corpus = write_corpus(docs)
+    texts = {}
+    for name, drop in (("keep", []), ("drop", ["numbers", "empty"])):
+        nlp = spacy.blank("en")
+        nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "drop_flags": drop})
+        nlp.get_pipe("xlt_translator").engine = Faulty()
+        nlp.add_pipe("xlt_projector")
+        summary = Builder(nlp, corpus, tmp_path / name).run()
+        assert summary["flags"] == {"empty": 1, "numbers": 1, "truncated": 1}
+        assert summary["sentences_dropped"] == dict.fromkeys(sorted(drop), 1)
+        texts[name] = [doc.text.strip() for doc in read_docs(tmp_path / name / "target", lang="pt")]
+    assert texts["keep"] == ["MARIA CAME IN the year . RIO SLEPT .", "ANA CUT ."]
+    assert texts["drop"] == ["RIO SLEPT .", "ANA CUT ."]
+
+
+def test_sources_in_another_language_are_said_once():
+    pytest.importorskip("py3langid")
+    gates = QualityGates(filters={"source": SourceLanguageFilter()})
+    pipe = TranslatorPipe("t", Faulty(), source="en", target="pt", quality=gates)
+    nlp = spacy.blank("en")
+    text = "Der Ausschuss wird am Ende der Woche über den neuen Vorschlag abstimmen"
+    with pytest.warns(XltWarning, match="W251.*'en'.*Der Ausschuss") as caught:
+        flags = [pipe(nlp(text))._.xlt["pt"].flags for _ in range(3)]
+    assert len(caught) == 1 and flags == [("source_language",)] * 3

@@ -154,6 +154,18 @@ def test_addresses_may_touch_the_words_of_a_script_without_spaces():
     assert made.text == f"前{text}后" and made.flags == ()
 
 
+def test_a_memory_of_whole_texts_is_asked_for_the_whole_text():
+    class Memory:
+        signature = "memory"
+
+        def translate(self, texts, *, source, target):
+            known = {"Go on. x.org/a": "Vai. x.org/a", "see {x} now": "veja {x} agora"}
+            return [Translation(known.get(text, "")) for text in texts]
+
+    made = guarded(Memory(), ["Go on. x.org/a", "see {x} now"])
+    assert [(one.text, one.flags) for one in made] == [("Vai. x.org/a", ()), ("veja {x} agora", ())]
+
+
 def test_standins_that_the_text_has_are_not_used():
     one = attempt("www.x.com and {a}", [Fixed(14, 17, "{a}", "variable")], style=STYLES[0], with_terms=True)
     assert one.sent == "www.x.com and www.y.com"

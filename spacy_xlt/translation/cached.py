@@ -13,7 +13,6 @@ class CachedTranslator:
     """An engine behind a cache.
 
     engine (Translator): What translates.
-    name (str): The component's name, for errors.
     cache (TranslationCache | None): Where translations are kept; an engine that says `cacheable = False`, because its
         output depends on more than the text, goes without.
     """

@@ -72,7 +72,10 @@ class Attempt:
     edits: tuple[_Edit, ...]
 
     def finish(self, translation: Translation) -> Translation | None:
-        """The translation with everything put back; None where a stand-in is not in it exactly once."""
+        """The translation with everything put back; None where a stand-in is not in it exactly once, or nothing is."""
+        # A translation memory knows the whole text and not its changed form
+        if self.sent != self.text and not translation.text.strip():
+            return None
         places = []
         for standin, fixed in self.standins.items():
             found = list(

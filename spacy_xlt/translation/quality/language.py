@@ -8,8 +8,8 @@ from typing import Any
 from ...errors import error
 from .base import Judged, QualityFilter, check_number
 
-# spaCy's code where the identifier's is another. It knows no Serbo-Croatian, whose forms it mixes up.
-_CODES = {"nb": "no", "sr": "sr"}
+# The identifier's code where spaCy's is another
+_CODES = {"nb": "no"}
 # Languages whose texts the identifier takes for one another: never flagged among themselves
 _ALIKE = (
     {"no", "nn", "da"},

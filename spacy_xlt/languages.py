@@ -24,6 +24,8 @@ _FLORES_VARIETY = {
 _FLORES_SCRIPT = {"aka": "Latn", "ben": "Beng", "kas": "Arab", "tgl": "Latn", "yue": "Hant"}
 # Written without spaces between words: white space does not cut them.
 UNSEGMENTED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo", "dz"})
+# Words that the vocab of a shared blank pipeline takes in; they are some 50 MB
+MAX_NEW_STRINGS = 100_000
 
 
 @lru_cache(maxsize=1024)
@@ -86,14 +88,28 @@ def is_right_to_left(code: str) -> bool:
     return script in {"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm", "Rohg", "Mand", "Samr"}
 
 
-@lru_cache(maxsize=128)
+# By code: the pipeline, and how many strings its vocab began with
+_blanks: dict[str, tuple[Language, int]] = {}
+
+
 def blank(code: str) -> Language:
     """spaCy's blank pipeline for a language; the multi-language one where spaCy has no class for it.
+
+    spaCy keeps every word that a vocab has seen. After `MAX_NEW_STRINGS` a fresh pipeline takes the place of the old
+    one, which lives on as long as its docs do. So ask for it where it is needed, and do not keep it.
 
     code (str): A language code of any kind.
     RETURNS (Language): Shared between callers: its tokenizer and vocab are what it is for; add no pipes to it.
     RAISES (XltError): E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
     """
+    made, n_first = _blanks.get(code, (None, 0))
+    if made is None or len(made.vocab.strings) - n_first > MAX_NEW_STRINGS:
+        made = _make_blank(code)
+        _blanks[code] = made, len(made.vocab.strings)
+    return made
+
+
+def _make_blank(code: str) -> Language:
     import spacy
 
     lang = to_spacy(code)

@@ -48,7 +48,7 @@ def test_right_to_left_scripts():
 
 
 def test_a_language_spacy_does_not_know_becomes_xx_with_a_warning_said_once():
-    languages.blank.cache_clear()
+    languages._blanks.clear()
     with pytest.warns(XltWarning, match="W010.*'ha'") as caught:
         assert languages.blank("ha").lang == "xx"
         languages.blank("ha")
@@ -56,13 +56,13 @@ def test_a_language_spacy_does_not_know_becomes_xx_with_a_warning_said_once():
 
 
 def test_an_unsegmented_script_is_not_cut_in_silence():
-    languages.blank.cache_clear()
+    languages._blanks.clear()
     with pytest.warns(XltWarning, match="W011.*target_pipeline"):
         languages.blank("lo")
 
 
 def test_a_tokenizer_that_needs_a_package_says_which():
-    languages.blank.cache_clear()
+    languages._blanks.clear()
     try:
         import pythainlp  # noqa: F401
     except ImportError:
@@ -74,3 +74,15 @@ def test_a_tokenizer_that_needs_a_package_says_which():
 
 def test_spacy_classes_are_used_where_there_are_any():
     assert languages.blank("por_Latn").lang == "pt"
+
+
+def test_a_vocab_that_has_taken_in_many_words_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "MAX_NEW_STRINGS", 50)
+    before = languages.blank("pt")
+    doc = before.tokenizer("uma palavra")
+    assert languages.blank("pt") is before
+    before.tokenizer(" ".join(f"palavra{i}" for i in range(60)))
+    after = languages.blank("pt")
+    assert after is not before and languages.blank("pt") is after
+    assert "palavra7" not in after.vocab.strings
+    assert [token.text for token in doc] == ["uma", "palavra"]

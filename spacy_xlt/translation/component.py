@@ -194,13 +194,12 @@ class TranslatorPipe(XltPipe[Bitext]):
 
         RAISES (XltError): E104 where `target_pipeline` cannot be loaded, E011 where a language's tokenizer cannot.
         """
+        if self.target_pipeline is None:
+            # Not kept: the vocab that it fills is exchanged from time to time
+            return blank(self.target).tokenizer
         if self._tokenizer is None:
-            if self.target_pipeline is None:
-                self._tokenizer = blank(self.target).tokenizer
-            else:
-                self._tokenizer = load_pipeline(
-                    self.target_pipeline, name=self.name, setting="target_pipeline"
-                ).tokenizer
+            pipeline = load_pipeline(self.target_pipeline, name=self.name, setting="target_pipeline")
+            self._tokenizer = pipeline.tokenizer
         return self._tokenizer
 
     def predict(self, docs: list[Doc]) -> list[Bitext]:

@@ -3,11 +3,12 @@
     python benchmarks/translation_quality.py [--data DIR] [--directions en-pt,en-es] [--json OUT.json]
 
 DIR has NTREX-128 as it is published: newstest2019-src.eng.txt and newstest2019-ref.LANG.txt, a sentence a line; where
-left out, assets/ntrex, which has Portuguese and Spanish. English is read as the source and the other file as the reference, or the
-other way round; then what is translated was itself translated from the reference, which makes it easier. For a
-direction without such a file the way there and back is scored against the text it began with, if there is a way back,
-and is called a round trip: it says that both ways keep the meaning, not how good either is. Otherwise the direction is
-listed with what is missing. Engines: the bundled Bergamot models and Debian's Apertium, where they are installed.
+left out, assets/ntrex, which has Portuguese and Spanish. English is read as the source and the other file as the
+reference, or the other way round; then what is translated was itself translated from the reference, which makes it
+easier. For a direction without such a file the way there and back is scored against the text it began with, if there is
+a way back, and is called a round trip: it says that both ways keep the meaning, not how good either is. Otherwise the
+direction is listed with what is missing. Engines: the bundled Bergamot models and Debian's Apertium, where they are
+installed.
 """
 
 from __future__ import annotations

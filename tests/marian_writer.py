@@ -115,6 +115,16 @@ def quantised(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, tuple[int
     return items
 
 
+def _positions(n: int, dim: int) -> NDArray[np.float64]:
+    angles = np.arange(n)[:, None] * 10000.0 ** -(np.arange(dim // 2) / (dim // 2 - 1))
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
 def plain_log_probs(
     tensors: Mapping[str, NDArray[np.float32]],
     source: NDArray[np.int64],
@@ -135,24 +145,16 @@ def plain_log_probs(
     assert read is not None and written is not None
     dim = read.shape[1]
 
-    def positions(n: int) -> NDArray[np.float64]:
-        angles = np.arange(n)[:, None] * 10000.0 ** -(np.arange(dim // 2) / (dim // 2 - 1))
-        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-
     def norm(x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-9)
         return x * t[f"{name}_ln_scale"] + t[f"{name}_ln_bias"]
-
-    def softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        e = np.exp(x - x.max(-1, keepdims=True))
-        return e / e.sum(-1, keepdims=True)
 
     def attend(x: NDArray[np.float64], y: NDArray[np.float64], name: str) -> tuple[Any, Any]:
         q, k, v = (
             np.stack(np.split(z @ t[f"{name}_W{c}"] + t[f"{name}_b{c}"], heads, axis=1))
             for c, z in zip("qkv", (x, y, y), strict=True)
         )
-        weights = softmax(q @ k.transpose(0, 2, 1) / np.sqrt(dim // heads))
+        weights = _softmax(q @ k.transpose(0, 2, 1) / np.sqrt(dim // heads))
         mixed = np.concatenate(list(weights @ v), axis=1)
         return norm(x + mixed @ t[f"{name}_Wo"] + t[f"{name}_bo"], f"{name}_Wo"), weights[0]
 
@@ -160,11 +162,11 @@ def plain_log_probs(
         inner = np.maximum(0, x @ t[f"{layer}_ffn_W1"] + t[f"{layer}_ffn_b1"])
         return norm(x + inner @ t[f"{layer}_ffn_W2"] + t[f"{layer}_ffn_b2"], f"{layer}_ffn_ffn")
 
-    memory = read[source] * np.sqrt(dim) + positions(len(source))
+    memory = read[source] * np.sqrt(dim) + _positions(len(source), dim)
     for i in range(1, encoder + 1):
         memory, _ = attend(memory, memory, f"encoder_l{i}_self")
         memory = feed_forward(memory, f"encoder_l{i}")
-    x = positions(len(target))
+    x = _positions(len(target), dim)
     x[1:] += written[target[:-1]] * np.sqrt(dim)
     weights = np.zeros((len(target), len(source)))
     for i in range(1, decoder + 1):
@@ -178,9 +180,7 @@ def plain_log_probs(
         x, weights = attend(x, memory, f"decoder_l{i}_context")
         x = feed_forward(x, f"decoder_l{i}")
     logits = x @ written.T + t["decoder_ff_logit_out_b"]
-    log_probs = logits - logits.max(-1, keepdims=True)
-    log_probs -= np.log(np.exp(log_probs).sum(-1, keepdims=True))
-    return log_probs[np.arange(len(target)), target], weights
+    return np.log(_softmax(logits))[np.arange(len(target)), target], weights
 
 
 def train_vocabulary(path: Path, lines: list[str], size: int) -> Path:

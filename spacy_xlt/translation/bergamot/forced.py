@@ -76,6 +76,7 @@ class _Forest:
 
     @classmethod
     def join(cls, trees: Sequence[Tree]) -> _Forest:
+        """Number the nodes of all trees anew, the shortest beginnings first."""
         sizes = np.asarray([len(tree) for tree in trees])
         starts = np.cumsum(sizes) - sizes
         depths = np.concatenate([tree.depths for tree in trees])

@@ -45,12 +45,12 @@ class Style:
         if self.opening.startswith("<"):
             # Of a damaged closing tag the slash and the letter are left, with one of the brackets
             closing = r"<\s*[/\\]\s*[a-z]?\s*>|[/\\]\s*[a-z]\s*>|<\s*[/\\]\s*[a-z]\b"
-            return re.compile(rf"(?P<open><\s*(?P<number>[a-z])\s*>)|(?P<close>{closing})")
+            return re.compile(rf"(?P<open><\s*(?P<number>[a-z])\s*>\s*)|(?P<close>\s*(?:{closing}))")
         if not self.nests:
             return re.compile(f"(?P<both>[{re.escape(_left(_QUOTES, text))}])")
         opening, closing = re.escape(_left(_OPENING, text)), re.escape(_left(_CLOSING, text))
         number = r"(?:\s*(?P<number>\d{1,2})\s*[:.：;,)\-–]*)?" if self.numbered else "(?P<number>(?!))?"
-        return re.compile(f"(?P<open>[{opening}]{number})|(?P<close>[{closing}])")
+        return re.compile(rf"(?P<open>[{opening}]{number}\s*)|(?P<close>\s*[{closing}])")
 
 
 STYLES = {

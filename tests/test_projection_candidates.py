@@ -1,0 +1,148 @@
+"""CandidateProjector: which places are considered, how they are scored, and what a generator adds."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_scorer import Copier, found, make_bitext, places
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.candidates.engine import CandidateProjector
+from spacy_xlt.projection.candidates.ngrams import candidates
+from spacy_xlt.projection.spanwise import Search, Work
+from spacy_xlt.translation.bergamot.engine import BergamotTranslator
+
+
+def project(bitext, translator=None, **config):
+    (result,) = CandidateProjector(translator=translator or Copier(), **config).project([bitext])
+    assert result is bitext
+    return bitext
+
+
+def search_for(bitext, start, end):
+    n, m = len(bitext.source), len(bitext.target)
+    return Search(Work(bitext, "en", "pt"), start, end, 0, m, 0, n)
+
+
+class OneWay(Copier):
+    def _check(self, source, target):
+        if (source, target) != ("en", "pt"):
+            super()._check("xx", "xx")
+
+
+class WithoutPieces(Copier):
+    force = None
+
+
+def test_all_ngrams_up_to_the_length_ratio_without_punctuation_at_the_ends():
+    bitext = make_bitext("Rio , yes", "um Rio , sim", "")
+    assert {place for place, _ in candidates(search_for(bitext, 0, 1), pool=99, length_ratio=1)} == {
+        (0, 1),
+        (0, 2),
+        (1, 2),
+        (3, 4),
+    }
+
+
+def test_links_prune_what_is_not_among_the_best():
+    bitext = make_bitext("a bb cc d", "w x bb cc y z", "0-0 1-2 2-3 3-4")
+    ranked = candidates(search_for(bitext, 1, 3), pool=3, length_ratio=2)
+    assert len(ranked) == 3 and ranked[0] == ((2, 4), 1.0)
+    assert all(weight < 1 for _, weight in ranked[1:])
+
+
+def test_the_translation_decides_where_links_lead_astray():
+    # The links point at "saw" as much as at the name
+    bitext = make_bitext("Ann saw it", "viu Ann isso", [(0, 0), (0, 1), (2, 2)], (0, 1, "PER"))
+    assert found(project(bitext)) == [("Ann", "PER")]
+
+
+def test_a_place_is_used_once_by_spans_that_are_apart():
+    bitext = make_bitext("Rio and Rio", "Rio e Rio", "", (0, 1, "A"), (2, 3, "B"))
+    project(bitext)
+    assert sorted((start, end) for start, end, _ in places(bitext)) == [(0, 1), (2, 3)]
+    nested = make_bitext("New York here", "New York aqui", "", groups={"g": [(0, 2, "L"), (0, 1, "ADJ")]})
+    assert [(s.start, s.end) for s in project(nested).target.spans["g"]] == [(0, 2), (0, 1)]
+
+
+@pytest.mark.parametrize("normalize", ["self", "length"])
+def test_both_directions_count(normalize):
+    bitext = make_bitext("Rio shines", "x Rio", "", (0, 1, "LOC"))
+    assert found(project(bitext, normalize=normalize)) == [("Rio", "LOC")]
+    with pytest.raises(XltError, match="'en' to 'pt and back'|'pt and back'") as err:
+        project(bitext, OneWay())
+    assert err.value.code == "E410"
+
+
+def test_a_scorer_that_does_not_tell_pieces_apart_does():
+    bitext = make_bitext("New York shines", "brilha New York", "", (0, 2, "LOC"))
+    assert found(project(bitext, WithoutPieces())) == [("New York", "LOC")]
+
+
+def test_a_generators_texts_are_found_in_the_target_or_rejected():
+    generator = Copier(Rio="RIO,", Lima="Quito")
+    bitext = make_bitext("Rio and Lima", "o rio e Lima", "", (0, 1, "A"), (2, 3, "B"))
+    project(bitext, Copier(Rio="rio"), generator=generator, pool=0, beams=1)
+    assert found(bitext) == [("rio", "A")]
+    assert [(span.start, span.reason) for span in bitext.lost] == [(2, "no_candidate")]
+
+
+def test_a_prompt_can_hold_the_label_and_the_sentence():
+    generator = Copier()
+    bitext = make_bitext("Rio shines", "Rio brilha", None, (0, 1, "LOC"))
+    project(bitext, generator=generator, prompt="<{label}>{span}</{label}> {sentence}", beams=2)
+    assert generator.seen == ["<LOC>Rio</LOC> Rio shines"]
+
+
+def test_a_span_of_150_tokens():
+    text = " ".join(f"w{i}x" for i in range(160))
+    bitext = make_bitext(text, text, None, groups={"args": [(4, 154, "ARG")]})
+    group = project(bitext).target.spans["args"]
+    assert [(s.start, s.end) for s in group] == [(4, 154)] and len(group.attrs["scores"]) == 1
+
+
+words = st.lists(st.text("abcdefgh", min_size=5, max_size=7), min_size=2, max_size=7, unique=True)
+
+
+@given(words, st.data())
+@settings(max_examples=30, deadline=None)
+def test_identity_permutation_and_an_unrelated_span(texts, data):
+    n = len(texts)
+    ents = [(i, i + 1, f"L{i}") for i in sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=3)))]
+    text = " ".join(texts)
+    assert places(project(make_bitext(text, text, None, *ents))) == ents
+    assert places(project(make_bitext(text, text, None, *ents[:1]))) == ents[:1]
+    order = data.draw(st.permutations(range(n)))
+    links = [(i, order.index(i)) for i in range(n)]
+    turned = project(make_bitext(text, " ".join(texts[i] for i in order), links, *ents))
+    assert places(turned) == sorted((order.index(a), order.index(a) + 1, label) for a, _, label in ents)
+
+
+def test_bad_settings_have_codes_and_it_pickles():
+    for config, code in (
+        ({"normalize": "no"}, "E401"),
+        ({"pool": 0}, "E401"),
+        ({"beams": 1.5}, "E401"),
+        ({"length_ratio": 0.5}, "E401"),
+        ({"generator": object()}, "E411"),
+        ({"generator": Copier(), "prompt": "{word}"}, "E401"),
+        ({"translator": object()}, "E411"),
+    ):
+        with pytest.raises(XltError) as err:
+            CandidateProjector(**config)
+        assert err.value.code == code, config
+    projector = pickle.loads(pickle.dumps(CandidateProjector(translator=Copier(), generator=Copier(), evidence=2)))
+    assert "evidence:2|generator:('{span}'|beams:10|copier-1)" in projector.signature
+
+
+def test_the_bundled_model_finds_names_without_any_links():
+    source, target = (
+        "Angela Merkel met Boris Johnson in the United Kingdom .",
+        ("No Reino Unido , Boris Johnson encontrou Angela Merkel ."),
+    )
+    bitext = make_bitext(source, target, "", (0, 2, "PER"), (3, 5, "PER"), (7, 9, "LOC"))
+    project(bitext, BergamotTranslator(), pool=60)
+    assert found(bitext) == [("Reino Unido", "LOC"), ("Boris Johnson", "PER"), ("Angela Merkel", "PER")]

@@ -1,0 +1,176 @@
+"""StackedProjector and VotingProjector, and asking one projector for part of another's spans."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import SpanGroup
+from tiny_scorer import Copier, found, make_bitext, places
+
+from spacy_xlt.bitext import ENTS_GROUP, SentencePair
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.candidates.engine import CandidateProjector
+from spacy_xlt.projection.carry import Placement
+from spacy_xlt.projection.combining.runs import ask, start_run
+from spacy_xlt.projection.combining.stacked import StackedProjector
+from spacy_xlt.projection.combining.voting import VotingProjector
+from spacy_xlt.projection.links import LinkProjector
+from spacy_xlt.projection.spanwise import SpanwiseProjector, check_spans_settings
+
+
+class Says(SpanwiseProjector):
+    """Puts source spans where a table says, and loses the others."""
+
+    def __init__(self, score=1.0, **table):
+        super().__init__()
+        self.table = {tuple(map(int, key[1:].split("_"))): place for key, place in table.items()}
+        self.score = score
+        self.asked = []
+
+    own_signature = signature = "says-1"
+
+    def search(self, searches):
+        from spacy_xlt.projection.evidence import Stretch
+
+        for search in searches:
+            self.asked.append((search.start, search.end))
+            place = self.table.get((search.start, search.end))
+            if place is not None:
+                search.choices = [Stretch(*place, 1.0)]
+                search.sure = {place: self.score}
+
+
+class NoSources:
+    signature = "no-sources-1"
+
+    def project(self, bitexts):
+        for bitext in bitexts:
+            bitext.target.spans[ENTS_GROUP] = SpanGroup(bitext.target, name=ENTS_GROUP, spans=[])
+        return list(bitexts)
+
+
+def bitext_of(*ents, **config):
+    return make_bitext("aaaa bbbb cccc dddd", "aaaa bbbb cccc dddd", None, *ents, **config)
+
+
+def test_what_one_is_lost_about_or_unsure_of_is_the_next_ones():
+    first = Says(0.9, s0_1=(0, 1))
+    unsure = Says(0.3, s1_2=(3, 4))
+    last = Says(0.8, s1_2=(1, 2), s2_3=(2, 3), s0_1=(3, 4))
+    bitext = bitext_of((0, 1, "A"), (1, 2, "B"), (2, 3, "C"))
+    StackedProjector([first, unsure, last]).project([bitext])
+    assert places(bitext) == [(0, 1, "A"), (1, 2, "B"), (2, 3, "C")]
+    assert bitext.target.spans[ENTS_GROUP].attrs["scores"] == [0.9, 0.8, 0.8]
+
+
+def test_where_none_is_sure_what_the_first_found_counts():
+    bitext = bitext_of((0, 1, "A"))
+    StackedProjector([Says(0.2, s0_1=(0, 1)), Says(0.3, s0_1=(2, 3))]).project([bitext])
+    assert places(bitext) == [(0, 1, "A")]
+    bitext = bitext_of((0, 1, "A"), (2, 3, "B"))
+    StackedProjector([Says(0.2, s0_1=(0, 1))], min_score=0.5).project([bitext])
+    assert [(span.start, span.reason) for span in bitext.lost] == [(0, "low_score"), (2, "no_candidate")]
+
+
+def test_each_stage_has_its_own_threshold_and_only_doubtful_sentences_are_asked_again():
+    ents = ((0, 1, "A"), (2, 3, "B"), (3, 4, "C"))
+    bitext = bitext_of(*ents)
+    bitext.sentences = [SentencePair(0, 2, 0, 2), SentencePair(2, 4, 2, 4)]
+    first = Says(0.6, s0_1=(0, 1), s3_4=(3, 4))
+    last = Says(1.0, s2_3=(2, 3), s3_4=(2, 3))
+    StackedProjector({"a": first, "b": last}, order=["a", "b"], min_scores={"a": 0.6}).project([bitext])
+    assert places(bitext) == list(ents)
+    # Both spans of the second sentence are shown, so that they can be placed together
+    assert first.asked == [(0, 1), (2, 3), (3, 4)] and last.asked == [(2, 3), (3, 4)]
+
+
+def test_the_place_that_most_agree_on_wins_with_the_share_as_score():
+    bitext = bitext_of((0, 1, "A"))
+    VotingProjector([Says(1.0, s0_1=(0, 1)), Says(0.6, s0_1=(2, 3)), Says(0.6, s0_1=(2, 3))]).project([bitext])
+    assert places(bitext) == [(2, 3, "A")]
+    group = bitext.target.spans[ENTS_GROUP]
+    assert group.attrs["scores"] == [0.4] and group.attrs["by"] == ["02+03"]
+
+
+def test_weights_scores_and_the_middle_place():
+    bitext = bitext_of((0, 1, "A"))
+    votes = {"x": Says(1.0, s0_1=(0, 1)), "y": Says(1.0, s0_1=(2, 3))}
+    VotingProjector(votes, weights={"y": 2}).project([bitext])
+    assert places(bitext) == [(2, 3, "A")]
+    sure = {"x": Says(0.9, s0_1=(0, 1)), "y": Says(0.8, s0_1=(2, 3))}
+    assert places(VotingProjector(sure).project([bitext])[0]) == [(0, 1, "A")]
+    middle = [Says(1.0, s0_1=(0, 2)), Says(1.0, s0_1=(0, 3)), Says(1.0, s0_1=(0, 4))]
+    assert places(VotingProjector(middle).project([bitext])[0]) == [(0, 3, "A")]
+
+
+def test_without_a_majority_a_span_is_lost():
+    bitext = bitext_of((0, 1, "A"), (3, 4, "B"))
+    votes = [Says(1.0, s0_1=(0, 1), s3_4=(3, 4)), Says(1.0, s0_1=(1, 2), s3_4=(3, 4))]
+    VotingProjector(votes, min_share=0.51).project([bitext])
+    assert places(bitext) == [(3, 4, "B")]
+    assert [(span.start, span.reason) for span in bitext.lost] == [(0, "no_agreement")]
+
+
+def test_asking_about_some_spans_gives_their_outcomes_and_writes_nothing():
+    bitext = bitext_of((0, 1, "A"), (2, 3, "B"), groups={"g": [(0, 2, "G"), (0, 2, "H")]})
+    run = start_run(bitext, ents=True, spans_keys=None, reason="no_candidate")
+    projector = Says(0.5, s0_1=(1, 2), s0_2=(0, 2))
+    (answer,) = ask(projector, [run], [{"ents": [0, 1], "g": [1]}])
+    assert answer == {"ents": {0: Placement(1, 2, 0.5), 1: "no_candidate"}, "g": {1: Placement(0, 2, 0.5)}}
+    assert not bitext.target.ents and not bitext.target.spans
+
+
+def test_groups_and_entities_are_all_combined():
+    bitext = bitext_of((0, 1, "A"), groups={"g": [(0, 2, "G"), (1, 4, "H")], "other": []})
+    StackedProjector([LinkProjector(ents=False), LinkProjector()]).project([bitext])
+    assert places(bitext) == [(0, 1, "A")]
+    assert [(s.start, s.end, s.label_) for s in bitext.target.spans["g"]] == [(0, 2, "G"), (1, 4, "H")]
+    assert len(bitext.target.spans["other"]) == 0
+
+
+words = st.lists(st.text("abcdefgh", min_size=4, max_size=6), min_size=2, max_size=7, unique=True)
+
+
+@given(words, st.data(), st.sampled_from([StackedProjector, VotingProjector]))
+@settings(max_examples=30, deadline=None)
+def test_identity_permutation_and_an_unrelated_span(texts, data, combine):
+    projector = combine([LinkProjector(), CandidateProjector(translator=Copier())])
+    n, text = len(texts), " ".join(texts)
+    ents = [(i, i + 1, f"L{i}") for i in sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=3)))]
+    for some in (ents, ents[:1]):
+        bitext = make_bitext(text, text, None, *some)
+        projector.project([bitext])
+        assert places(bitext) == some
+    order = data.draw(st.permutations(range(n)))
+    links = [(i, order.index(i)) for i in range(n)]
+    turned = make_bitext(text, " ".join(texts[i] for i in order), links, *ents)
+    projector.project([turned])
+    assert places(turned) == sorted((order.index(a), order.index(a) + 1, label) for a, _, label in ents)
+
+
+def test_bad_settings_have_codes_and_combinations_pickle():
+    link = LinkProjector()
+    for make, code in (
+        (lambda: StackedProjector([]), "E414"),
+        (lambda: StackedProjector([link, 3]), "E412"),
+        (lambda: StackedProjector({"a": link}, order=["b"]), "E414"),
+        (lambda: StackedProjector({"a": link}, min_scores={"b": 1}), "E414"),
+        (lambda: StackedProjector({"a": link}, min_scores=2), "E401"),
+        (lambda: VotingProjector([link], weights=0), "E414"),
+        (lambda: VotingProjector([link], min_share=2), "E401"),
+        (lambda: VotingProjector([link], by_score=1), "E401"),
+        (lambda: check_spans_settings(1, None, 0), "E401"),
+    ):
+        with pytest.raises(XltError) as err:
+            make()
+        assert err.value.code == code
+    with pytest.raises(XltError) as err:
+        StackedProjector([NoSources()]).project([bitext_of((0, 1, "A"))])
+    assert err.value.code == "E413"
+    stacked = pickle.loads(pickle.dumps(StackedProjector({"b": link, "a": link}, min_scores={"b": 0.25})))
+    assert list(stacked.projectors) == ["a", "b"] and "0.25:(LinkProjector" in stacked.signature
+    assert "min_share:0.5" in VotingProjector([link], min_share=0.5).signature
+    assert found(stacked.project([bitext_of((0, 1, "A"))])[0]) == [("aaaa", "A")]

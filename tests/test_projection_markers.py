@@ -1,0 +1,221 @@
+"""MarkerProjector: markers put into texts, found again in translations, and what happens to those that are damaged."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_scorer import Copier, found, make_bitext, places
+
+from spacy_xlt.bitext import ENTS_GROUP, SentencePair
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.markers.engine import FLAG, MarkerProjector
+from spacy_xlt.projection.markers.marking import STYLES, layers, mark, read
+from spacy_xlt.translation.bergamot.engine import BergamotTranslator
+
+
+def contents(translation, text, style):
+    reading = read(translation, text, STYLES[style])
+    return reading.text, [(reading.text[m.start : m.end], m.number) for m in reading.marked]
+
+
+def project(bitext, translator=None, **config):
+    (result,) = MarkerProjector(translator=translator or Copier(), **config).project([bitext])
+    assert result is bitext
+    return bitext
+
+
+class Damaging(Copier):
+    """Replaces texts by whole translations."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.whole = table
+
+    def translate(self, texts, *, source, target):
+        plain = super().translate(texts, source=source, target=target)
+        return [type(t)(self.whole.get(text, t.text)) for text, t in zip(texts, plain, strict=True)]
+
+
+words = st.text("abcçdé", min_size=1, max_size=5)
+
+
+@given(st.lists(words, min_size=1, max_size=8), st.data(), st.sampled_from(["numbered", "brackets", "tags"]))
+@settings(max_examples=60, deadline=None)
+def test_what_is_marked_is_read_again_nested_or_not(texts, data, name):
+    text, style = " ".join(texts), STYLES[name]
+    starts = [sum(len(t) + 1 for t in texts[:i]) for i in range(len(texts))]
+    pairs = data.draw(st.lists(st.tuples(*[st.integers(0, len(texts) - 1)] * 2), max_size=5))
+    ranges = sorted({(starts[min(p)], starts[max(p)] + len(texts[max(p)])) for p in pairs})
+    seen = []
+    for layer in layers(ranges, style):
+        own = [ranges[n] for n in layer]
+        reading = read(mark(text, own, style), text, style)
+        assert reading.text.split() == text.split() and reading.halves == []
+        assert sorted((m.start, m.end) for m in reading.marked) == sorted(own)
+        if style.numbered:
+            assert [own[m.number - 1] for m in reading.marked] == [(m.start, m.end) for m in reading.marked]
+        seen += own
+    assert sorted(seen) == ranges
+
+
+@pytest.mark.parametrize(
+    ("translation", "expected"),
+    [
+        ("[1: Rio ] brilha", [("Rio", 1)]),
+        ("[ 1 : Rio] brilha", [("Rio", 1)]),
+        ("(1: Rio) brilha", [("Rio", 1)]),
+        ("【1：Rio】 brilha", [("Rio", 1)]),
+        ("[[1: Rio]] brilha", [("Rio", 1)]),
+        ("[1: Rio)] brilha", [("Rio", 1)]),
+        ("[Rio] brilha", [("Rio", None)]),
+        ("[1: ] Rio brilha", []),
+    ],
+)
+def test_damaged_numbered_brackets_are_understood(translation, expected):
+    assert contents(translation, "Rio shines", "numbered")[1] == expected
+
+
+def test_damaged_tags_are_understood():
+    assert contents("< a > Rio < / a > e <b>Lima/b> .", "Rio and Lima .", "tags")[1] == [("Rio", 1), ("Lima", 2)]
+
+
+def test_brackets_that_the_text_has_itself_are_no_markers():
+    assert contents("[Rio] (Brasil) brilha", "Rio (Brazil) shines", "brackets") == (
+        "Rio (Brasil) brilha",
+        [("Rio", None)],
+    )
+    assert not STYLES["brackets"].usable("array[0]") and STYLES["tags"].usable("array[0]")
+
+
+def test_spans_that_cross_are_marked_in_different_texts():
+    assert [len(layer) for layer in layers([(0, 5), (3, 9), (3, 5)], STYLES["brackets"])] == [2, 1]
+    assert len(layers([(0, 9), (3, 5)], STYLES["quotes"])) == 2
+
+
+def test_reordered_spans_are_told_apart_by_their_numbers():
+    table = {"[1: Ann] met [2: Bo]": "[2: Bo] conheceu [1: Ann]"}
+    bitext = project(make_bitext("Ann met Bo", "Bo conheceu Ann", "", (0, 1, "PER"), (2, 3, "ORG")), Damaging(table))
+    assert found(bitext) == [("Bo", "ORG"), ("Ann", "PER")]
+    assert bitext.flags == () and bitext.target.spans[ENTS_GROUP].attrs["by"] == ["MarkerProjector"] * 2
+
+
+def test_without_numbers_a_spans_own_translation_tells():
+    table = {"[Ann] met [Bo]": "[Bo] conheceu [Ann]"}
+    bitext = make_bitext("Ann met Bo", "Bo conheceu Ann", "", (0, 1, "PER"), (2, 3, "ORG"))
+    assert found(project(bitext, Damaging(table), markers="brackets")) == [("Bo", "ORG"), ("Ann", "PER")]
+
+
+def test_a_marker_without_partner_is_completed():
+    table = {"[1: New York] is big": "[1: New York é grande"}
+    bitext = make_bitext("New York is big", "New York é grande", "", (0, 2, "LOC"))
+    project(bitext, Damaging(table), markers="numbered", fallback=None)
+    assert found(bitext) == [("New York", "LOC")]
+
+
+def test_a_lost_marker_is_tried_alone_then_in_the_next_style_then_left_to_the_fallback():
+    table = {
+        "[1: Ann] met [2: Bo]": "[1: Ann] conheceu Bo",
+        "Ann met [1: Bo]": "Ann conheceu Bo",
+        "Ann met [Bo]": "Ann conheceu Bo",
+    }
+    translator = Damaging(table)
+    bitext = make_bitext("Ann met Bo", "Ann conheceu Bo", None, (0, 1, "PER"), (2, 3, "PER"))
+    project(bitext, translator)
+    assert found(bitext) == [("Ann", "PER"), ("Bo", "PER")]
+    assert set(table) <= set(translator.seen)
+    assert bitext.target.spans[ENTS_GROUP].attrs["by"] == ["MarkerProjector", "LinkProjector"]
+    assert bitext.flags == (FLAG,)
+    alone = make_bitext("Ann met Bo", "Ann conheceu Bo", None, (0, 1, "PER"), (2, 3, "PER"))
+    project(alone, Damaging(table), fallback=None)
+    assert [(span.start, span.reason) for span in alone.lost] == [(2, "markers_lost")]
+
+
+def test_text_that_the_target_words_differently_is_found_by_its_letters_near_its_place():
+    links = "0-0 1-1 2-2 3-3 4-4"
+    bitext = make_bitext("Rio saw Rios and Rio", "Rio viu Rioz e Rio", links, (0, 1, "A"), (2, 3, "B"), (4, 5, "C"))
+    assert places(project(bitext)) == [(0, 1, "A"), (2, 3, "B"), (4, 5, "C")]
+
+
+def test_the_target_text_is_never_changed_and_nested_groups_get_scores():
+    groups = {"args": [(0, 4, "OUT"), (1, 2, "IN"), (1, 3, "CROSS"), (2, 4, "CROSS2")]}
+    bitext = project(make_bitext("aa bb cc dd ee", "aa bb cc dd ee", None, groups=groups))
+    assert bitext.target.text == "aa bb cc dd ee "
+    group = bitext.target.spans["args"]
+    assert [(s.start, s.end, s.label_) for s in group] == groups["args"]
+    assert len(group.attrs["scores"]) == 4 and all(0 <= score <= 1 for score in group.attrs["scores"])
+
+
+def test_a_span_of_150_tokens_is_found_by_the_words_it_shares():
+    words = [f"w{i}x" for i in range(160)]
+    bitext = make_bitext(" ".join(words), " ".join(words), "", groups={"args": [(4, 154, "ARG")]})
+    assert [(s.start, s.end) for s in project(bitext, fallback=None).target.spans["args"]] == [(4, 154)]
+
+
+def test_sentences_are_marked_apart():
+    bitext = make_bitext("Ann left . Bo came .", "Ann left . Bo came .", None, (0, 1, "P"), (3, 4, "P"))
+    bitext.sentences = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
+    translator = Copier()
+    assert places(project(bitext, translator)) == [(0, 1, "P"), (3, 4, "P")]
+    assert translator.seen == ["[1: Ann] left .", "[1: Bo] came ."]
+
+
+distinct = st.lists(words, min_size=2, max_size=8, unique=True)
+
+
+@given(distinct, st.data())
+@settings(max_examples=40, deadline=None)
+def test_identity_permutation_and_an_unrelated_span(texts, data):
+    n = len(texts)
+    cuts = sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=4)))
+    ents = [(a, b, f"L{k}") for k, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))]
+    text = " ".join(texts)
+    alike = project(make_bitext(text, text, None, *ents))
+    assert places(alike) == ents
+    fewer = project(make_bitext(text, text, None, *ents[:1]))
+    assert places(fewer) == ents[:1]
+    # A different order of the blocks between the cuts
+    bounds = sorted({0, n, *cuts})
+    blocks = data.draw(st.permutations(list(zip(bounds, bounds[1:], strict=False))))
+    order = [i for a, b in blocks for i in range(a, b)]
+    links = [(i, order.index(i)) for i in range(n)]
+    turned = project(make_bitext(text, " ".join(texts[i] for i in order), links, *ents))
+    assert {label for _, _, label in places(turned)} <= {label for _, _, label in ents}
+    expected = sorted((order.index(a), order.index(a) + b - a, label) for a, b, label in ents)
+    assert places(turned) == expected
+
+
+def test_bad_settings_and_directions_have_codes():
+    for config, code in (
+        ({"markers": "stars"}, "E401"),
+        ({"markers": []}, "E401"),
+        ({"min_similarity": 2}, "E401"),
+        ({"fallback": "none"}, "E412"),
+        ({"translator": object()}, "E411"),
+        ({"spans_keys": "ents"}, "E401"),
+    ):
+        with pytest.raises(XltError) as err:
+            MarkerProjector(**config)
+        assert err.value.code == code, config
+    bitext = make_bitext("Rio", "Rio", None, (0, 1, "LOC"))
+    bitext.target_lang = "de"
+    with pytest.raises(XltError, match="'en' to 'de'") as err:
+        project(bitext)
+    assert err.value.code == "E410"
+
+
+def test_it_pickles_and_says_all_its_settings():
+    projector = pickle.loads(pickle.dumps(MarkerProjector(translator=Copier(), markers="tags", min_similarity=0.7)))
+    assert "markers:tags|min_similarity:0.7" in projector.signature and "LinkProjector" in projector.signature
+    assert "copier-1" in projector.signature
+
+
+def test_the_bundled_model_keeps_numbered_brackets():
+    source = "Michael Jordan was born in Brooklyn , New York ."
+    bitext = make_bitext(
+        source, "Michael Jordan nasceu em Brooklyn , Nova York .", None, (0, 2, "P"), (5, 6, "L"), (7, 9, "L")
+    )
+    project(bitext, BergamotTranslator(), fallback=None)
+    assert found(bitext) == [("Michael Jordan", "P"), ("Brooklyn", "L"), ("Nova York", "L")]

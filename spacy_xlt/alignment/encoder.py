@@ -103,25 +103,52 @@ class Encoder:
         if not wanted or not 0 <= min(wanted) <= max(wanted) <= max(self.layers):
             raise error("E340", layers=list(wanted), known=max(self.layers))
         size = min(self.window, window or self.window)
-        windows = [found for index, text in enumerate(texts) for found in windows_of(index, len(text), size)]
-        vectors = [np.zeros((len(wanted) if layers else 1, len(text), self.dim), np.float32) for text in texts]
+        rows = self._embed_rows(texts, wanted, mean=layers is None, batch_tokens=batch_tokens, window=size)
+        vectors = np.split(rows.cpu().numpy(), np.cumsum([len(text) for text in texts])[:-1], axis=1) if texts else []
+        return vectors if layers else [vector[0] for vector in vectors]
+
+    def embed_on_device(self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int) -> torch.Tensor:
+        """The same as `embed`, left where it was computed, one text behind the other: float32, (n_pieces, dim)."""
+        return self._embed_rows(texts, self.layers, mean=True, batch_tokens=batch_tokens, window=self.window)[0]
+
+    def _embed_rows(
+        self,
+        texts: Sequence[NDArray[np.int64]],
+        layers: tuple[int, ...],
+        *,
+        mean: bool,
+        batch_tokens: int,
+        window: int,
+    ) -> torch.Tensor:
+        """RETURNS (float32, (n_layers, n_pieces, dim)): All texts, one behind the other; for `mean` of one layer."""
+        import torch
+
+        windows = [found for index, text in enumerate(texts) for found in windows_of(index, len(text), window)]
+        starts = np.cumsum([0, *(len(text) for text in texts)])
         self._to_device()
         one_thread_after_fork()
+        device = self.model.device
+        result = torch.zeros((1 if mean else len(layers), int(starts[-1]), self.dim), device=device)
 
         def run(batch: list[int]) -> None:
             """Fill in the vectors of the windows of these indices."""
             chosen = [windows[i] for i in batch]
-            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], wanted, mean=layers is None)
-            for row, w in enumerate(chosen):
-                first = len(self.prefix) + w.keep_from - w.start
-                vectors[w.text][:, w.keep_from : w.keep_to] = hidden[:, row, first : first + w.keep_to - w.keep_from]
+            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], layers, mean=mean)
+            width = hidden.shape[2]
+            places, rows = [], []
+            for number, w in enumerate(chosen):
+                first = number * width + len(self.prefix) + w.keep_from - w.start
+                places.append(np.arange(first, first + w.keep_to - w.keep_from))
+                rows.append(np.arange(starts[w.text] + w.keep_from, starts[w.text] + w.keep_to))
+            place, row = (torch.from_numpy(np.concatenate(indices)).to(device) for indices in (places, rows))
+            result.index_copy_(1, row, hidden.flatten(1, 2).index_select(1, place))
 
         extra = len(self.prefix) + len(self.suffix)
         batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=batch_tokens)
-        run_side_by_side(run, batches, device=self.model.device)
-        return vectors if layers else [vector[0] for vector in vectors]
+        run_side_by_side(run, batches, device=device)
+        return result
 
-    def _forward(self, rows: list[NDArray[np.int64]], layers: tuple[int, ...], *, mean: bool) -> NDArray[np.float32]:
+    def _forward(self, rows: list[NDArray[np.int64]], layers: tuple[int, ...], *, mean: bool) -> torch.Tensor:
         """Run a batch.
 
         RETURNS (float32, (n_layers, n_rows, length, dim)): For `mean` the first axis has one entry.
@@ -136,7 +163,7 @@ class Encoder:
             ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
         mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
         device = self.model.device
-        with torch.inference_mode():
+        with torch.no_grad():
             output = self.model(
                 input_ids=torch.from_numpy(ids).to(device),
                 attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
@@ -146,7 +173,7 @@ class Encoder:
             hidden = torch.stack([_at_length(output.hidden_states[layer], ids.shape[1]).float() for layer in layers])
             if mean and len(layers) > 1:
                 hidden = hidden.mean(dim=0, keepdim=True)
-        return hidden.cpu().numpy()
+        return hidden
 
     def _to_device(self) -> None:
         import torch

@@ -124,6 +124,20 @@ def test_scores_are_those_of_transformers(make, maker, name):
     assert make(name).score([], [], source="en", target="pt").shape == (0,)
 
 
+@pytest.mark.parametrize("name", ["nllb", "opus-mt-en-itc", "t5"])
+def test_soft_alignments_are_those_of_transformers(make, maker, name):
+    from spacy_xlt.translation.seq2seq.engine import Seq2SeqTranslator
+
+    other = Seq2SeqTranslator(model=str(maker(name)), precision="float32", **FAMILIES[name])
+    sources, targets = [*TEXTS, "", "One two"], [*TEXTS[1:], "Um", "Dois", ""]
+    expected = other.attend(sources, targets, source="en", target="pt")
+    found = make(name).attend(sources, targets, source="en", target="pt")
+    assert [own.shape for own in found] == [own.shape for own in expected]
+    assert max(own.max() for own in found if own.size) > 0.1
+    for own, same in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, same, atol=1e-3)
+
+
 def test_a_long_pair_is_scored_in_windows(make):
     engine = make("opus-mt-en-itc")
     found = engine.score([" ".join(TEXTS)], [" ".join(TEXTS)], source="en", target="pt")
@@ -148,7 +162,7 @@ def test_the_score_of_a_translation_is_its_mean_log_probability(make, name, beam
 def test_it_is_registered_and_offers_what_it_can():
     engine = spacy.registry.misc.get("spacy_xlt.CTranslate2Translator.v1")()
     assert isinstance(engine, Translator) and isinstance(engine, NBestTranslator) and isinstance(engine, Scorer)
-    assert not isinstance(engine, Attender)
+    assert isinstance(engine, Attender)
     assert "nllb-200" in engine.signature and "precision:auto" in engine.signature
 
 

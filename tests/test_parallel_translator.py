@@ -319,4 +319,4 @@ def test_a_document_is_translated_from_real_parallel_files():
                 token.is_sent_start = token.i == 0
         docs = list(nlp.pipe(docs, n_process=process, batch_size=11))
         assert [doc._.xlt["pt"].target.text for doc in docs] == [*targets, ""]
-        assert docs[-1]._.xlt["pt"].sentences[0].flags == ("not_in_memory",)
+        assert "not_in_memory" in docs[-1]._.xlt["pt"].sentences[0].flags

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from ...alignment.pretrained import first_line, quiet
 from ...errors import XltError, error
 
@@ -24,7 +26,7 @@ ABOUT = "spacy_xlt.json"
 _WEIGHTS = "model.bin"
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 # To be raised where what is written here changes
-_FORMAT = 1
+_FORMAT = 2
 
 
 def is_converted(folder: Path) -> bool:
@@ -121,32 +123,11 @@ def _convert(model: str, folder: Path, *, quantization: str) -> None:
     RAISES (XltError): E221 where the model cannot be loaded, E245 where CTranslate2 cannot convert it. OSError where
         the folder cannot be written.
     """
-    from ctranslate2.converters import TransformersConverter
     from transformers import AutoConfig
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     from ..seq2seq.codes import detect_family
-    from ..seq2seq.loading import load_tokenizer, load_weights
-
-    class Converter(TransformersConverter):
-        """Loads as Seq2SeqTranslator does: no pickled code, no code that comes with the model."""
-
-        def load_model(self, model_class: Any, name: str, **kwargs: Any) -> Any:
-            loaded = load_weights(name, kwargs["config"], "auto")
-            if loaded.config.model_type == "mbart":
-                # What the code does anyway; the converter asks for settings that only old files have
-                loaded.config.normalize_before = loaded.config.normalize_embedding = True
-                loaded.config.tokenizer_class = type(tokenizer).__name__.removesuffix("Fast")
-            return loaded
-
-        def load_tokenizer(self, tokenizer_class: Any, name: str, **kwargs: Any) -> Any:
-            own = load_tokenizer(name, config, settings)
-            # CTranslate2 wants a name for it and translation does not use it
-            own.bos_token = own.bos_token or own.eos_token
-            if getattr(own, "lang_token_to_id", None):
-                # M2M100's language tokens; the files do not always list them
-                own.additional_special_tokens = list(own.lang_token_to_id)
-            return own
+    from ..seq2seq.loading import load_tokenizer
 
     try:
         with quiet():
@@ -157,7 +138,7 @@ def _convert(model: str, folder: Path, *, quantization: str) -> None:
         raise error("E221", engine=ENGINE, model=model, reason=first_line(err)) from err
     try:
         with quiet():
-            Converter(model).convert(str(folder), quantization=quantization)
+            _make_converter(model, config, settings).convert(str(folder), quantization=quantization)
     # CTranslate2 and transformers name what they cannot do in many ways
     except Exception as err:
         if isinstance(err, OSError) and err.errno in _CANNOT_WRITE:
@@ -169,3 +150,45 @@ def _convert(model: str, folder: Path, *, quantization: str) -> None:
     family = detect_family(config.to_dict(), settings, name=model, vocabulary=tokenizer.get_vocab())
     about = {"model": model, "family": family, "quantization": quantization}
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf8")
+
+
+def _make_converter(model: str, config: Any, settings: dict[str, Any]) -> Any:
+    """CTranslate2's converter, made to load models as Seq2SeqTranslator does and to read its attention.
+
+    config (PretrainedConfig), settings (dict): The model's settings and its tokenizer's.
+    """
+    from ctranslate2.converters import TransformersConverter
+
+    from ..seq2seq.loading import load_tokenizer, load_weights
+
+    class Converter(TransformersConverter):
+        """Runs no pickled code, and no code that comes with the model."""
+
+        def _load(self) -> Any:
+            spec = super()._load()
+            # The attention to read as an alignment, as Seq2SeqTranslator chooses it: OPUS-MT's models are trained to
+            # align with the first head of their last layer, of others it is all heads of the last layer but one
+            if config.model_type != "marian":
+                spec.decoder.alignment_heads = spec.decoder.num_heads
+                if len(spec.decoder.layer) > 1:
+                    spec.decoder.alignment_layer = np.dtype("int16").type(-2)
+            return spec
+
+        def load_model(self, model_class: Any, name: str, **kwargs: Any) -> Any:
+            loaded = load_weights(name, kwargs["config"], "auto")
+            if loaded.config.model_type == "mbart":
+                # What the code does anyway; the converter asks for settings that only old files have
+                loaded.config.normalize_before = loaded.config.normalize_embedding = True
+                loaded.config.tokenizer_class = str(settings.get("tokenizer_class")).removesuffix("Fast")
+            return loaded
+
+        def load_tokenizer(self, tokenizer_class: Any, name: str, **kwargs: Any) -> Any:
+            own = load_tokenizer(name, config, settings)
+            # CTranslate2 wants a name for it and translation does not use it
+            own.bos_token = own.bos_token or own.eos_token
+            if getattr(own, "lang_token_to_id", None):
+                # M2M100's language tokens; the files do not always list them
+                own.additional_special_tokens = list(own.lang_token_to_id)
+            return own
+
+    return Converter(model)

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
+from ...alignment.soft import token_weights
 from ...errors import error
 from ...languages import UNSEGMENTED, to_spacy
-from ...protocols import Translation
+from ...protocols import Tokens, Translation
+from ..bergamot.joining import join_tokens
 from ..seq2seq.codes import FAMILIES
 from .converting import ENGINE, converted, default_cache, is_converted
 
@@ -60,8 +62,7 @@ def make_ctranslate2_translator(
 class CTranslate2Translator:
     """NLLB-200, M2M100, SMaLL-100, MADLAD-400, mBART, Marian and T5, run by CTranslate2 (Klein et al. 2020).
 
-    A Hugging Face model is converted when first used and kept in a cache folder. The engine has no `attend`:
-    CTranslate2 gives the attention only of translations that it makes itself.
+    A Hugging Face model is converted when first used and kept in a cache folder.
 
     model (str): A Hugging Face name or folder, or a folder that CTranslate2's own converter wrote.
     tokenizer (str | None): For such a folder: the Hugging Face name or folder of the model it was converted from.
@@ -183,6 +184,28 @@ class CTranslate2Translator:
             model, told, sources, targets, max_pieces=self.max_pieces, batch_tokens=self.batch_tokens
         )
 
+    def attend(
+        self, sources: Sequence[str | Tokens], targets: Sequence[str | Tokens], *, source: str, target: str
+    ) -> list[NDArray[np.float32]]:
+        """Which words of given translations come from which words of their sources, by the decoder's attention.
+
+        The layer and its heads were chosen at conversion: for Marian the first head of the last layer, for others all
+        heads of the last layer but one (Garg et al. 2019); CTranslate2's own converter takes the former.
+
+        sources, targets (Sequence[str | Sequence[str]]): Tokens; a plain text counts as its words between spaces.
+        RETURNS (list[float32, (n_source, n_target)]): Columns sum to 1 at most; see `alignment.soft.token_weights`.
+        RAISES (XltError): As `translate`.
+        """
+        from .search import attention
+
+        model, told = self._direction(source, target)
+        source_texts, source_spans = join_tokens(sources, to_spacy(source))
+        target_texts, target_spans = join_tokens(targets, to_spacy(target))
+        found = attention(
+            model, told, source_texts, target_texts, max_pieces=self.max_pieces, batch_tokens=self.batch_tokens
+        )
+        return [token_weights(own, a, b) for own, a, b in zip(found, source_spans, target_spans, strict=True)]
+
     def _translate(
         self,
         texts: Sequence[str],
@@ -244,10 +267,16 @@ class CTranslate2Translator:
 
 
 def _half(model: str) -> str:
-    """The half precision that a model stands."""
+    """The half precision that a model stands.
+
+    RAISES (XltError): E221 where there is no such model.
+    """
     from transformers import AutoConfig
 
-    return "bfloat16" if AutoConfig.from_pretrained(model).model_type in _NEEDS_RANGE else "float16"
+    try:
+        return "bfloat16" if AutoConfig.from_pretrained(model).model_type in _NEEDS_RANGE else "float16"
+    except (OSError, ValueError) as err:
+        raise error("E221", engine=ENGINE, model=model, reason=str(err).splitlines()[0]) from err
 
 
 def _impossible(setting: str, value: Any, expected: str) -> Exception:

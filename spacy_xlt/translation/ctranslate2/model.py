@@ -94,33 +94,13 @@ def load_model(
     RAISES (XltError): E246 for a folder that cannot be used, E244 for a `precision` that the device cannot compute in,
         E222 to E225 for a model whose languages are not known.
     """
-    import ctranslate2
-    from transformers import AutoConfig
-    from transformers.models.auto.tokenization_auto import get_tokenizer_config
-
-    supported = ctranslate2.get_supported_compute_types(device, device_index)
-    if compute_type not in {"auto", "default", *supported}:
-        raise error("E244", device=device, value=compute_type, expected=", ".join(sorted(supported)))
     about = _read(folder / ABOUT)
     origin = tokenizer or (str(folder / HF_FOLDER) if (folder / HF_FOLDER).is_dir() else None)
     if origin is None:
         reason = "it has no tokenizer; set `tokenizer` to the model that it was converted from"
         raise error("E246", path=folder, reason=reason)
-    try:
-        with quiet():
-            config = AutoConfig.from_pretrained(origin, trust_remote_code=False)
-            settings = get_tokenizer_config(origin)
-            loaded = load_tokenizer(origin, config, settings)
-            translator = ctranslate2.Translator(
-                str(folder),
-                device=device,
-                device_index=device_index,
-                compute_type=compute_type,
-                intra_threads=threads,
-            )
-    # Each library below names a broken folder in its own way
-    except Exception as err:
-        raise error("E246", path=folder, reason=first_line(err)) from err
+    translator = _open(folder, device=device, device_index=device_index, compute_type=compute_type, threads=threads)
+    config, settings, loaded = _read_tokenizer(folder, origin)
     source_tokens, target_tokens = _vocabulary(folder, "source"), _vocabulary(folder, "target")
     codes = find_codes(
         about.get("model") or tokenizer or name,
@@ -148,6 +128,40 @@ def load_model(
         usual_start=str(loaded.convert_ids_to_tokens(config.decoder_start_token_id or 0)),
         limit=int(getattr(config, "max_position_embeddings", None) or 1 << 20),
     )
+
+
+def _open(folder: Path, *, device: str, device_index: int, compute_type: str, threads: int) -> Any:
+    import ctranslate2
+
+    supported = ctranslate2.get_supported_compute_types(device, device_index)
+    if compute_type not in {"auto", "default", *supported}:
+        raise error("E244", device=device, value=compute_type, expected=", ".join(sorted(supported)))
+    try:
+        return ctranslate2.Translator(
+            str(folder),
+            device=device,
+            device_index=device_index,
+            compute_type=compute_type,
+            intra_threads=threads,
+        )
+    # Of a broken folder it says so by RuntimeError, ValueError and others
+    except Exception as err:
+        raise error("E246", path=folder, reason=first_line(err)) from err
+
+
+def _read_tokenizer(folder: Path, origin: str) -> tuple[Any, dict[str, Any], Any]:
+    """The original model's settings, its tokenizer's settings, and the tokenizer."""
+    from transformers import AutoConfig
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(origin, trust_remote_code=False)
+            settings = get_tokenizer_config(origin)
+            return config, settings, load_tokenizer(origin, config, settings)
+    # Each library below names a broken folder in its own way
+    except Exception as err:
+        raise error("E246", path=folder, reason=f"its tokenizer {origin}: {first_line(err)}") from err
 
 
 def _vocabulary(folder: Path, side: str) -> list[str]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...alignment.words import has_text
-from ...protocols import Translation
+from ...batching import batches_by_length
+from ...protocols import SoftAlignment, Translation
 from ..bergamot.splitting import split_pieces, windows_of
 from ..bergamot.vocab import Pieces
 from .model import Model, Told
@@ -159,3 +160,33 @@ def log_probabilities(
         ends = window.target.stop == len(written[window.pair])
         scores[window.pair] += sum(own if ends else own[:-1])
     return scores.astype(np.float32)
+
+
+def attention(
+    model: Model, told: Told, sources: Sequence[str], targets: Sequence[str], *, max_pieces: int, batch_tokens: int
+) -> list[SoftAlignment]:
+    """How given translations look at their sources: the decoder is made to write each of them."""
+    limit = min(max_pieces, model.limit - len(told.before) - len(told.after) - len(told.first) - 2)
+    read, written = model.source.encode(sources), model.target.encode(targets)
+    windows = [w for i in range(len(sources)) for w in windows_of(i, len(read[i]), len(written[i]), limit=limit)]
+    weights = [np.zeros((len(s), len(t)), np.float32) for s, t in zip(read, written, strict=True)]
+    # Batches by the longer side: nothing is to be written behind the longest translation of a batch
+    for batch in batches_by_length([window.length for window in windows], batch_tokens=batch_tokens):
+        forced = [written[w.pair].ids[w.target].tolist() for w in (windows[k] for k in batch)]
+        found = model.translator.translate_batch(
+            [_source(model, told, read[windows[k].pair][windows[k].source]) for k in batch],
+            target_prefix=[[*told.first, *(model.target_tokens[i] for i in ids)] for ids in forced],
+            beam_size=1,
+            max_input_length=0,
+            max_decoding_length=len(told.first) + max(len(ids) for ids in forced) + 1,
+            return_attention=True,
+        )
+        for k, ids, one in zip(batch, forced, found, strict=True):
+            window, start = windows[k], len(told.first)
+            n_source = window.source.stop - window.source.start
+            if ids and n_source:
+                own = np.asarray(one.attention[0][start : start + len(ids)], np.float32)
+                weights[window.pair][window.source, window.target] = own[
+                    :, len(told.before) : len(told.before) + n_source
+                ].T
+    return [SoftAlignment(w, s.spans, t.spans) for w, s, t in zip(weights, read, written, strict=True)]

@@ -36,6 +36,11 @@ def read_tmx(file: BinaryIO, path: Path) -> Iterator[list[tuple[str, str]]]:
 
 
 class _Reader:
+    """Collects units while the parser meets them.
+
+    path (Path): For messages.
+    """
+
     def __init__(self, path: Path):
         self._path = path
         self._parser = parser = expat.ParserCreate()
@@ -54,6 +59,10 @@ class _Reader:
         self._not_text = 0
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
+        """Read on, to the end of the file where this is the last part of it.
+
+        RAISES (XltError): E233.
+        """
         try:
             self._parser.Parse(data, last)
         except expat.ExpatError as err:
@@ -65,6 +74,7 @@ class _Reader:
             raise self._broken(str(err)) from err
 
     def take(self) -> list[list[tuple[str, str]]]:
+        """The units that were completed since the last call."""
         units, self._units = self._units, []
         return units
 

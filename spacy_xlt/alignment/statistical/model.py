@@ -131,8 +131,9 @@ class Direction:
             self._tension = 2 * math.log(first / last)
 
     def _translations(self, word: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The target words that a word becomes, in order of their indices, and how likely."""
         index = self._model.get_src_word_index(word) if word else _NULL
-        found = self._model.get_translations(index)
+        found = sorted(self._model.get_translations(index, _FLOOR))
         return np.asarray([t for t, _ in found], np.int64), np.asarray([p for _, p in found], np.float64)
 
     def _lexical(self, source: Keys, target: Keys) -> NDArray[np.float64]:
@@ -145,10 +146,9 @@ class Direction:
             indices, probabilities = self._row(word)
             row = np.full(len(target), _FLOOR)
             if len(indices):
-                order = np.argsort(indices)
-                place = np.minimum(np.searchsorted(indices[order], targets), len(indices) - 1)
-                known = indices[order][place] == targets
-                row[known] = np.maximum(probabilities[order][place][known], _FLOOR)
+                place = np.minimum(np.searchsorted(indices, targets), len(indices) - 1)
+                known = indices[place] == targets
+                row[known] = np.maximum(probabilities[place][known], _FLOOR)
             if word and model.get_src_word_index(word) == _UNKNOWN:
                 # A name or number that was never seen is the same on both sides
                 row[[t == _UNKNOWN and word == other for t, other in zip(targets, target, strict=True)]] = 1.0

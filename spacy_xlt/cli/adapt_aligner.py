@@ -74,14 +74,15 @@ def adapt_aligner_cli(
     adapter = Adapter(settings)
     pairs = _pairs(source_path, target_path, links_path, tokenizers, encoding)
     with closing(pairs), tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
-
-        def progress(step: int, losses: dict[str, float]) -> None:
-            bar.set_postfix(losses, refresh=False)
-            bar.update(step - bar.n)
-
-        summary = adapter.run(pairs, output_path, progress=progress)
+        summary = adapter.run(pairs, output_path, progress=lambda step, losses: _advance(bar, step, losses))
     if not silent:
         _show(summary, output_path)
+
+
+def _advance(bar: Any, step: int, losses: dict[str, float]) -> None:
+    bar.set_postfix(losses, refresh=False)
+    # After an interruption the first one is not 1
+    bar.update(step - bar.n)
 
 
 def _pairs(

@@ -164,8 +164,8 @@ _MESSAGES: dict[str, str] = {
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, or "
     "leave `labels` out.",
-    "E410": "{projector} needs a translator from {source!r} to {target!r}. {reason} Set `translator` to an engine that "
-    "has it; where the bitexts do not say their languages, set `source` and `target`.",
+    "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an engine "
+    "that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
     "E411": "{projector}: the translator {engine} has no method `{method}`. Set `translator` to one that has it, such "
     "as BergamotTranslator.",
     "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `project` and `signature`. Set it "

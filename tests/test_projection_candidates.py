@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_scorer import Copier, found, make_bitext, places
 
-from spacy_xlt.errors import XltError
+from spacy_xlt.errors import XltError, error
 from spacy_xlt.projection.candidates.engine import CandidateProjector
 from spacy_xlt.projection.candidates.ngrams import candidates
 from spacy_xlt.projection.spanwise import Search, Work
@@ -30,7 +30,7 @@ def search_for(bitext, start, end):
 class OneWay(Copier):
     def _check(self, source, target):
         if (source, target) != ("en", "pt"):
-            super()._check("xx", "xx")
+            raise error("E201", engine="OneWay", source=source, target=target, known="en to pt")
 
 
 class WithoutPieces(Copier):
@@ -38,8 +38,9 @@ class WithoutPieces(Copier):
 
 
 def test_all_ngrams_up_to_the_length_ratio_without_punctuation_at_the_ends():
-    bitext = make_bitext("Rio , yes", "um Rio , sim", "")
-    assert {place for place, _ in candidates(search_for(bitext, 0, 1), pool=99, length_ratio=1)} == {
+    bitext = make_bitext("Rio , yes", "um Lima , sim", "")
+    # Without links nothing is pruned
+    assert {place for place, _ in candidates(search_for(bitext, 0, 1), pool=1, length_ratio=1)} == {
         (0, 1),
         (0, 2),
         (1, 2),
@@ -72,7 +73,7 @@ def test_a_place_is_used_once_by_spans_that_are_apart():
 def test_both_directions_count(normalize):
     bitext = make_bitext("Rio shines", "x Rio", "", (0, 1, "LOC"))
     assert found(project(bitext, normalize=normalize)) == [("Rio", "LOC")]
-    with pytest.raises(XltError, match="'en' to 'pt and back'|'pt and back'") as err:
+    with pytest.raises(XltError, match="cannot translate 'pt' to 'en'") as err:
         project(bitext, OneWay())
     assert err.value.code == "E410"
 
@@ -144,5 +145,5 @@ def test_the_bundled_model_finds_names_without_any_links():
         ("No Reino Unido , Boris Johnson encontrou Angela Merkel ."),
     )
     bitext = make_bitext(source, target, "", (0, 2, "PER"), (3, 5, "PER"), (7, 9, "LOC"))
-    project(bitext, BergamotTranslator(), pool=60)
+    project(bitext, BergamotTranslator())
     assert found(bitext) == [("Reino Unido", "LOC"), ("Boris Johnson", "PER"), ("Angela Merkel", "PER")]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pickle
 
 import pytest
+import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.tokens import Span
 from tiny_scorer import Copier, found, make_bitext, places
 
 from spacy_xlt.bitext import ENTS_GROUP, SentencePair
 from spacy_xlt.errors import XltError
+from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.markers.engine import FLAG, MarkerProjector
 from spacy_xlt.projection.markers.marking import STYLES, layers, mark, read
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
@@ -219,3 +222,27 @@ def test_the_bundled_model_keeps_numbered_brackets():
     )
     project(bitext, BergamotTranslator(), fallback=None)
     assert found(bitext) == [("Michael Jordan", "P"), ("Brooklyn", "L"), ("Nova York", "L")]
+
+
+def test_in_a_pipeline_that_translates_no_aligner_is_needed():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"target": "pt"})
+    nlp.add_pipe("xlt_projector", config={"engine": {"@misc": "spacy_xlt.MarkerProjector.v1"}})
+    doc = nlp.make_doc("Michael Jordan was born in Brooklyn.")
+    doc.set_ents([Span(doc, 0, 2, "PER"), Span(doc, 5, 6, "LOC")])
+    for name in nlp.pipe_names:
+        doc = nlp.get_pipe(name)(doc)
+    target = doc._.xlt["pt"].target
+    assert [(ent.text, ent.label_) for ent in target.ents] == [("Michael Jordan", "PER"), ("Brooklyn", "LOC")]
+
+
+def test_towards_the_source_the_other_direction_is_asked():
+    bitext = make_bitext("Ann met Bo", "Ann met Bo", None)
+    bitext.target.set_ents([Span(bitext.target, 2, 3, "PER")])
+    doc = bitext.source
+    doc.ents = []
+    doc._.xlt["pt"] = bitext
+    translator = Copier()
+    pipe = ProjectorPipe("xlt_projector", MarkerProjector(translator=translator), direction="target_to_source")
+    assert [(ent.text, ent.label_) for ent in pipe(doc).ents] == [("Bo", "PER")]
+    assert doc.spans[ENTS_GROUP].attrs["by"] == ["MarkerProjector"]

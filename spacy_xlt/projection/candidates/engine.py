@@ -26,7 +26,7 @@ def make_candidate_projector(
     pool: int = 12,
     length_ratio: float = 2.0,
     normalize: str = "self",
-    evidence: float = 1.0,
+    evidence: float = 3.0,
     source: str = "en",
     target: str = "pt",
     ents: bool = True,
@@ -87,7 +87,7 @@ class CandidateProjector(SpanwiseProjector):
         pool: int = 12,
         length_ratio: float = 2.0,
         normalize: str = "self",
-        evidence: float = 1.0,
+        evidence: float = 3.0,
         source: str = "en",
         target: str = "pt",
         ents: bool = True,
@@ -138,7 +138,7 @@ class CandidateProjector(SpanwiseProjector):
         try:
             alike = both_ways(scorer, pairs, source=source, target=target, normalize=self.normalize)
         except XltError as err:
-            raise not_knowing(err, projector=self.name, source=source, target=f"{target} and back") from err
+            raise not_knowing(err, projector=self.name, source=source, target=target) from err
         found: dict[int, list[tuple[Range, float]]] = {}
         for (search, place, links), value in zip(rows, alike.tolist(), strict=True):
             found.setdefault(id(search), []).append(

@@ -75,8 +75,11 @@ def ask(
     return result
 
 
-def rescue(projector: Projector, runs: Sequence[Run], *, unsure: Callable[[Outcome], bool]) -> None:
-    """Have a projector place the spans of which another was unsure. What it is lost about stays as it was."""
+def rescue(
+    projector: Projector, runs: Sequence[Run], *, unsure: Callable[[Outcome], bool], min_score: float = 0.0
+) -> None:
+    """Have a projector place the spans of which another was unsure. What it is lost about stays as it was, and what it
+    is less sure of than `min_score` is lost."""
     wanted = [
         {key: [n for n, outcome in enumerate(of_key) if unsure(outcome)] for key, of_key in run.outcomes.items()}
         for run in runs
@@ -85,7 +88,7 @@ def rescue(projector: Projector, runs: Sequence[Run], *, unsure: Callable[[Outco
         for key, of_key in found.items():
             for n, outcome in of_key.items():
                 if not isinstance(outcome, str):
-                    run.outcomes[key][n] = outcome
+                    run.outcomes[key][n] = outcome if score_of(outcome) >= min_score else "low_score"
                     run.ways[key][n] = name_of(projector)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import XltError, error
 from ...protocols import Projector
-from ..candidates.ngrams import gains
+from ..candidates.ngrams import gains, linked
 from ..combining.runs import Run, rescue
 from ..evidence import Stretch
 from ..markers.marking import STYLES, mark
@@ -141,7 +141,7 @@ class ConstrainedProjector(SpanwiseProjector):
         """As other projectors, then the fallback for long sentences."""
         runs = super().project_batch(batch)
         if self.fallback is not None:
-            rescue(self.fallback, runs, unsure=lambda outcome: outcome == _LONG)
+            rescue(self.fallback, runs, unsure=lambda outcome: outcome == _LONG, min_score=self.min_score)
         return runs
 
     def search(self, searches: Sequence[Search]) -> None:
@@ -190,11 +190,11 @@ class ConstrainedProjector(SpanwiseProjector):
         )
 
     def _starts(self, search: Search) -> list[int]:
-        """The tokens that the span may begin at: the linked ones, those beside them, then others."""
+        """The tokens that the span may begin at: the linked ones, those beside them, then others; without links all."""
         n = search.high - search.low
-        if self.starts is None or n <= self.starts:
-            return list(range(n))
         strength = np.asarray(gains(search))
+        if self.starts is None or n <= self.starts or not linked(strength.tolist()):
+            return list(range(n))
         # A word before a linked one may belong to the span as well
         near = np.maximum(strength, np.append(strength[1:], -1.0) - 0.1)
         return sorted(np.argsort(-near, kind="stable")[: self.starts].tolist())

@@ -124,7 +124,7 @@ class MarkerProjector(SpanwiseProjector):
         """As other projectors, then the fallback for what is lost."""
         runs = super().project_batch(batch)
         if self.fallback is not None:
-            rescue(self.fallback, runs, unsure=lambda outcome: outcome == _LOST)
+            rescue(self.fallback, runs, unsure=lambda outcome: outcome == _LOST, min_score=self.min_score)
         for run in runs:
             _flag(run, self.name)
         return runs

@@ -1,0 +1,135 @@
+"""What each projector costs and gives, as a Markdown table: PUD English to Portuguese, PER, LOC and ORG, one bitext.
+
+    python benchmarks/projector_costs.py [--limit 1000] [--reverse] [--only links,markers,candidates,constrained]
+
+All projectors get the same links, those of configs/project.cfg, which are made before the clock runs. The engines of
+configs/project_*.cfg are used as they are. "As published" is the same engine with the settings nearest to the paper's
+method: no links, no second kind of markers, no fallback. Seconds are those of projecting alone, models loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.tokens import Doc
+
+from spacy_xlt import Alignment, Bitext
+from spacy_xlt.alignment.component import AlignerPipe
+from spacy_xlt.bitext import LostSpan
+from spacy_xlt.corpus.columns import ColumnReader, Counts
+from spacy_xlt.corpus.config import load_pipeline_config
+from spacy_xlt.evaluation.agreement import count_agreement
+from spacy_xlt.evaluation.projection import find_component
+from spacy_xlt.evaluation.reliability import reliability
+from spacy_xlt.evaluation.spans import judge, prf
+from spacy_xlt.projection.candidates.engine import CandidateProjector
+from spacy_xlt.projection.combining.stacked import StackedProjector
+from spacy_xlt.projection.combining.voting import VotingProjector
+from spacy_xlt.projection.component import ProjectorPipe
+from spacy_xlt.projection.constrained.engine import ConstrainedProjector
+from spacy_xlt.projection.markers.engine import MarkerProjector
+
+ROOT = Path(__file__).parent.parent
+FILES = {"en": "English-PUD/en_pud-ud-test.iob2", "pt": "Portuguese-PUD/pt_pud-ud-test.iob2"}
+LABELS = {"PER", "LOC", "ORG"}
+
+
+def read(lang: str, limit: int) -> list[Doc]:
+    """The sentences of one side with their entities of the three types."""
+    reader = ColumnReader("iob2", token_col=2, tag_col=3)
+    docs = []
+    for doc in reader.read(ROOT / "assets" / "uner" / FILES[lang], spacy.blank(lang).vocab, Counts()):
+        doc.set_ents([ent for ent in doc.ents if ent.label_ in LABELS], default="outside")
+        docs.append(doc)
+    return docs[:limit]
+
+
+def configured(name: str) -> Any:
+    """The projector of a config."""
+    path = ROOT / "configs" / f"{name}.cfg"
+    return find_component(load_pipeline_config(path), ProjectorPipe, path).engine
+
+
+def projectors() -> dict[str, Callable[[], Any]]:
+    """What is compared: a way to make each."""
+
+    def all_of_them() -> dict[str, Any]:
+        names = ("markers", "candidates", "constrained")
+        return {"links": configured("project"), **{name: configured(f"project_{name}") for name in names}}
+
+    def cheap() -> dict[str, Any]:
+        return {key: value for key, value in all_of_them().items() if key != "constrained"}
+
+    return {
+        "links": lambda: configured("project"),
+        "markers": lambda: configured("project_markers"),
+        "markers as published": lambda: MarkerProjector(markers="brackets", fallback=None),
+        "candidates": lambda: configured("project_candidates"),
+        "candidates as published": lambda: CandidateProjector(pool=10_000, evidence=0.0),
+        "constrained": lambda: configured("project_constrained"),
+        "constrained as published": lambda: ConstrainedProjector(starts=None, n_best=5, fallback=None),
+        "links then candidates": lambda: StackedProjector(
+            {"links": configured("project"), "candidates": configured("project_candidates")},
+            order=["links", "candidates"],
+        ),
+        "vote of the first three": lambda: VotingProjector(cheap()),
+        "vote of the four": lambda: VotingProjector(all_of_them()),
+    }
+
+
+def bitexts(pairs: Sequence[tuple[Doc, Doc]], links: Sequence[Any]) -> list[Bitext]:
+    """Bitexts with bare targets."""
+    made = []
+    for (source, gold), alignment in zip(pairs, links, strict=True):
+        words, spaces = [token.text for token in gold], [bool(token.whitespace_) for token in gold]
+        made.append(Bitext(source, Doc(gold.vocab, words=words, spaces=spaces), alignment))
+    return made
+
+
+def row(name: str, projector: Any, todo: list[Bitext], golds: Sequence[Doc]) -> str:
+    """One line of the table."""
+    with_spans = next(bitext for bitext in todo if bitext.source.ents)
+    warm = Bitext(with_spans.source, with_spans.target.copy(), with_spans.alignment)
+    projector.project([warm])
+    start = time.perf_counter()
+    projector.project(todo)
+    seconds = time.perf_counter() - start
+    found, wanted = judge([bitext.target for bitext in todo], golds)
+    scores = {key: f"{100 * value:.2f}" for key, value in prf(found, wanted).items()}
+    lost: list[LostSpan] = [span for bitext in todo for span in bitext.lost]
+    surest = f"{100 * reliability(found)['precision_of_surest']:.2f}"
+    cells = [name, f"{len(todo) / seconds:,.1f}", scores["p"], scores["r"], scores["f"], surest, str(len(lost))]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--limit", type=int, default=1000, help="sentence pairs")
+    parser.add_argument("--reverse", action="store_true", help="Portuguese to English")
+    parser.add_argument("--only", help="names of projectors with commas between; 'vote' for those that contain it")
+    args = parser.parse_args()
+    source, target = ("pt", "en") if args.reverse else ("en", "pt")
+    pairs = list(zip(read(source, args.limit), read(target, args.limit), strict=True))
+    path = ROOT / "configs" / "project.cfg"
+    aligner = find_component(load_pipeline_config(path), AlignerPipe, path)
+    aligned = bitexts(pairs, [Alignment() for _ in pairs])
+    aligner.align(aligned)
+    links = [bitext.alignment for bitext in aligned]
+    n_spans = sum(len(source.ents) for source, _ in pairs)
+    ceiling = f"ceiling {100 * count_agreement(pairs):.1f}"
+    print(f"{len(pairs)} sentence pairs, {source} to {target}, {n_spans} spans; {ceiling}\n")
+    print("| projector | sentences a second | P | R | F1 | P without the least sure tenth | lost |")
+    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
+    wanted = None if args.only is None else [name.strip() for name in args.only.split(",")]
+    for name, make in projectors().items():
+        if wanted is None or any(name == one or (one == "vote" and one in name) for one in wanted):
+            print(row(name, make(), bitexts(pairs, links), [gold for _, gold in pairs]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spacy_xlt.alignment.combined.adapter import AdaptedEncoder
 from spacy_xlt.alignment.combined.engine import CombinedAligner
+from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.errors import XltError, XltWarning
 
 PAIRS = [
@@ -46,12 +47,15 @@ def test_the_same_links_alone_as_together(aligner):
         np.testing.assert_allclose(alone.scores, alignment.scores, atol=1e-3)
 
 
-def test_weak_gives_all_links_above_it(aligner):
-    weak = CombinedAligner(weak=0.05)
-    weak._encoder = aligner.encoder
-    for many, few in zip(weak.align(PAIRS), aligner.align(PAIRS), strict=True):
-        assert set(few.to_pharaoh().split()) <= set(many.to_pharaoh().split())
-        assert many.scores.min() > 0.05
+def test_evidence_is_the_softmax_of_the_same_vectors(aligner):
+    embedding = EmbeddingAligner(threshold=0.05, evidence=None)
+    embedding._encoder = aligner.encoder
+    bare = CombinedAligner(evidence=None)
+    bare._encoder = aligner.encoder
+    for found, plain, few in zip(aligner.align(PAIRS), embedding.align(PAIRS), bare.align(PAIRS), strict=True):
+        assert few.evidence is None and np.array_equal(few.links, found.links)
+        assert np.array_equal(found.evidence.links, plain.links)
+        np.testing.assert_allclose(found.evidence.scores, plain.scores, atol=2e-3)
 
 
 @settings(max_examples=15, deadline=None)
@@ -107,7 +111,7 @@ def test_it_is_registered_and_works_in_a_pipeline():
     [
         ({"threshold": 1.5}, "E304"),
         ({"only_link": -0.1}, "E304"),
-        ({"weak": True}, "E304"),
+        ({"evidence": True}, "E304"),
         ({"batch_tokens": 0}, "E304"),
         ({"precision": "int1"}, "E301"),
         ({"weights": "/no/such/folder"}, "E320"),

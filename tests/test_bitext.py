@@ -16,8 +16,13 @@ from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import LostSpan, SentencePair, missing_ranges, sentence_ranges
 from spacy_xlt.errors import XltError
 
-alignments = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1, width=32)), max_size=20).map(
-    lambda rows: Alignment([r[:2] for r in rows], [r[2] for r in rows])
+plain_alignments = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1, width=32)), max_size=20
+).map(lambda rows: Alignment([r[:2] for r in rows], [r[2] for r in rows]))
+alignments = st.builds(
+    lambda links, evidence: Alignment(links.links, links.scores, evidence),
+    plain_alignments,
+    st.none() | plain_alignments,
 )
 
 
@@ -39,6 +44,21 @@ def test_pharaoh_keeps_the_links(alignment):
 @given(alignments, st.integers(0, 9), st.integers(0, 9))
 def test_between_undoes_shift(alignment, i, j):
     assert alignment.shift(i, j).between((i, i + 31), (j, j + 31)) == alignment
+
+
+@given(alignments, alignments)
+def test_what_has_no_evidence_of_its_own_counts_with_its_links(first, second):
+    both = Alignment.concatenate([first, second])
+    assert len(both) == len(first) + len(second)
+    if first.evidence is None and second.evidence is None:
+        assert both.evidence is None
+    else:
+        assert len(both.evidence) == sum(len(a if a.evidence is None else a.evidence) for a in (first, second))
+
+
+def test_evidence_outside_the_docs_is_refused():
+    with pytest.raises(XltError, match="E002"):
+        Alignment([(0, 0)], None, Alignment([(0, 5)])).check(1, 1)
 
 
 def test_links_have_the_fixed_types():

@@ -97,6 +97,27 @@ def test_a_clause_takes_an_article_that_a_far_word_is_linked_to_weakly():
     assert found(bitext)[0][0].startswith("la frecuencia")
 
 
+def test_evidence_that_is_no_link_still_places_a_span():
+    bitext = project("Ann met Bo", "Ana viu o Beto", "0-0 1-1", (2, 3, "PER"))
+    assert found(bitext) == [("o Beto", "PER")]  # what is left between the neighbours' links
+    links = bitext.alignment
+    bitext.alignment = Alignment(links.links, links.scores, Alignment([(0, 0), (1, 1), (2, 3)], [0.9, 0.9, 0.1]))
+    LinkProjector().project([bitext])
+    assert found(bitext) == [("Beto", "PER")]
+
+
+def test_an_article_goes_also_where_the_name_is_linked_to_it():
+    bitext = project("Amazon grew", "A Amazon cresceu", [[0, 0], [0, 1], [1, 2]], (0, 1, "ORG"), scores=[0.8, 0.9, 1])
+    assert found(bitext) == [("Amazon", "ORG")]
+    seafood = project("Seafood sells", "Frutos do mar vendem", "0-0 0-1 0-2 1-3", (0, 1, "DISH"))
+    assert found(seafood) == [("Frutos do mar", "DISH")]
+
+
+def test_punctuation_at_the_ends_of_a_name_is_left_out():
+    bitext = project("Edinburgh wins", "Edimburgo , ganha", "0-0 0-1 1-2", (0, 1, "LOC"))
+    assert found(bitext) == [("Edimburgo", "LOC")]
+
+
 def test_a_long_name_is_no_clause():
     source = "the Committee on Employment , Regional Policy and Social Affairs met"
     target = "se reunió la Comisión de Empleo , Política Regional y Asuntos Sociales"

@@ -101,7 +101,7 @@ class AttentionAligner:
         result = [Alignment()] * len(pairs)
         to_read: dict[tuple[str, str], list[int]] = {}
         for i, ((source, target), context) in enumerate(zip(pairs, known, strict=True)):
-            if self.stored and context.attention is not None and _fits(context.attention, source, target):
+            if self.stored and context.attention is not None and fits(context.attention, source, target):
                 kept = context.attention.scores > self.threshold
                 result[i] = Alignment(context.attention.links[kept], context.attention.scores[kept])
             elif source and target:
@@ -143,5 +143,6 @@ def _known(language: str, default: str) -> str:
     return default if language in {"", MULTI} else language
 
 
-def _fits(stored: Alignment, source: Sequence[str], target: Sequence[str]) -> bool:
+def fits(stored: Alignment, source: Sequence[str], target: Sequence[str]) -> bool:
+    """Whether stored attention can be that of these tokens: none of its links is outside."""
     return not len(stored) or bool((stored.links.max(axis=0) < (len(source), len(target))).all())

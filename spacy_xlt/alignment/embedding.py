@@ -39,6 +39,7 @@ def make_embedding_aligner(
     center: bool | None = None,
     temperature: float | None = 0.05,
     threshold: float | None = None,
+    evidence: float | None = 0.05,
     batch_tokens: int = 1024,
     precision: str = "auto",
 ) -> EmbeddingAligner:
@@ -51,6 +52,7 @@ def make_embedding_aligner(
         center=center,
         temperature=temperature,
         threshold=threshold,
+        evidence=evidence,
         batch_tokens=batch_tokens,
         precision=precision,
     )
@@ -74,6 +76,8 @@ class EmbeddingAligner:
     temperature (float | None): What "softmax" divides the cosines by; null for dot products as they are.
     threshold (float | None): What a link's score must exceed; for dot products, both probabilities. Left out: 0.3 for
         cosines, 0.001 for dot products, 0 for the other methods.
+    evidence (float | None): Of the softmax of cosines, give projectors besides the links all pairs of words with a
+        score above this (see `Alignment.evidence`); nothing where null.
     batch_tokens (int): Pieces a batch, padding included; on a GPU, 32 times as many.
     precision (str): What the encoder computes in: "float32", "float16", "bfloat16" or "auto". The methods of SimAlign
         are float32 then, so that their links are SimAlign's; softmax is float16 on a GPU and bfloat16 on a CPU that
@@ -91,6 +95,7 @@ class EmbeddingAligner:
         center: bool | None = None,
         temperature: float | None = 0.05,
         threshold: float | None = None,
+        evidence: float | None = 0.05,
         batch_tokens: int = 1024,
         precision: str = "auto",
     ):
@@ -102,6 +107,7 @@ class EmbeddingAligner:
         self.center = cosines if center is None else center
         self.temperature = temperature
         self.threshold = threshold
+        self.evidence = evidence if cosines else None
         self.batch_tokens = batch_tokens
         self.precision = precision
         self._check()
@@ -119,8 +125,10 @@ class EmbeddingAligner:
             raise error("E304", setting="batch_tokens", value=self.batch_tokens, expected="a whole number from 1")
         if self.temperature is not None and not self.temperature > 0:
             raise error("E304", setting="temperature", value=self.temperature, expected="a number above 0, or null")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise error("E304", setting="threshold", value=self.threshold, expected="a number from 0 to 1, or null")
+        for setting in ("threshold", "evidence"):
+            value = getattr(self, setting)
+            if value is not None and not 0 <= value <= 1:
+                raise error("E304", setting=setting, value=value, expected="a number from 0 to 1, or null")
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -134,7 +142,10 @@ class EmbeddingAligner:
         settings = f"layer:{layer}|method:{self.method}|level:{self.level}|center:{'yes' if self.center else 'no'}"
         if self.method == "softmax":
             settings += f"|temperature:{self.temperature or 'none'}"
-        settings += f"|threshold:{self.threshold:g}|precision:{self._precision}"
+        settings += f"|threshold:{self.threshold:g}"
+        if self.evidence is not None:
+            settings += f"|evidence:{self.evidence:g}"
+        settings += f"|precision:{self._precision}"
         return f"EmbeddingAligner|model:{self.model}|{settings}|version:{__version__}"
 
     @property
@@ -206,10 +217,10 @@ class EmbeddingAligner:
             indices,
             method=self.method,
             temperature=self.temperature or 1.0,
-            threshold=float(self.threshold or 0),
+            threshold=self._least,
         )
         return [
-            _word_links(words[i][links[:, 0]], words[j][links[:, 1]], scores)
+            self._links(words[i][links[:, 0]], words[j][links[:, 1]], scores)
             for (i, j), (links, scores) in zip(indices, matched, strict=True)
         ]
 
@@ -228,7 +239,7 @@ class EmbeddingAligner:
         return self._match(self._prepare(source), self._prepare(target))
 
     def _match(self, source: Vectors, target: Vectors) -> Alignment:
-        threshold = float(self.threshold or 0)
+        threshold = self._least
         if self.method in _SIMALIGN:
             links, scores = _SIMALIGN[self.method](source.pieces, target.pieces)
             if threshold:
@@ -239,7 +250,20 @@ class EmbeddingAligner:
             links, scores = matching.softmax_cosines(
                 source.pieces, target.pieces, temperature=self.temperature, threshold=threshold
             )
-        return _word_links(source.words[links[:, 0]], target.words[links[:, 1]], scores)
+        return self._links(source.words[links[:, 0]], target.words[links[:, 1]], scores)
+
+    @property
+    def _least(self) -> float:
+        """The lowest score of interest."""
+        threshold = float(self.threshold or 0)
+        return threshold if self.evidence is None else min(threshold, self.evidence)
+
+    def _links(self, source: NDArray[np.int64], target: NDArray[np.int64], scores: NDArray[np.float32]) -> Alignment:
+        found = _word_links(source, target, scores)
+        if self.evidence is None:
+            return found
+        sure = found.scores > float(self.threshold or 0)
+        return Alignment(found.links[sure], found.scores[sure], found)
 
 
 def _is_whole(value: object, least: int) -> bool:

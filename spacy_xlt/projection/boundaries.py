@@ -16,6 +16,11 @@ SHORT = 3
 CLAUSE = 8
 # And from so many on if it reaches up to punctuation or the end of its sentence.
 SHORT_CLAUSE = 6
+# A particle is left out if its source word has a link to a content word besides, with at least so many times the
+# particle's weight. Articles and prepositions come before what they belong to, so that at the end it takes more: "mer"
+# in "fruits de mer" is as short as a particle.
+BESIDES_BEFORE = 0.2
+BESIDES_AFTER = 2.0
 # Up to this weight a link elsewhere is no claim to a word at the end of a clause.
 WEAK = 0.4
 
@@ -36,9 +41,9 @@ def is_symbol(text: str) -> bool:
 
 
 def particle_at(doc: Doc, i: int, sentence_start: int) -> bool:
-    """Whether a token is a particle; at the start of a sentence it may have a capital."""
+    """Whether a token is a particle; at the start of a sentence it may have a capital, as "The" and "A"."""
     text = doc[i].text
-    return is_particle(text) or (i == sentence_start and is_particle(text.lower()) and not text.isupper())
+    return is_particle(text) or (i == sentence_start and is_particle(text.lower()) and not text[1:].isupper())
 
 
 def is_clause(bitext: Bitext, source: tuple[int, int]) -> bool:
@@ -140,21 +145,28 @@ def _trim(
     start, end = stretch.start, stretch.end
     sentence_start = sentence_of(bitext, source[0])[2]
 
-    def is_extra(i: int) -> bool:
-        if not particle_at(target, i, sentence_start):
-            return False
+    def is_extra(i: int, besides: float) -> bool:
         text = target[i].text.lower()
         if any(token.text.lower() == text for token in doc[source[0] : source[1]]):
             return False
-        # "Um" is no article where it is what "One" is linked to most
-        partner = evidence.mutual_best(i)
-        return partner is None or not source[0] <= partner < source[1] or is_particle(doc[partner].text)
+        if is_symbol(text):
+            return always and not any(is_symbol(token.text) for token in doc[source[0] : source[1]])
+        if not particle_at(target, i, sentence_start):
+            return False
+        # "Um" is no article where it is all that "One" became; "A" is one where "Ana" is linked to "Ana" besides
+        partner = evidence.best_source(i)
+        if partner is None or not source[0] <= partner < source[1] or is_particle(doc[partner].text):
+            return True
+        return any(
+            j != i and weight >= besides * evidence.weight(partner, i) and not is_particle(target[j].text)
+            for j, weight in evidence.links_to(partner)
+        )
 
     if left and (always or not is_particle(doc[source[0]].text)):
-        while start < end and is_extra(start):
+        while start < end and is_extra(start, BESIDES_BEFORE):
             start += 1
     if right and (always or not is_particle(doc[source[1] - 1].text)):
-        while end > start and is_extra(end - 1):
+        while end > start and is_extra(end - 1, BESIDES_AFTER):
             end -= 1
     return stretch if start == end else Stretch(start, end, stretch.total)
 

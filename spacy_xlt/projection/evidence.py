@@ -86,10 +86,11 @@ class Claim(NamedTuple):
 class Evidence:
     """The links of a bitext, to be asked about spans.
 
-    alignment (Alignment): Its links; scores above 1 are scaled down to 1, others must not be negative.
+    alignment (Alignment): Its links, or what it holds as evidence besides; scores above 1 are scaled down to 1, others must not be negative.
     """
 
     def __init__(self, alignment: Alignment):
+        alignment = alignment.evidence if alignment.evidence is not None else alignment
         self.source: list[int] = alignment.links[:, 0].tolist()
         self.target: list[int] = alignment.links[:, 1].tolist()
         self.weights: list[float] = alignment.scores.tolist()
@@ -137,14 +138,19 @@ class Evidence:
             outside.append(foreign)
         return Claim(first, inside, outside)
 
-    def mutual_best(self, j: int) -> int | None:
-        """The source token that target token `j` is linked to most, if that one has no other link as strong."""
+    def links_to(self, i: int) -> list[tuple[int, float]]:
+        """Where source token `i` leads: target tokens and weights."""
+        return [(self.target[k], self.weights[k]) for k in self.links_of(i, i + 1)]
+
+    def best_source(self, j: int) -> int | None:
+        """The source token that target token `j` is linked to most; None without links."""
         if j not in self.columns:
             return None
-        i, weight = max(self.columns[j], key=lambda link: link[1])
-        if any(self.weights[k] >= weight and self.target[k] != j for k in self.links_of(i, i + 1)):
-            return None
-        return i
+        return max(self.columns[j], key=lambda link: link[1])[0]
+
+    def weight(self, i: int, j: int) -> float:
+        """The weight of a link, 0 where there is none."""
+        return max((weight for source, weight in self.columns.get(j, ()) if source == i), default=0.0)
 
     def balance(self, j: int, start: int, end: int) -> float:
         """How much more target token `j` is linked to source tokens `[start, end)` than to others; 0 without links."""

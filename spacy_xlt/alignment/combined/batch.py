@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...protocols import Tokens
+from ..links import Alignment
 
 Cells = NDArray[np.float32]
 
@@ -35,7 +36,8 @@ class PairBatch:
     """Pairs of sentences, padded to the longest on each side.
 
     pairs (Sequence[tuple[Side, Side]]): The sentences.
-    attention (Sequence[float32, (n_source, n_target) | None] | None): What a translator's attention says of each pair.
+    known (Sequence[Mapping[str, Alignment]]): What else is known of each pair, by the names of signals: the attention of
+        a translator, the links of another aligner. None where nothing is known of any.
 
     ATTRIBUTES:
         shape (tuple[int, int, int]): Pairs, source words, target words; padding counted.
@@ -46,11 +48,11 @@ class PairBatch:
     def __init__(
         self,
         pairs: Sequence[tuple[Side, Side]],
-        attention: Sequence[NDArray[np.float32] | None] | None = None,
+        known: Sequence[Mapping[str, Alignment]] = (),
     ):
         self.sources = [source for source, _ in pairs]
         self.targets = [target for _, target in pairs]
-        self.attention = attention
+        self.known = known
         n = max(len(side.tokens) for side in self.sources)
         m = max(len(side.tokens) for side in self.targets)
         self.shape = (len(pairs), n, m)
@@ -73,6 +75,23 @@ class PairBatch:
     def of_target(self, value: Callable[[Side], Sequence[float] | NDArray[np.generic]], fill: float) -> Cells:
         """A number for each target word: (pairs, 1, n_target), `fill` in the padding."""
         return _padded([value(side) for side in self.targets], self.shape[2], fill)[:, None, :]
+
+    def of_pairs(self, name: str) -> Cells:
+        """The scores of what is known by a name, 0 where it has no link: `shape`. NaN for pairs without it.
+
+        Where no pair has it: (1, 1, 1).
+        """
+        return self.keep(("known", name), lambda: self._scores(name))
+
+    def _scores(self, name: str) -> Cells:
+        if not any(name in known for known in self.known):
+            return np.full((1, 1, 1), np.nan, np.float32)
+        result = np.full(self.shape, np.nan, np.float32)
+        for cells, known in zip(result, self.known, strict=True):
+            if name in known:
+                cells[...] = 0
+                cells[known[name].links[:, 0], known[name].links[:, 1]] = known[name].scores
+        return result
 
     @cached_property
     def lengths(self) -> tuple[Cells, Cells]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from ..longtext import Vectors, align_long
 from .batch import Cells, PairBatch, Side
 from .scoring import SHIPPED, Weights
 from .sides import embed, side_of, sides_of
-from .signals import LAYERS
+from .signals import LAYERS, likeness
 
 if TYPE_CHECKING:
     from .adapter import AdaptedEncoder
@@ -36,7 +37,7 @@ def make_combined_aligner(
     weights: str | None = None,
     threshold: float = 0.6,
     only_link: float = 0.4,
-    weak: float | None = None,
+    evidence: float | None = 0.05,
     batch_tokens: int = 1024,
     precision: str = "auto",
 ) -> CombinedAligner:
@@ -46,7 +47,7 @@ def make_combined_aligner(
         weights=weights,
         threshold=threshold,
         only_link=only_link,
-        weak=weak,
+        evidence=evidence,
         batch_tokens=batch_tokens,
         precision=precision,
     )
@@ -63,8 +64,8 @@ class CombinedAligner:
     weights (str | None): A folder with weights; those that come with the package where left out.
     threshold (float): What the probability of a link must exceed.
     only_link (float): What it must exceed where it is the best link of one of its words.
-    weak (float | None): Give all links above this probability, for projectors that weigh links by their scores; the
-        two thresholds do not count then.
+    evidence (float | None): Give projectors besides the links all pairs of words for which the softmax of vectors is
+        above this (see `Alignment.evidence`); nothing where null.
     batch_tokens (int): Pieces a batch of the encoder, padding included.
     precision (str): What the encoder computes in: "float32", "float16", "bfloat16" or "auto".
     RAISES (XltError): E304 for a setting with an impossible value, E320 for a folder without weights.
@@ -77,11 +78,11 @@ class CombinedAligner:
         weights: str | None = None,
         threshold: float = 0.6,
         only_link: float = 0.4,
-        weak: float | None = None,
+        evidence: float | None = 0.05,
         batch_tokens: int = 1024,
         precision: str = "auto",
     ):
-        for setting, value in (("threshold", threshold), ("only_link", only_link), ("weak", weak)):
+        for setting, value in (("threshold", threshold), ("only_link", only_link), ("evidence", evidence)):
             if value is not None and (isinstance(value, bool) or not 0 <= value <= 1):
                 raise error("E304", setting=setting, value=value, expected="a number from 0 to 1")
         if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
@@ -92,7 +93,7 @@ class CombinedAligner:
         self.weights = Weights.load(SHIPPED if weights is None else Path(weights))
         self.threshold = float(threshold)
         self.only_link = float(only_link)
-        self.weak = None if weak is None else float(weak)
+        self.evidence = None if evidence is None else float(evidence)
         self.batch_tokens = batch_tokens
         self.precision = precision
         self._encoder: AdaptedEncoder | None = None
@@ -103,8 +104,8 @@ class CombinedAligner:
     def signature(self) -> str:
         """Model, weights, settings and version in one line."""
         chosen = f"threshold:{self.threshold:g}|only_link:{self.only_link:g}"
-        if self.weak is not None:
-            chosen = f"weak:{self.weak:g}"
+        if self.evidence is not None:
+            chosen += f"|evidence:{self.evidence:g}"
         settings = f"weights:{self.weights.digest}|{chosen}|precision:{self.precision}"
         return f"CombinedAligner|model:{self.model}|{settings}|version:{__version__}"
 
@@ -194,15 +195,14 @@ class CombinedAligner:
         soft = [None if a is None else _dense(a, *pair) for a, pair in zip(attention, pairs, strict=True)]
         batch = PairBatch(pairs, soft)
         probabilities = self.weights.probabilities(batch)
-        which, i, j = np.nonzero(self._chosen(probabilities))
-        cuts = np.searchsorted(which, np.arange(1, len(pairs)))
-        links = np.split(np.stack([i, j], axis=1).astype(np.int32), cuts)
-        scores = np.split(probabilities[which, i, j], cuts)
-        return [Alignment(*found) for found in zip(links, scores, strict=True)]
+        found = _alignments(self._chosen(probabilities), probabilities)
+        if self.evidence is None:
+            return found
+        weights = likeness(batch)
+        evidence = _alignments(weights > self.evidence, weights)
+        return [replace(links, evidence=weak) for links, weak in zip(found, evidence, strict=True)]
 
     def _chosen(self, probabilities: Cells) -> NDArray[np.bool_]:
-        if self.weak is not None:
-            return probabilities > self.weak
         best = probabilities >= probabilities.max(axis=2, keepdims=True)
         best |= probabilities >= probabilities.max(axis=1, keepdims=True)
         return (probabilities > self.threshold) | (best & (probabilities > self.only_link))
@@ -221,6 +221,14 @@ def _batches(indices: Sequence[int], pairs: Sequence[TokenPair]) -> list[list[in
             batches.append([i])
             n, m = len(pairs[i][0]), len(pairs[i][1])
     return batches
+
+
+def _alignments(chosen: NDArray[np.bool_], scores: Cells) -> list[Alignment]:
+    """The chosen cells of each pair as links."""
+    which, i, j = np.nonzero(chosen)
+    cuts = np.searchsorted(which, np.arange(1, len(chosen)))
+    links = np.split(np.stack([i, j], axis=1).astype(np.int32), cuts)
+    return [Alignment(*found) for found in zip(links, np.split(scores[which, i, j], cuts), strict=True)]
 
 
 def _dense(attention: Alignment, source: Side, target: Side) -> NDArray[np.float32]:

@@ -1,10 +1,10 @@
-"""From signals to the probability of a link: two logistic regressions, one after the other, and their weights."""
+"""From signals to the probability of a link: logistic regressions, one after the other, and their weights."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ...errors import error
 
 # They register their signals
-from . import spelling, support  # noqa: F401
+from . import attended, romanised, spelling, support  # noqa: F401
+from .added import ALIGNER, Added, add
 from .batch import Cells, PairBatch
 from .signals import MAY_BE_MISSING, SIGNALS
 
@@ -81,6 +82,8 @@ class Weights:
     layer (int): The highest layer of them that is run.
     changes (Mapping[str, float16]): Changes to their matrices, as `AdaptedEncoder` takes them.
     made (str): How and from what, for people and signatures.
+    attended (Pass | None): One more pass for the pairs that have attention, and for no others.
+    added (Mapping[str, Added]): What other signals that few pairs have add at the end.
     """
 
     passes: Sequence[Pass]
@@ -88,6 +91,8 @@ class Weights:
     layer: int
     changes: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     made: str = ""
+    attended: Pass | None = None
+    added: Mapping[str, Added] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Weights:
@@ -104,10 +109,14 @@ class Weights:
             if (folder / "changes.npz").is_file():
                 with np.load(folder / "changes.npz", allow_pickle=False) as arrays:
                     changes = dict(arrays)
-            weights = cls(passes, data["models"], int(data["layer"]), changes, data["made"])
+            attended = Pass.from_json(data["attended"]) if "attended" in data else None
+            added = {name: Added(**part) for name, part in data.get("added", {}).items()}
+            weights = cls(passes, data["models"], int(data["layer"]), changes, data["made"], attended, added)
         except (OSError, ValueError, KeyError, TypeError) as err:
             raise error("E320", path=folder, reason=f"{type(err).__name__}: {err}") from err
-        unknown = sorted({name for part in passes for name in part.signals} - SIGNALS.keys())
+        names = {name for part in [*passes, *([attended] if attended else [])] for name in part.signals}
+        names |= {name for name in added if not name.startswith(ALIGNER)}
+        unknown = sorted(names - SIGNALS.keys())
         if unknown:
             raise error("E320", path=folder, reason=f"it names signals that nobody registered: {', '.join(unknown)}")
         return weights
@@ -120,17 +129,25 @@ class Weights:
             "made": self.made,
             "models": list(self.models),
             "layer": self.layer,
-            "passes": [part.to_json() for part in self.passes],
+            **self._to_json(),
         }
         (folder / "weights.json").write_text(json.dumps(data, indent=1), encoding="utf8")
         if self.changes:
             halves: dict[str, Any] = {name: values.astype(np.float16) for name, values in self.changes.items()}
             np.savez_compressed(folder / "changes.npz", **halves)
 
+    def _to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"passes": [part.to_json() for part in self.passes]}
+        if self.attended is not None:
+            data["attended"] = self.attended.to_json()
+        if self.added:
+            data["added"] = {name: asdict(part) for name, part in self.added.items()}
+        return data
+
     @property
     def digest(self) -> str:
         """A short number that changes with the weights, for signatures."""
-        digest = crc32(json.dumps([part.to_json() for part in self.passes]).encode())
+        digest = crc32(json.dumps(self._to_json()).encode())
         for name in sorted(self.changes):
             digest = crc32(self.changes[name].astype(np.float16).tobytes(), digest)
         return f"{digest:08x}"
@@ -142,4 +159,9 @@ class Weights:
         """
         for part in self.passes:
             batch.first = part.probabilities(batch, without)
+        if self.attended is not None and "attention" not in without:
+            has_attention = ~np.isnan(batch.of_pairs("attention"))
+            if has_attention.any():
+                batch.first = np.where(has_attention, self.attended.probabilities(batch, without), batch.first)
+        batch.first = add(batch, self.added, without)
         return batch.first

@@ -75,12 +75,21 @@ def _masked(batch: PairBatch, layer: int) -> Cells:
     return batch.keep(("masked", layer), lambda: np.where(batch.mask, cosine(batch, layer), np.float32(-1)))
 
 
-def _log_softmax(batch: PairBatch, layer: int, axis: int) -> Cells:
-    def exponentials() -> Cells:
-        # Cosines over the temperature are at most 10 in size: no overflow
-        return np.exp(cosine(batch, layer) / TEMPERATURE) * batch.mask
+def likeness(batch: PairBatch) -> Cells:
+    """How alike the vectors of two words are beside those of the others: the geometric mean of a softmax of cosines in
+    both directions, as `EmbeddingAligner` computes it (half the temperature of the signals, so their squares)."""
+    squares = np.square(_exponentials(batch, LAYERS[-1]))
+    total = squares.sum(axis=2, keepdims=True) * squares.sum(axis=1, keepdims=True)
+    return squares / np.sqrt(np.maximum(total, np.float32(1e-20)))
 
-    total = batch.keep(("exp", layer), exponentials).sum(axis=axis, keepdims=True)
+
+def _exponentials(batch: PairBatch, layer: int) -> Cells:
+    # Cosines over the temperature are at most 10 in size: no overflow, nor that of their squares
+    return batch.keep(("exp", layer), lambda: np.exp(cosine(batch, layer) / TEMPERATURE) * batch.mask)
+
+
+def _log_softmax(batch: PairBatch, layer: int, axis: int) -> Cells:
+    total = _exponentials(batch, layer).sum(axis=axis, keepdims=True)
     return cosine(batch, layer) / TEMPERATURE - np.log(np.maximum(total, np.float32(1e-9)))
 
 
@@ -103,17 +112,6 @@ def position(batch: PairBatch) -> Cells:
     i = (np.arange(batch.shape[1], dtype=np.float32)[:, None] + np.float32(0.5)) / n
     j = (np.arange(batch.shape[2], dtype=np.float32) + np.float32(0.5)) / m
     return np.minimum(np.abs(i - j) * np.sqrt(n * m), np.float32(20))
-
-
-@signal("attention", may_be_missing=True)
-def attention(batch: PairBatch) -> Cells:
-    """What the attention of a translation model says; NaN for pairs without one."""
-    result = np.full(batch.shape, np.nan, np.float32)
-    for cells, weights in zip(result, batch.attention or (), strict=False):
-        if weights is not None:
-            cells[...] = 0
-            cells[: weights.shape[0], : weights.shape[1]] = weights
-    return result
 
 
 @signal("source_rarity")

@@ -24,7 +24,7 @@ def shifted(values: Cells, i: int, j: int, fill: float = 0.0) -> Cells:
 
 @signal("first")
 def first(batch: PairBatch) -> Cells:
-    """The log-odds of the first pass."""
+    """The log-odds of the pass before."""
     p = np.clip(batch.first, 1e-4, 1 - 1e-4)
     return np.log(p) - np.log1p(-p)
 

@@ -62,8 +62,8 @@ _MESSAGES: dict[str, str] = {
     "E213": "BergamotTranslator: setting `{setting}` is {value!r}; expected {expected}.",
     "E214": "BergamotTranslator: terms of {found} texts for {expected} texts; give a list of terms for each text.",
     "E220": "{engine}: setting `{setting}` is {value!r}; expected {expected}.",
-    "E221": "{engine}: cannot load the model {model!r}: {reason}. Set `model` to a complete model folder or the name of "
-    "a sequence-to-sequence model on the Hugging Face hub.",
+    "E221": "{engine}: cannot load the model {model!r}: {reason}. Set `model` to a complete model folder or the name "
+    "of a sequence-to-sequence model on the Hugging Face hub.",
     "E222": "{engine}: cannot tell how the model {model!r} (type {model_type!r}) is told the languages. "
     "Set `family` to one of: {known}.",
     "E223": "{engine}: the model {model!r} has no language codes of the family {family!r} in its vocabulary. "
@@ -72,8 +72,8 @@ _MESSAGES: dict[str, str] = {
     "for example 'translate {{source}} to {{target}}: '.",
     "E225": "{engine}: the model {model!r} does not say which languages it translates. "
     "Set `directions`, for example to [['en', 'pt']].",
-    "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, or "
-    "`source_file` and `target_file` to line-parallel ones.",
+    "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
+    "or `source_file` and `target_file` to line-parallel ones.",
     "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
     "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or gzipped (ParallelTranslator: `memory`, "
     "`source_file`, `target_file`).",
@@ -85,8 +85,8 @@ _MESSAGES: dict[str, str] = {
     "E236": "{path}, line {line}, byte {position}: not {encoding}. Set `encoding`, for example to cp1252.",
     "E237": "{n} of {total} texts are not in the translation memory, the first one is {text!r}. Set `missing` to "
     '"flag" to go on without them, or `fallback` to an engine that translates them.',
-    "E250": "xlt_translator: `protect` has {value!r}; known kinds: {known}. Leave it out for all of them, or give [] for "
-    "none.",
+    "E250": "xlt_translator: `protect` has {value!r}; known kinds: {known}. Leave it out for all of them, or give [] "
+    "for none.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
     "E252": "{path}, line {line}: {reason}.",
     "E253": 'The span group {key!r} has {found} forms in attrs["{attr}"] for {expected} spans; it needs one for each.',
@@ -96,14 +96,14 @@ _MESSAGES: dict[str, str] = {
     "E256": "`quality` has {value}, which is no filter: it needs `scores`, `accept` and a `flag`.",
     "E257": "The cache {path} cannot be read: {reason}.",
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
-    "W251": "A text does not look like {lang!r}: {text!r}. It is translated and flagged \"source_language\", as others will "
-    "be; set `source` if the documents are in another language.",
+    "W251": "A text does not look like {lang!r}: {text!r}. It is translated and flagged \"source_language\", as "
+    "others will be; set `source` if the documents are in another language.",
     "E226": "{engine}: the GPU's memory is too small for one text of {n_pieces} pieces. "
     "Set `beam_size` or `max_pieces` lower.",
     "W220": "{engine}: the GPU's memory is too small for a batch of {size} pieces; going on with half of that. "
     "Set `batch_tokens` lower.",
-    "E238": "{what} cannot be run: {reason}. On Debian or Ubuntu: apt-get install apertium {package}, or set `data_dir` to "
-    "the folder of Apertium's data.",
+    "E238": "{what} cannot be run: {reason}. On Debian or Ubuntu: apt-get install apertium {package}, or set "
+    "`data_dir` to the folder of Apertium's data.",
     "E239": "ApertiumTranslator: setting `{setting}` is {value!r}; expected {expected}.",
     "E240": "Apertium gave no translation of {text!r}: {reason}",
     "E243": "{path} cannot be used: {reason}. Install the Apertium language pair again, or set `data_dir`.",
@@ -111,8 +111,8 @@ _MESSAGES: dict[str, str] = {
     "E244": "CTranslate2Translator: setting `precision` is {value!r}, and this {device} computes in: {expected}.",
     "E245": "CTranslate2Translator cannot convert the model {model!r} to {quantization}: {reason}. Nothing of it was "
     "kept. Set `model` to another one, or `precision`, or use Seq2SeqTranslator.",
-    "E246": "The converted model in {path} cannot be used: {reason}. Remove the folder so that it is made again, or set "
-    "`model`.",
+    "E246": "The converted model in {path} cannot be used: {reason}. Remove the folder so that it is made again, or "
+    "set `model`.",
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
     "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
@@ -129,8 +129,14 @@ _MESSAGES: dict[str, str] = {
     "`benchmarks/fit_combined.py` wrote, or leave it out for those that come with the package.",
     "E321": "The changes to the encoder do not fit the model {model!r}: {name} should be {expected} and is {found}. "
     "Set `model` to one that the weights were fitted with.",
-    "W320": "CombinedAligner: the weights were fitted with {models}, and `model` is {model!r}. Its links may be worse and "
-    "their scores too sure. Fit weights for it with `benchmarks/fit_combined.py`, or use EmbeddingAligner.",
+    "E323": "CombinedAligner: {engine}, which `aligners` names {name!r}, has no method `align`. Give engines that are "
+    "aligners, such as StatisticalAligner.",
+    "E324": "CombinedAligner: the aligner {name!r} gave {found} alignments for {expected} pairs; it must give one for "
+    "each.",
+    "W323": "Words of different scripts could be compared in Latin letters, but the package uroman is not installed. "
+    "Run: pip install 'spacy-xlt[romanise]'",
+    "W320": "CombinedAligner: the weights were fitted with {models}, and `model` is {model!r}. Its links may be worse "
+    "and their scores too sure. Fit weights for it with `benchmarks/fit_combined.py`, or use EmbeddingAligner.",
     "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
     "Make it with the highest layer that is needed.",
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
@@ -162,8 +168,8 @@ _MESSAGES: dict[str, str] = {
     "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
-    "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, or "
-    "leave `labels` out.",
+    "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "
+    "or leave `labels` out.",
     "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an engine "
     "that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
     "E411": "{projector}: the translator {engine} has no method `{method}`. Set `translator` to one that has it, such "

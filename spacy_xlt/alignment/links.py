@@ -111,7 +111,7 @@ class Alignment:
 
     @classmethod
     def concatenate(cls, alignments: Iterable[Alignment]) -> Alignment:
-        """All links of several alignments of the same two texts. Links of one without evidence count as its evidence."""
+        """All links of several alignments of two texts. Links of one without evidence count as its evidence."""
         parts = list(alignments)
         if not parts:
             return cls()

@@ -86,7 +86,8 @@ class Claim(NamedTuple):
 class Evidence:
     """The links of a bitext, to be asked about spans.
 
-    alignment (Alignment): Its links, or what it holds as evidence besides; scores above 1 are scaled down to 1, others must not be negative.
+    alignment (Alignment): Its links, or what it holds as evidence besides; scores above 1 are scaled down to 1, others
+        must not be negative.
     """
 
     def __init__(self, alignment: Alignment):

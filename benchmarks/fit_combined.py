@@ -10,7 +10,7 @@ from the others, without the sentences whose English it shares with them. `--out
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from spacy_xlt.alignment.combined.adapter import AdaptedEncoder
 from spacy_xlt.alignment.combined.batch import PairBatch, Side
-from spacy_xlt.alignment.combined.scoring import SHIPPED, Pass, Weights
+from spacy_xlt.alignment.combined.scoring import Pass, Weights
 from spacy_xlt.alignment.combined.sides import sides_of
-from spacy_xlt.alignment.combined.signals import LAYERS, SIGNALS
+from spacy_xlt.alignment.combined.signals import LAYERS, MAY_BE_MISSING, SIGNALS
+from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.evaluation.alignment import read_pairs
 
 SECOND = [name for name, function in SIGNALS.items() if function.__module__.endswith("support")]
-FIRST = [name for name in SIGNALS if name not in SECOND and name != "attention"]
+FIRST = [name for name in SIGNALS if name not in SECOND and name not in MAY_BE_MISSING]
 MODELS = ("bundled:encoder", "bundled:encoder-en-pt")
 RIDGE = 50.0
 FOLDS = 4
@@ -61,14 +62,21 @@ def read_examples(path: Path, changes: Path) -> list[Example]:
 
 
 def columns(
-    examples: Sequence[Example], names: Sequence[str], first: Sequence[NDArray[np.float32]] | None = None
+    examples: Sequence[Example],
+    names: Sequence[str],
+    first: Sequence[NDArray[np.float32]] | None = None,
+    known: Sequence[Mapping[str, Alignment]] = (),
 ) -> list[NDArray[np.float32]]:
-    """The signals of all cells of each pair: (n_source * n_target, n_signals)."""
+    """The signals of all cells of each pair: (n_source * n_target, n_signals).
+
+    first: The probabilities of the pass before. known: What else is known of each pair.
+    """
     result: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(examples)
     order = sorted(range(len(examples)), key=lambda i: examples[i].gold.size)
     for start in range(0, len(order), 16):
         indices = order[start : start + 16]
-        batch = PairBatch([(examples[i].source, examples[i].target) for i in indices])
+        pairs = [(examples[i].source, examples[i].target) for i in indices]
+        batch = PairBatch(pairs, [known[i] for i in indices] if known else ())
         for k, i in enumerate(indices):
             n, m = examples[i].gold.shape
             if first is not None:
@@ -187,7 +195,7 @@ def main() -> None:
             changes = dict(arrays)
         count = sum(map(len, data.values()))
         made = f"benchmarks/fit_combined.py, {count} pairs of XL-WA dev ({', '.join(languages)}; CC BY-NC-SA 4.0)"
-        Weights(passes, MODELS, max(LAYERS), changes, made).save(args.out or SHIPPED)
+        Weights(passes, MODELS, max(LAYERS), changes, made).save(args.out)
 
 
 if __name__ == "__main__":

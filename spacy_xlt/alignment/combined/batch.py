@@ -36,8 +36,8 @@ class PairBatch:
     """Pairs of sentences, padded to the longest on each side.
 
     pairs (Sequence[tuple[Side, Side]]): The sentences.
-    known (Sequence[Mapping[str, Alignment]]): What else is known of each pair, by the names of signals: the attention of
-        a translator, the links of another aligner. None where nothing is known of any.
+    known (Sequence[Mapping[str, Alignment]]): What else is known of each pair, by the names of signals: the attention
+        of a translator, the links of another aligner. None where nothing is known of any.
 
     ATTRIBUTES:
         shape (tuple[int, int, int]): Pairs, source words, target words; padding counted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...errors import error, warn
-from ...protocols import PairContext, TokenPair
+from ...protocols import Aligner, Attender, PairContext, TokenPair
 from ..links import Alignment
 from ..longtext import Vectors, align_long
+from .added import ALIGNER, Added
 from .batch import Cells, PairBatch, Side
+from .known import Knowledge, Known, parts_of
 from .scoring import SHIPPED, Weights
 from .sides import embed, side_of, sides_of
 from .signals import LAYERS, likeness
@@ -40,6 +43,11 @@ def make_combined_aligner(
     evidence: float | None = 0.05,
     batch_tokens: int = 1024,
     precision: str = "auto",
+    translator: Attender | None = None,
+    source: str = "",
+    target: str = "",
+    aligners: dict[str, Aligner] | None = None,
+    aligner_weight: float = 2.0,
 ) -> CombinedAligner:
     """Make the aligner from a config. The settings are those of `CombinedAligner`."""
     return CombinedAligner(
@@ -50,6 +58,11 @@ def make_combined_aligner(
         evidence=evidence,
         batch_tokens=batch_tokens,
         precision=precision,
+        translator=translator,
+        source=source,
+        target=target,
+        aligners=aligners,
+        aligner_weight=aligner_weight,
     )
 
 
@@ -58,7 +71,9 @@ class CombinedAligner:
 
     The signals (`signals.SIGNALS`) compare vectors of several layers, spelling, capitals, numbers, punctuation and
     position. A logistic regression makes a probability of them; a second one also sees what the first found around a
-    pair of words. A link's score is its probability.
+    pair of words; a third one changes it where there is attention. What words of different scripts have in common in
+    Latin letters (with the package uroman: pip install 'spacy-xlt[romanise]'), and what other aligners say, is added at
+    the end. So pairs without one of these are linked as if it did not exist. A link's score is its probability.
 
     model (str): A model folder, a Hugging Face name, or "bundled:encoder" or "bundled:encoder-en-pt".
     weights (str | None): A folder with weights; those that come with the package where left out.
@@ -68,7 +83,15 @@ class CombinedAligner:
         above this (see `Alignment.evidence`); nothing where null.
     batch_tokens (int): Pieces a batch of the encoder, padding included.
     precision (str): What the encoder computes in: "float32", "float16", "bfloat16" or "auto".
-    RAISES (XltError): E304 for a setting with an impossible value, E320 for a folder without weights.
+    translator (Attender | None): A translator with `attend`, such as BergamotTranslator: its attention is a signal for
+        pairs of languages that it knows. What is stored with a translation counts without it.
+    source, target (str): The languages for `translator`, where nothing is known of a pair; "" for unknown.
+    aligners (Mapping[str, Aligner] | None): Other aligners by name, such as StatisticalAligner: the scores of each are
+        a signal.
+    aligner_weight (float): What a link of score 1 of one of them adds to the log-odds of a link. Nothing can be known
+        of an aligner beforehand; where `weights` has one for "aligner:NAME", that one counts.
+    RAISES (XltError): E304 for a setting with an impossible value, E306 for a translator without `attend`, E320 for a
+        folder without weights, E323 for an aligner without `align`.
     """
 
     def __init__(
@@ -81,12 +104,20 @@ class CombinedAligner:
         evidence: float | None = 0.05,
         batch_tokens: int = 1024,
         precision: str = "auto",
+        translator: Attender | None = None,
+        source: str = "",
+        target: str = "",
+        aligners: Mapping[str, Aligner] | None = None,
+        aligner_weight: float = 2.0,
     ):
         for setting, value in (("threshold", threshold), ("only_link", only_link), ("evidence", evidence)):
             if value is not None and (isinstance(value, bool) or not 0 <= value <= 1):
                 raise error("E304", setting=setting, value=value, expected="a number from 0 to 1")
         if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
             raise error("E304", setting="batch_tokens", value=batch_tokens, expected="a whole number from 1")
+        number = isinstance(aligner_weight, (int, float)) and not isinstance(aligner_weight, bool)
+        if not number or not math.isfinite(aligner_weight):
+            raise error("E304", setting="aligner_weight", value=aligner_weight, expected="a number")
         if precision not in PRECISIONS:
             raise error("E301", setting="precision", value=precision, known=", ".join(PRECISIONS))
         self.model = str(model)
@@ -96,6 +127,9 @@ class CombinedAligner:
         self.evidence = None if evidence is None else float(evidence)
         self.batch_tokens = batch_tokens
         self.precision = precision
+        self._knowledge = Knowledge(translator, aligners or {}, source=source, target=target)
+        unfitted = {ALIGNER + name: Added(float(aligner_weight)) for name in aligners or ()}
+        self.weights = replace(self.weights, added={**unfitted, **self.weights.added})
         self._encoder: AdaptedEncoder | None = None
         if self.model not in self.weights.models:
             warn("W320", model=self.model, models=", ".join(self.weights.models))
@@ -107,7 +141,7 @@ class CombinedAligner:
         if self.evidence is not None:
             chosen += f"|evidence:{self.evidence:g}"
         settings = f"weights:{self.weights.digest}|{chosen}|precision:{self.precision}"
-        return f"CombinedAligner|model:{self.model}|{settings}|version:{__version__}"
+        return f"CombinedAligner|model:{self.model}|{settings}|version:{__version__}{self._knowledge.signature}"
 
     @property
     def encoder(self) -> AdaptedEncoder:
@@ -137,18 +171,19 @@ class CombinedAligner:
         if contexts is not None and len(contexts) != len(pairs):
             raise error("E307", n_contexts=len(contexts), n_pairs=len(pairs))
         result = [Alignment()] * len(pairs)
+        known = self._knowledge.of(pairs, contexts)
         chunk: list[int] = []
         held = 0
         for i, (source, target) in enumerate(pairs):
             if not source or not target:
                 continue
             if chunk and held + len(source) + len(target) > self.batch_tokens * _BATCHES_HELD:
-                self._align_chunk(chunk, pairs, contexts, result)
+                self._align_chunk(chunk, pairs, contexts, known, result)
                 chunk, held = [], 0
             chunk.append(i)
             held += len(source) + len(target)
         if chunk:
-            self._align_chunk(chunk, pairs, contexts, result)
+            self._align_chunk(chunk, pairs, contexts, known, result)
         return result
 
     def _align_chunk(
@@ -156,20 +191,22 @@ class CombinedAligner:
         chunk: Sequence[int],
         pairs: Sequence[TokenPair],
         contexts: Sequence[PairContext] | None,
+        known: Sequence[Known],
         result: list[Alignment],
     ) -> None:
         pieces = self.encoder.pieces(word for i in chunk for tokens in pairs[i] for word in tokens)
         window = self.encoder.window
         short = [i for i in chunk if all(sum(len(pieces[w]) for w in tokens) <= window for tokens in pairs[i])]
         for i in set(chunk).difference(short):
-            link = partial(self._link_parts, pairs[i], pieces)
+            link = partial(self._link_parts, pairs[i], known[i], pieces)
             result[i] = align_long(pairs[i], pieces, embed=self._embed, link=link)
         sides = sides_of(self.encoder, [t for i in short for t in pairs[i]], pieces, batch_tokens=self.batch_tokens)
+        now = self._knowledge.attended(short, pairs, contexts, known)
         short.sort(key=lambda i: (len(pairs[i][0]), len(pairs[i][1])))
         for batch in _batches(short, pairs):
             found = self._score(
                 [(sides[tuple(pairs[i][0])], sides[tuple(pairs[i][1])]) for i in batch],
-                [None if contexts is None else contexts[i].attention for i in batch],
+                [now[i] for i in batch],
             )
             for i, alignment in zip(batch, found, strict=True):
                 result[i] = alignment
@@ -178,7 +215,7 @@ class CombinedAligner:
         return embed(self.encoder, texts, batch_tokens=self.batch_tokens, window=window)
 
     def _link_parts(
-        self, pair: TokenPair, pieces: Mapping[str, Sequence[int]], source: Vectors, target: Vectors
+        self, pair: TokenPair, known: Known, pieces: Mapping[str, Sequence[int]], source: Vectors, target: Vectors
     ) -> Alignment:
         """The links between parts of a long pair."""
         sides = []
@@ -188,12 +225,12 @@ class CombinedAligner:
             sides.append(side_of(self.encoder, words, pieces, vectors.pieces))
         if not all(len(side.tokens) for side in sides):
             return Alignment()
-        (found,) = self._score([(sides[0], sides[1])], [None])
+        ranges = [(v.start, v.start + len(side.tokens)) for v, side in zip((source, target), sides, strict=True)]
+        (found,) = self._score([(sides[0], sides[1])], [parts_of(known, ranges[0], ranges[1])])
         return found
 
-    def _score(self, pairs: Sequence[tuple[Side, Side]], attention: Sequence[Alignment | None]) -> list[Alignment]:
-        soft = [None if a is None else _dense(a, *pair) for a, pair in zip(attention, pairs, strict=True)]
-        batch = PairBatch(pairs, soft)
+    def _score(self, pairs: Sequence[tuple[Side, Side]], known: Sequence[Known]) -> list[Alignment]:
+        batch = PairBatch(pairs, known)
         probabilities = self.weights.probabilities(batch)
         found = _alignments(self._chosen(probabilities), probabilities)
         if self.evidence is None:
@@ -229,9 +266,3 @@ def _alignments(chosen: NDArray[np.bool_], scores: Cells) -> list[Alignment]:
     cuts = np.searchsorted(which, np.arange(1, len(chosen)))
     links = np.split(np.stack([i, j], axis=1).astype(np.int32), cuts)
     return [Alignment(*found) for found in zip(links, np.split(scores[which, i, j], cuts), strict=True)]
-
-
-def _dense(attention: Alignment, source: Side, target: Side) -> NDArray[np.float32]:
-    weights = np.zeros((len(source.tokens), len(target.tokens)), np.float32)
-    weights[attention.links[:, 0], attention.links[:, 1]] = attention.scores
-    return weights

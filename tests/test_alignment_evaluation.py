@@ -12,6 +12,7 @@ from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.alignment import GoldPair, evaluate_alignment, read_pairs, score_links
+from spacy_xlt.protocols import PairContext
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 LINES = """The cat sleeps .\tO gato dorme .\t0-0 1-1 2-2 3-3
@@ -107,6 +108,38 @@ def test_evaluation_reports_speed_and_signature():
     assert "toy" in scores["signature"] and "nothing-1" in scores["signature"]
 
 
+def test_the_aligner_is_told_the_languages():
+    class Listening:
+        signature = "listening-1"
+
+        def align(self, pairs, *, contexts=None):
+            self.heard = contexts
+            return [Alignment() for _ in pairs]
+
+    gold, engine = _gold(frozenset({(0, 0)}), frozenset()), Listening()
+    scores = evaluate_alignment(engine, [gold, gold], source_lang="en", target_lang="por_Latn")
+    assert engine.heard == [PairContext("en", "pt")] * 2
+    assert "languages:en-pt" in scores["signature"]
+    assert "languages" not in evaluate_alignment(engine, [gold])["signature"]
+    assert engine.heard == [PairContext()]
+    with pytest.raises(XltError, match="E010"):
+        evaluate_alignment(engine, [gold], source_lang="nothing")
+
+
+def test_command_passes_the_languages_on(tmp_path):
+    pairs, config = tmp_path / "pairs.tsv", tmp_path / "attention.cfg"
+    pairs.write_text(LINES, encoding="utf8")
+    config.write_text(
+        '[nlp]\nlang = "en"\npipeline = ["xlt_aligner"]\n[components]\n[components.xlt_aligner]\nfactory = "xlt_aligner"\n'
+        '[components.xlt_aligner.engine]\n@misc = "spacy_xlt.AttentionAligner.v1"\nsource = "xx"\ntarget = "xx"\n'
+    )
+    run = ["eval-alignment", str(config), str(pairs)]
+    without = CliRunner().invoke(app, run)
+    assert without.exit_code == 1 and "E201" in without.output
+    result = CliRunner().invoke(app, [*run, "--source-lang", "en", "--target-lang", "pt"])
+    assert result.exit_code == 0 and "languages:en-pt" in result.output.replace("\n", ""), result.output
+
+
 def test_command_writes_the_scores(tmp_path):
     pairs, out = tmp_path / "pairs.tsv", tmp_path / "deep" / "scores.json"
     pairs.write_text(LINES, encoding="utf8")
@@ -125,7 +158,7 @@ def test_command_says_what_is_wrong_and_writes_nothing(tmp_path):
     pairs.write_text(LINES + "a\tb\n", encoding="utf8")
     arguments = ["eval-alignment", str(CONFIGS / "project.cfg"), str(pairs), "--json", str(out)]
     result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 1 and "line 3" in result.output and "Traceback" not in result.output
+    assert result.exit_code == 1 and "line 3" in " ".join(result.output.split()) and "Traceback" not in result.output
     config = tmp_path / "empty.cfg"
     config.write_text('[nlp]\nlang = "xx"\npipeline = []\n')
     pairs.write_text(LINES, encoding="utf8")

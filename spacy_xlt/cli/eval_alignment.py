@@ -17,6 +17,8 @@ def eval_alignment_cli(
     ctx: typer.Context,
     config_path: Path = typer.Argument(..., help="Config with xlt_aligner", metavar="CONFIG"),
     pairs_path: Path = typer.Argument(..., help="Sentence pairs with gold links", metavar="PAIRS.tsv"),
+    source_lang: str = typer.Option("", "--source-lang", "-s", help="Language of the source, for aligners that ask"),
+    target_lang: str = typer.Option("", "--target-lang", "-t", help="Language of the target"),
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
 ) -> None:
@@ -36,7 +38,9 @@ def eval_alignment_cli(
     pairs = read_pairs(pairs_path)
     setup_gpu(gpu_id, silent=True)
     aligner = find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path)
-    scores = evaluate_alignment(aligner.engine, pairs, data=pairs_path.name)
+    scores = evaluate_alignment(
+        aligner.engine, pairs, data=pairs_path.name, source_lang=source_lang, target_lang=target_lang
+    )
     if json_path is not None:
         write_json(json_path, scores)
     row = [f"{scores[key]:.2f}" for key in ("precision", "recall", "f1", "aer")]

@@ -13,7 +13,8 @@ import numpy as np
 from .. import __version__
 from ..alignment.links import Alignment
 from ..errors import XltError, error
-from ..protocols import Aligner, Tokens
+from ..languages import to_spacy
+from ..protocols import Aligner, PairContext, Tokens
 
 Link = tuple[int, int]
 
@@ -32,27 +33,35 @@ class GoldPair:
     possible: frozenset[Link]
 
 
-def evaluate_alignment(aligner: Aligner, pairs: Sequence[GoldPair], *, data: str = "") -> dict[str, Any]:
+def evaluate_alignment(
+    aligner: Aligner, pairs: Sequence[GoldPair], *, data: str = "", source_lang: str = "", target_lang: str = ""
+) -> dict[str, Any]:
     """Align sentence pairs and score the links.
 
     aligner (Aligner): Its model is loaded before the time is taken.
     pairs (Sequence[GoldPair]): As `read_pairs` gives them.
     data (str): What to call the data in the signature.
+    source_lang, target_lang (str): The languages, for aligners that ask for them; "" for unknown.
     RETURNS (dict[str, Any]): As `score_links`, and `pairs`, `seconds`, `pairs_per_second`, `signature`.
+    RAISES (XltError): E010 for a language that does not exist.
     """
     tokens = [(pair.source, pair.target) for pair in pairs]
+    context = PairContext(*(to_spacy(code) if code else "" for code in (source_lang, target_lang)))
     warm_up = next((both for both in tokens if both[0] and both[1]), None)
     if warm_up is not None:
-        aligner.align([warm_up])
+        aligner.align([warm_up], contexts=[context])
     start = time.perf_counter()
-    found = aligner.align(tokens)
+    found = aligner.align(tokens, contexts=[context] * len(tokens))
     seconds = time.perf_counter() - start
+    known = context.source_lang or context.target_lang
+    languages = f"|languages:{context.source_lang or '?'}-{context.target_lang or '?'}" if known else ""
     return {
         **score_links(found, pairs),
         "pairs": len(pairs),
         "seconds": round(seconds, 3),
         "pairs_per_second": round(len(pairs) / seconds, 2) if seconds else None,
-        "signature": f"alignment F1 and AER|data:{data or 'unnamed'}|{aligner.signature}|spacy_xlt:{__version__}",
+        "signature": f"alignment F1 and AER|data:{data or 'unnamed'}{languages}|{aligner.signature}"
+        f"|spacy_xlt:{__version__}",
     }
 
 

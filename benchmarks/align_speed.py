@@ -5,10 +5,11 @@
 
 The files have one sentence a line, the same sentences in the same order; tokens are what spaces separate. The default
 is NTREX-128 in assets/ntrex. All align the same pairs in turn, a block at a time, so that whatever else the machine
-does falls on each; loading is not counted. Ours runs three times: `exact` with simalign's method in float32, of which
-the links are compared; `rounded` with the same method in the precision that "auto" means here; and `default`, the
-softmax of cosines with its own settings. For each, the arithmetic of the encoder's matrix products is set beside the
-most that a product of matrices of their size reaches in the same run on as many threads.
+does falls on each; loading is not counted. Ours runs four times: `exact` with simalign's method in float32, of which
+the links are compared; `rounded` with the same method in the precision that "auto" means here; `default`, the softmax
+of cosines with its own settings; and `combined`, the aligner of configs/project.cfg. For each, the arithmetic of the
+encoder's matrix products is set beside the most that a product of matrices of their size reaches in the same run on as
+many threads.
 
 With `--gpu` there is no simalign: the stages of `default` are timed by themselves, which shows the one that limits it.
 """
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spacy_xlt.alignment.combined.engine import CombinedAligner
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.encoder import precision_on
 from spacy_xlt.alignment.links import Alignment
@@ -52,13 +54,14 @@ def precision_here() -> str:
     return precision_on(get_torch_default_device(), "auto")
 
 
-def make_ours(folder: str, *, layer: int, method: str, level: str) -> dict[str, EmbeddingAligner]:
-    """The three settings that are measured."""
+def make_ours(folder: str, *, layer: int, method: str, level: str) -> dict[str, EmbeddingAligner | CombinedAligner]:
+    """The settings that are measured."""
     same = {"layer": layer, "method": method, "level": level, "center": False}
     return {
         "exact": EmbeddingAligner(folder, precision="float32", **same),
         "rounded": EmbeddingAligner(folder, precision=precision_here(), **same),
         "default": EmbeddingAligner(folder, layer=layer),
+        "combined": CombinedAligner(),
     }
 
 
@@ -106,7 +109,7 @@ def per_second(pairs: list[TokenPair], seconds: float) -> float:
     return round(len(pairs) / seconds, 2)
 
 
-def share_of_limit(aligner: EmbeddingAligner, pairs: list[TokenPair], seconds: float, *, prefix: str) -> dict[str, Any]:
+def share_of_limit(aligner: Any, pairs: list[TokenPair], seconds: float, *, prefix: str) -> dict[str, Any]:
     """How many operations the linear layers took a second, beside the most that is possible with their sizes."""
     encoder = aligner.encoder
     linear = [m for m in encoder.model.modules() if isinstance(m, torch.nn.Linear)]

@@ -130,7 +130,8 @@ def test_command_passes_the_languages_on(tmp_path):
     pairs, config = tmp_path / "pairs.tsv", tmp_path / "attention.cfg"
     pairs.write_text(LINES, encoding="utf8")
     config.write_text(
-        '[nlp]\nlang = "en"\npipeline = ["xlt_aligner"]\n[components]\n[components.xlt_aligner]\nfactory = "xlt_aligner"\n'
+        '[nlp]\nlang = "en"\npipeline = ["xlt_aligner"]\n[components]\n[components.xlt_aligner]\n'
+        'factory = "xlt_aligner"\n'
         '[components.xlt_aligner.engine]\n@misc = "spacy_xlt.AttentionAligner.v1"\nsource = "xx"\ntarget = "xx"\n'
     )
     run = ["eval-alignment", str(config), str(pairs)]

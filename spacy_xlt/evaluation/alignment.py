@@ -46,15 +46,15 @@ def evaluate_alignment(
     RAISES (XltError): E010 for a language that does not exist.
     """
     tokens = [(pair.source, pair.target) for pair in pairs]
-    context = PairContext(*(to_spacy(code) if code else "" for code in (source_lang, target_lang)))
+    source, target = (to_spacy(code) if code else "" for code in (source_lang, target_lang))
+    context = PairContext(source, target)
     warm_up = next((both for both in tokens if both[0] and both[1]), None)
     if warm_up is not None:
         aligner.align([warm_up], contexts=[context])
     start = time.perf_counter()
     found = aligner.align(tokens, contexts=[context] * len(tokens))
     seconds = time.perf_counter() - start
-    known = context.source_lang or context.target_lang
-    languages = f"|languages:{context.source_lang or '?'}-{context.target_lang or '?'}" if known else ""
+    languages = f"|languages:{source or '?'}-{target or '?'}" if source or target else ""
     return {
         **score_links(found, pairs),
         "pairs": len(pairs),

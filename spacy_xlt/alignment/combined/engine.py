@@ -46,7 +46,7 @@ def make_combined_aligner(
     translator: Attender | None = None,
     source: str = "",
     target: str = "",
-    aligners: dict[str, Aligner] | None = None,
+    aligners: dict[str, Any] | None = None,
     aligner_weight: float = 2.0,
 ) -> CombinedAligner:
     """Make the aligner from a config. The settings are those of `CombinedAligner`."""

@@ -11,8 +11,10 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
 
+# Two processes of one thread each, so that they are not in each other's way
+test: export OMP_NUM_THREADS = 1
 test: $(STAMP) apertium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Debian's packages for the tests of ApertiumTranslator, where they can be installed
 apertium:

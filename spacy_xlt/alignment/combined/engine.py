@@ -89,7 +89,8 @@ class CombinedAligner:
     aligners (Mapping[str, Aligner] | None): Other aligners by name, such as StatisticalAligner: the scores of each are
         a signal.
     aligner_weight (float): What a link of score 1 of one of them adds to the log-odds of a link. Nothing can be known
-        of an aligner beforehand; where `weights` has one for "aligner:NAME", that one counts.
+        of an aligner beforehand; where `weights` has one for "aligner:NAME", that one counts. The encoder's own
+        languages gain nothing from StatisticalAligner; for a language that it does not know, set it higher, to 6.
     RAISES (XltError): E304 for a setting with an impossible value, E306 for a translator without `attend`, E320 for a
         folder without weights, E323 for an aligner without `align`.
     """
@@ -164,9 +165,11 @@ class CombinedAligner:
         """Link the words of many pairs.
 
         pairs (Sequence[TokenPair]): Source tokens and target tokens, of any length.
-        contexts (Sequence[PairContext] | None): One for each pair; stored attention is one more signal.
+        contexts (Sequence[PairContext] | None): One for each pair; stored attention is one more signal, and the languages
+            say whether `translator` is asked for it.
         RETURNS (list[Alignment]): In order; a link's score is its probability.
-        RAISES (XltError): E307 where there is not one context for each pair.
+        RAISES (XltError): E307 where there is not one context for each pair; E324 and E002 for what one of `aligners`
+            gives and cannot be.
         """
         if contexts is not None and len(contexts) != len(pairs):
             raise error("E307", n_contexts=len(contexts), n_pairs=len(pairs))

@@ -165,8 +165,8 @@ class CombinedAligner:
         """Link the words of many pairs.
 
         pairs (Sequence[TokenPair]): Source tokens and target tokens, of any length.
-        contexts (Sequence[PairContext] | None): One for each pair; stored attention is one more signal, and the languages
-            say whether `translator` is asked for it.
+        contexts (Sequence[PairContext] | None): One for each pair. Stored attention is one more signal; the
+            languages say whether `translator` is asked for it.
         RETURNS (list[Alignment]): In order; a link's score is its probability.
         RAISES (XltError): E307 where there is not one context for each pair; E324 and E002 for what one of `aligners`
             gives and cannot be.

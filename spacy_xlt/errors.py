@@ -160,7 +160,8 @@ _MESSAGES: dict[str, str] = {
     "parallel text of the two languages (thousands of lines), or `path` to a trained model.",
     "W351": "{n} pairs of more than {limit} tokens cannot be aligned by `model` {model!r}; they get no links. "
     'Set `model` to "fast_align".',
-    "E341": "The model {model!r} gives no vectors of its layers for a text: {reason}. Set `model` to an encoder of text.",
+    "E341": "The model {model!r} gives no vectors of its layers for a text: {reason}. "
+    "Set `model` to an encoder of text.",
     "E342": "The tokenizer makes piece {piece} of {token!r}, and the model knows {known} pieces. They do not belong "
     "together; set `model` to a folder in which they do.",
     "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "

@@ -96,7 +96,7 @@ _MESSAGES: dict[str, str] = {
     "E256": "`quality` has {value}, which is no filter: it needs `scores`, `accept` and a `flag`.",
     "E257": "The cache {path} cannot be read: {reason}.",
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
-    "W251": "A text does not look like {lang!r}: {text!r}. It is translated and flagged \"source_language\", as "
+    "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as '
     "others will be; set `source` if the documents are in another language.",
     "E226": "{engine}: the GPU's memory is too small for one text of {n_pieces} pieces. "
     "Set `beam_size` or `max_pieces` lower.",
@@ -177,8 +177,8 @@ _MESSAGES: dict[str, str] = {
     "as BergamotTranslator.",
     "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `project` and `signature`. Set it "
     "to an engine such as spacy_xlt.LinkProjector.v1.",
-    "E413": "{projector} cannot be combined with others: its span group {group!r} lacks `attrs[\"sources\"]` or "
-    "`attrs[\"scores\"]`, which say what its spans come from.",
+    "E413": '{projector} cannot be combined with others: its span group {group!r} lacks `attrs["sources"]` or '
+    '`attrs["scores"]`, which say what its spans come from.',
     "E414": "{projector}: setting `{setting}` is {value!r}; expected {expected}.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",

@@ -16,7 +16,7 @@ from ...errors import error
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import Tokens, Translation
 from ..bergamot.joining import join_tokens
-from ..seq2seq.codes import FAMILIES
+from ..seq2seq.settings import check_settings, settings_line
 from .converting import ENGINE, converted, default_cache, is_converted
 
 if TYPE_CHECKING:
@@ -94,19 +94,6 @@ class CTranslate2Translator:
         max_length_factor: float = 2.5,
         precision: str = "auto",
     ):
-        for setting, value, lowest in (
-            ("beam_size", beam_size, 1),
-            ("batch_tokens", batch_tokens, 1),
-            ("max_pieces", max_pieces, 2),
-            ("max_length_factor", max_length_factor, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < lowest:
-                raise _impossible(setting, value, f"at least {lowest}")
-        for setting, name, known in (("precision", precision, _PRECISIONS), ("family", family, (None, *FAMILIES))):
-            if name not in known:
-                raise _impossible(setting, name, " or ".join(str(k) for k in known if k))
-        if directions is not None and not all(len(pair) == 2 for pair in directions):
-            raise _impossible("directions", directions, "pairs such as ['en', 'pt']")
         self.model = str(model)
         self.tokenizer = tokenizer
         self.cache_dir = cache_dir
@@ -116,8 +103,9 @@ class CTranslate2Translator:
         self.beam_size = beam_size
         self.batch_tokens = batch_tokens
         self.max_pieces = max_pieces
-        self.max_length_factor = float(max_length_factor)
+        self.max_length_factor = max_length_factor
         self.precision = precision
+        check_settings(self, name=ENGINE, precisions=_PRECISIONS)
         self._loaded: dict[tuple[int, str, int], Model] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,16 +120,7 @@ class CTranslate2Translator:
             runtime = version("ctranslate2")
         except PackageNotFoundError:
             runtime = "none"
-        told = "".join(
-            f"|{name}:{value}"
-            for name, value in (("family", self.family), ("prefix", self.prefix), ("directions", self.directions))
-            if value is not None
-        )
-        return (
-            f"ctranslate2|model:{Path(self.model).name if Path(self.model).is_dir() else self.model}{told}"
-            f"|beam:{self.beam_size}|max_pieces:{self.max_pieces}|factor:{self.max_length_factor:g}"
-            f"|precision:{self.precision}|ctranslate2:{runtime}|spacy_xlt:{__version__}"
-        )
+        return f"ctranslate2|{settings_line(self)}|ctranslate2:{runtime}|spacy_xlt:{__version__}"
 
     def translate(
         self, texts: Sequence[str], *, source: str, target: str, prefixes: Sequence[str] | None = None

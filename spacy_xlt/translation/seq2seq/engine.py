@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ...forking import one_thread_after_fork
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import SoftAlignment, Term, Tokens, Translation
 from ..bergamot.joining import join_tokens
-from .codes import FAMILIES
+from .settings import check_settings, settings_line
 
 if TYPE_CHECKING:
     from .direction import Direction, Halving
@@ -100,19 +99,6 @@ class Seq2SeqTranslator:
         attention_layer: int | None = None,
         attention_heads: list[int] | None = None,
     ):
-        for setting, value, lowest in (
-            ("beam_size", beam_size, 1),
-            ("batch_tokens", batch_tokens, 1),
-            ("max_pieces", max_pieces, 2),
-            ("max_length_factor", max_length_factor, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < lowest:
-                raise _impossible(setting, value, f"at least {lowest}")
-        for setting, name, known in (("precision", precision, _PRECISIONS), ("family", family, (None, *FAMILIES))):
-            if name not in known:
-                raise _impossible(setting, name, " or ".join(str(k) for k in known if k))
-        if directions is not None and not all(len(pair) == 2 for pair in directions):
-            raise _impossible("directions", directions, "pairs such as ['en', 'pt']")
         self.model = str(model)
         self.family = family
         self.prefix = prefix
@@ -120,10 +106,11 @@ class Seq2SeqTranslator:
         self.beam_size = beam_size
         self.batch_tokens = batch_tokens
         self.max_pieces = max_pieces
-        self.max_length_factor = float(max_length_factor)
+        self.max_length_factor = max_length_factor
         self.precision = precision
         self.attention_layer = attention_layer
         self.attention_heads = attention_heads
+        check_settings(self, name="Seq2SeqTranslator", precisions=_PRECISIONS)
         self._loaded: Loaded | None = None
         self._halving: Halving | None = None
 
@@ -135,16 +122,7 @@ class Seq2SeqTranslator:
         """The model, and the settings that change the output."""
         from importlib.metadata import version
 
-        told = "".join(
-            f"|{name}:{value}"
-            for name, value in (("family", self.family), ("prefix", self.prefix), ("directions", self.directions))
-            if value is not None
-        )
-        return (
-            f"seq2seq|model:{Path(self.model).name if Path(self.model).is_dir() else self.model}{told}"
-            f"|beam:{self.beam_size}|max_pieces:{self.max_pieces}|factor:{self.max_length_factor:g}"
-            f"|precision:{self.precision}|transformers:{version('transformers')}|spacy_xlt:{__version__}"
-        )
+        return f"seq2seq|{settings_line(self)}|transformers:{version('transformers')}|spacy_xlt:{__version__}"
 
     def translate(
         self,

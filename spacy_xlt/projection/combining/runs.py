@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ...alignment.links import Alignment
 from ...bitext import ENTS_GROUP, Bitext
 from ...errors import error
 from ...protocols import Projector
@@ -140,7 +139,7 @@ def _copy(run: Run, indices: Mapping[str, Sequence[int]]) -> Bitext:
     return Bitext(
         source,
         _bare(bitext.target),
-        Alignment(bitext.alignment.links, bitext.alignment.scores),
+        bitext.alignment,
         source_lang=bitext.source_lang,
         target_lang=bitext.target_lang,
         sentences=list(bitext.sentences),

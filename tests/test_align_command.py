@@ -225,3 +225,22 @@ def test_memory_does_not_grow_with_the_lines(tmp_path):
     # In KiB; 9,000 pairs more, of which each would take a KiB and more if it were kept
     assert int(done.stdout) < 4_000
     assert not out.exists()
+
+
+def test_a_reader_that_wants_no_more_is_no_error():
+    code = (
+        "import typer; from spacy_xlt.cli._app import friendly_errors\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "@friendly_errors\n"
+        "def talk() -> None:\n"
+        "    for _ in range(100_000): print('x' * 100)\n"
+        "app()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline().startswith("xxx")
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 141

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,10 @@ def friendly_errors(command: Command) -> Command:
             return command(*args, **kwargs)
         except XltError as err:
             msg.fail(f"XLT-{err.code}", err.message, exits=1)
+        except BrokenPipeError:
+            # Who reads the output wants no more of it (`| head`); what Python flushes at its end must go somewhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
         except OSError as err:
             if err.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
                 raise

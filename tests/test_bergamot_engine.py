@@ -13,8 +13,9 @@ import torch
 from conftest import ASSETS
 
 from spacy_xlt.alignment.soft import token_weights
-from spacy_xlt.errors import XltError
+from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.protocols import Attender, Scorer, Translator
+from spacy_xlt.translation.bergamot import direction
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator, make_bergamot_translator
 
 EN_PT = {"source": "en", "target": "pt"}
@@ -304,3 +305,20 @@ def spans(tokens: list[str]) -> np.ndarray:
     """Places of tokens that are joined by single spaces."""
     starts = np.cumsum([0, *(len(token) + 1 for token in tokens[:-1])])
     return np.stack([starts, starts + [len(token) for token in tokens]], axis=1)
+
+
+def test_a_batch_that_the_gpu_has_no_memory_for_is_halved(lines, monkeypatch):
+    search, sizes = direction.greedy_search, []
+
+    def small(model, batch, options):
+        sizes.append(len(batch.ids))
+        if len(batch.ids) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return search(model, batch, options)
+
+    expected = BergamotTranslator().translate(lines[:12], **EN_PT)
+    monkeypatch.setattr(direction, "greedy_search", small)
+    with pytest.warns(XltWarning, match="W220.*BergamotTranslator") as said:
+        found = BergamotTranslator().translate(lines[:12], **EN_PT)
+    assert n_same([t.text for t in found], [t.text for t in expected]) >= 11
+    assert len(said) == 1 and max(sizes) > 3

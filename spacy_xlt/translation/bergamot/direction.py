@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...batching import batches_by_length, run_side_by_side
 from ...languages import UNSEGMENTED
+from ..halving import Halving
 from .beam import beam_search
 from .decode import Hypothesis, Padded, Search
 from .folders import ModelFolder
@@ -44,13 +45,17 @@ class Forced:
 
 @dataclass(frozen=True)
 class Direction:
-    """The model, the vocabularies and the shortlist of one direction."""
+    """The model, the vocabularies and the shortlist of one direction.
+
+    halving (Halving): Runs what the GPU has no memory for in halves.
+    """
 
     folder: ModelFolder
     model: BergamotModel
     source_vocab: Vocabulary
     target_vocab: Vocabulary
     shortlist: Shortlist | None
+    halving: Halving = field(default_factory=lambda: Halving("BergamotTranslator"))
 
     @classmethod
     def load(cls, folder: ModelFolder, *, int8: bool, shortlist: bool, device: torch.device) -> Direction:
@@ -151,9 +156,13 @@ class Direction:
         run (Callable): Computes the items of the given indices.
         RETURNS (list): The results of all items, in order.
         """
+
+        def run_halved(batch: list[int]) -> list[Result]:
+            return self.halving.run(run, batch, lengths)
+
         batches = batches_by_length(lengths, batch_tokens=batch_tokens)
         results: dict[int, Result] = {}
-        for batch, found in zip(batches, run_side_by_side(run, batches, device=self.model.device), strict=True):
+        for batch, found in zip(batches, run_side_by_side(run_halved, batches, device=self.model.device), strict=True):
             results.update(zip(batch, found, strict=True))
         return [results[i] for i in range(len(lengths))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ...batching import batches_by_length, run_side_by_side
-from ...errors import error, warn
 from ..bergamot.splitting import Window, windows_of
 from ..bergamot.vocab import Pieces
+from ..halving import Halving
 from ..terms import Terms, Written
 from . import decode, forced
 from .decoder import Batch
-from .loading import ENGINE, Loaded, Markers
+from .loading import Loaded, Markers
 
 # So many pieces more than the factor allows, because a single word may well become several
 FREE_PIECES = 8
@@ -26,37 +26,6 @@ _TERM_BEAM = 8
 # Numbers over the whole vocabulary that a batch may have at once: a CPU runs several batches side by side
 _HELD = {"cpu": 1 << 25, "cuda": 1 << 29}
 Result = TypeVar("Result")
-
-
-@dataclass
-class Halving:
-    """Runs batches, and those that the GPU has no memory for in halves.
-
-    most (int | None): The most pieces of a batch, once one had too many.
-    """
-
-    most: int | None = field(default=None)
-
-    def run(self, run: Callable[[list[int]], list[Result]], batch: list[int], lengths: Sequence[int]) -> list[Result]:
-        """Run a batch.
-
-        RETURNS (list[Result]): In the batch's order.
-        RAISES (XltError): E226 where a single text is too much.
-        """
-        size = len(batch) * max(lengths[i] for i in batch)
-        if len(batch) == 1 or self.most is None or size <= self.most:
-            try:
-                return run(batch)
-            except torch.cuda.OutOfMemoryError as err:
-                if len(batch) == 1:
-                    raise error("E226", engine=ENGINE, n_pieces=size) from err
-                if self.most is None:
-                    warn("W220", engine=ENGINE, size=size)
-                self.most = size // 2
-            # Outside of the handler, where nothing holds on to what the failed run has computed
-            torch.cuda.empty_cache()
-        half = len(batch) // 2
-        return [*self.run(run, batch[:half], lengths), *self.run(run, batch[half:], lengths)]
 
 
 @dataclass(frozen=True)

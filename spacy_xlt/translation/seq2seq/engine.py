@@ -18,7 +18,8 @@ from ..bergamot.joining import join_tokens
 from .settings import check_settings, settings_line
 
 if TYPE_CHECKING:
-    from .direction import Direction, Halving
+    from ..halving import Halving
+    from .direction import Direction
     from .forced import Heads
     from .loading import Loaded
 
@@ -224,12 +225,13 @@ class Seq2SeqTranslator:
 
     def _direction(self, source: str, target: str) -> Direction:
         """The model, loaded at first use, told these languages."""
-        from .direction import Direction, Halving
+        from ..halving import Halving
+        from .direction import Direction
 
         one_thread_after_fork()
         loaded = self._load()
         if self._halving is None:
-            self._halving = Halving()
+            self._halving = Halving("Seq2SeqTranslator")
         return Direction(loaded, loaded.markers(source, target), self.batch_tokens, self._halving)
 
     def _load(self) -> Loaded:

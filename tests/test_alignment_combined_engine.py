@@ -47,15 +47,29 @@ def test_the_same_links_alone_as_together(aligner):
         np.testing.assert_allclose(alone.scores, alignment.scores, atol=1e-3)
 
 
-def test_evidence_is_the_softmax_of_the_same_vectors(aligner):
-    embedding = EmbeddingAligner(threshold=0.05, evidence=None)
-    embedding._encoder = aligner.encoder
-    bare = CombinedAligner(evidence=None)
-    bare._encoder = aligner.encoder
-    for found, plain, few in zip(aligner.align(PAIRS), embedding.align(PAIRS), bare.align(PAIRS), strict=True):
+def test_evidence_is_the_softmax_of_the_changed_vectors_or_mostly_that_of_the_plain_ones(aligner):
+    plain = EmbeddingAligner(threshold=0.05, evidence=None).align(PAIRS)
+    changed = EmbeddingAligner(threshold=0.05, evidence=None)
+    changed._encoder = aligner.encoder
+    bare, once = CombinedAligner(evidence=None), CombinedAligner(plain_evidence=False)
+    bare._encoder = once._encoder = aligner.encoder
+    assert "plain" in aligner.signature and "plain" not in once.signature
+    for k, found in enumerate(aligner.align(PAIRS)):
+        (few,), (cheap,) = bare.align(PAIRS[k : k + 1]), once.align(PAIRS[k : k + 1])
         assert few.evidence is None and np.array_equal(few.links, found.links)
-        assert np.array_equal(found.evidence.links, plain.links)
-        np.testing.assert_allclose(found.evidence.scores, plain.scores, atol=2e-3)
+        (own,) = changed.align(PAIRS[k : k + 1])
+        assert np.array_equal(cheap.evidence.links, own.links)
+        np.testing.assert_allclose(cheap.evidence.scores, own.scores, atol=2e-3)
+        weights = dict(zip(map(tuple, found.evidence.links.tolist()), found.evidence.scores.tolist(), strict=True))
+        likely = dict(zip(map(tuple, found.links.tolist()), found.scores.tolist(), strict=True))
+        alike = dict(zip(map(tuple, plain[k].links.tolist()), plain[k].scores.tolist(), strict=True))
+        for link in likely.keys() & alike.keys():
+            assert weights[link] == pytest.approx(0.3 * likely[link] + 0.7 * alike[link], abs=5e-3)
+
+
+def test_evidence_of_pairs_without_words_is_none_to_speak_of(aligner):
+    for alignment in aligner.align([([], ["a"]), ([], []), (["\u200b"], ["a"])]):
+        assert len(alignment) == 0 and len(alignment.evidence) == 0
 
 
 @settings(max_examples=15, deadline=None)

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from ... import __version__
 from ...errors import error, warn
 from ...protocols import Aligner, Attender, PairContext, TokenPair
+from ..embedding import EmbeddingAligner
 from ..links import Alignment
 from ..longtext import Vectors, align_long
 from .added import ALIGNER, Added
 from .batch import Cells, PairBatch, Side
+from .evidence import LEAST, weigh
 from .known import Knowledge, Known, parts_of
 from .scoring import SHIPPED, Weights
 from .sides import embed, side_of, sides_of
@@ -41,6 +43,7 @@ def make_combined_aligner(
     threshold: float = 0.6,
     only_link: float = 0.4,
     evidence: float | None = 0.05,
+    plain_evidence: bool = True,
     batch_tokens: int = 1024,
     precision: str = "auto",
     translator: Attender | None = None,
@@ -56,6 +59,7 @@ def make_combined_aligner(
         threshold=threshold,
         only_link=only_link,
         evidence=evidence,
+        plain_evidence=plain_evidence,
         batch_tokens=batch_tokens,
         precision=precision,
         translator=translator,
@@ -79,8 +83,11 @@ class CombinedAligner:
     weights (str | None): A folder with weights; those that come with the package where left out.
     threshold (float): What the probability of a link must exceed.
     only_link (float): What it must exceed where it is the best link of one of its words.
-    evidence (float | None): Give projectors besides the links all pairs of words for which the softmax of vectors is
-        above this (see `Alignment.evidence`); nothing where null.
+    evidence (float | None): Give projectors besides the links all pairs of words with a weight above this (see
+        `Alignment.evidence`); nothing where null.
+    plain_evidence (bool): Take the weights mostly from the model as it is without the changes that come with the
+        weights, which knows nothing of how people link articles and prepositions. Texts are read twice for that.
+        If not, from the changed model.
     batch_tokens (int): Pieces a batch of the encoder, padding included.
     precision (str): What the encoder computes in: "float32", "float16", "bfloat16" or "auto".
     translator (Attender | None): A translator with `attend`, such as BergamotTranslator: its attention is a signal for
@@ -103,6 +110,7 @@ class CombinedAligner:
         threshold: float = 0.6,
         only_link: float = 0.4,
         evidence: float | None = 0.05,
+        plain_evidence: bool = True,
         batch_tokens: int = 1024,
         precision: str = "auto",
         translator: Attender | None = None,
@@ -126,12 +134,23 @@ class CombinedAligner:
         self.threshold = float(threshold)
         self.only_link = float(only_link)
         self.evidence = None if evidence is None else float(evidence)
+        self.plain_evidence = plain_evidence
         self.batch_tokens = batch_tokens
         self.precision = precision
         self._knowledge = Knowledge(translator, aligners or {}, source=source, target=target)
         unfitted = {ALIGNER + name: Added(float(aligner_weight)) for name in aligners or ()}
         self.weights = replace(self.weights, added={**unfitted, **self.weights.added})
         self._encoder: AdaptedEncoder | None = None
+        self._plain: EmbeddingAligner | None = None
+        if evidence is not None and plain_evidence and self._changes:
+            self._plain = EmbeddingAligner(
+                self.model,
+                layer=max(LAYERS),
+                threshold=LEAST,
+                evidence=None,
+                batch_tokens=batch_tokens,
+                precision=precision,
+            )
         if self.model not in self.weights.models:
             warn("W320", model=self.model, models=", ".join(self.weights.models))
 
@@ -140,7 +159,7 @@ class CombinedAligner:
         """Model, weights, settings and version in one line."""
         chosen = f"threshold:{self.threshold:g}|only_link:{self.only_link:g}"
         if self.evidence is not None:
-            chosen += f"|evidence:{self.evidence:g}"
+            chosen += f"|evidence:{self.evidence:g}{'+plain' if self._plain else ''}"
         settings = f"weights:{self.weights.digest}|{chosen}|precision:{self.precision}"
         return f"CombinedAligner|model:{self.model}|{settings}|version:{__version__}{self._knowledge.signature}"
 
@@ -153,10 +172,13 @@ class CombinedAligner:
         if self._encoder is None:
             from .adapter import AdaptedEncoder
 
-            # Changes are of use to the matrices only that they were learned for
-            changes = self.weights.changes if self.model in self.weights.models else {}
-            self._encoder = AdaptedEncoder(self.model, max(LAYERS), changes=changes, precision=self.precision)
+            self._encoder = AdaptedEncoder(self.model, max(LAYERS), changes=self._changes, precision=self.precision)
         return self._encoder
+
+    @property
+    def _changes(self) -> Mapping[str, NDArray[np.floating]]:
+        # They are of use to the matrices only that they were learned for
+        return self.weights.changes if self.model in self.weights.models else {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_encoder": None}
@@ -187,6 +209,10 @@ class CombinedAligner:
             held += len(source) + len(target)
         if chunk:
             self._align_chunk(chunk, pairs, contexts, known, result)
+        if self._plain is not None and self.evidence is not None:
+            for i, alike in enumerate(self._plain.align(pairs)):
+                likely = result[i].evidence or Alignment()
+                result[i] = replace(result[i], evidence=weigh(likely, alike, least=self.evidence))
         return result
 
     def _align_chunk(
@@ -238,8 +264,8 @@ class CombinedAligner:
         found = _alignments(self._chosen(probabilities), probabilities)
         if self.evidence is None:
             return found
-        weights = likeness(batch)
-        evidence = _alignments(weights > self.evidence, weights)
+        weights, least = (likeness(batch), self.evidence) if self._plain is None else (probabilities, LEAST)
+        evidence = _alignments(weights > least, weights)
         return [replace(links, evidence=weak) for links, weak in zip(found, evidence, strict=True)]
 
     def _chosen(self, probabilities: Cells) -> NDArray[np.bool_]:

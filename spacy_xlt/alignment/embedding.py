@@ -259,7 +259,11 @@ class EmbeddingAligner:
         return threshold if self.evidence is None else min(threshold, self.evidence)
 
     def _links(self, source: NDArray[np.int64], target: NDArray[np.int64], scores: NDArray[np.float32]) -> Alignment:
-        found = _word_links(source, target, scores)
+        if self.level == "word":
+            # Each pair of words is there once
+            found = Alignment(np.stack([source, target], axis=1).astype(np.int32), scores)
+        else:
+            found = _word_links(source, target, scores)
         if self.evidence is None:
             return found
         sure = found.scores > float(self.threshold or 0)

@@ -146,12 +146,14 @@ def _trim(
     sentence_start = sentence_of(bitext, source[0])[2]
 
     def is_extra(i: int, besides: float) -> bool:
-        text = target[i].text.lower()
-        if any(token.text.lower() == text for token in doc[source[0] : source[1]]):
+        text = target[i].text
+        symbol = always and is_symbol(text)
+        if not symbol and not particle_at(target, i, sentence_start):
             return False
-        if is_symbol(text):
-            return always and not any(is_symbol(token.text) for token in doc[source[0] : source[1]])
-        if not particle_at(target, i, sentence_start):
+        own = [token.text for token in doc[source[0] : source[1]]]
+        if symbol:
+            return not any(is_symbol(word) for word in own)
+        if text.lower() in map(str.lower, own):
             return False
         # "Um" is no article where it is all that "One" became; "A" is one where "Ana" is linked to "Ana" besides
         partner = evidence.best_source(i)

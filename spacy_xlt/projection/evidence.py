@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 from heapq import nlargest
 from typing import NamedTuple
@@ -98,12 +99,11 @@ class Evidence:
         if self.weights and max(self.weights) > 1.0:
             top = max(self.weights)
             self.weights = [weight / top for weight in self.weights]
-        self.columns: dict[int, list[tuple[int, float]]] = {}
+        columns: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
         for i, j, weight in zip(self.source, self.target, self.weights, strict=True):
-            if j in self.columns:
-                self.columns[j].append((i, weight))
-            else:
-                self.columns[j] = [(i, weight)]
+            columns[j].append((i, weight))
+        # A plain one, which has no new keys when it is asked for others
+        self.columns: dict[int, list[tuple[int, float]]] = dict(columns)
 
     def links_of(self, start: int, end: int) -> range:
         """Which links come from source tokens `[start, end)`: indices of `source`, `target` and `weights`."""

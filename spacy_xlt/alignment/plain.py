@@ -23,12 +23,16 @@ class Tokenizers:
     """
 
     def __init__(self, source: str = "", target: str = ""):
-        self._tokenizers = [blank(lang).tokenizer if lang else None for lang in (source, target)]
+        for lang in filter(None, (source, target)):
+            # An unknown language is an error before anything is read
+            blank(lang)
+        self._languages = source, target
 
     def __call__(self, source: str, target: str) -> TokenPair:
+        # `blank` exchanges a pipeline that has taken in many words: a tokenizer of its own would keep them all
         first, second = (
-            split_tokens(text) if tokenizer is None else _words(tokenizer(text))
-            for tokenizer, text in zip(self._tokenizers, (source, target), strict=True)
+            _words(blank(lang).tokenizer(text)) if lang else split_tokens(text)
+            for lang, text in zip(self._languages, (source, target), strict=True)
         )
         return first, second
 

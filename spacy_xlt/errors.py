@@ -197,6 +197,8 @@ _MESSAGES: dict[str, str] = {
     "E605": "Cannot use {path} for the report: {reason}.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
     "E607": "The packaged pipeline could not be tried without spacy_xlt, in {what}: {reason}",
+    "E608": "Cannot read the config {path}: {reason}",
+    "E609": "There is no section for the setting {name!r}. Sections: {known}.",
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "

@@ -1,0 +1,66 @@
+"""One training config out of a base and overlays: any strategy on any hardware, without a copy of either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinc.api import Config
+
+from ..errors import error
+
+# A block is of the same kind as another where these agree.
+_KINDS = ("factory", "source")
+
+
+def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
+
+    A block that is of another kind than the one below it (another registered function, factory or source) replaces
+    that block as a whole; any other is merged key by key. So an overlay names only what it changes.
+
+    paths (Sequence[str | Path]): Config files, the base first.
+    overrides (Mapping[str, Any] | None): Values by dotted name, as on spaCy's command line: `training.max_steps`.
+    RAISES (XltError): E608 for a file that is not there or is no config, E609 for an override of a section that is not
+        in the result.
+    """
+    merged: dict[str, Any] = {}
+    order: list[str] = []
+    for path in paths:
+        config = _read(Path(path))
+        order += [name for name in config if name not in order]
+        merged = _merge(merged, config)
+    for name, value in (overrides or {}).items():
+        *sections, key = name.split(".")
+        node: Any = merged
+        for section in sections:
+            node = node.get(section) if isinstance(node, dict) else None
+        if not (sections and isinstance(node, dict)):
+            raise error("E609", name=name, known=", ".join(order))
+        node[key] = value
+    return Config(merged, section_order=order)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(Config().from_disk(path, interpolate=False))
+    except (OSError, ValueError) as err:
+        raise error("E608", path=path, reason=" ".join(str(err).split())[:300]) from err
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _is_other_kind(old, value):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_other_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """Whether a block names another function, factory or source than the one below. One that names none is a change."""
+    kinds = [{k: v for k, v in block.items() if k.startswith("@") or k in _KINDS} for block in (below, above)]
+    return bool(kinds[1]) and kinds[0] != kinds[1]

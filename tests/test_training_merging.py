@@ -103,7 +103,7 @@ def test_command_writes_a_config_that_reads_back_the_same(tmp_path):
         "--training.dropout",
         "0.2",
     ]
-    result = CliRunner().invoke(spacy_app, command)
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     merged = load_config(out, interpolate=False)
     base = load_config(CONFIGS / "train_cpu.cfg", interpolate=False)

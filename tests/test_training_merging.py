@@ -6,6 +6,7 @@ import pytest
 from spacy.util import load_config
 from typer.testing import CliRunner
 
+from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.merging import merge_configs
 

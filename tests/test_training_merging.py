@@ -95,15 +95,8 @@ def test_a_file_that_is_no_config_is_named(tmp_path):
 def test_command_writes_a_config_that_reads_back_the_same(tmp_path):
     (overlay,) = write(tmp_path, over="[training]\nmax_steps = 7\n")
     out = tmp_path / "new folder" / "all.cfg"
-    command = [
-        "xlt",
-        "merge-config",
-        str(out),
-        str(CONFIGS / "train_cpu.cfg"),
-        str(overlay),
-        "--training.dropout",
-        "0.2",
-    ]
+    settings = ["--training.dropout", "0.2"]
+    command = ["merge-config", str(out), str(CONFIGS / "train_cpu.cfg"), str(overlay), *settings]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     merged = load_config(out, interpolate=False)

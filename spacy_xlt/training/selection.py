@@ -1,0 +1,182 @@
+"""What the development score of a training was made of: whoever reads a score should know what chose the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spacy.util import dot_to_object, load_config
+
+from ..errors import error
+from ..languages import MULTI, same_language
+
+SOURCE_GOLD, PROJECTED, TARGET_GOLD, UNSTATED = "source gold", "projected", "target gold", "not stated"
+# Readers whose blocks of sources say what the text is
+READERS = ("spacy_xlt.MixedCorpus.v1", "spacy_xlt.DevCorpus.v1")
+
+
+@dataclass(frozen=True)
+class SelectedBy:
+    """One corpus that the development score is computed on.
+
+    name (str): Name of its block.
+    kind (str): "source gold", "projected", "target gold" or "not stated".
+    lang (str): Its language; "" where the config does not say it.
+    path (str): File or folder.
+    limit (int): The most documents that are read; 0 for all.
+    """
+
+    name: str
+    kind: str
+    lang: str
+    path: str
+    limit: int = 0
+
+    def __str__(self) -> str:
+        limit = f"{self.limit} documents" if self.limit and self.kind == TARGET_GOLD else ""
+        said = ", ".join(text for text in (self.lang, limit) if text)
+        return f"{self.kind} ({said or Path(self.path).name or 'no path'})"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a checkpoint was selected by. `str()` is made for reports: "source gold (en)".
+
+    sources (tuple[SelectedBy, ...]): The corpora, in the config's order.
+    """
+
+    sources: tuple[SelectedBy, ...]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of the corpora, each once."""
+        return list(dict.fromkeys(source.kind for source in self.sources))
+
+    @property
+    def langs(self) -> list[str]:
+        """Languages of the corpora, each once."""
+        return list(dict.fromkeys(source.lang for source in self.sources if source.lang))
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the corpora."""
+        return [source.path for source in self.sources]
+
+    @property
+    def uses_target_gold(self) -> bool:
+        """Whether annotation in the language that the pipeline is for had a say."""
+        return TARGET_GOLD in self.kinds
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the sentence that `str()` gives."""
+        return {"selected_by": str(self), "sources": [dict(vars(source)) for source in self.sources]}
+
+    def __str__(self) -> str:
+        parts = list(dict.fromkeys(str(source) for source in self.sources))
+        if not parts:
+            return f"{UNSTATED} (no development corpus)"
+        return parts[0] if len(parts) == 1 else f"mix of {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
+    """What the development score of a training is made of.
+
+    A corpus with annotation by people is target gold in the languages that the pipeline is for (see `targets_of`), and
+    source gold in others. Only the readers of this package say what a corpus is; of another the kind is "not stated".
+
+    config (Mapping | str | Path): A training config, as a config or a file; or the folder of a trained pipeline.
+    RAISES (XltError): E502 where there is no such file, E514 for one that is no training config.
+    """
+    config = _read(config)
+    try:
+        dev = dot_to_object(config, config["training"]["dev_corpus"])  # type: ignore[arg-type]
+        if not isinstance(dev, Mapping):
+            raise KeyError(config["training"]["dev_corpus"])
+    except (KeyError, AttributeError, TypeError) as err:
+        raise error("E514", path="", reason=f"[training] dev_corpus names no corpus ({err})") from err
+    return selection_from(dev, config)
+
+
+def selection_from(dev: Mapping[str, Any], config: Mapping[str, Any]) -> Selection:
+    """As `selection_of`, for one block of `[corpora]`.
+
+    dev (Mapping): The block of the development corpus.
+    config (Mapping): The whole config, without variables.
+    """
+    if dev.get("@readers") not in READERS:
+        paths = [str(dev[key]) for key in ("path", "also") if dev.get(key)]
+        found = [SelectedBy("", UNSTATED, "", path, int(dev.get("limit") or 0)) for path in paths]
+        return Selection(tuple(found))
+    blocks = {name: block for name, block in dev.get("sources", {}).items() if block.get("weight", 1) != 0}
+    gold = {name for name, block in blocks.items() if block.get("kind", "gold") == "gold"}
+    targets = targets_of(config, dev)
+    of_target = {name for name in gold if is_target(blocks[name].get("lang") or "", targets)}
+    if dev.get("target_gold") and not of_target:
+        # Whoever allows it says that some of it is
+        of_target = gold
+    found = []
+    for name, block in blocks.items():
+        kind = TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else PROJECTED
+        path, limit = str(block.get("path") or ""), int(block.get("limit") or 0)
+        found.append(SelectedBy(name, kind, str(block.get("lang") or ""), path, limit))
+    return Selection(tuple(found))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Languages that a pipeline is for. Of a multi-language pipeline that says no more: all but the source's.
+
+    langs (tuple[str, ...]): The languages.
+    all_but (tuple[str, ...] | None): Instead of them, those of the gold that it is trained on.
+    """
+
+    langs: tuple[str, ...] = ()
+    all_but: tuple[str, ...] | None = None
+
+
+def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
+    """The languages that a pipeline is for.
+
+    They are those that `targets` of the development corpus names, else the pipeline's own; of a multi-language one those
+    of the projected training data, else all but those of its gold (few-shot gold, which has a `limit`, is no source).
+    """
+    if dev.get("targets"):
+        return Targets(tuple(dev["targets"]))
+    own = str(config.get("nlp", {}).get("lang") or MULTI)
+    if own != MULTI:
+        return Targets((own,))
+    try:
+        train: Any = dot_to_object(config, config["training"]["train_corpus"])  # type: ignore[arg-type]
+        blocks = [block for block in train.get("sources", {}).values() if block.get("weight", 1) != 0]
+    except (KeyError, AttributeError, TypeError):
+        blocks = []
+    projected = tuple(str(block["lang"]) for block in blocks if block.get("kind") == PROJECTED and block.get("lang"))
+    if projected:
+        return Targets(projected)
+    gold = [block for block in blocks if block.get("kind", "gold") == "gold" and not block.get("limit")]
+    return Targets(all_but=tuple(str(block["lang"]) for block in gold if block.get("lang")))
+
+
+def is_target(lang: str, targets: Targets) -> bool:
+    """Whether a pipeline is for a language. A text in no certain language may be in any."""
+    if lang in ("", MULTI):
+        return targets.all_but is not None
+    if targets.all_but is not None:
+        return not any(same_language(lang, other) for other in targets.all_but)
+    return any(same_language(lang, other) for other in targets.langs)
+
+
+def _read(config: Mapping[str, Any] | str | Path) -> Mapping[str, Any]:
+    if isinstance(config, (str, Path)):
+        path = Path(config)
+        path = path / "config.cfg" if path.is_dir() else path
+        if not path.is_file():
+            raise error("E502", what="config", path=path)
+        try:
+            config = load_config(path)
+        except Exception as err:  # the parser's errors have no common kind
+            raise error("E514", path=path, reason=" ".join(str(err).split())) from err
+    interpolate = getattr(config, "interpolate", None)
+    return interpolate() if interpolate else config

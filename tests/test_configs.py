@@ -10,7 +10,9 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-PIPELINES = sorted(path.name for path in CONFIGS.glob("*.cfg") if not path.name.startswith("train_"))
+# Pipelines that hold another one, which has to be trained first: tests of their own assemble them
+HOLDERS = ("translate_test_", "ensemble_")
+PIPELINES = sorted(p.name for p in CONFIGS.glob("*.cfg") if not p.name.startswith(("train_", *HOLDERS)))
 
 
 def spacy_cli(*arguments: str | Path) -> str:

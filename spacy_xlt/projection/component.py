@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from spacy.language import Language
+from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
 
 from ..bitext import ENTS_GROUP, Bitext, missing_ranges
 from ..errors import error
@@ -145,6 +147,12 @@ class ProjectorPipe(BitextPipe):
             if self.cats and bitext.source.cats:
                 bitext.target.cats = dict(bitext.source.cats)
         return projected
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Towards the source, the scores of the documents' entities, as for spaCy's `ner`."""
+        if self.direction != "target_to_source":
+            return {}
+        return get_ner_prf(examples)
 
     def _check_labels(self, bitext: Bitext) -> None:
         if self.allowed_labels is None:

@@ -1,0 +1,78 @@
+"""Which packages a pipeline needs that `spacy package` does not find in its config by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from spacy.language import Language
+from spacy.util import get_minor_version_range, split_requirement
+
+from . import __version__
+
+PACKAGE = "spacy-xlt"
+# Registered function → the extra that it needs with these settings
+_EXTRAS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "spacy_xlt.BergamotTranslator.v1": lambda settings: "bundled" if settings.get("models") is None else None,
+    "spacy_xlt.CTranslate2Translator.v1": lambda settings: "ctranslate2",
+    "spacy_xlt.StatisticalAligner.v1": lambda settings: "statistical",
+    "spacy_xlt.WrongLanguageFilter.v1": lambda settings: "langid",
+    "spacy_xlt.SourceLanguageFilter.v1": lambda settings: "langid",
+}
+
+
+def extras_of(settings: Any) -> set[str]:
+    """The extras of this package that a block of a config needs, with all blocks inside it.
+
+    settings (Any): A block with the defaults filled in, as `nlp.config` has it.
+    """
+    if isinstance(settings, str):
+        return {"bundled"} if settings.startswith("bundled:") else set()
+    if isinstance(settings, (list, tuple)):
+        return {extra for part in settings for extra in extras_of(part)}
+    if not isinstance(settings, Mapping):
+        return set()
+    found = {extra for part in settings.values() for extra in extras_of(part)}
+    needs = _EXTRAS.get(str(settings.get("@misc")))
+    extra = None if needs is None else needs(settings)
+    return found if extra is None else {*found, extra}
+
+
+def add_requirements(nlp: Language, *, block: str, inner: Iterable[Language] = ()) -> None:
+    """Note in a pipeline's meta what one of its components needs, for `spacy package`.
+
+    spaCy finds the packages whose functions the config names, but not their extras, and nothing of the pipelines that
+    are inside components.
+
+    block (str): The component's name.
+    inner (Iterable[Language]): The pipelines inside it.
+    """
+    needed = [_own(extras_of(nlp.config["components"].get(block, {})))]
+    for pipeline in inner:
+        needed += _requirements_of(pipeline)
+    nlp.meta["requirements"] = merge_requirements([*(nlp.meta.get("requirements") or []), *needed])
+
+
+def merge_requirements(requirements: Iterable[str]) -> list[str]:
+    """One requirement for each package, in order: the first one, with the extras of all."""
+    from packaging.requirements import Requirement
+
+    merged: dict[str, Requirement] = {}
+    for line in requirements:
+        requirement = Requirement(line)
+        first = merged.setdefault(requirement.name.lower().replace("_", "-"), requirement)
+        first.extras.update(requirement.extras)
+    return [str(requirement) for requirement in merged.values()]
+
+
+def _own(extras: Iterable[str]) -> str:
+    named = ",".join(sorted(extras))
+    return f"{PACKAGE}{f'[{named}]' if named else ''}{get_minor_version_range(__version__)}"
+
+
+def _requirements_of(nlp: Language) -> Iterator[str]:
+    from spacy.cli.package import get_third_party_dependencies
+
+    known = list(nlp.meta.get("requirements") or [])
+    yield from known
+    yield from get_third_party_dependencies(nlp.config, exclude=[split_requirement(line)[0] for line in known])

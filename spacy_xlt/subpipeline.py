@@ -1,0 +1,91 @@
+"""A whole spaCy pipeline inside a component: loaded when it is needed, and saved with the component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import srsly
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from .errors import error
+from .forking import one_thread_after_fork
+from .translation.component import load_pipeline
+
+
+class SubPipeline:
+    """Loads a spaCy pipeline at first use, from where the setting says or from where it was saved with the component.
+
+    pipeline (str | None): Name of an installed pipeline, or a path to one.
+    name (str): The component's name, for errors.
+    setting (str): The component's setting that names the pipeline, for errors.
+    """
+
+    def __init__(self, pipeline: str | None, *, name: str, setting: str = "pipeline"):
+        self.pipeline = pipeline
+        self.name = name
+        self.setting = setting
+        self._nlp: Language | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_nlp": None}
+
+    @property
+    def nlp(self) -> Language:
+        """The pipeline.
+
+        RAISES (XltError): E160 where none is named, E104 where it cannot be loaded.
+        """
+        if self._nlp is None:
+            if self.pipeline is None:
+                raise error("E160", name=self.name, setting=self.setting)
+            self._nlp = load_pipeline(self.pipeline, name=self.name, setting=self.setting)
+        return self._nlp
+
+    @property
+    def signature(self) -> str:
+        """The pipeline's name and version where it is loaded, else the setting."""
+        if self._nlp is None:
+            return f"pipeline:{self.pipeline}"
+        meta = self._nlp.meta
+        return f"pipeline:{meta['lang']}_{meta['name']}-{meta['version']}"
+
+    def run(self, docs: Iterable[Doc], *, disable: Iterable[str] = ()) -> list[Doc]:
+        """Run the pipeline on docs that have its vocabulary; see `with_vocab`."""
+        one_thread_after_fork()
+        return list(self.nlp.pipe(docs, disable=list(disable)))
+
+    def to_disk(self, path: str | Path) -> None:
+        """Save the whole pipeline, so that the place that it came from is not needed any more."""
+        self.nlp.to_disk(path)
+
+    def from_disk(self, path: str | Path) -> SubPipeline:
+        """Load what `to_disk` saved instead of what the setting names."""
+        self.pipeline = str(path)
+        self._nlp = load_pipeline(self.pipeline, name=self.name, setting=self.setting)
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The pipeline with its config."""
+        data = {"config": self.nlp.config.to_bytes(), "meta": self.nlp.meta, "nlp": self.nlp.to_bytes()}
+        return bytes(srsly.msgpack_dumps(data))
+
+    def from_bytes(self, data: bytes) -> SubPipeline:
+        """The counterpart of `to_bytes`."""
+        from spacy.util import load_model_from_config
+        from thinc.api import Config
+
+        stored = srsly.msgpack_loads(data)
+        config = Config().from_bytes(stored["config"], interpolate=False)
+        self._nlp = load_model_from_config(config, meta=stored["meta"]).from_bytes(stored["nlp"])
+        return self
+
+
+def with_vocab(doc: Doc, nlp: Language) -> Doc:
+    """A new doc with the tokens and sentences of another one, and the vocabulary of a pipeline."""
+    starts: list[bool | int | None] | None = None
+    if doc.has_annotation("SENT_START"):
+        starts = [token.is_sent_start for token in doc]
+    return Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)

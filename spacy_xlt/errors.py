@@ -200,6 +200,7 @@ _MESSAGES: dict[str, str] = {
     "E670": "plots: matplotlib is not installed. Run: pip install 'spacy-xlt[plots]'",
     "E671": "--jobs is {value}; expected a number from 1.",
     "E672": "{path} was predicted for another text than {name} has now. Run the comparison again.",
+    "E673": "It needs {name}, which failed.",
     "W660": "The strategy {strategy} reads the evaluation set {set} (`{setting}`): its score there says nothing.",
     "E530": "{path}, line {line}: {found} columns; expected source tokens, target tokens and links with tabs between.",
     "E531": "{path}, line {line}: {reason}",
@@ -248,8 +249,6 @@ _MESSAGES: dict[str, str] = {
     "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model folder or a "
     "Hugging Face name.",
     "E635": "`{setting}` is {value!r}, which the encoder {encoder!r} ({architecture}) does not support: {reason}",
-    "E636": "`peft` is {method!r}, and the weights of {module} cannot be merged with it: {reason}. Set `target_modules` or "
-    "another method.",
     "W620": "`mixed_precision` is {value!r}, which this {device} does not compute in; training in float32 instead.",
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} {unit} "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
@@ -297,6 +296,11 @@ _MESSAGES: dict[str, str] = {
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "E523": "The config {name} is there twice; there is nothing to compare it with.",
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
+    "E560": "None of the {n} bitexts of {path} can be read; the first one failed with: {reason}",
+    "E561": "The colour of the label {label!r} is {value!r}; expected a colour such as '#7aecec'.",
+    "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",
+    "E563": "`spacy xlt view` needs a page to write to (OUT.html), or --text to print here.",
+    "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 

@@ -65,7 +65,7 @@ class Manifest:
             return
         header, *records = (json.loads(line) for line in whole)
         if header != self.header:
-            raise error("E505", path=self.path.parent, difference=_difference(header, self.header))
+            raise error("E505", path=self.path.parent, difference=difference(header, self.header))
         for record in records:
             self.shards[record.pop("shard")] = record
 
@@ -76,15 +76,15 @@ class Manifest:
             os.fsync(file.fileno())
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> str:
-    """The settings that differ, with both values, in one line."""
+def difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> str:
+    """The settings that differ between two sets of them, with both values, in one line."""
     parts = []
     for key in sorted({*old, *new}, key=str):
         before, after = old.get(key), new.get(key)
         if before == after:
             continue
         if isinstance(before, dict) and isinstance(after, dict):
-            parts.append(_difference(before, after, inside=f"{inside}{key}."))
+            parts.append(difference(before, after, inside=f"{inside}{key}."))
         else:
             parts.append(f"{inside}{key} was {before!r} and is {after!r}")
     return "; ".join(parts)

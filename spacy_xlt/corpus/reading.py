@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from spacy.tokens import Doc, DocBin
@@ -55,6 +55,16 @@ def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None
     vocab = blank(lang).vocab if vocab is None else vocab
     for file in corpus_files(path):
         yield from read_bin(file).get_docs(vocab)
+
+
+def select_docs(docs: DocBin, numbers: Sequence[int]) -> DocBin:
+    """Some of the documents of a corpus file, in the order of their numbers, without making the others."""
+    chosen = DocBin(attrs=(), store_user_data=docs.store_user_data)
+    chosen.attrs, chosen.strings = docs.attrs, docs.strings
+    for name in ("tokens", "spaces", "cats", "span_groups", "flags", "user_data"):
+        values = getattr(docs, name)
+        setattr(chosen, name, [values[i] for i in numbers])
+    return chosen
 
 
 def has_annotation_to_project(docs: Iterable[Doc]) -> bool:

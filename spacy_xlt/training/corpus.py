@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,16 @@ from spacy.training import Example, dont_augment
 
 from ..corpus.reading import has_annotation_to_project, read_docs
 from ..errors import error, warn
-from .cutting import CutCounts, Cutter
-from .pieces import PieceCounter
-
-Augmenter = Callable[[Language, Example], Iterable[Example]]
+from .cutting import CutCounts
+from .examples import Augmenter, ExampleMaker
 
 
 class Corpus:
     """Reads `.spacy` files for training, as `spacy.Corpus.v1` does, in pieces an encoder can take.
 
     path (str | Path): A file or a folder.
-    encoder (str): The encoder that is trained: model folder or Hugging Face name.
+    encoder (str | None): The encoder that is trained: model folder or Hugging Face name. None for a pipeline without
+        one: then `max_pieces` counts words.
     also (str | Path | None): A second corpus to read after the first, without the augmenter: the source beside its
         translation.
     max_pieces (int): The most word pieces an example may have; a longer document is cut, at a sentence end where there
@@ -42,7 +41,7 @@ class Corpus:
         self,
         path: str | Path,
         *,
-        encoder: str,
+        encoder: str | None,
         also: str | Path | None = None,
         max_pieces: int = 256,
         max_word_pieces: int = 32,
@@ -52,16 +51,12 @@ class Corpus:
         shuffle: bool = False,
         augmenter: Augmenter | None = None,
     ):
-        for setting, value, least in (("max_pieces", max_pieces, 8), ("max_word_pieces", max_word_pieces, 1)):
-            if value < least:
-                raise error("E601", setting=setting, value=value, expected=f"a number from {least}")
-        if max_word_pieces >= max_pieces:
-            raise error("E601", setting="max_word_pieces", value=max_word_pieces, expected="less than max_pieces")
         self.paths = [Path(path), *([Path(also)] if also else [])]
-        self.cutter = Cutter(PieceCounter(encoder), max_pieces=max_pieces, max_word_pieces=max_word_pieces)
+        self.maker = ExampleMaker(
+            encoder=encoder, max_pieces=max_pieces, max_word_pieces=max_word_pieces, gold_tokens=gold_tokens
+        )
         if not 0 <= keep_empty <= 1:
             raise error("E601", setting="keep_empty", value=keep_empty, expected="a share from 0 to 1")
-        self.gold_tokens = gold_tokens
         self.keep_empty = keep_empty
         self.limit = limit
         self.shuffle = shuffle
@@ -81,11 +76,10 @@ class Corpus:
             random.shuffle(shuffled)
             docs = iter(shuffled)
         for doc, augmenter in docs:
-            for part in self.cutter.fit(doc, counts):
-                yield from augmenter(nlp, self._example(nlp, part))
+            yield from self.maker.examples(nlp, doc, augmenter, counts)
         if counts and self.counts is None:
             where = " and ".join(str(path) for path in self.paths)
-            warn("W601", path=where, max_pieces=self.cutter.max_pieces, **vars(counts))
+            warn("W601", path=where, max_pieces=self.maker.cutter.max_pieces, unit=self.maker.unit, **vars(counts))
         self.counts = counts
 
     def _docs(self, nlp: Language) -> Iterator[tuple[Doc, Augmenter]]:
@@ -100,16 +94,10 @@ class Corpus:
     def _draw(self) -> bool:
         return random.random() < self.keep_empty
 
-    def _example(self, nlp: Language, reference: Doc) -> Example:
-        if not (self.gold_tokens or reference.has_unknown_spaces):
-            return Example(nlp.make_doc(reference.text), reference)
-        spaces = [bool(token.whitespace_) for token in reference]
-        return Example(Doc(nlp.vocab, words=[token.text for token in reference], spaces=spaces), reference)
-
 
 def create_corpus(
     path: str | Path | None,
-    encoder: str,
+    encoder: str | None,
     also: str | Path | None = None,
     max_pieces: int = 256,
     max_word_pieces: int = 32,

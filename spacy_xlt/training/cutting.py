@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spacy.attrs import intify_attr
 from spacy.tokens import Doc, Span, SpanGroup
 
-from .pieces import PieceCounter
+from .pieces import PieceCounter, WordCounter
 
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
@@ -37,13 +37,13 @@ class CutCounts:
 class Cutter:
     """Makes documents fit an encoder, losing no annotation that could be kept.
 
-    counter (PieceCounter): Counts pieces.
+    counter (PieceCounter | WordCounter): Counts pieces, or words where there is no encoder.
     max_pieces (int): The most pieces a document may have, with the marks at its ends.
     max_word_pieces (int): The most pieces a word may have. Of a longer word (an URL, a base64 line) the beginning is
         kept; the number of words, and so every annotation, stays as it is.
     """
 
-    def __init__(self, counter: PieceCounter, *, max_pieces: int, max_word_pieces: int):
+    def __init__(self, counter: PieceCounter | WordCounter, *, max_pieces: int, max_word_pieces: int):
         self.counter = counter
         self.max_pieces = max_pieces
         self.max_word_pieces = max_word_pieces
@@ -59,7 +59,7 @@ class Cutter:
         counts.docs_cut += 1
         counts.windows += len(windows)
         for start, end in windows:
-            yield _slice(doc, start, end, counts)
+            yield slice_doc(doc, start, end, counts)
 
     def _shorten_words(self, doc: Doc, counts: CutCounts) -> Doc:
         # A piece is at least one byte, so most words need no counting.
@@ -70,7 +70,7 @@ class Cutter:
             return doc
         counts.words_shortened += len(too_long)
         words = [self._shorten(token.text) if token.i in too_long else token.text for token in doc]
-        return _with_words(doc, words)
+        return with_words(doc, words)
 
     def _shorten(self, word: str) -> str:
         """The longest beginning of a word that has few enough pieces; one character at least."""
@@ -118,7 +118,7 @@ def _inside_spans(doc: Doc) -> set[int]:
     return {i for group in groups for span in group for i in range(span.start + 1, span.end)}
 
 
-def _with_words(doc: Doc, words: Sequence[str]) -> Doc:
+def with_words(doc: Doc, words: Sequence[str]) -> Doc:
     """The same document with other words, one for one."""
     copy = Doc(doc.vocab, words=list(words), spaces=[bool(token.whitespace_) for token in doc])
     copy.from_array(_ATTRS, doc.to_array(_ATTRS))  # type: ignore[arg-type]
@@ -129,8 +129,11 @@ def _with_words(doc: Doc, words: Sequence[str]) -> Doc:
     return copy
 
 
-def _slice(doc: Doc, start: int, end: int, counts: CutCounts) -> Doc:
-    """The tokens `[start, end)` as a document, with the spans inside. Entities reaching out are marked missing."""
+def slice_doc(doc: Doc, start: int, end: int, counts: CutCounts) -> Doc:
+    """The tokens `[start, end)` as a document, with the spans inside. Entities reaching out are marked missing.
+
+    counts (CutCounts): Is added to: spans that are cut.
+    """
     part = doc[start:end].as_doc()
     ents = [_move(ent, part, -start) for ent in doc.ents if start <= ent.start and ent.end <= end]
     cut = [ent for ent in doc.ents if ent.start < end and ent.end > start and (ent.start < start or ent.end > end)]

@@ -10,6 +10,20 @@ from spacy.tokens import Doc
 from ..errors import error
 
 
+class WordCounter:
+    """Counts words, for pipelines without an encoder: what a PieceCounter does where every word is one piece."""
+
+    marks = 0
+
+    def docs(self, docs: Sequence[Doc]) -> list[int]:
+        """Words of each document."""
+        return [len(doc) for doc in docs]
+
+    def words(self, words: Sequence[str]) -> list[int]:
+        """One for each word."""
+        return [1] * len(words)
+
+
 class PieceCounter:
     """Counts the word pieces that an encoder's tokenizer makes of texts. The tokenizer is loaded at first use.
 

@@ -139,8 +139,8 @@ class Targets:
 def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
     """The languages that a pipeline is for.
 
-    They are those that `targets` of the development corpus names, else the pipeline's own; of a multi-language one those
-    of the projected training data, else all but those of its gold (few-shot gold, which has a `limit`, is no source).
+    They are those that `targets` of the development corpus names, else the pipeline's own; of a multi-language one
+    those of the projected training data, else all but those of its gold (few-shot gold, with a `limit`, is no source).
     """
     if dev.get("targets"):
         return Targets(tuple(dev["targets"]))
@@ -162,7 +162,7 @@ def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
 def is_target(lang: str, targets: Targets) -> bool:
     """Whether a pipeline is for a language. A text in no certain language may be in any."""
     if lang in ("", MULTI):
-        return targets.all_but is not None
+        return True
     if targets.all_but is not None:
         return not any(same_language(lang, other) for other in targets.all_but)
     return any(same_language(lang, other) for other in targets.langs)

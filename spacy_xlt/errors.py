@@ -50,6 +50,10 @@ _MESSAGES: dict[str, str] = {
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
     "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come with "
     "the package, --paths.annotator and --paths.pipeline set it.",
+    "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it has: {known}). "
+    "Give a pipeline with `ner`, `spancat` or an entity ruler; for span groups set `spans_key`.",
+    "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it lacks; if it has "
+    "another name for it, set `labels`.",
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, "
@@ -190,7 +194,7 @@ _MESSAGES: dict[str, str] = {
     "E660": "The plan {path} cannot be used: {reason}.",
     "E661": "The strategy {strategy} needs {{{name}}}, which is no strategy of the plan. Known: {known}.",
     "E662": "These strategies need each other, so that none can be first: {names}. Change `overrides` or `models`.",
-    "E663": "The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = \"average\" takes several.",
+    "E663": 'The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = "average" takes several.',
     "E664": "{setting}: {value!r} is not in the plan. Known: {known}.",
     "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training write them.",
     "E666": "The config of the strategy {strategy} cannot be used: {reason}",
@@ -226,7 +230,7 @@ _MESSAGES: dict[str, str] = {
     "E612": "Nothing is left to read of the source {name!r} ({path}): {counts}. Change its settings in [{section}], or "
     "set its `weight` to 0 to leave it out.",
     "E613": "The sources do not have the same {key} labels, so what one calls an entity another one teaches to be none."
-    "\n{table}\nWhere two labels mean the same, or one is to be left out (\"\"), add to the config, for example:\n{lines}"
+    '\n{table}\nWhere two labels mean the same, or one is to be left out (""), add to the config, for example:\n{lines}'
     "\nWhere the difference is meant to be, set `labels_may_differ` in [{section}] to {labels}, or to true.",
     "E614": "The source {name!r} ({path}) is declared to be in {lang!r}, and its text is not: {reason}. Set `lang` or "
     "`path` in [{section}] to what it is, or `check_language` to false.",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from spacy.language import Language
 
 from ..errors import error
+from .freezing import freeze
 
 
 def create_freeze_encoder(
@@ -27,29 +27,11 @@ def create_freeze_encoder(
     if layers < 0:
         raise error("E601", setting="layers", value=layers, expected="a number from 0")
 
-    def freeze(nlp: Language) -> Language:
+    def freeze_encoder(nlp: Language) -> Language:
         if component not in nlp.component_names:
             raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
         encoder = nlp.get_pipe(component).model.transformer  # type: ignore[attr-defined]
-        if embeddings:
-            # With those of positions and types, where the architecture keeps them together.
-            getattr(encoder, "embeddings", encoder.get_input_embeddings()).requires_grad_(False)
-        stack = _layers(encoder)
-        if layers > len(stack):
-            raise error("E604", layers=layers, known=len(stack))
-        for layer in stack[:layers]:
-            layer.requires_grad_(False)
+        freeze(encoder, embeddings=embeddings, layers=layers)
         return nlp
 
-    return freeze
-
-
-def _layers(encoder: Any) -> list[Any]:
-    """The layers of an encoder, from the bottom, wherever its architecture keeps them."""
-    from torch.nn import ModuleList
-
-    expected = getattr(encoder.config, "num_hidden_layers", 0)
-    for module in encoder.modules():
-        if isinstance(module, ModuleList) and len(module) == expected:
-            return list(module)
-    return []
+    return freeze_encoder

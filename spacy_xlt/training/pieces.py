@@ -43,7 +43,7 @@ class PieceCounter:
     def tokenizer(self) -> Any:
         """The encoder's own tokenizer.
 
-        RAISES (XltError): E602 where it cannot be loaded.
+        RAISES (XltError): E602 where it cannot be loaded, E630 where it is not a fast one.
         """
         if self._tokenizer is None:
             from transformers import AutoTokenizer
@@ -52,6 +52,9 @@ class PieceCounter:
                 self._tokenizer = AutoTokenizer.from_pretrained(self.encoder)
             except (OSError, ValueError, KeyError) as err:
                 raise error("E602", encoder=self.encoder, reason=" ".join(str(err).split())[:300]) from err
+            if not self._tokenizer.is_fast:
+                slow, self._tokenizer = type(self._tokenizer).__name__, None
+                raise error("E630", encoder=self.encoder, found=slow, setting="encoder")
             # We count, and say ourselves what is too long.
             self._tokenizer.model_max_length = int(1e9)
         return self._tokenizer

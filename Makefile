@@ -26,7 +26,7 @@ lint: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bundled,ctranslate2,peft,romanise,statistical,dev,langid]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bundled,ctranslate2,peft,romanise,statistical,dev,langid,plots]'
 	touch $@
 
 clean:

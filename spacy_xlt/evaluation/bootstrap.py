@@ -1,6 +1,8 @@
-"""Paired bootstrap over documents: how sure an F1 is, and whether two differ (Koehn 2004)."""
+"""Paired bootstrap over documents, and over seeds too: how sure an F1 is, and whether two differ (Koehn 2004)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,3 +45,45 @@ def p_value(sampled: NDArray[np.float64], baseline: NDArray[np.float64]) -> floa
     # One more on both sides of the division: no number of samples proves a probability of zero
     turned = min((difference <= 0).sum(), (difference >= 0).sum())
     return round(min(1.0, 2 * (int(turned) + 1) / (len(difference) + 1)), 4)
+
+
+def multi_bootstrap(
+    counts: NDArray[np.int64], *, samples: int = SAMPLES, seed: int = SEED, chunk: int = 250
+) -> NDArray[np.float64]:
+    """Mean F1 over runs, of samples of the sentences and of the runs, both drawn with replacement.
+
+    The Multi-Bootstrap (Sellam et al. 2022, The MultiBERTs, section 4): what differs between seeds and what differs
+    between test sentences both count. The same numbers of runs and sentences and the same seed draw the same sentences
+    and the same runs, so that two systems can be compared pair by pair. With few runs the result is too sure of itself.
+
+    counts (int64, (n_runs, n_sentences, 3)): Right, predicted and gold spans.
+    chunk (int): Samples that are drawn at once, which bounds memory.
+    RETURNS (float64, (samples,)): As fractions.
+    """
+    n_runs, n_sentences, _ = counts.shape
+    # Two streams: systems with other numbers of runs still see the same sentences
+    of_sentences, of_runs = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+    shares = np.full(n_sentences, 1 / n_sentences)
+    table = counts.transpose(1, 0, 2).reshape(n_sentences, -1).astype(np.float64)
+    result = []
+    for first in range(0, samples, chunk):
+        n = min(chunk, samples - first)
+        drawn = of_sentences.multinomial(n_sentences, shares, size=n).astype(np.float64)
+        right, predicted, gold = np.moveaxis((drawn @ table).reshape(n, n_runs, 3), 2, 0)
+        f1 = 2 * right / np.maximum(predicted + gold, 1)
+        runs = of_runs.integers(0, n_runs, (n, n_runs))
+        result.append(np.take_along_axis(f1, runs, axis=1).mean(axis=1))
+    return np.concatenate(result)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """P-values corrected for their number, so that one of many comparisons is not significant by chance (Holm 1979).
+
+    p_values (Mapping[str, float]): By the name of the comparison.
+    RETURNS (dict[str, float]): In the same order, none lower than before.
+    """
+    corrected, highest = {}, 0.0
+    for n, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, (len(p_values) - n) * p_values[name]))
+        corrected[name] = round(highest, 4)
+    return {name: corrected[name] for name in p_values}

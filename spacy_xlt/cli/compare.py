@@ -1,0 +1,135 @@
+"""`spacy xlt compare`: every strategy with several seeds on every evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from spacy.cli._util import parse_config_overrides
+from wasabi import msg
+
+from ..errors import XltError, error
+from ._app import WITH_OVERRIDES, app, friendly_errors
+
+if TYPE_CHECKING:
+    from ..comparing.jobs import Job
+    from ..comparing.state import Status
+
+
+@app.command("compare", context_settings=WITH_OVERRIDES)
+@friendly_errors
+def compare_cli(
+    ctx: typer.Context,
+    plan_path: Path = typer.Argument(..., help="Config with [compare], [sets] and [strategies]", metavar="PLAN"),
+    output_path: Path = typer.Argument(..., help="Folder for runs and report", metavar="OUTPUT_DIR"),
+    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+    jobs: int = typer.Option(1, "--jobs", "-j", help="Processes at once; the cores are shared out among them"),
+    only: str | None = typer.Option(None, help="Only these strategies, with commas between, and what they need"),
+    seeds: str | None = typer.Option(None, help="Only these seeds of the plan, for example 0,1"),
+    dry_run: bool = typer.Option(False, "--dry-run", help="List what would be done, and do nothing"),
+) -> None:
+    """Train every strategy of a plan with several seeds, run each on the evaluation sets, and compare them.
+
+    OUTPUT_DIR gets report.md, report.json, report.html and report.svg, and a folder for each run. A comparison that was
+    interrupted goes on where it stopped when the same command is given again; a run whose config, data or versions
+    have changed is done again. Settings of the plan can be overridden as in spacy train: --compare.n_bootstrap 1000
+    """
+    from ..comparing.jobs import make_jobs, set_identities
+    from ..comparing.plan import read_plan
+    from ..comparing.runner import Runner, locked, write_failures
+    from ..comparing.state import open_folder, statuses
+
+    plan = read_plan(plan_path, parse_config_overrides(ctx.args))
+    names = [name.strip() for name in only.split(",") if name.strip()] if only else []
+    sets = set_identities(plan)
+    todo = make_jobs(plan, output_path, _seeds(seeds), names)
+    if dry_run:
+        _show_statuses(todo, statuses(todo, sets))
+        return
+    runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
+    with locked(output_path):
+        open_folder(output_path)
+        found = statuses(todo, sets)
+        _show_statuses(todo, found)
+        failures = runner.run(todo, found)
+        write_failures(output_path, failures)
+        result = _report(plan, todo, sets, failures, output_path)
+    _show(result)
+    msg.good("Report", str(output_path / "report.md"))
+    if result["missing"]:
+        msg.fail(
+            f"{len(result['missing'])} of {len(todo)} runs are missing; the same command tries them again", exits=1
+        )
+
+
+def _report(
+    plan: Any, jobs: Sequence[Job], sets: Mapping[str, Any], failures: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    from ..comparing.report import plot, to_html, to_markdown
+    from ..comparing.results import collect
+    from ..comparing.state import statuses
+    from ..corpus.writing import write_bytes, write_json
+
+    result = collect(plan, jobs, statuses(jobs, sets), sets)
+    for name, failure in failures.items():
+        if name in result["missing"]:
+            result["missing"][name] = failure.reason
+    picture = None
+    try:
+        picture = plot(result)
+    except XltError as err:
+        msg.warn(f"The report has no plot: {err.message}")
+    if picture:
+        from ..evaluation.plots import svg_file
+
+        write_bytes(folder / "report.svg", svg_file(picture).encode("utf8"))
+    file = "report.svg" if picture else None
+    write_json(folder / "report.json", result)
+    write_bytes(folder / "report.md", to_markdown(result, picture=file).encode("utf8"))
+    write_bytes(folder / "report.html", to_html(result, picture=picture).encode("utf8"))
+    return result
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise error("E664", setting="--seeds", value=text, known="numbers with commas between") from None
+
+
+def _say(kind: str, text: str) -> None:
+    if kind == "failed":
+        title, _, log = text.partition("\n")
+        msg.fail(title)
+        # As it is: folded lines of a traceback cannot be read
+        typer.echo(log)
+    else:
+        (msg.info if kind == "start" else msg.good)(text)
+
+
+def _show_statuses(jobs: Sequence[Job], found: Mapping[str, Status]) -> None:
+    rows = []
+    for job in jobs:
+        status = found[job.name]
+        reason = status.reason
+        if status.state == "stale":
+            reason = f"changed: {reason}"
+        rows.append((job.name, job.strategy.type, status.state, reason))
+    msg.table(rows, header=("run", "type", "state", "why"), divider=True, max_col=100)
+
+
+def _show(result: Mapping[str, Any]) -> None:
+    from ..comparing.report import missing_lines, tables
+
+    for table in tables(result):
+        msg.divider(table.title)
+        aligns = ["l" if n in table.text else "r" for n in range(len(table.head))]
+        msg.table(table.rows, header=table.head, aligns=aligns, divider=True, max_col=60)
+        if table.note:
+            msg.text(table.note)
+    for line in missing_lines(result):
+        msg.warn(line)

@@ -72,23 +72,31 @@ def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project):
         made.update(command["outputs"])
 
 
-def test_both_trainings_differ_in_their_corpus_alone(project):
-    (zero,), (train,) = (
-        [line.split() for command in project["commands"] if command["name"] == name for line in command["script"]]
-        for name in ("train-zero-shot", "train-translate-train")
-    )
-    corpus = {"corpus/source", "corpus/projected/target", "--paths.also"}
-    # which applies to the translation alone
-    corpus |= {"--corpora.train.augmenter.share", "${vars.split_contractions}"}
-    rest = [{word.replace("zero-shot", "X").replace("translate-train", "X") for word in line} for line in (zero, train)]
-    assert rest[0] - corpus == rest[1] - corpus
+STRATEGIES = ["zero-shot", "translate-train", "translate-train-all", "source-first", "few-shot", "gold"]
 
 
-def test_no_gold_of_the_target_language_is_seen_in_training(project):
+def test_the_strategies_differ_in_what_they_read_alone(project):
+    rest = []
+    for name in STRATEGIES:
+        (command,) = [command for command in project["commands"] if command["name"] == name]
+        (train,) = [line.replace(name, "X").split() for line in command["script"] if line.split()[3] == "train"]
+        # the corpora, each an option and its value
+        corpora = {i for i, word in enumerate(train) if word.startswith("--paths.") and word != "--paths.encoder"}
+        rest.append([word for i, word in enumerate(train) if i not in corpora and i - 1 not in corpora])
+    assert all(words == rest[0] for words in rest)
+
+
+def test_no_gold_of_the_target_language_is_seen_but_where_it_is_said(project):
     for command in project["commands"]:
-        if command["name"].startswith(("train", "build")):
-            assert "corpus/test.spacy" not in " ".join(command["script"] + command["deps"])
-    assert "Portuguese" not in project["vars"]["source_dev"]
+        if command["name"] in {"build", *STRATEGIES} - {"few-shot", "gold"}:
+            words = " ".join(command["script"]).split()
+            read = [words[i + 1] for i, word in enumerate(words) if word.startswith("--paths.")]
+            assert not any("corpus/gold" in path for path in read)
+            # the evaluation sets are read to be left out of the training, and by the evaluation
+            trained_on = [path for path in read if not path.startswith("'[")]
+            assert not {"corpus/test.spacy", "corpus/given/target.spacy"} & set(trained_on)
+    # the English side of an evaluation set would let its sentences choose the checkpoint
+    assert project["vars"]["source_dev"] not in (project["vars"]["given_source"], project["vars"]["target_test"])
 
 
 @pytest.mark.parametrize("name", ["train_cpu.cfg", "train_gpu.cfg"])
@@ -107,7 +115,7 @@ def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_
     paths = {"paths.train": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
     debug_config(tmp_path / "filled.cfg", overrides=paths)
     filled = load_config(tmp_path / "filled.cfg")
-    assert filled["nlp"]["pipeline"] == ["transformer", "ner"] and filled["corpora"]["train"]["augmenter"]["share"] == 0
+    assert filled["nlp"]["pipeline"] == ["transformer", "ner"] and filled["reading"]["split_contractions"] == 0
 
 
 def write(path: Path, data: dict) -> Path:
@@ -209,7 +217,7 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     shutil.copy(ROOT / "project.yml", tmp_path)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for name, path in project["vars"].items():
-        if str(path).endswith(".iob2"):
+        if str(path).endswith((".iob2", ".txt", ".conll02")):
             sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
             (tmp_path / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
             n = 40 if name.startswith(("source", "target")) else 20
@@ -217,10 +225,10 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     small = ["--vars.max_steps", "6", "--vars.eval_frequency", "3", "--vars.encoder_layers", "2"]
     out = spacy_command("project", "run", "all", ".", *small, cwd=tmp_path)
     report = json.loads((tmp_path / "metrics" / "report.json").read_text())
-    assert [score["name"] for score in report["scores"]] == ["zero-shot", "translate-train"]
+    assert [score["name"] for score in report["scores"]] == ["zero-shot", "translate-train-all"]
     assert report["projection"]["f"] > 50 and report["ceiling"] > report["projection"]["f"]
     assert (tmp_path / report["package"]).is_file()
     stages = {stage["name"] for stage in report["stages"] if stage["sentences_per_second"]}
-    assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train"} <= stages
+    assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train-all"} <= stages
     assert "pt_xlt_ner" in out
     assert "nothing changed" in spacy_command("project", "run", "convert", ".", *small, cwd=tmp_path)

@@ -139,8 +139,10 @@ def _schedule(max_steps: int, every: int, start: float, keep: int) -> Callable[[
         return lambda step: step > 0 and step >= first and step % every == 0
     if not max_steps:
         raise error("E601", setting="every", value=every, expected="a number from 1 where [training] max_steps is 0")
+    # Before the first update there is nothing to keep
+    first = first or -(-max_steps // keep)
     shares = [i / (keep - 1) for i in range(keep)] if keep > 1 else [1.0]
-    due = {round(first + share * (max_steps - first)) for share in shares} - {0}
+    due = {round(first + share * (max_steps - first)) for share in shares}
     return lambda step: step in due
 
 

@@ -1,0 +1,181 @@
+"""The training configs besides transformer and ner, trained in small: spans that nest, and no transformer at all."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from conftest import ASSETS
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from tiny_encoder import make_tiny_encoder
+
+from spacy_xlt.corpus.build import Builder
+from spacy_xlt.corpus.columns import ColumnReader, Counts
+from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.errors import XltWarning
+from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
+from spacy_xlt.training.merging import merge_configs
+from spacy_xlt.training.spans import EntsToSpans
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+# A person inside a longer span, a place inside an organisation inside it all
+NESTED = [
+    ("Maria Silva of Lisboa works", [(0, 2, "PER"), (0, 4, "PHRASE"), (3, 4, "LOC")]),
+    ("the Banco Central of Lisboa", [(1, 3, "ORG"), (0, 5, "PHRASE"), (4, 5, "LOC")]),
+    ("John Smith of York sings", [(0, 2, "PER"), (0, 4, "PHRASE"), (3, 4, "LOC")]),
+]
+
+
+def trained(config: str, *parts: str, output: Path | None = None, **overrides) -> Language:
+    """What `spacy train` makes of a config that ships, with other values."""
+    paths = [CONFIGS / config, *(CONFIGS / "parts" / f"{part}.cfg" for part in parts)]
+    with warnings.catch_warnings():
+        # spaCy's about other things than ours
+        warnings.filterwarnings("ignore", category=UserWarning, module="(?!spacy_xlt)")
+        nlp = init_nlp(merge_configs(paths, {name.replace("__", "."): value for name, value in overrides.items()}))
+    if output:
+        output.mkdir()
+    return train(nlp, output, stdout=io.StringIO(), stderr=io.StringIO())[0]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> str:
+    return str(make_tiny_encoder(tmp_path_factory.mktemp("encoder")))
+
+
+def spans(doc: Doc) -> list[tuple[int, int, str]]:
+    return sorted((span.start, span.end, span.label_) for span in doc.spans["sc"])
+
+
+@pytest.fixture
+def projected(nlp, make_doc, write_corpus, tmp_path) -> Path:
+    """Nested spans, built into the target language (in capitals)."""
+    docs = []
+    for text, found in NESTED:
+        doc = make_doc(text)
+        doc.spans["sc"] = SpanGroup(doc, name="sc", spans=[Span(doc, *span) for span in found])
+        docs.append(doc)
+    corpus = write_corpus(docs)
+    nlp.remove_pipe("xlt_projector")
+    engine = {"@misc": "spacy_xlt.LinkProjector.v1", "spans_keys": ["sc"]}
+    nlp.add_pipe("xlt_projector", config={"engine": engine})
+    Builder(nlp, corpus, tmp_path / "built").run()
+    return tmp_path / "built" / "target"
+
+
+def test_spancat_learns_the_nested_spans_that_a_build_projected(projected, encoder, tmp_path):
+    read = list(read_docs(projected))
+    assert [spans(doc) for doc in read] == [sorted(found) for _, found in NESTED]
+    nlp = trained(
+        "train_spancat_cpu.cfg",
+        "snapshots",
+        output=tmp_path / "trained",
+        paths__train=str(projected),
+        paths__dev=str(projected),
+        paths__encoder=encoder,
+        paths__snapshots=str(tmp_path / "snapshots"),
+        training__max_steps=60,
+        training__eval_frequency=60,
+        training__before_update__keep=2,
+        training__optimizer__learn_rate__initial_rate=0.01,
+        initialize__after_init__embeddings=False,
+    )
+    texts = [doc.text for doc in read]
+    assert [spans(doc) for doc in nlp.pipe(texts)] == [sorted(found) for _, found in NESTED]
+    scores = spacy.load(tmp_path / "trained/model-last").meta["performance"]
+    assert scores["spans_sc_f"] == 1.0
+    # and its snapshots can be averaged
+    averaged, average = average_pipelines(find_members([tmp_path / "snapshots"]))
+    write_average(averaged, tmp_path / "average")
+    doc = spacy.load(tmp_path / "average")(texts[0])
+    assert average.n_changed and {"span_finder", "spancat", "transformer"} == set(averaged.pipe_names)
+    assert np.isfinite(doc.spans["sc"].attrs["scores"]).all()
+
+
+def test_entities_become_spans_where_a_corpus_has_only_them(make_doc, encoder, write_corpus):
+    corpus = write_corpus([make_doc("Maria mora em Lisboa .", (0, 1, "PER"), (3, 4, "LOC"))])
+    nlp = trained(
+        "train_spancat_cpu.cfg",
+        paths__train=str(corpus),
+        paths__dev=str(corpus),
+        paths__encoder=encoder,
+        training__max_steps=1,
+    )
+    assert set(nlp.get_pipe("spancat").labels) == {"PER", "LOC"}
+
+
+def test_a_group_that_is_there_stays_and_what_is_missing_is_left_out(make_doc):
+    nlp = spacy.blank("pt")
+    make_spans = EntsToSpans(key="sc")
+
+    def example(doc: Doc):
+        return spacy.training.Example(nlp.make_doc(doc.text), doc)
+
+    doc = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
+    doc.spans["sc"] = [doc[0:4]]
+    (made,) = make_spans(nlp, example(doc))
+    assert spans(made.reference) == [(0, 4, "")]
+    unknown = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
+    unknown.set_ents(list(unknown.ents), missing=[unknown[3:4]], default="outside")
+    with pytest.warns(XltWarning, match="W633"):
+        assert not list(make_spans(nlp, example(unknown)))
+    assert make_spans.left_out == 1
+
+
+def test_a_long_text_has_no_more_spans_to_look_at_than_the_limit_allows(encoder, make_doc, write_corpus):
+    corpus = write_corpus([make_doc("Maria mora em Lisboa .", (0, 1, "PER"), (3, 4, "LOC"))])
+    nlp = trained(
+        "train_spancat_cpu.cfg",
+        paths__train=str(corpus),
+        paths__dev=str(corpus),
+        paths__encoder=encoder,
+        training__max_steps=1,
+        # every word may begin and end a span
+        components__span_finder__threshold=0.0,
+        components__span_finder__max_length=4,
+    )
+    doc = Doc(nlp.vocab, words=["Lisboa"] * 1000)
+    nlp.get_pipe("transformer")(doc)
+    nlp.get_pipe("span_finder")(doc)
+    assert len(doc.spans["sc"]) == 4 * 1000 - 6
+
+
+@pytest.fixture(scope="module")
+def bosque(tmp_path_factory) -> Path:
+    (file,) = (ASSETS / "uner/Portuguese-Bosque").glob("*dev*")
+    reader = ColumnReader(format="iob2", n_sents=20)
+    docs = [doc for doc, _ in zip(reader.read(file, spacy.blank("xx").vocab, Counts()), range(5), strict=False)]
+    path = tmp_path_factory.mktemp("bosque") / "bosque.spacy"
+    DocBin(docs=docs).to_disk(path)
+    return path
+
+
+def test_a_pipeline_without_a_transformer_learns_and_does_not_need_us(bosque, tmp_path):
+    with pytest.warns(XltWarning, match="W601.*words"):
+        nlp = trained(
+            "train_tok2vec_cpu.cfg",
+            output=tmp_path / "trained",
+            paths__train=str(bosque),
+            paths__dev=str(bosque),
+            # documents of 20 sentences are longer
+            reading__max_pieces=100,
+            training__max_steps=40,
+            training__eval_frequency=40,
+            training__optimizer__learn_rate=0.005,
+        )
+    assert nlp.meta["performance"]["ents_f"] > 0.5
+    loaded = spacy.load(tmp_path / "trained/model-last")
+    assert loaded.pipe_names == ["tok2vec", "ner"] and "xlt" not in str(dict(loaded.config["components"]))
+
+
+@pytest.mark.parametrize("config", ["train_spancat_cpu.cfg", "train_spancat_gpu.cfg"])
+def test_only_what_spacy_knows_is_in_a_pipeline_of_spans(config):
+    components = str(dict(merge_configs([CONFIGS / config])["components"]))
+    assert "spacy.preset_spans_suggester.v1" in components and "xlt" not in components

@@ -39,22 +39,27 @@ class Digests:
         return self._known[key]
 
 
-def input_paths(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Path]]:
+# What spaCy reads of a config. Other sections hold variables, which count where they are used.
+SECTIONS = ("system", "nlp", "components", "corpora", "training", "pretraining", "initialize")
+
+
+def input_paths(config: Mapping[str, Any], *, paths: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Path]]:
     """The files and folders that a config names.
 
-    Text counts as a path where something of that name is there, and where it stands in [paths] or looks like a path:
-    "en" is a language even beside a folder of that name.
+    Text counts as a path where something of that name is there, and where it stands in [paths] too or looks like a
+    path: "en" is a language even beside a folder of that name.
 
     config (Mapping[str, Any]): Without variables.
+    paths (Mapping[str, Any]): Its section [paths].
     YIELDS (tuple[str, Path]): Dotted name of the setting, and the path.
     """
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from input_paths(value, f"{name}.")
+            yield from input_paths(value, paths=paths, prefix=f"{name}.")
         elif isinstance(value, (list, tuple)):
-            yield from input_paths({str(n): inner for n, inner in enumerate(value)}, f"{name}.")
-        elif isinstance(value, str) and value and (name.startswith("paths.") or _looks_like_path(value)):
+            yield from input_paths({str(n): inner for n, inner in enumerate(value)}, paths=paths, prefix=f"{name}.")
+        elif isinstance(value, str) and value and (value in paths.values() or _looks_like_path(value)):
             path = Path(value)
             try:
                 there = path.exists()

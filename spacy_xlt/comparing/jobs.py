@@ -13,7 +13,7 @@ from thinc.api import Config
 from ..corpus.reading import corpus_files
 from ..errors import error, warn
 from ..training.merging import merge_configs
-from .inputs import Digests, fingerprint, input_paths, versions
+from .inputs import SECTIONS, Digests, fingerprint, input_paths, versions
 from .plan import AVERAGE, TRAIN, Plan, Strategy
 from .references import fill_in, in_order, references, seeded
 from .scoring import read_gold
@@ -160,9 +160,10 @@ def _identity(job: Job, digests: Digests, found_versions: Mapping[str, str]) -> 
         interpolated = config.interpolate()
     except ValueError as err:
         raise error("E666", strategy=strategy.name, reason=" ".join(str(err).split())[:300]) from err
-    files = {name: digests.of(path) for name, path in input_paths(interpolated)}
+    used = {name: section for name, section in interpolated.items() if name in SECTIONS}
+    files = {name: digests.of(path) for name, path in input_paths(used, paths=interpolated.get("paths", {}))}
     model = {"model": strategy.model} if strategy.type == TRAIN else {}
-    return identity | model | {"config": dict(interpolated), "files": files}
+    return identity | model | {"config": used, "files": files}
 
 
 def _warn_of_leaks(plan: Plan, jobs: Iterable[Job], digests: Digests) -> None:
@@ -173,7 +174,8 @@ def _warn_of_leaks(plan: Plan, jobs: Iterable[Job], digests: Digests) -> None:
     for job in jobs:
         for setting, digest in job.identity.get("files", {}).items():
             leak = (job.strategy.name, sets.get(digest))
-            if leak[1] is not None and "exclude" not in setting and leak not in said:
+            is_read = setting.startswith("corpora.") and ".exclude" not in setting
+            if leak[1] is not None and is_read and leak not in said:
                 said.add(leak)
                 warn("W660", strategy=leak[0], setting=setting, set=leak[1])
 

@@ -72,7 +72,7 @@ class Plan:
 
 
 def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Plan:
-    """Read and check a plan.
+    """Read and check a plan: [compare], [sets], [strategies], and [overrides], settings of all trainings.
 
     overrides (Mapping[str, Any] | None): Settings by dotted name, as `spacy train` takes them.
     RAISES (XltError): E502 for no such file, E660 for what is no config or has values that cannot be.
@@ -86,8 +86,9 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
         raise error("E660", path=path, reason=" ".join(str(err).split())[:300]) from err
     check = _Checker(path)
     head = check.section(config, "compare")
+    common = _flat(config.get("overrides", {}))
     check.keys("compare", head, {"seeds", "baseline", "ceiling", "labels", "gold_tokens", "n_bootstrap"})
-    strategies = {n: _strategy(check, n, data) for n, data in check.section(config, "strategies").items()}
+    strategies = {n: _strategy(check, n, data, common) for n, data in check.section(config, "strategies").items()}
     sets = check.section(config, "sets")
     for name, value in sets.items():
         check.name(f"sets.{name}", name)
@@ -115,7 +116,7 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
     )
 
 
-def _strategy(check: _Checker, name: str, data: Any) -> Strategy:
+def _strategy(check: _Checker, name: str, data: Any, common: Mapping[str, Any]) -> Strategy:
     where = f"strategies.{name}"
     check.name(where, name)
     check.that(isinstance(data, dict), where, data, "a section")
@@ -128,15 +129,15 @@ def _strategy(check: _Checker, name: str, data: Any) -> Strategy:
     check.that(model in MODELS, f"{where}.model", model, " or ".join(MODELS))
     spans_key = data.get("spans_key")
     check.that(spans_key is None or isinstance(spans_key, str), f"{where}.spans_key", spans_key, "null or a name")
-    files, what = ("models", kind) if kind == AVERAGE else ("configs", kind)
+    files = "models" if kind == AVERAGE else "configs"
     values = data.get(files)
     values = check.list_of(str, f"{where}.{files}", [values] if isinstance(values, str) else values)
     return Strategy(
         name=name,
-        type=what,
+        type=kind,
         configs=values if files == "configs" else (),
         models=values if files == "models" else (),
-        overrides=_flat(overrides),
+        overrides={**(common if kind == TRAIN else {}), **_flat(overrides)},
         model=model,
         spans_key=spans_key,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,6 +15,7 @@ from ..errors import error
 INK, PAPER, MARK = "#1b1f24", "#ffffff", "#2f7bbd"
 _DARK = {INK: "#e8eaed", PAPER: "#16181c", MARK: "#62a8e5"}
 _WIDTH_INCHES = 8.0
+_SHAPE = re.compile(r'(<path id="[^"]+" d="[^"]*") style="[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ def _limits(panel: Panel) -> tuple[float, float]:
 def _element(text: str, title: str) -> str:
     """The svg element alone, with a title and colours for dark pages."""
     svg = text[text.index("<svg") :].rstrip()
+    # A mark's shape has its colours from where it is used: a rule for the whole picture does not reach into shapes
+    svg = _SHAPE.sub(r"\1", svg)
     end = svg.index(">")
     dark = "".join(
         f'.xlt-plot [style*="{kind}: {light}"]{{{kind}:{color} !important}}'

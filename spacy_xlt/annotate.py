@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span, SpanGroup
 
-from .bitext import Bitext
+from .bitext import Bitext, candidates_group
+from .ensemble.scored import Scores, annotate_scored, labels_of
+from .errors import error
 from .pipe import BitextPipe
 from .subpipeline import SubPipeline, with_vocab
 
@@ -14,17 +16,28 @@ from .subpipeline import SubPipeline, with_vocab
     "xlt_annotator",
     requires=["doc._.xlt"],
     assigns=["doc._.xlt"],
-    default_config={"pipeline": None, "targets": None},
+    default_config={"pipeline": None, "targets": None, "beam_width": 1, "spans_key": None},
 )
-def make_annotator(nlp: Language, name: str, pipeline: str | None, targets: list[str] | None) -> AnnotatorPipe:
+def make_annotator(
+    nlp: Language, name: str, pipeline: str | None, targets: list[str] | None, beam_width: int, spans_key: str | None
+) -> AnnotatorPipe:
     """Make the component.
 
     pipeline (str | None): Name of an installed spaCy pipeline, or a path to one, for the language of the translations.
         It is saved with the component, so that a saved pipeline needs no other. None only for a config that is to be
         filled in.
     targets (list[str] | None): Which bitexts of `doc._.xlt` to annotate, by language code; all where left out.
+    beam_width (int): From 2 on, also find out how probable the entities are, and which others are possible: they go to
+        the span group "xlt_candidates" of the translation with `attrs["scores"]`. An `ner` component searches with a
+        beam of this width; see `annotate_scored`. With 1 nothing is done besides annotating.
+    spans_key (str | None): With `beam_width`: the spans of this group instead of the entities, as `spancat` scores
+        them; they go to "xlt_candidates:KEY".
+    RAISES (XltError): E103 for a beam width that cannot be.
     """
-    return AnnotatorPipe(name, PipelineAnnotator(pipeline, name=name), targets=targets)
+    if isinstance(beam_width, bool) or beam_width < 1:
+        raise error("E103", name=name, setting="beam_width", value=beam_width, expected="a number from 1")
+    annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
+    return AnnotatorPipe(name, annotator, targets=targets)
 
 
 class PipelineAnnotator(SubPipeline):
@@ -32,11 +45,26 @@ class PipelineAnnotator(SubPipeline):
 
     The tokens stay as the translator cut them: by the tokenizer of the translation's language, whatever the pipeline's
     own tokenizer is for.
+
+    pipeline (str | None): Name or path.
+    name (str): The component's name, for errors.
+    beam_width, spans_key: See `make_annotator`.
     """
+
+    def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):
+        super().__init__(pipeline, name=name)
+        self.beam_width = beam_width
+        self.spans_key = spans_key
 
     def annotate(self, docs: list[Doc]) -> list[Doc]:
         """The same tokens and sentences, annotated: new docs, as the pipeline has a vocabulary of its own."""
-        return self.run(with_vocab(doc, self.nlp) for doc in docs)
+        copies = [with_vocab(doc, self.nlp) for doc in docs]
+        if self.beam_width == 1:
+            return [_plain(doc) for doc in self.run(copies)]
+        annotated, found = annotate_scored(self.nlp, copies, beam_width=self.beam_width, spans_key=self.spans_key)
+        for doc, scores in zip(annotated, found, strict=True):
+            _add_candidates(_plain(doc), scores, candidates_group(self.spans_key))
+        return annotated
 
 
 class AnnotatorPipe(BitextPipe):
@@ -53,6 +81,12 @@ class AnnotatorPipe(BitextPipe):
         """The annotating pipeline."""
         return [self.engine.nlp]
 
+    @property
+    def found_labels(self) -> tuple[str, ...] | None:
+        """The labels that the annotating pipeline gives; None where it does not say."""
+        labels = labels_of(self.engine.nlp, self.engine.spans_key)
+        return None if labels is None else tuple(sorted(labels))
+
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with annotated targets, by language code."""
         found = [self.bitexts_of(doc) for doc in docs]
@@ -60,3 +94,16 @@ class AnnotatorPipe(BitextPipe):
         for bitext, target in zip(bitexts, self.engine.annotate([b.target for b in bitexts]), strict=True):
             bitext.target = target
         return found
+
+
+def _add_candidates(doc: Doc, scores: Scores, key: str) -> None:
+    ordered = sorted(scores.items())
+    spans = [Span(doc, span.start, span.end, label=span.label) for span, _ in ordered]
+    doc.spans[key] = SpanGroup(doc, name=key, attrs={"scores": [score for _, score in ordered]}, spans=spans)
+
+
+def _plain(doc: Doc) -> Doc:
+    """Make lists of the arrays that `spancat` keeps scores in: a Bitext stores plain data."""
+    for group in doc.spans.values():
+        group.attrs = {name: v.tolist() if hasattr(v, "tolist") else v for name, v in group.attrs.items()}
+    return doc

@@ -21,6 +21,8 @@ STORED_FORMAT = 1
 USER_DATA_KEY = "xlt"
 # The span group that mirrors projected entities, because `doc.ents` has no room for scores.
 ENTS_GROUP = "xlt_ents"
+# The span group of entities that an annotator holds possible, with their probabilities.
+CANDIDATES_GROUP = "xlt_candidates"
 
 
 @dataclass(frozen=True)
@@ -264,6 +266,16 @@ def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
     (starts,) = Sentencizer().predict([doc])
     first = sorted({0, *(i for i, is_start in enumerate(starts) if is_start)})
     return list(zip(first, [*first[1:], len(doc)], strict=True))
+
+
+def candidates_group(spans_key: str | None = None) -> str:
+    """The span group of what an annotator holds possible, entities or the spans of another group."""
+    return CANDIDATES_GROUP if spans_key is None else f"{CANDIDATES_GROUP}:{spans_key}"
+
+
+def is_candidates(key: str) -> bool:
+    """Whether a span group has what is only possible, and not annotation."""
+    return key.split(":")[0] == CANDIDATES_GROUP
 
 
 def missing_ranges(doc: Doc) -> list[tuple[int, int]]:

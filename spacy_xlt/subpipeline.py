@@ -59,7 +59,9 @@ class SubPipeline:
 
     def to_disk(self, path: str | Path) -> None:
         """Save the whole pipeline, so that the place that it came from is not needed any more."""
-        self.nlp.to_disk(path)
+        nlp = self.nlp
+        Path(path).mkdir(parents=True, exist_ok=True)
+        nlp.to_disk(path)
 
     def from_disk(self, path: str | Path) -> SubPipeline:
         """Load what `to_disk` saved instead of what the setting names."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import ENTS_GROUP, Bitext, LostSpan, missing_ranges
+from ..bitext import CANDIDATES_GROUP, ENTS_GROUP, Bitext, LostSpan, is_candidates, missing_ranges
 
 ENTS = "ents"
+# Groups whose spans are names
+NAMES = frozenset({ENTS, CANDIDATES_GROUP})
 # Why a span was lost.
 REASONS = {
     "empty": "the source span has no tokens",
@@ -81,7 +83,8 @@ def write(
     """Write projected spans onto the target doc, and what was lost onto the bitext.
 
     What the target had under the same keys is replaced. A span group gets `attrs["scores"]` and `attrs["sources"]`,
-    for each span the index of the source span it comes from: parts of one span have the same. Entities that overlap
+    for each span the index of the source span it comes from: parts of one span have the same; and
+    `attrs["source_scores"]` where the source's group has scores of its own. Entities that overlap
     go by score: the best stays in `doc.ents`, the others are in the span group that mirrors the entities, and count
     as lost ("overlap").
 
@@ -95,7 +98,8 @@ def write(
         placed: list[Placed] = []
         for n, (span, outcome) in enumerate(zip(spans, outcomes[key], strict=True)):
             if isinstance(outcome, str):
-                bitext.lost.append(LostSpan(span.start, span.end, span.label_, outcome, key))
+                if not is_candidates(key):
+                    bitext.lost.append(LostSpan(span.start, span.end, span.label_, outcome, key))
             elif isinstance(outcome, Placement):
                 placed.append(Placed(n, 0, span, outcome))
             else:
@@ -142,7 +146,10 @@ def _write_group(bitext: Bitext, key: str, placed: Sequence[Placed], *, first_pa
     spans = [_span_on(target, one.span, one.place) for one in placed]
     scores = [one.place.score for one in placed]
     name = ENTS_GROUP if key == ENTS else key
-    attrs = {"scores": scores, "sources": [one.n for one in placed]}
+    attrs: dict[str, Any] = {"scores": scores, "sources": [one.n for one in placed]}
+    before = bitext.source.spans[key].attrs.get("scores") if key in bitext.source.spans else None
+    if before is not None:
+        attrs["source_scores"] = [float(before[one.n]) for one in placed]
     target.spans[name] = SpanGroup(target, name=name, attrs=attrs, spans=spans)
     if key != ENTS:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..bitext import ENTS_GROUP, Bitext, missing_ranges
 from ..errors import error
 from ..pipe import BitextPipe
 from .carry import clear_entities
-from .doubts import WAYS, filter_sentences, mark_lost
+from .doubts import WAYS, filter_sentences, mark_lost, mark_unknown
 from .filters import ProjectionFilter
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
@@ -32,6 +32,7 @@ DIRECTIONS = ("source_to_target", "target_to_source")
         "targets": None,
         "direction": "source_to_target",
         "on_lost": "keep",
+        "missing_flags": [],
         "filters": {},
         "on_filtered": "drop",
         "labels": None,
@@ -45,6 +46,7 @@ def make_projector(
     targets: list[str] | None,
     direction: str,
     on_lost: str,
+    missing_flags: list[str],
     filters: dict[str, Any],
     on_filtered: str,
     labels: list[str] | None,
@@ -58,6 +60,9 @@ def make_projector(
         annotation of the translation back to the document itself (translate-test).
     on_lost (str): What becomes of a sentence that a span was lost for: "keep" leaves it as it is, "missing" makes its
         tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" and to be left out.
+    missing_flags (list[str]): Sentences with one of these flags of the translator's, such as "looping", are treated as
+        with "missing". Those that have no translation at all always have missing entities in the direction
+        "target_to_source".
     filters (dict[str, ProjectionFilter]): What a sentence must pass, for example CompleteSourceFilter. The names are
         flags of the sentences that do not.
     on_filtered (str): What becomes of those: "keep" flags them only, "missing" also makes the entities that were not
@@ -72,6 +77,7 @@ def make_projector(
         targets=targets,
         direction=direction,
         on_lost=on_lost,
+        missing_flags=missing_flags,
         filters=filters,
         on_filtered=on_filtered,
         labels=labels,
@@ -84,7 +90,7 @@ class ProjectorPipe(BitextPipe):
 
     name (str): The component's name.
     engine (Projector): What carries the spans.
-    targets, direction, on_lost, filters, on_filtered, labels, cats: See `make_projector`.
+    targets, direction, on_lost, missing_flags, filters, on_filtered, labels, cats: See `make_projector`.
     """
 
     required_method = "project"
@@ -97,6 +103,7 @@ class ProjectorPipe(BitextPipe):
         targets: list[str] | None = None,
         direction: str = "source_to_target",
         on_lost: str = "keep",
+        missing_flags: Sequence[str] = (),
         filters: Mapping[str, ProjectionFilter] | None = None,
         on_filtered: str = "drop",
         labels: list[str] | None = None,
@@ -111,8 +118,11 @@ class ProjectorPipe(BitextPipe):
             if not isinstance(one_filter, ProjectionFilter):
                 expected = "a filter such as spacy_xlt.CompleteSourceFilter.v1"
                 raise error("E103", name=name, setting=f"filters.{key}", value=one_filter, expected=expected)
+        if isinstance(missing_flags, str):
+            raise error("E103", name=name, setting="missing_flags", value=missing_flags, expected="a list of flags")
         self.direction = direction
         self.on_lost = on_lost
+        self.missing_flags = tuple(missing_flags)
         self.filters = dict(filters or {})
         self.on_filtered = on_filtered
         self.allowed_labels = None if labels is None else frozenset(labels)
@@ -142,6 +152,7 @@ class ProjectorPipe(BitextPipe):
             raise error("E105", name=self.name, found=len(projected), expected=len(bitexts))
         for bitext in projected:
             mark_lost(bitext, way=self.on_lost)
+            mark_unknown(bitext, flags=self.missing_flags)
             if self.filters:
                 filter_sentences(bitext, self.filters, way=self.on_filtered)
             if self.cats and bitext.source.cats:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from spacy.tokens import Span
+
+from ..alignment.words import has_text
 from ..bitext import Bitext, LostSpan, missing_ranges
 from .carry import DROP_FLAG, ENTS, carried, runs_of
 from .filters import ProjectionFilter
@@ -30,6 +33,22 @@ def mark_lost(bitext: Bitext, *, way: str) -> None:
     else:
         for n in touched:
             add_flags(bitext, n, (LOST_FLAG, DROP_FLAG))
+
+
+def mark_unknown(bitext: Bitext, *, flags: Collection[str] = ()) -> None:
+    """Make missing what nothing is known of: sentences of the target without any text on the source side, as of a
+    translation that failed, and the tokens outside entities of those with certain flags.
+
+    flags (Collection[str]): Flags of sentence pairs, such as "looping".
+    """
+    source, target = bitext.source, bitext.target
+    unknown = []
+    for n, pair in enumerate(bitext.sentences):
+        untold = _has_words(target[slice(*pair.target)]) and not _has_words(source[slice(*pair.source)])
+        if untold or any(flag in flags for flag in pair.flags):
+            unknown.append(n)
+    if unknown:
+        make_missing(bitext, unknown)
 
 
 def filter_sentences(bitext: Bitext, filters: Mapping[str, ProjectionFilter], *, way: str) -> None:
@@ -75,6 +94,10 @@ def add_flags(bitext: Bitext, n: int, flags: Iterable[str]) -> None:
     """Add flags to a sentence pair, each once."""
     pair = bitext.sentences[n]
     bitext.sentences[n] = replace(pair, flags=tuple(dict.fromkeys([*pair.flags, *flags])))
+
+
+def _has_words(span: Span) -> bool:
+    return any(has_text(token.text) for token in span)
 
 
 def _touches(sentence: tuple[int, int], span: LostSpan) -> bool:

@@ -12,7 +12,7 @@ from ..errors import error
 from . import carry
 from .assign import assign
 from .boundaries import adjust, is_clause
-from .carry import ENTS, Outcome, Placement
+from .carry import ENTS, NAMES, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
 from .unlinked import between_neighbours, same_spelling
 
@@ -121,13 +121,13 @@ class LinkProjector:
                 outcome = "no_links" if stretch is None else Placement(*stretch)
             else:
                 others = _apart(n, ranges, best) if len(spans) > 1 and is_clause(bitext, source) else ()
-                stretch = adjust(bitext, evidence, source, stretch, name=key == ENTS, others=others)
+                stretch = adjust(bitext, evidence, source, stretch, name=key in NAMES, others=others)
                 best[n] = stretch
                 outcome = Placement(stretch.start, stretch.end, confidence(claim, stretch))
             if isinstance(outcome, Placement) and outcome.score < self.min_score:
                 outcome = "low_score"
             elif isinstance(outcome, Placement) and self.parts != "one" and claim is not None:
-                outcome = self._in_parts(bitext, evidence, claim, outcome, n, ranges, best, name=key == ENTS)
+                outcome = self._in_parts(bitext, evidence, claim, outcome, n, ranges, best, name=key in NAMES)
             outcomes.append(outcome)
         return outcomes
 

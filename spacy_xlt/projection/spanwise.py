@@ -17,7 +17,7 @@ from ..errors import XltError, error
 from ..languages import MULTI, to_spacy
 from .assign import assign_choices
 from .boundaries import adjust, is_clause, sentence_of
-from .carry import ENTS, Outcome, Placement
+from .carry import NAMES, Outcome, Placement
 from .combining.runs import Run, start_run
 from .evidence import Evidence, Stretch
 
@@ -239,7 +239,7 @@ class SpanwiseProjector(ABC):
             else:
                 score = search.sure[stretch.start, stretch.end]
                 if not is_clause(work.bitext, source):
-                    stretch = adjust(work.bitext, work.evidence, source, stretch, name=key == ENTS)
+                    stretch = adjust(work.bitext, work.evidence, source, stretch, name=key in NAMES)
                 outcome = "low_score" if score < self.min_score else Placement(stretch.start, stretch.end, score)
             outcomes.append(outcome)
         return outcomes

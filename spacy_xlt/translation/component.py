@@ -20,6 +20,7 @@ from ..pipe import XltPipe
 from ..protocols import Translation
 from .cache import TranslationCache
 from .cached import CachedTranslator
+from .contracted import Reading, as_it_is, contracted, joins_of
 from .glossary import Glossary, check_keep, kept_spans
 from .guarded import GuardedTranslator, Request
 from .placeholders import KINDS, check_kinds
@@ -41,6 +42,7 @@ STORED_ATTENTION = 0.02
         "target_pipeline": None,
         "max_chars": 1200,
         "line_breaks": "auto",
+        "join_contractions": False,
         "protect": None,
         "terms": None,
         "keep": [],
@@ -59,6 +61,7 @@ def make_translator(
     target_pipeline: str | None,
     max_chars: int | None,
     line_breaks: str,
+    join_contractions: bool,
     protect: list[str] | None,
     terms: str | None,
     keep: list[str],
@@ -79,6 +82,7 @@ def make_translator(
         target_pipeline=target_pipeline,
         max_chars=max_chars,
         line_breaks=line_breaks,
+        join_contractions=join_contractions,
         protect=protect,
         terms=terms,
         keep=keep,
@@ -99,6 +103,8 @@ class TranslatorPipe(XltPipe[Bitext]):
         for the language where left out. It should be the one that the final pipeline uses.
     max_chars (int | None): Longer sentences are translated in parts; see `sentences_of`. Engines may cut further.
     line_breaks (str): "auto", "keep" or "join"; see `sentences_of`.
+    join_contractions (bool): Translate "de a" as "da": for text from treebanks, which take contractions apart. The
+        document keeps its tokens. Changes nothing in languages without a table (`contractions.TABLES`).
     protect (list[str] | None): Kinds of strings that must not be translated, of `placeholders.KINDS`; all where left
         out. A translation that lacks one is flagged "placeholder_lost".
     terms (str | None): File of lines `term<TAB>translation`; see `Glossary`. A translation that lacks one is flagged
@@ -127,6 +133,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         target_pipeline: str | None = None,
         max_chars: int | None = 1200,
         line_breaks: str = "auto",
+        join_contractions: bool = False,
         protect: list[str] | None = None,
         terms: str | None = None,
         keep: list[str] | tuple[str, ...] = (),
@@ -149,6 +156,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         self.target_pipeline = target_pipeline
         self.max_chars = max_chars
         self.line_breaks = line_breaks
+        self.join_contractions = join_contractions
         self.keep = check_keep(keep, name=name)
         self.drop_flags = tuple(drop_flags)
         self.glossary = None if terms is None else Glossary.read(terms)
@@ -170,6 +178,8 @@ class TranslatorPipe(XltPipe[Bitext]):
             parts.append(f"protect:{'+'.join(self.protect) or 'none'}")
         if self.glossary is not None:
             parts.append(f"terms:{sha256(repr(sorted(self.glossary.entries.items())).encode()).hexdigest()[:12]}")
+        if self.join_contractions:
+            parts.append("join_contractions")
         if self.keep:
             parts.append(f"keep:{'+'.join(self.keep)}")
         return "|".join(parts)
@@ -212,17 +222,20 @@ class TranslatorPipe(XltPipe[Bitext]):
             "line_breaks": self.line_breaks,
             "protect": self.protect,
         }
-        sentences = [list(sentences_of(doc, **cutting)) for doc in docs]
+        readings = [self._read(doc) for doc in docs]
+        sentences = [list(sentences_of(reading.doc, **cutting)) for reading in readings]
         requests = [
-            request for doc, of_doc in zip(docs, sentences, strict=True) for request in self._requests(doc, of_doc)
+            request
+            for reading, of_doc in zip(readings, sentences, strict=True)
+            for request in self._requests(reading, of_doc)
         ]
         translations = self.guarded.translate(requests, source=self.source, target=self.target)
         if len(translations) != len(requests):
             raise error("E105", name=self.name, found=len(translations), expected=len(requests))
         stream = iter(translations)
         return [
-            self._assemble(doc, [(sentence, [next(stream) for _ in sentence.parts]) for sentence in of_doc])
-            for doc, of_doc in zip(docs, sentences, strict=True)
+            self._assemble(reading, [(sentence, [next(stream) for _ in sentence.parts]) for sentence in of_doc])
+            for reading, of_doc in zip(readings, sentences, strict=True)
         ]
 
     def set_annotations(self, docs: list[Doc], predictions: list[Bitext]) -> None:
@@ -230,15 +243,20 @@ class TranslatorPipe(XltPipe[Bitext]):
         for doc, bitext in zip(docs, predictions, strict=True):
             doc._.xlt[self.target] = bitext
 
-    def _requests(self, doc: Doc, sentences: list[Sentence]) -> Iterator[Request]:
-        terms = list(self.glossary.find(doc)) if self.glossary is not None else []
-        terms += kept_spans(doc, self.keep) if self.keep else ()
+    def _read(self, doc: Doc) -> Reading:
+        return contracted(doc, joins_of(self.source)) if self.join_contractions else as_it_is(doc)
+
+    def _requests(self, reading: Reading, sentences: list[Sentence]) -> Iterator[Request]:
+        terms = list(self.glossary.find(reading.doc)) if self.glossary is not None else []
+        for kept in kept_spans(reading.original, self.keep) if self.keep else ():
+            start, end = reading.offsets(kept.start, kept.end)
+            terms.append(kept._replace(start=start, end=end))
         for part in (part for sentence in sentences for part in sentence.parts):
             start, end = part.offset, part.offset + len(part.text)
             inside = [term for term in terms if start <= term.start < term.end <= end]
             yield Request(part.text, tuple(t._replace(start=t.start - start, end=t.end - start) for t in inside))
 
-    def _assemble(self, doc: Doc, translated: list[tuple[Sentence, list[Translation]]]) -> Bitext:
+    def _assemble(self, reading: Reading, translated: list[tuple[Sentence, list[Translation]]]) -> Bitext:
         words: list[str] = []
         spaces: list[bool] = []
         starts: list[bool | int | None] = []
@@ -253,8 +271,9 @@ class TranslatorPipe(XltPipe[Bitext]):
             starts += [i == 0 for i in range(len(tokens))]
             flags = tuple(dict.fromkeys(flag for translation in translations for flag in translation.flags))
             score = _mean_score(translations)
-            pairs.append(SentencePair(sentence.start, sentence.end, first, len(words), score, flags))
-            source = doc[sentence.start : sentence.end]
+            start, end = reading.first[sentence.start], reading.first[sentence.end]
+            pairs.append(SentencePair(start, end, first, len(words), score, flags))
+            source = reading.doc[sentence.start : sentence.end]
             for part, translation, offset in zip(sentence.parts, translations, offsets, strict=True):
                 if translation.alignment is not None:
                     spans = _char_spans(source, part.offset), _char_spans(tokens, offset)
@@ -262,13 +281,13 @@ class TranslatorPipe(XltPipe[Bitext]):
                     attention.append(links_above(weights, STORED_ATTENTION).shift(sentence.start, first))
         target = Doc(blank(self.target).vocab, words=words, spaces=spaces, sent_starts=starts)
         return Bitext(
-            doc,
+            reading.original,
             target,
             source_lang=self.source,
             target_lang=self.target,
             sentences=pairs,
             engine=self.signature,
-            attention=Alignment.concatenate(attention) if attention else None,
+            attention=reading.links(Alignment.concatenate(attention)) if attention else None,
         )
 
     def _joined(self, sentence: Sentence, translations: list[Translation]) -> tuple[str, list[int]]:

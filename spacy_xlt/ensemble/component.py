@@ -1,0 +1,201 @@
+"""`xlt_ensemble`: the entities of several pipelines, combined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from spacy.language import Language
+from spacy.pipeline.spancat import spancat_score
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+
+from ..errors import error, warn
+from ..pipe import XltPipe
+from ..projection.carry import runs_of
+from .combining import METHODS, Combined, Found, combine, mapped_labels, renamed
+from .members import Members, PipelineMember
+from .scored import labels_of
+
+# The combined spans, and the tokens that no member says anything of
+Prediction = tuple[list[Combined], frozenset[int]]
+# The span group that mirrors the combined entities, because `doc.ents` has no room for scores
+ENSEMBLE_GROUP = "xlt_ensemble"
+
+
+@Language.factory(
+    "xlt_ensemble",
+    assigns=["doc.ents", "doc.spans"],
+    default_config={
+        "members": {},
+        "own": None,
+        "weights": {},
+        "method": "mean",
+        "threshold": 0.4,
+        "beam_width": 8,
+        "labels": {},
+        "spans_key": None,
+    },
+)
+def make_ensemble(
+    nlp: Language,
+    name: str,
+    members: dict[str, str | None],
+    own: str | None,
+    weights: dict[str, float],
+    method: str,
+    threshold: float,
+    beam_width: int,
+    labels: dict[str, dict[str, str]],
+    spans_key: str | None,
+) -> EnsemblePipe:
+    """Make the component.
+
+    members (dict[str, str | None]): Pipelines by a name for each: the name of an installed one, or a path. They are
+        saved with the component. None only for a config that is to be filled in.
+    own (str | None): A name for what the components before this one find, where that is a member, too.
+    weights (dict[str, float]): By member; 1 for those left out.
+    method (str): "mean", "union", "intersection" or "priority"; see `combine`.
+    threshold (float): For "mean": the least combined score. The threshold with the best F-score is half of that
+        F-score where probabilities are right (Lipton et al. 2014), so that 0.4 fits results around 0.8. To choose
+        another, projected development data will do; it takes no gold in the target language.
+    beam_width (int): How many analyses the members' `ner` components keep to tell how probable entities are.
+    labels (dict[str, dict[str, str]]): For members whose labels have other names, by member: its label → the label
+        to use; "" to leave out spans with it.
+    spans_key (str | None): Combine this span group instead of the entities; its spans may overlap.
+    RAISES (XltError): E103 for a setting that cannot be.
+    """
+    every = [*members, *([own] if own is not None else [])]
+    for setting, value, fits, expected in (
+        ("members", every, len(set(every)) == len(every) > 0, "one pipeline or more, and `own` by another name"),
+        ("members", every, all(key.isidentifier() for key in every), "names of letters, digits and _"),
+        ("weights", weights, weights.keys() <= set(every), f"members: {', '.join(every)}"),
+        ("weights", weights, all(w >= 0 for w in weights.values()), "numbers from 0"),
+        ("labels", labels, labels.keys() <= set(every), f"members: {', '.join(every)}"),
+        ("method", method, method in METHODS, " or ".join(METHODS)),
+        ("threshold", threshold, not isinstance(threshold, bool) and 0 <= threshold <= 1, "a number from 0 to 1"),
+        ("beam_width", beam_width, not isinstance(beam_width, bool) and beam_width >= 1, "a number from 1"),
+    ):
+        if not fits:
+            raise error("E103", name=name, setting=setting, value=value, expected=expected)
+    pipelines = {
+        key: PipelineMember(path, name=name, setting=f"members.{key}", beam_width=beam_width, spans_key=spans_key)
+        for key, path in members.items()
+    }
+    return EnsemblePipe(
+        name,
+        Members(pipelines, own=own, spans_key=spans_key),
+        weights={key: float(weights.get(key, 1.0)) for key in every},
+        method=method,
+        threshold=threshold,
+        labels=labels,
+        spans_key=spans_key,
+    )
+
+
+class EnsemblePipe(XltPipe[Prediction]):
+    """Combines what several pipelines find in the documents.
+
+    The result is in `doc.ents`, and with scores in `doc.spans["xlt_ensemble"]`: `attrs["scores"]`, and
+    `attrs["members"]`, for each span the score of each member that found it. Tokens that no member says anything of
+    are missing, not "no entity". With `spans_key` the result is in that span group, with the same attributes.
+
+    name (str): The component's name.
+    engine (Members): The members.
+    weights, method, threshold, labels, spans_key: See `make_ensemble`.
+    """
+
+    required_method = "find"
+
+    def __init__(
+        self,
+        name: str,
+        engine: Members,
+        *,
+        weights: Mapping[str, float],
+        method: str = "mean",
+        threshold: float = 0.4,
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+        spans_key: str | None = None,
+    ):
+        super().__init__(name, engine)
+        self.weights = dict(weights)
+        self.method = method
+        self.threshold = float(threshold)
+        self.mappings = {key: dict(mapping) for key, mapping in (labels or {}).items()}
+        self.spans_key = spans_key
+
+    def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
+        """Load the members, and warn (W160) where they know other labels than one another.
+
+        RAISES (XltError): E160 or E104 where a member cannot be loaded, E161 where one finds no entities.
+        """
+        super().initialize(get_examples, nlp=nlp)
+        labels = {key: member.labels for key, member in self.engine.pipelines.items()}
+        if nlp is not None and self.engine.own_member is not None:
+            self.engine.own_member.labels = _labels_before(nlp, self.name, self.spans_key)
+            labels[self.engine.own] = self.engine.own_member.labels
+        _warn_of_labels(self.name, {key: self._mapped(key, known) for key, known in labels.items()})
+
+    def inner_pipelines(self) -> list[Language]:
+        """The members' pipelines."""
+        return list(self.engine.inner_pipelines())
+
+    @property
+    def found_labels(self) -> tuple[str, ...] | None:
+        """The labels that some member knows; None where one does not say."""
+        known = [member.labels for member in self.engine.all.values()]
+        if any(labels is None for labels in known):
+            return None
+        return tuple(sorted({label for labels in known for label in labels}))
+
+    def predict(self, docs: list[Doc]) -> list[Prediction]:
+        """The combined spans of each doc."""
+        return [self._combine(of_doc) for of_doc in self.engine.find(docs)]
+
+    def set_annotations(self, docs: list[Doc], predictions: list[Prediction]) -> None:
+        """Write the combined spans with their scores."""
+        key = ENSEMBLE_GROUP if self.spans_key is None else self.spans_key
+        for doc, (combined, silent) in zip(docs, predictions, strict=True):
+            spans = [Span(doc, one.span.start, one.span.end, label=one.span.label) for one in combined]
+            attrs = {"scores": [one.score for one in combined], "members": [dict(one.members) for one in combined]}
+            doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
+            if self.spans_key is None:
+                unknown = silent.difference(*(range(span.start, span.end) for span in spans))
+                doc.set_ents(spans, missing=runs_of(doc, unknown), default="outside")
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """The scores of the entities as for spaCy's `ner`, or of the spans as for `spancat`."""
+        if self.spans_key is None:
+            return get_ner_prf(examples)
+        return spancat_score(examples, spans_key=self.spans_key, allow_overlap=True)
+
+    def _combine(self, of_doc: Mapping[str, Found]) -> Prediction:
+        found = {key: renamed(one, self.mappings.get(key, {})) for key, one in of_doc.items()}
+        combined = combine(
+            found,
+            method=self.method,
+            weights=self.weights,
+            threshold=self.threshold,
+            overlapping=self.spans_key is not None,
+        )
+        return combined, frozenset.intersection(*(one.silent for one in found.values()))
+
+    def _mapped(self, key: str, labels: frozenset[str] | None) -> frozenset[str] | None:
+        return None if labels is None else mapped_labels(labels, self.mappings.get(key, {}))
+
+
+def _labels_before(nlp: Language, name: str, spans_key: str | None) -> frozenset[str] | None:
+    """The labels of the components before one."""
+    after = nlp.pipe_names[nlp.pipe_names.index(name) :] if name in nlp.pipe_names else []
+    with nlp.select_pipes(disable=after):
+        return labels_of(nlp, spans_key)
+
+
+def _warn_of_labels(name: str, labels: Mapping[str, frozenset[str] | None]) -> None:
+    known = {key: found for key, found in labels.items() if found is not None}
+    every = frozenset().union(*known.values())
+    lacking = [f"{key} lacks {', '.join(sorted(every - found))}" for key, found in known.items() if every - found]
+    if lacking:
+        warn("W160", name=name, lacking="; ".join(lacking))

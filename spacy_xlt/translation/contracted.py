@@ -1,0 +1,107 @@
+"""Text as people write it, from text as treebanks have it: "de a" is "da" again before it is translated."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from spacy.tokens import Doc
+
+from ..alignment.links import Alignment
+from ..training.contractions import TABLES
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A document as it is translated, and how its tokens correspond to those of the document itself.
+
+    doc (Doc): What is translated.
+    original (Doc): The document itself.
+    first (list[int]): For each token of `doc` the first of the original's tokens that it stands for, and at the end
+        the number of the original's tokens.
+    """
+
+    doc: Doc
+    original: Doc
+    first: list[int]
+
+    def offsets(self, start: int, end: int) -> tuple[int, int]:
+        """Where a stretch of the original's characters is in `doc`, widened to whole tokens where those differ."""
+        if self.doc is self.original:
+            return start, end
+        begin, last = (self.doc[self._token(place)] for place in (start, end - 1))
+        return begin.idx, last.idx + len(last)
+
+    def links(self, alignment: Alignment) -> Alignment:
+        """Links of tokens of `doc` as links of the original's tokens: each token of a contraction has all of its."""
+        if self.doc is self.original or not len(alignment):
+            return alignment
+        first = np.asarray(self.first)
+        source, target = alignment.links.T
+        counts = (first[1:] - first[:-1])[source]
+        steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        links = np.stack([np.repeat(first[source], counts) + steps, np.repeat(target, counts)], axis=1)
+        return Alignment(links.astype(np.int32), np.repeat(alignment.scores, counts))
+
+    def _token(self, char: int) -> int:
+        """The token of `doc` that stands for the original's token at a character."""
+        starts = [token.idx for token in self.original]
+        return bisect_right(self.first, max(0, bisect_right(starts, char) - 1)) - 1
+
+
+@lru_cache(maxsize=8)
+def joins_of(lang: str) -> Mapping[tuple[str, str], str]:
+    """Two words → their contraction, in lower case; nothing for a language without a table."""
+    return {words: contraction for contraction, words in TABLES.get(lang, {}).items()}
+
+
+def as_it_is(doc: Doc) -> Reading:
+    """A document that is translated as it is."""
+    return Reading(doc, doc, list(range(len(doc) + 1)))
+
+
+def contracted(doc: Doc, joins: Mapping[tuple[str, str], str]) -> Reading:
+    """A document with words that are written as one again, wherever two such stand side by side.
+
+    Nothing is joined over the start of a sentence, nor where the second word alone is capitalised, as it is the
+    beginning of a name then ("de O Globo").
+
+    joins (Mapping[tuple[str, str], str]): See `joins_of`.
+    """
+    words: list[str] = []
+    spaces: list[bool] = []
+    first: list[int] = []
+    starts: list[bool | int | None] = []
+    has_sentences = doc.has_annotation("SENT_START")
+    joined = False
+    for i, token in enumerate(doc):
+        word = token.text
+        both = _join(doc, i - 1, joins) if i and not joined and first[-1] == i - 1 else None
+        joined = both is not None and not (has_sentences and token.is_sent_start)
+        if joined and both is not None:
+            words[-1], spaces[-1] = both, bool(token.whitespace_)
+            continue
+        first.append(i)
+        words.append(word)
+        spaces.append(bool(token.whitespace_))
+        starts.append(token.is_sent_start if has_sentences else None)
+    if len(words) == len(doc):
+        return as_it_is(doc)
+    copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts if has_sentences else None)
+    return Reading(copy, doc, [*first, len(doc)])
+
+
+def _join(doc: Doc, i: int, joins: Mapping[tuple[str, str], str]) -> str | None:
+    """The contraction of a token and the next one; None where they are no pair."""
+    first, second = doc[i].text, doc[i + 1].text
+    found = joins.get((first.lower(), second.lower()))
+    if found is None or doc[i].whitespace_ != " ":
+        return None
+    if first.islower():
+        return found if second.islower() else None
+    if second.isupper():
+        return found.upper() if first.isupper() else None
+    return found[0].upper() + found[1:]

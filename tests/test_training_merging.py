@@ -73,6 +73,11 @@ def test_a_block_of_another_kind_replaces_the_one_below(tmp_path, overlay, block
     assert merged[section][name] == expected
 
 
+def test_a_setting_named_source_is_no_origin(tmp_path):
+    merged = merge_configs(write(tmp_path, base=BASE, over='[paths]\nsource = "corpus"\n'))
+    assert merged["paths"] == {"dev": None, "source": "corpus"}
+
+
 def test_later_overlays_win_and_overrides_win_over_all(tmp_path):
     paths = write(tmp_path, base=BASE, one="[training]\nmax_steps = 1\n", two="[training]\nmax_steps = 2\n")
     assert merge_configs(paths)["training"]["max_steps"] == 2

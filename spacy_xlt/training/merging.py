@@ -10,8 +10,8 @@ from thinc.api import Config
 
 from ..errors import error
 
-# A block is of the same kind as another where these agree.
-_KINDS = ("factory", "source")
+# What says in `[components.NAME]` where a component comes from. Elsewhere a setting may have such a name.
+_ORIGINS = ("factory", "source")
 
 
 def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -49,18 +49,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise error("E608", path=path, reason=" ".join(str(err).split())[:300]) from err
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], *within: str) -> dict[str, Any]:
+    """`within` are the names of the sections that the two blocks stand in."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _is_other_kind(old, value):
-            merged[key] = _merge(old, value)
+        origins = _ORIGINS if within == ("components",) else ()
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _is_other_kind(old, value, origins):
+            merged[key] = _merge(old, value, *within, key)
         else:
             merged[key] = value
     return merged
 
 
-def _is_other_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+def _is_other_kind(below: Mapping[str, Any], above: Mapping[str, Any], origins: Sequence[str]) -> bool:
     """Whether a block names another function, factory or source than the one below. One that names none is a change."""
-    kinds = [{k: v for k, v in block.items() if k.startswith("@") or k in _KINDS} for block in (below, above)]
+    kinds = [{k: v for k, v in block.items() if k.startswith("@") or k in origins} for block in (below, above)]
     return bool(kinds[1]) and kinds[0] != kinds[1]

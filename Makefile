@@ -6,19 +6,19 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test apertium lint clean
+.PHONY: demo test packages-for-tests lint clean
 
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
 
 # Two processes of one thread each, so that they are not in each other's way
 test: export OMP_NUM_THREADS = 1
-test: $(STAMP) apertium
+test: $(STAMP) packages-for-tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Debian's packages for the tests of ApertiumTranslator, where they can be installed
-apertium:
-	@.ci/apertium
+# Apertium and Chromium for the tests that use them, where they can be installed
+packages-for-tests:
+	@.ci/packages
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .alignment.plain import align
     from .bitext import Alignment, Bitext
+    from .viewing.render import render
 
 __version__ = "0.1.0"
-__all__ = ["Alignment", "Bitext", "__version__", "align"]
+__all__ = ["Alignment", "Bitext", "__version__", "align", "render"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:
         from .alignment import plain
 
         return plain.align
+    if name == "render":
+        from .viewing.render import render
+
+        return render
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

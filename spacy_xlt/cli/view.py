@@ -1,8 +1,7 @@
-"""`spacy xlt view`: a page that shows bitexts."""
+"""`spacy xlt view`: bitexts as a page, or as text for the terminal."""
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import typer
@@ -10,24 +9,58 @@ from wasabi import msg
 
 from ._app import app, friendly_errors
 
+PAGE_LIMIT, TEXT_LIMIT = 5000, 20
+
 
 @app.command("view")
 @friendly_errors
 def view_cli(
     input_path: Path = typer.Argument(..., help="Build folder, or .spacy file with bitexts", metavar="INPUT"),
-    output_path: Path = typer.Argument(..., help="Page to write (.html)", metavar="OUT.html"),
-    limit: int = typer.Option(500, "--limit", "-n", help="Documents to show"),
+    output_path: Path | None = typer.Argument(None, help="Page to write; optional with --text", metavar="OUT.html"),
+    text: bool = typer.Option(False, "--text", "-t", help="Text of 80 columns with a summary, to the terminal or OUT"),
+    limit: int | None = typer.Option(
+        None, "--limit", "-n", min=1, help=f"Documents to show ({PAGE_LIMIT} in a page, {TEXT_LIMIT} as text)"
+    ),
+    only_lost: bool = typer.Option(False, "--only-lost", help="Only sentences in which a span was lost"),
 ) -> None:
-    """Write one self-contained HTML page with source and target side by side."""
+    """Show source and target side by side: as one self-contained HTML page, or with --text in the terminal."""
     from ..corpus.reading import read_docs
     from ..corpus.writing import write_bytes
-    from ..errors import error
-    from ..evaluation.view import page
+    from ..errors import error, warn
+    from ..viewing.reading import FirstDocs, Readable
 
+    if output_path is None and not text:
+        raise error("E563")
     folder = input_path / "bitext"
-    docs = islice(read_docs(folder if folder.is_dir() else input_path), limit)
-    bitexts = [bitext for doc in docs for bitext in doc._.xlt.values()]
-    if not bitexts:
+    readable = Readable()
+    numbered = readable.read(read_docs(folder if folder.is_dir() else input_path))
+    if text:
+        from ..viewing.terminal import as_text, has_colors
+
+        shown = as_text(
+            numbered, limit=limit or TEXT_LIMIT, only_lost=only_lost, colors=output_path is None and has_colors()
+        )
+        content = "\n".join(shown) + "\n"
+    else:
+        from ..viewing.data import payload
+        from ..viewing.page import page_of
+
+        some = FirstDocs(numbered, limit or PAGE_LIMIT, only_lost)
+        data = payload(some, title=input_path.resolve().name, only_lost=only_lost)
+        content = page_of(data)
+    if not readable.n_read:
+        if readable.n_failed:
+            raise error("E560", n=readable.n_failed, path=input_path, reason=readable.reason)
         raise error("E515", path=input_path)
-    write_bytes(output_path, page(bitexts, title=input_path.name).encode("utf8"))
-    msg.good(f"{len(bitexts)} documents", str(output_path))
+    if readable.n_failed:
+        warn("W560", n=readable.n_failed, path=input_path, reason=readable.reason)
+    if output_path is None:
+        typer.echo(content, nl=False)
+        return
+    write_bytes(output_path, content.encode("utf8"))
+    if text:
+        msg.good("Written", str(output_path))
+        return
+    if some.more:
+        msg.info(f"The first {some.n_docs} documents; --limit shows more")
+    msg.good(f"{some.n_docs} documents, {len(data['rows'])} sentences", str(output_path))

@@ -1,0 +1,89 @@
+"""Bitexts as one self-contained HTML page: source beside target, links on hover, filters, keys to step with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from ..bitext import Bitext
+from .colors import THEMES, LabelColor, label_colors
+from .data import payload
+
+# In this order they make one script. Each begins where the one before it ended: they share their names.
+SCRIPTS = ("model.js", "text.js", "links.js", "rows.js", "list.js", "filters.js", "keys.js", "main.js")
+STYLES = ("page.css",)
+
+
+def page(
+    bitexts: Iterable[Bitext],
+    *,
+    title: str = "spacy_xlt",
+    colors: Mapping[str, str] | None = None,
+    only_lost: bool = False,
+) -> str:
+    """The page as text. Everything from documents is data in it: text is shown, never run, and nothing is loaded.
+
+    bitexts (Iterable[Bitext]): What to show, one row for each sentence pair.
+    title (str): The page's title.
+    colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before displaCy's.
+    only_lost (bool): Keep only the sentences in which a span was lost.
+    RAISES (XltError): E561 for what is no colour.
+    """
+    return page_of(payload(enumerate(bitexts), title=title, only_lost=only_lost), colors=colors)
+
+
+def page_of(data: dict[str, Any], *, colors: Mapping[str, str] | None = None) -> str:
+    """The page for data that `payload` made."""
+    looks = label_colors(data["labels"], colors)
+    script = "(() => {\n'use strict';\n" + "\n".join(map(_static, SCRIPTS)) + "\n})();"
+    style = "\n".join([_variables(list(looks.values())), *map(_static, STYLES)])
+    # Only these two run, whatever a document says; and nothing is fetched or sent.
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return Template(_static("page.html")).substitute(
+        title=escape(str(data["title"])),
+        n=f"{len(data['rows']):,}",
+        policy=policy,
+        style=style,
+        data=as_json(data),
+        script=script,
+    )
+
+
+def as_json(data: Any) -> str:
+    """JSON that can stand inside a `<script>` element: it has no `<`, `>` or `&`, and no line separators of Unicode."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    # half of a surrogate pair has no place in UTF-8
+    return text.encode("utf8", "replace").decode("utf8")
+
+
+def _static(name: str) -> str:
+    return files(__package__).joinpath("static", name).read_text(encoding="utf8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(hashlib.sha256(text.encode("utf8")).digest()).decode("ascii")
+
+
+def _variables(looks: list[tuple[LabelColor, LabelColor]]) -> str:
+    """The colours of both themes as CSS variables: those of the page, and those of label number n for `.label-n`."""
+
+    def rules(theme: str, which: int) -> str:
+        own = ";".join(f"{name}:{color}" for name, color in THEMES[theme].items())
+        lines = [f":root{{color-scheme:{theme};{own}}}"]
+        for n, look in enumerate(pair[which] for pair in looks):
+            colors = f"--label:{look.background};--on-label:{look.foreground};--label-edge:{look.edge}"
+            lines.append(f".label-{n}{{{colors}}}")
+        return "\n".join(lines)
+
+    return f"{rules('light', 0)}\n@media (prefers-color-scheme: dark) {{\n{rules('dark', 1)}\n}}"

@@ -1,58 +1,105 @@
-"""Peak memory of training on text made to exhaust it: URLs of thousands of characters, documents of thousands of words.
+"""Peak memory of training and of the trained pipeline on text made to exhaust it.
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
-    python benchmarks/training_memory.py models/encoder [--updates 30]
+    python benchmarks/training_memory.py models/encoder [--config configs/train_cpu.cfg] [--updates 30] [--docs 600]
+        [--words 5000] [--set SECTION.SETTING=VALUE ...]
 
-Trains with configs/train_cpu.cfg in a process of its own and prints the most memory that it held, in GiB.
+The text: short sentences, each third with a word of 500 to 5,000 characters; words of a few bytes that the encoder
+reads as many pieces; documents of thousands of words, of thousands of spaces, and of nothing but URLs. Training and
+development set are both made of it.
+
+Each step runs in a process of its own: `spacy train` with the config, `spacy evaluate` of what it trained, and
+`nlp.pipe`. Prints the most memory that each held, in GiB.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
-import resource
 import string
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import spacy
 from spacy.tokens import Doc, DocBin, Span
 
 CONFIG = Path(__file__).parent.parent / "configs" / "train_cpu.cfg"
+# Three bytes, eighteen letters to a tokenizer that normalises.
+LIGATURE = "\ufdfa"
+PIPE = """
+import sys, spacy
+from spacy.tokens import DocBin
+nlp = spacy.load(sys.argv[1])
+docs = DocBin().from_disk(sys.argv[2]).get_docs(nlp.vocab)
+print(sum(len(doc) for doc in nlp.pipe(doc.text for doc in docs)), "words")
+"""
 
 
-def hostile_docs(rng: random.Random) -> list[Doc]:
-    """Short sentences, each third with a word of 500 to 5,000 characters, and a few documents of 5,000 words."""
+def url(rng: random.Random, low: int = 500, high: int = 5000) -> str:
+    return "http://" + "".join(rng.choices(string.ascii_letters + "/%=", k=rng.randint(low, high)))
+
+
+def hostile_docs(rng: random.Random, n_docs: int, n_words: int) -> list[Doc]:
+    """Mostly short documents with words that are long to the encoder, and some long documents of each kind."""
     vocab = spacy.blank("en").vocab
-    docs = []
-    for i in range(600):
+    texts = []
+    for i in range(n_docs):
         words = ["Maria", "Silva", "lives", "in", "Lisbon", "."]
         if i % 3 == 0:
-            words.insert(3, "http://" + "".join(rng.choices(string.ascii_letters + "/%=", k=rng.randint(500, 5000))))
-        docs.append(Doc(vocab, words=words))
-    docs += [Doc(vocab, words=["Maria", "Silva", *["lives", "in", "Lisbon", "and"] * 1250]) for _ in range(5)]
+            words.insert(3, url(rng))
+        if i % 7 == 0:
+            words.insert(3, LIGATURE * rng.randint(1, 8))
+        texts.append(words)
+    for _ in range(max(1, n_docs // 60)):
+        texts.append(["Maria", "Silva", *["lives", "in", "Lisbon", "and"] * (n_words // 4)])
+        texts.append(["Maria", "Silva", *[" ", "\u200b"] * (n_words // 2)])
+        texts.append(["Maria", "Silva", *(url(rng, 50, 500) for _ in range(n_words // 50))])
+    docs = [Doc(vocab, words=words) for words in texts]
     for doc in docs:
         doc.set_ents([Span(doc, 0, 2, label="PER")], default="outside")
     rng.shuffle(docs)
     return docs
 
 
+def peak(name: str, command: Sequence[str]) -> float:
+    """Run a command, and print and return the most memory its process held, in GiB."""
+    process = subprocess.Popen([sys.executable, *command])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    held = usage.ru_maxrss / (1024**2 if sys.platform != "darwin" else 1024**3)
+    print(f"{name}: peak memory {held:.2f} GiB{'' if process.returncode == 0 else ', and it FAILED'}", flush=True)
+    return held
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="model folder or Hugging Face name")
+    parser.add_argument("--config", default=str(CONFIG))
     parser.add_argument("--updates", type=int, default=30)
+    parser.add_argument("--docs", type=int, default=600, help="short documents; a twentieth as many long ones")
+    parser.add_argument("--words", type=int, default=5000, help="words of a long document")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        corpus = Path(folder, "corpus.spacy")
-        DocBin(docs=hostile_docs(random.Random(0))).to_disk(corpus)
-        command = [sys.executable, "-m", "spacy", "train", str(CONFIG), "--nlp.lang", "en"]
-        command += ["--paths.train", str(corpus), "--paths.dev", str(corpus), "--paths.encoder", args.encoder]
-        command += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates)]
-        subprocess.run(command, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1024**2 if sys.platform != "darwin" else 1024**3)
-    print(f"peak memory: {peak:.2f} GiB")
+        corpus, output = f"{folder}/corpus.spacy", f"{folder}/trained"
+        DocBin(docs=hostile_docs(random.Random(0), args.docs, args.words)).to_disk(corpus)
+        train = ["-m", "spacy", "train", args.config, "--output", output, "--nlp.lang", "en"]
+        train += ["--paths.train", corpus, "--paths.dev", corpus, "--paths.encoder", args.encoder]
+        train += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates)]
+        for change in args.set:
+            name, _, value = change.partition("=")
+            train += [f"--{name}", value]
+        steps = {
+            "spacy train": train,
+            "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus],
+            "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus],
+        }
+        held = [peak(name, command) for name, command in steps.items()]
+    print(f"the most: {max(held):.2f} GiB")
 
 
 if __name__ == "__main__":

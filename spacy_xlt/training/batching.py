@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..errors import error, warn
@@ -20,7 +21,8 @@ class WordPieceBatcher:
     spaCy's `batch_by_padded` counts words; an URL is one word and hundreds of pieces, and every row is padded to it.
 
     encoder (str): The encoder that is trained: model folder or Hugging Face name.
-    size (int): Budget: pieces of the longest example times examples.
+    size (int): Budget: pieces of the longest example times examples. Words count where a document has more of them
+        than pieces.
     buffer (int): Examples that are read before they are sorted by length; batches come out in random order.
     """
 
@@ -45,7 +47,7 @@ class WordPieceBatcher:
             yield from batches
 
     def _batches(self, group: list[Example]) -> Iterator[list[Example]]:
-        sizes = self.counter.docs([example.predicted for example in group])
+        sizes = self._sizes([example.predicted for example in group])
         batch: list[Example] = []
         # The random number keeps examples of the same length from always meeting the same others.
         for n_pieces, _, i in sorted((n, random.random(), i) for i, n in enumerate(sizes)):
@@ -57,6 +59,15 @@ class WordPieceBatcher:
             batch.append(group[i])
         if batch:
             yield batch
+
+    def _sizes(self, docs: list[Doc]) -> list[int]:
+        """Pieces of each document. A training sees its documents again and again, and counts them once."""
+        # In the document, which goes when its example goes, and is never saved.
+        key = f"xlt_pieces {self.counter.encoder}"
+        new = [doc for doc in docs if key not in doc.user_data]
+        for doc, n_pieces in zip(new, self.counter.docs(new), strict=True):
+            doc.user_data[key] = n_pieces
+        return [doc.user_data[key] for doc in docs]
 
     def _say_oversize(self, n_pieces: int) -> None:
         self.oversize += 1

@@ -96,9 +96,18 @@ class Cutter:
                 end += 1
             if end < len(doc):
                 end = _best_end(doc, start, end)
-            windows.append((start, end))
+            windows += self._fitting(doc, start, end)
             start = end
         return windows
+
+    def _fitting(self, doc: Doc, start: int, end: int) -> list[tuple[int, int]]:
+        """The window, or its halves: spaces between words are pieces to some tokenizers, and then it is larger than its
+        words."""
+        (n_pieces,) = self.counter.docs([doc[start:end]])
+        if n_pieces <= self.max_pieces or end - start == 1:
+            return [(start, end)]
+        middle = _best_end(doc, start, (start + end) // 2)
+        return [*self._fitting(doc, start, middle), *self._fitting(doc, middle, end)]
 
 
 def _best_end(doc: Doc, start: int, end: int) -> int:

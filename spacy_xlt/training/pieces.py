@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ..errors import error
 
@@ -15,8 +15,8 @@ class WordCounter:
 
     marks = 0
 
-    def docs(self, docs: Sequence[Doc]) -> list[int]:
-        """Words of each document."""
+    def docs(self, docs: Sequence[Doc | Span]) -> list[int]:
+        """Words of each document or span."""
         return [len(doc) for doc in docs]
 
     def words(self, words: Sequence[str]) -> list[int]:
@@ -59,14 +59,20 @@ class PieceCounter:
             self._tokenizer.model_max_length = int(1e9)
         return self._tokenizer
 
-    def docs(self, docs: Sequence[Doc]) -> list[int]:
-        """Pieces of each whole document, with the marks that the encoder adds at its ends."""
+    def docs(self, docs: Sequence[Doc | Span]) -> list[int]:
+        """Pieces of each whole document or span, with the marks that the encoder adds at its ends.
+
+        Never fewer than its words: spaces and zero-width characters can be words and no pieces, and thousands of them
+        would still be windows for the encoder and words for the other components.
+        """
         # What spacy-transformers gives the encoder is a span's text, which has no space at its end.
-        return self._count([doc[:].text for doc in docs], special=True)
+        found = self._count([doc[:].text for doc in docs], special=True)
+        return [max(n_pieces, len(doc)) for n_pieces, doc in zip(found, docs, strict=True)]
 
     def words(self, words: Sequence[str]) -> list[int]:
-        """Pieces of each word taken alone, without marks: never fewer than in the text, up to joined spaces."""
-        return self._count(words, special=False)
+        """Pieces of each word taken alone, without marks, and one at least: never fewer than in the text, up to joined
+        spaces."""
+        return [max(1, n_pieces) for n_pieces in self._count(words, special=False)]
 
     @property
     def marks(self) -> int:

@@ -1,0 +1,168 @@
+"""`spacy_xlt.fused_optimizer.v1`: the same training as thinc's Adam, in one step for all weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import spacy
+import torch
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from thinc.api import fix_random_seed
+from thinc.optimizers import Adam, RAdam
+from tiny_encoder import make_tiny_encoder
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.training.callbacks import create_freeze_encoder
+from spacy_xlt.training.chained import ChainedCallbacks
+from spacy_xlt.training.fused import FusedStep, create_fused_optimizer
+
+SETTINGS = {"L2": 0.01, "use_averages": False, "eps": 1e-8, "grad_clip": 1.0}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> str:
+    return str(make_tiny_encoder(tmp_path_factory.mktemp("encoder")))
+
+
+def examples(nlp: Language) -> list[Example]:
+    docs = []
+    for words in (["Maria", "Silva", "lives", "in", "Lisbon", "."], ["John", "Smith", "works", "for", "Google"]):
+        doc = Doc(nlp.vocab, words=words)
+        doc.set_ents([Span(doc, 0, 2, label="PER"), Span(doc, 4, 5, label="LOC")])
+        docs.append(Example(Doc(nlp.vocab, words=words), doc))
+    return docs
+
+
+def make_pipeline(encoder: str, *, fused: bool) -> Language:
+    fix_random_seed(0)
+    nlp = spacy.blank("en")
+    model = {
+        "@architectures": "spacy-transformers.TransformerModel.v3",
+        "name": encoder,
+        "tokenizer_config": {"use_fast": True},
+        # Nothing at random, so that two trainings can be compared.
+        "transformer_config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "mixed_precision": False,
+    }
+    nlp.add_pipe("transformer", config={"model": model})
+    listener = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 1.0, "upstream": "*"}
+    listener["pooling"] = {"@layers": "reduce_mean.v1"}
+    head = {"@architectures": "spacy.TransitionBasedParser.v2", "state_type": "ner", "hidden_width": 16}
+    head |= {"extra_state_tokens": False, "maxout_pieces": 2, "use_upper": False, "tok2vec": listener}
+    nlp.add_pipe("ner", config={"model": head})
+    if fused:
+        create_fused_optimizer()(nlp)
+    nlp.initialize(lambda: examples(nlp))
+    create_freeze_encoder(embeddings=True, layers=1)(nlp)
+    return nlp
+
+
+def weights(nlp: Language) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in encoder_of(nlp).named_parameters()}
+
+
+def encoder_of(nlp: Language) -> torch.nn.Module:
+    return nlp.get_pipe("transformer").model.transformer
+
+
+def train(nlp: Language, optimizer, updates: int = 5) -> None:
+    fix_random_seed(1)
+    for _ in range(updates):
+        nlp.update(examples(nlp), sgd=optimizer, drop=0.0)
+
+
+@pytest.mark.parametrize("grad_clip", [0.0, 0.05, 1.0])
+def test_a_training_is_that_of_thinc_s_adam(encoder, grad_clip):
+    settings = {**SETTINGS, "grad_clip": grad_clip}
+    stock, fused = (make_pipeline(encoder, fused=fused) for fused in (False, True))
+    before = weights(stock)
+    for nlp in (stock, fused):
+        train(nlp, Adam(0.001, **settings))
+    expected, found = weights(stock), weights(fused)
+    moved = {name for name in before if not torch.equal(before[name], found[name])}
+    assert moved == {name for name in before if not torch.equal(before[name], expected[name])}
+    assert moved
+    # A hundredth of one step: some gradients are nothing but rounding.
+    assert all((found[name] - expected[name]).abs().max() < 1e-5 for name in moved)
+
+
+def test_the_learning_rate_is_read_at_each_update(encoder):
+    nlp = make_pipeline(encoder, fused=True)
+    optimizer = Adam(0.001, **SETTINGS)
+    train(nlp, optimizer, 1)
+    before = weights(nlp)
+    optimizer.learn_rate = 0.0
+    train(nlp, optimizer, 2)
+    assert all(torch.equal(before[name], weight) for name, weight in weights(nlp).items())
+    optimizer.learn_rate = 0.001
+    train(nlp, optimizer, 1)
+    assert not all(torch.equal(before[name], weight) for name, weight in weights(nlp).items())
+
+
+def test_frozen_weights_stay(encoder):
+    nlp = make_pipeline(encoder, fused=True)
+    before = weights(nlp)
+    train(nlp, Adam(0.01, **SETTINGS))
+    after = weights(nlp)
+    frozen = [name for name, weight in encoder_of(nlp).named_parameters() if not weight.requires_grad]
+    assert any("embeddings" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+
+
+def test_gradients_add_up_until_the_update(encoder):
+    nlp = make_pipeline(encoder, fused=True)
+    fix_random_seed(1)
+    nlp.update(examples(nlp), sgd=False, drop=0.0)
+    weight = next(weight for weight in encoder_of(nlp).parameters() if weight.grad is not None)
+    once = weight.grad.clone()
+    fix_random_seed(1)
+    nlp.update(examples(nlp), sgd=False, drop=0.0)
+    assert torch.allclose(weight.grad, 2 * once, rtol=1e-3, atol=1e-6)
+    nlp.get_pipe("transformer").finish_update(Adam(0.001, **SETTINGS))
+    assert weight.grad is None
+
+
+@pytest.mark.parametrize("make", [lambda: Adam(0.001, use_averages=True), lambda: RAdam(0.001, use_averages=False)])
+def test_what_pytorch_cannot_do_is_left_to_thinc(encoder, make):
+    stock, fused = (make_pipeline(encoder, fused=fused) for fused in (False, True))
+    for nlp in (stock, fused):
+        train(nlp, make(), 2)
+    expected, found = weights(stock), weights(fused)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_trained_pipeline_keeps_nothing_of_it(encoder, tmp_path: Path):
+    nlp = make_pipeline(encoder, fused=True)
+    train(nlp, Adam(0.001, **SETTINGS))
+    nlp.to_disk(tmp_path / "trained")
+    loaded = spacy.load(tmp_path / "trained")
+    assert "spacy_xlt" not in (tmp_path / "trained" / "config.cfg").read_text(encoding="utf8")
+    shims = [shim for node in loaded.get_pipe("transformer").model.walk() for shim in node.shims]
+    assert shims
+    assert not any(isinstance(shim.finish_update, FusedStep) for shim in shims)
+    assert all(torch.equal(a, b) for a, b in zip(weights(nlp).values(), weights(loaded).values(), strict=True))
+
+
+def test_a_copy_trains_its_own_weights(encoder):
+    nlp = make_pipeline(encoder, fused=True)
+    train(nlp, Adam(0.001, **SETTINGS), 1)
+    (shim,) = nlp.get_pipe("transformer").model.layers[0].shims
+    copied = copy.deepcopy(shim)
+    assert copied.finish_update.shim is copied
+
+
+def test_a_pipeline_without_the_component_is_an_error():
+    with pytest.raises(XltError, match="XLT-E603"):
+        create_fused_optimizer()(spacy.blank("en"))
+
+
+def test_chained_callbacks_are_called_in_order(encoder):
+    said: list[str] = []
+    chain = ChainedCallbacks({"a": lambda nlp: said.append("a"), "b": lambda nlp: said.append("b") or nlp, "c": None})
+    nlp = spacy.blank("en")
+    assert chain(nlp) is nlp
+    assert said == ["a", "b"]

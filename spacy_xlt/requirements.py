@@ -47,7 +47,7 @@ def add_requirements(nlp: Language, *, block: str, inner: Iterable[Language] = (
     block (str): The component's name.
     inner (Iterable[Language]): The pipelines inside it.
     """
-    needed = [_own(extras_of(nlp.config["components"].get(block, {})))]
+    needed = [own_requirement(extras_of(nlp.config["components"].get(block, {})))]
     for pipeline in inner:
         needed += _requirements_of(pipeline)
     nlp.meta["requirements"] = merge_requirements([*(nlp.meta.get("requirements") or []), *needed])
@@ -65,7 +65,8 @@ def merge_requirements(requirements: Iterable[str]) -> list[str]:
     return [str(requirement) for requirement in merged.values()]
 
 
-def _own(extras: Iterable[str]) -> str:
+def own_requirement(extras: Iterable[str]) -> str:
+    """This package with some of its extras, as a requirement for the versions that a pipeline made with it can use."""
     named = ",".join(sorted(extras))
     return f"{PACKAGE}{f'[{named}]' if named else ''}{get_minor_version_range(__version__)}"
 

@@ -1,25 +1,31 @@
-"""Trying a packaged pipeline where spacy_xlt is not installed, as the people who get it will."""
+"""Trying a packaged pipeline in a bare environment, without spacy_xlt where it should not need it."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import error
 
-# Run by the other Python. Fails where anything of ours can be found there, even if nothing would use it.
-_SCRIPT = """
-import importlib.util, json, sys
+# Run by the other Python, before the script. Fails where anything of ours can be found there, even if nothing would use
+# it.
+_WITHOUT_US = """
+import importlib.util
 from importlib import metadata
 assert importlib.util.find_spec("spacy_xlt") is None, "spacy_xlt can be imported"
 assert "spacy-xlt" not in {d.name.replace("_", "-") for d in metadata.distributions()}, "spacy-xlt is installed"
+"""
+_SCRIPT = """
+import json, sys
 import spacy
 nlp = spacy.load(sys.argv[1])
 texts = json.loads(sys.argv[2])
@@ -40,11 +46,20 @@ def newest_wheel(folder: Path) -> Path:
     return wheels[-1]
 
 
-def make_bare_python(folder: Path) -> Path:
+def needs_spacy_xlt(wheel: Path) -> bool:
+    """Whether a wheel says of itself that it needs this package."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = [line for name in names for line in archive.read(name).decode("utf8").splitlines()]
+    return any(re.match(r"Requires-Dist:\s*spacy[-_]xlt\b", line, re.IGNORECASE) for line in lines)
+
+
+def make_bare_python(folder: Path, *, with_spacy_xlt: bool = False) -> Path:
     """Make a virtual environment that has every package of this one but spacy_xlt.
 
     The packages are not copied but linked to, so this takes a second.
 
+    with_spacy_xlt (bool): Put spacy_xlt there too.
     RETURNS (Path): Its Python.
     RAISES (XltError): E607 where the system does not allow it.
     """
@@ -55,6 +70,13 @@ def make_bare_python(folder: Path) -> Path:
             for path in Path(source).iterdir():
                 if not _is_ours(path.name) and not (packages / path.name).exists():
                     (packages / path.name).symlink_to(path)
+        if with_spacy_xlt:
+            # The package itself, as where it is installed for development there is only a way to it
+            ours = Path(__file__).parent.parent
+            (packages / ours.name).symlink_to(ours)
+            # Its entry points, through which spaCy finds what it registers
+            for info in Path(sysconfig.get_path("purelib")).glob("spacy_xlt-*.dist-info"):
+                (packages / info.name).symlink_to(info)
     except OSError as err:
         raise error("E607", what="an environment without spacy_xlt", reason=str(err)) from err
     _run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
@@ -65,18 +87,22 @@ def make_bare_python(folder: Path) -> Path:
     return python
 
 
-def try_package(wheel: Path, texts: Sequence[str]) -> dict[str, Any]:
+def try_package(wheel: Path, texts: Sequence[str], *, with_spacy_xlt: bool = False) -> dict[str, Any]:
     """Install a packaged pipeline beside spaCy and spacy-transformers, without spacy_xlt, and run it.
 
     wheel (Path): What `spacy package --build wheel` made.
     texts (Sequence[str]): What to find entities in.
+    with_spacy_xlt (bool): Beside spacy_xlt, for pipelines that translate or ask several others.
     RETURNS (dict[str, Any]): `wheel`, and `found`: for each text, `text` and its `ents`, pairs of text and label.
-    RAISES (XltError): E607 where it cannot be installed, or does not load or run there.
+    RAISES (XltError): E686 where the wheel says that it needs spacy_xlt and there is to be none; E607 where it cannot
+        be installed, or does not load or run there.
     """
     name = wheel.name.split("-")[0]
+    if not with_spacy_xlt and needs_spacy_xlt(wheel):
+        raise error("E686", wheel=wheel.name)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        python = make_bare_python(folder)
+        python = make_bare_python(folder, with_spacy_xlt=with_spacy_xlt)
         pip: list[str | Path] = [
             sys.executable,
             "-m",
@@ -90,7 +116,8 @@ def try_package(wheel: Path, texts: Sequence[str]) -> dict[str, Any]:
         ]
         _run(*pip, wheel.resolve(), cwd=folder)
         # Not in this folder, where Python would find the modules that lie there.
-        _run(python, "-c", _SCRIPT, name, json.dumps(list(texts)), folder / "found.json", cwd=folder)
+        script = _SCRIPT if with_spacy_xlt else _WITHOUT_US + _SCRIPT
+        _run(python, "-c", script, name, json.dumps(list(texts)), folder / "found.json", cwd=folder)
         found = json.loads((folder / "found.json").read_text(encoding="utf8"))
     pairs = zip(texts, found, strict=True)
     return {"wheel": str(wheel), "found": [{"text": text, "ents": ents} for text, ents in pairs]}

@@ -1,0 +1,73 @@
+"""`spacy xlt card`: write a model card into a pipeline, for `spacy package`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from ._app import app, friendly_errors
+
+
+@app.command("card")
+@friendly_errors
+def card_cli(
+    model: Annotated[Path, typer.Argument(help="Folder of the pipeline")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data", "-d", help="What it is made from: KEY, or SOURCE=KEY for one training source or encoder"
+        ),
+    ] = None,
+    licences: Annotated[
+        list[Path] | None, typer.Option("--licences", "-l", help="JSON: key to name, licence, url, author")
+    ] = None,
+    scores: Annotated[
+        list[str] | None, typer.Option("--scores", "-s", help="NAME=FILE, as spacy evaluate --output writes it")
+    ] = None,
+    strategy: Annotated[str, typer.Option(help="Name of the strategy, where the config does not tell")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="The pipeline's own, where its data do not give one")] = "",
+    description: Annotated[str, typer.Option(help="First sentence of the card")] = "",
+    author: Annotated[str, typer.Option(help="Who made the pipeline")] = "",
+    hub: Annotated[Path | None, typer.Option(help="Also write a README for the Hugging Face Hub to this file")] = None,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Take data whose licence nobody knows")
+    ] = False,
+) -> None:
+    """
+    Write a model card into meta.json: strategy, languages, data and their licences, engines, scores, selection.
+
+    `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
+    """
+    from ..corpus.writing import write_bytes, write_json
+    from ..packaging.card import fill_meta, hub_readme, read_scores
+    from ..packaging.facts import facts_of
+    from ..packaging.licences import read_licences
+    from ..packaging.materials import find_materials
+
+    facts = facts_of(model)
+    named: dict[str, list[str]] = {}
+    for text in data or []:
+        name, _, key = text.rpartition("=")
+        named.setdefault(name, []).extend(part for part in key.split(",") if part)
+    materials = find_materials(facts, named, read_licences(licences or []), allow_unknown=allow_unknown)
+    files = [_split(text) for text in scores or []]
+    meta = fill_meta(
+        facts,
+        materials=materials,
+        scores=[read_scores(name, path) for name, path in files],
+        strategy=strategy,
+        licence=licence,
+    )
+    meta.update({key: value for key, value in (("description", description), ("author", author)) if value})
+    write_json(model / "meta.json", meta)
+    if hub is not None:
+        write_bytes(hub, hub_readme(meta).encode("utf8"))
+    msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; python -m spacy package {model} ...")
+
+
+def _split(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals else (Path(text).stem, Path(text))

@@ -1,0 +1,335 @@
+"""The model card: what a config and a build say of a pipeline, its licences, and what comes of it in a package."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import yaml
+from spacy.language import Language
+from spacy.tokens import Span
+from spacy.training import Example
+from typer.testing import CliRunner
+
+from spacy_xlt.cli import app
+from spacy_xlt.corpus.build import Builder
+from spacy_xlt.errors import XltError
+from spacy_xlt.evaluation.packaged import needs_spacy_xlt, newest_wheel, try_package
+from spacy_xlt.packaging.facts import facts_of
+from spacy_xlt.packaging.licences import Material, hub_licence, licence_of_result, pick, read_licences
+
+ASSETS = Path(__file__).parent.parent / "assets"
+SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
+
+
+def card(*args: str | Path) -> str:
+    done = CliRunner().invoke(app, ["card", *map(str, args)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def failed_card(*args: str | Path) -> str:
+    done = CliRunner().invoke(app, ["card", *map(str, args)])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    return " ".join(done.output.split())
+
+
+def meta_of(folder: Path) -> dict:
+    return json.loads((folder / "meta.json").read_text())
+
+
+@pytest.fixture
+def gold(write_corpus, make_doc) -> Path:
+    docs = [make_doc("Ann saw Rome .", (0, 1, "PER"), (2, 3, "LOC")), make_doc("Bob slept .", (0, 1, "PER"))]
+    return write_corpus(docs, "gold.spacy")
+
+
+@pytest.fixture
+def built(nlp: Language, gold, tmp_path) -> Path:
+    Builder(nlp, gold, tmp_path / "built").run()
+    return tmp_path / "built"
+
+
+@pytest.fixture
+def licences(tmp_path) -> Path:
+    path = tmp_path / "licences.json"
+    entries = {
+        "news": {"name": "News 1.0", "licence": "CC BY-SA 3.0", "url": "https://news.example", "author": "A | B"},
+        "wiki": {"name": "Wiki", "licence": "CC BY 4.0"},
+        "secret": {"name": "Secret", "licence": None},
+        "nc": {"name": "For study", "licence": "CC BY-NC 4.0"},
+    }
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def save_pipeline(folder: Path, sources: dict, *, lang: str = "pt", dev_lang: str = "en") -> Path:
+    """A tiny entity recogniser with the config of a training in it."""
+    nlp = spacy.blank(lang)
+    ner = nlp.add_pipe("ner", config={"model": {"tok2vec": {"width": 8, "embed_size": 8, "depth": 1}}})
+    for label in ("PER", "LOC"):
+        ner.add_label(label)
+    doc = nlp.make_doc("Ann Rome")
+    doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 1, 2, "LOC")])
+    nlp.initialize(lambda: [Example(doc.copy(), doc)])
+    dev = {"dev": {"path": "dev.spacy", "lang": dev_lang, "kind": "gold"}}
+    nlp.config["corpora"]["train"] = {"@readers": "spacy_xlt.MixedCorpus.v1", "sources": sources}
+    nlp.config["corpora"]["dev"] = {"@readers": "spacy_xlt.DevCorpus.v1", "sources": dev}
+    nlp.meta["performance"] = {"ents_f": 0.75, "ents_p": 0.7, "ents_r": 0.8, "ner_loss": 12.5}
+    nlp.meta["name"] = "tiny"
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path, gold, built) -> Path:
+    """Translate-train-all: the source and its translation."""
+    sources = {
+        "source": {"path": str(gold), "lang": "en", "kind": "gold"},
+        "projected": {"path": str(built / "target"), "lang": "pt", "kind": "projected"},
+    }
+    return save_pipeline(tmp_path / "model", sources)
+
+
+@pytest.mark.parametrize(
+    ("sources", "strategy"),
+    [
+        ({"a": {"path": "a", "lang": "en", "kind": "gold", "limit": 9}}, "zero-shot"),
+        ({"a": {"path": "a", "lang": "pt", "kind": "projected"}}, "translate-train"),
+        (
+            {
+                "a": {"path": "a", "lang": "en", "kind": "gold"},
+                "b": {"path": "b", "lang": "pt", "kind": "projected"},
+                "c": {"path": "c", "lang": "pt", "kind": "gold", "limit": 50},
+            },
+            "few-shot",
+        ),
+        ({"a": {"path": "a", "lang": "pt", "kind": "gold"}}, "gold"),
+        (
+            {
+                "a": {"path": "a", "lang": "en", "kind": "gold"},
+                "unused": {"path": "b", "lang": "pt", "kind": "gold", "weight": 0},
+            },
+            "zero-shot",
+        ),
+    ],
+)
+def test_the_config_tells_the_strategy(tmp_path, sources, strategy):
+    assert facts_of(save_pipeline(tmp_path / "m", sources)).strategy == strategy
+
+
+def test_the_card_says_how_the_pipeline_was_made(model, licences, tmp_path):
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    card(model, "--data", "source=news,wiki", "--licences", licences, "--scores", f"Bosque={tmp_path / 'scores.json'}")
+    meta = meta_of(model)
+    assert meta["license"] == "CC BY-SA 3.0"
+    assert [source["name"] for source in meta["sources"]] == ["News 1.0", "Wiki"]
+    assert meta["description"] == "Named entities (LOC, PER) in pt, by translate-train-all from en."
+    assert meta["performance"] == SCORES
+    notes = meta["notes"]
+    for row in (
+        "| Strategy | translate-train-all |",
+        "| Checkpoint selected by | source gold (en) |",
+        "| xlt_translator | `upper-1` |",
+        "| xlt_aligner | `diagonal-1` |",
+        "| Needs spacy_xlt | no |",
+        "| source | en | by people | News 1.0, Wiki |",
+        # known by checksum to be a projection of the same files
+        "| projected | pt | projected | News 1.0, Wiki |",
+        "| News 1.0 | CC BY-SA 3.0 |",
+        "| Bosque | 50.00 | 25.00 | 33.33 | PER 33.33 |",
+    ):
+        assert row in notes, row
+    assert not any("spacy-xlt" in line for line in meta["requirements"])
+    spacy.load(model)
+
+
+def test_without_scores_the_card_says_whose_accuracy_it_shows(model, licences):
+    card(model, "--data", "news", "--licences", licences)
+    meta = meta_of(model)
+    assert meta["performance"] == pytest.approx({"ents_f": 0.75, "ents_p": 0.7, "ents_r": 0.8})
+    assert "accuracy above is that of the development corpus: source gold (en)" in meta["notes"]
+
+
+def test_a_card_made_again_takes_the_place_of_the_old_one_and_nothing_else(model, licences, tmp_path):
+    meta = meta_of(model)
+    (model / "meta.json").write_text(json.dumps({**meta, "notes": "By hand.", "author": "Me", "email": "me@example"}))
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    card(model, "--data", "news", "--licences", licences, "--scores", tmp_path / "scores.json")
+    card(model, "--data", "wiki", "--licences", licences, "--strategy", "source-first")
+    meta = meta_of(model)
+    assert meta["notes"].startswith("By hand.") and meta["notes"].count("### How it was made") == 1
+    assert "News" not in meta["notes"] and meta["author"] == "Me"
+    assert meta["description"].endswith("by source-first from en.")
+    # the development scores are still known
+    assert meta["performance"]["ents_f"] == 0.75
+
+
+def test_data_without_a_licence_stop_the_card_unless_they_may(model, licences):
+    before = meta_of(model)
+    assert re.search("XLT-E681.*source, projected", failed_card(model, "--licences", licences))
+    assert "XLT-E681" in failed_card(model, "--data", "secret", "--licences", licences)
+    assert "XLT-E681" in failed_card(model, "--data", "source=news", "--data", "other", "--licences", licences)
+    assert meta_of(model) == before
+    assert "XLT-E682" in failed_card(model, "--data", "secret", "--licences", licences, "--allow-unknown")
+    card(model, "--data", "secret", "--licences", licences, "--allow-unknown", "--licence", "MIT")
+    assert "| Secret | unknown |" in meta_of(model)["notes"] and meta_of(model)["license"] == "MIT"
+
+
+def test_a_corpus_from_elsewhere_needs_a_licence_of_its_own(tmp_path, gold, licences, write_corpus, make_doc):
+    other = write_corpus([make_doc("Other text .")], "other.spacy")
+    sources = {
+        "source": {"path": str(gold), "lang": "en", "kind": "gold"},
+        "more": {"path": str(other), "lang": "en", "kind": "gold"},
+    }
+    model = save_pipeline(tmp_path / "m", sources)
+    assert re.search("E681.*more", failed_card(model, "--data", "source=news", "--licences", licences))
+    assert "E685" in failed_card(model, "--data", "target=news", "--licences", licences)
+
+
+def test_what_a_training_went_on_from_counts(tmp_path, model, licences):
+    sources = {"projected": {"path": "gone", "lang": "pt", "kind": "projected"}}
+    second = save_pipeline(tmp_path / "second", sources)
+    text = (second / "config.cfg").read_text().replace("[paths]\n", f'[paths]\nfirst = "{model}"\n', 1)
+    (second / "config.cfg").write_text(text)
+    facts = facts_of(second)
+    assert facts.strategy == "source-first"
+    assert [source.name for source in facts.sources] == ["projected", "first.source", "first.projected"]
+    shutil.rmtree(model)
+    assert [source.name for source in facts_of(second).sources] == ["projected", "first"]
+    assert "E681" in failed_card(second, "--data", "projected=news", "--licences", licences)
+
+
+@pytest.mark.parametrize(
+    ("licences_of_data", "result"),
+    [
+        (["CC BY-SA 3.0", "CC BY-SA 4.0", "MIT"], "CC BY-SA 4.0"),
+        (["CC BY 4.0", "Apache-2.0", "CC0 1.0"], "MIT"),
+        ([], "MIT"),
+    ],
+)
+def test_the_result_has_a_licence_that_all_of_its_data_allow(licences_of_data, result):
+    assert licence_of_result([Material(text, text, text) for text in licences_of_data]) == result
+
+
+@pytest.mark.parametrize("licence", ["CC BY-NC-SA 4.0", "CC BY-ND 4.0", "GPL-3.0", None, "my own"])
+def test_other_terms_are_left_to_a_person(licence):
+    with pytest.raises(XltError, match="E682.*--licence"):
+        licence_of_result([Material("a", "a", "MIT"), Material("b", "b", licence)])
+
+
+def test_the_hub_knows_our_licences_by_its_own_names():
+    assert [hub_licence(text) for text in ("CC BY-SA 4.0", "MIT", "GNU GPL-3.0")] == ["cc-by-sa-4.0", "mit", "gpl-3.0"]
+
+
+def test_every_data_set_that_ships_is_in_the_file_of_licences():
+    known = read_licences([ASSETS / "licences.json"])
+    folders = {path.parent.relative_to(ASSETS).as_posix() for path in ASSETS.rglob("*.*") if path.parent != ASSETS}
+    assert folders - set(known) == set() and {key for key in known if not key.startswith("bundled/")} == folders
+    for name in folders:
+        material = known[name]
+        license_file = ASSETS / name / "LICENSE.txt"
+        if license_file.exists() and material.licence:
+            version = material.licence.split()[-1]
+            assert version in license_file.read_text(encoding="utf8"), name
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"a": 3}', '{"a": {"licence": 3}}'])
+def test_a_file_of_licences_that_is_something_else_is_refused(tmp_path, text):
+    (tmp_path / "l.json").write_text(text)
+    with pytest.raises(XltError, match="E680"):
+        read_licences([tmp_path / "l.json"])
+
+
+def test_a_licence_of_blanks_is_none(tmp_path):
+    (tmp_path / "l.json").write_text('{"a": {"licence": "  "}}')
+    with pytest.raises(XltError, match="E681"):
+        pick(["a"], read_licences([tmp_path / "l.json"]), allow_unknown=False)
+
+
+def test_scores_of_something_else_are_refused(model, licences, tmp_path):
+    (tmp_path / "s.json").write_text('{"tag_acc": 1.0}')
+    assert "E684" in failed_card(model, "-d", "news", "-l", licences, "-s", tmp_path / "s.json")
+    assert "E502" in failed_card(model, "-d", "news", "-l", licences, "-s", tmp_path / "none.json")
+    assert "E683" in failed_card(tmp_path, "-d", "news", "-l", licences)
+
+
+@pytest.fixture
+def translate_test(nlp: Language, model, licences, tmp_path) -> Path:
+    """A pipeline that runs only beside spacy_xlt, with another one inside."""
+    card(model, "--data", "news", "--licences", licences)
+    nlp.meta["name"] = "needy"
+    nlp.to_disk(tmp_path / "needy")
+    shutil.copytree(model, tmp_path / "needy/xlt_annotator")
+    return tmp_path / "needy"
+
+
+def test_a_pipeline_that_needs_spacy_xlt_says_so_and_names_what_is_inside_it(translate_test, licences):
+    card(translate_test, "--licences", licences)
+    meta = meta_of(translate_test)
+    assert any(line.startswith("spacy-xlt") for line in meta["requirements"])
+    assert "| Needs spacy_xlt | yes |" in meta["notes"] and "| Strategy | translate-test |" in meta["notes"]
+    assert meta["license"] == "CC BY-SA 3.0" and meta["sources"][0]["name"] == "News 1.0"
+    assert "put together, not trained" in meta["notes"]
+
+
+def test_a_pipeline_inside_without_a_card_is_no_excuse(nlp, model, licences, tmp_path):
+    nlp.to_disk(tmp_path / "needy")
+    shutil.copytree(model, tmp_path / "needy/xlt_annotator")
+    assert re.search("E681.*the data", failed_card(tmp_path / "needy", "--licences", licences))
+    card(tmp_path / "needy", "--data", "wiki", "--licences", licences)
+    assert meta_of(tmp_path / "needy")["license"] == "MIT"
+
+
+@pytest.fixture
+def wheel(model, licences, tmp_path) -> Path:
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    card(model, "--data", "news", "--licences", licences, "--scores", f"Bosque={tmp_path / 'scores.json'}")
+    (tmp_path / "packages").mkdir()
+    command = ["package", str(model), str(tmp_path / "packages"), "--build", "wheel"]
+    done = subprocess.run([sys.executable, "-m", "spacy", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return newest_wheel(tmp_path / "packages")
+
+
+@pytest.mark.slow
+def test_the_card_survives_packaging_the_clean_environment_and_a_push(wheel, model, tmp_path, monkeypatch):
+    readme = (wheel.parent.parent / "README.md").read_text()
+    assert "### How it was made" in readme and "[News 1.0](https://news.example) (A | B)" in readme
+    assert "| Bosque | 50.00 | 25.00 | 33.33 | PER 33.33 |" in readme
+    assert not needs_spacy_xlt(wheel) and try_package(wheel, ["Ann"])["found"][0]["text"] == "Ann"
+
+    hub = pytest.importorskip("spacy_huggingface_hub.push")
+    pushed = {}
+
+    def upload(repo_id: str, folder_path: Path, path_in_repo: str, commit_message: str) -> str:
+        pushed[repo_id] = {path.name: path.read_bytes() for path in Path(folder_path).glob("*.*")}
+        return f"https://hub.example/{repo_id}/tree/main/"
+
+    monkeypatch.setattr(hub, "upload_folder", upload)
+    monkeypatch.setattr(hub.HfApi, "create_repo", lambda *args, **kwargs: None)
+    assert hub.push(wheel, "me", silent=True)["url"] == "https://hub.example/me/pt_tiny"
+    files = pushed["me/pt_tiny"]
+    assert {"README.md", "meta.json", "config.cfg", "pt_tiny-any-py3-none-any.whl"} <= set(files)
+    _, head, body = files["README.md"].decode().split("---\n", 2)
+    assert yaml.safe_load(head)["license"] == "cc-by-sa-3.0"
+    assert yaml.safe_load(head)["model-index"][0]["results"][0]["metrics"][2]["value"] == pytest.approx(1 / 3)
+    assert body.strip() == readme.strip()
+
+
+def test_a_readme_for_the_hub_can_be_written_by_itself(model, licences, tmp_path):
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    scores = f"Bosque={tmp_path / 'scores.json'}"
+    card(model, "--data", "news", "--licences", licences, "--scores", scores, "--hub", tmp_path / "README.md")
+    _, head, body = (tmp_path / "README.md").read_text().split("---\n", 2)
+    data = yaml.safe_load(head)
+    assert data["language"] == ["pt", "en"] and data["license"] == "cc-by-sa-3.0"
+    (result,) = data["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "Bosque" and result["metrics"][2]["value"] == pytest.approx(1 / 3)
+    assert "### How it was made" in body

@@ -185,6 +185,7 @@ TEXT = "Maria and Peter saw Lisbon."
     ("settings", "expected"),
     [
         ({}, ["Maria", "Peter", "Lisbon"]),
+        ({"threshold": 0.51}, ["Lisbon"]),
         ({"threshold": 0.6}, ["Lisbon"]),
         ({"threshold": 0.6, "weights": {"one": 2.0}}, ["Maria", "Lisbon"]),
         ({"method": "union"}, ["Maria", "Peter", "Lisbon"]),

@@ -1,0 +1,373 @@
+"""Translate-test as an assembled pipeline: the config that ships, with the real translator and small pipelines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from conftest import DIAGONAL
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.cli._util import app
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
+from test_configs import CONFIGS, spacy_cli
+from tiny_pipelines import recogniser, saved_ruler
+from typer.testing import CliRunner
+
+from spacy_xlt.alignment.links import Alignment
+from spacy_xlt.errors import XltError
+from spacy_xlt.projection.component import ProjectorPipe
+from spacy_xlt.projection.links import make_link_projector
+from spacy_xlt.protocols import Translation
+from spacy_xlt.requirements import extras_of, merge_requirements
+from spacy_xlt.training.contractions import TABLES, split_contractions
+from spacy_xlt.translation.component import TranslatorPipe
+from spacy_xlt.translation.contracted import contracted, joins_of
+
+TEXTS = [
+    "A Maria mora em Lisboa.",
+    "",
+    "O Pedro não conhece a Maria.",
+    " \n ",
+    "Está frio. O Pedro foi para Lisboa ontem.",
+    "😀\u200b",
+]
+EXPECTED = [
+    [("Maria", "PER"), ("Lisboa", "LOC")], [], [("Pedro", "PER"), ("Maria", "PER")],
+    [], [("Pedro", "PER"), ("Lisboa", "LOC")], [],
+]  # fmt: skip
+# The translator translates first names, too
+ENGLISH = {"Maria": "PER", "Mary": "PER", "Pedro": "PER", "Peter": "PER", "Lisbon": "LOC"}
+
+
+def ents(doc):
+    return [(ent.text, ent.label_) for ent in doc.ents]
+
+
+@pytest.fixture(scope="module")
+def assembled(tmp_path_factory) -> Path:
+    """The pipeline of the config, from an annotating pipeline that is gone by now."""
+    folder = tmp_path_factory.mktemp("assembled")
+    annotator = saved_ruler(folder / "annotator", "en", ENGLISH)
+    config = CONFIGS / "translate_test_pt_en.cfg"
+    spacy_cli("assemble", config, folder / "pipeline", "--paths.annotator", annotator)
+    shutil.rmtree(annotator)
+    return folder / "pipeline"
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory) -> Path:
+    """The pipeline of the ensemble's config."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    recogniser().to_disk(folder / "annotator")
+    saved_ruler(folder / "pipeline", "pt", {"Maria": "PER", "Porto": "LOC"})
+    paths = ["--paths.annotator", folder / "annotator", "--paths.pipeline", folder / "pipeline"]
+    spacy_cli("assemble", CONFIGS / "ensemble_pt_en.cfg", folder / "ensemble", *paths)
+    shutil.rmtree(folder / "annotator")
+    shutil.rmtree(folder / "pipeline")
+    return folder / "ensemble"
+
+
+@pytest.fixture(scope="module")
+def nlp(assembled) -> Language:
+    """It, loaded."""
+    return spacy.load(assembled)
+
+
+def test_the_assembled_pipeline_annotates_the_text_itself(nlp):
+    docs = list(nlp.pipe(TEXTS, batch_size=4))
+    assert [doc.text for doc in docs] == TEXTS
+    assert [ents(doc) for doc in docs] == EXPECTED
+    assert [ents(nlp(text)) for text in TEXTS] == EXPECTED
+    assert "Lisbon" in docs[0]._.xlt["en"].target.text
+
+
+def test_other_processes_find_the_same(nlp):
+    docs = list(nlp.pipe(iter(TEXTS), batch_size=2, n_process=2))
+    assert [ents(doc) for doc in docs] == EXPECTED
+
+
+def test_a_long_document_is_annotated_to_its_end(nlp):
+    doc = nlp(" ".join(["Está muito frio hoje."] * 60) + " O Pedro mora em Lisboa.")
+    assert ents(doc) == [("Pedro", "PER"), ("Lisboa", "LOC")]
+
+
+def test_a_package_requires_what_the_pipelines_inside_need(assembled, ensemble, tmp_path):
+    for name, path in (("one", assembled), ("two", ensemble)):
+        spacy_cli("package", path, tmp_path, "--name", name, "--build", "none")
+        meta = json.loads((tmp_path / f"pt_{name}-0.0.0" / "meta.json").read_text())
+        own = [line for line in meta["requirements"] if line.startswith("spacy-xlt")]
+        assert len(own) == 1 and own[0].startswith("spacy-xlt[bundled]")
+
+
+def test_requirements_are_merged_by_package():
+    lines = ["spacy-transformers>=1", "spacy_xlt>=0.1", "spacy-xlt[bundled]>=0.1", "spacy-transformers>=1"]
+    assert merge_requirements(lines) == ["spacy-transformers>=1", "spacy_xlt[bundled]>=0.1"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "extras"),
+    [
+        ({"@misc": "spacy_xlt.BergamotTranslator.v1", "models": None}, {"bundled"}),
+        ({"@misc": "spacy_xlt.BergamotTranslator.v1", "models": "folder"}, set()),
+        ({"@misc": "spacy_xlt.EmbeddingAligner.v1", "model": "bundled:encoder"}, {"bundled"}),
+        ({"@misc": "spacy_xlt.EmbeddingAligner.v1", "model": "xlm-roberta-base"}, set()),
+        ({"a": [{"@misc": "spacy_xlt.StatisticalAligner.v1"}], "model": "bundled:x"}, {"bundled", "statistical"}),
+    ],
+)
+def test_extras_of_engines(settings, extras):
+    assert extras_of({"factory": "xlt_aligner", "engine": settings}) == extras
+
+
+def test_spacy_evaluates_it(assembled, tmp_path):
+    nlp = spacy.blank("pt")
+    docs = []
+    for text, gold in zip(TEXTS, EXPECTED, strict=True):
+        doc = nlp.make_doc(text)
+        doc.set_ents(
+            [s for ent, label in gold if (s := doc.char_span(text.index(ent), text.index(ent) + len(ent), label))]
+        )
+        docs.append(doc)
+    DocBin(docs=docs).to_disk(tmp_path / "gold.spacy")
+    spacy_cli("evaluate", assembled, tmp_path / "gold.spacy", "--output", tmp_path / "scores.json")
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["ents_f"] == 1.0 and scores["ents_per_type"].keys() == {"PER", "LOC"}
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ([], "E160.*xlt_annotator.*paths.annotator"),
+        (["--paths.annotator", "no/such/folder"], "E104.*no/such/folder.*`pipeline`"),
+    ],
+)
+def test_an_annotator_that_is_missing_is_named_when_assembling(paths, message, tmp_path):
+    arguments = ["assemble", CONFIGS / "translate_test_pt_en.cfg", tmp_path / "pipeline", *paths]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    with pytest.raises(XltError, match=message):
+        raise result.exception
+    assert not (tmp_path / "pipeline").exists()
+
+
+def test_the_annotating_pipeline_is_in_the_bytes_too(tmp_path):
+    recogniser().to_disk(tmp_path / "english")
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("xlt_annotator", config={"pipeline": str(tmp_path / "english")})
+    data, config = nlp.to_bytes(), nlp.config
+    shutil.rmtree(tmp_path / "english")
+    again = spacy.blank("pt").from_config(config).from_bytes(data)
+    assert again.get_pipe("xlt_annotator").engine.nlp.pipe_names == ["ner"]
+    assert again.get_pipe("xlt_annotator").found_labels == ("LOC", "PER")
+
+
+def test_the_ensemble_keeps_what_is_probable_and_says_who_found_it(ensemble):
+    nlp = spacy.load(ensemble)
+    doc = nlp("A Maria mora no Porto e em Lisboa.")
+    group = doc.spans["xlt_ensemble"]
+    found = {span.text: who for span, who in zip(group, group.attrs["members"], strict=True)}
+    assert ents(doc) == [(span.text, span.label_) for span in group]
+    assert found["Maria"].keys() == {"translate_train", "translate_test"} and "translate_train" in found["Porto"]
+    assert 0 < found["Maria"]["translate_test"] < 1 == found["Maria"]["translate_train"]
+    assert all(0.5 <= score <= 1 for score in group.attrs["scores"])
+    texts = ["A Maria mora no Porto e em Lisboa.", "", "O Porto é longe.", "😀"]
+    together = [ents(doc) for doc in nlp.pipe(texts)]
+    assert together == [ents(nlp(text)) for text in texts] and together[1] == []
+
+
+class Failing:
+    """Loses every sentence that names Pedro."""
+
+    signature = "failing"
+
+    def translate(self, texts, *, source, target):
+        return [Translation("" if "Pedro" in text else text, flags=("seen",)) for text in texts]
+
+
+def translate_test(engine, folder, **projector):
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("xlt_translator", config={"target": "en", "quality": None})
+    nlp.get_pipe("xlt_translator").engine = engine
+    nlp.add_pipe("xlt_annotator", config={"pipeline": str(saved_ruler(folder, "en", {"Maria": "PER"}))})
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    nlp.add_pipe("xlt_projector", config={"direction": "target_to_source", **projector})
+    return nlp
+
+
+def test_a_sentence_without_a_translation_is_missing_and_not_without_entities(tmp_path):
+    nlp = translate_test(Failing(), tmp_path / "english")
+    doc = nlp("A Maria chegou. O Pedro saiu. Choveu.")
+    assert ents(doc) == [("Maria", "PER")]
+    assert [token.ent_iob for token in doc] == [2, 3, 2, 2, 0, 0, 0, 0, 2, 2]
+    assert [token.ent_iob for token in nlp("O Pedro saiu.")] == [0, 0, 0, 0]
+
+
+def test_doubtful_translations_are_missing_where_the_config_says_so(tmp_path):
+    doc = translate_test(Failing(), tmp_path / "english", missing_flags=["seen"])("A Maria chegou.")
+    assert [token.ent_iob for token in doc] == [0, 3, 0, 0]
+    with pytest.raises(XltError, match="E103.*missing_flags"):
+        ProjectorPipe("p", make_link_projector(), missing_flags="seen")
+
+
+def test_a_user_sees_which_spans_were_lost(tmp_path):
+    class Unaligned:
+        signature = "unaligned"
+
+        def align(self, pairs, *, contexts=None):
+            return [Alignment() for _ in pairs]
+
+    class Other:
+        signature = "other"
+
+        def translate(self, texts, *, source, target):
+            return [Translation("Mary is Maria") for _ in texts]
+
+    nlp = translate_test(Other(), tmp_path / "english", on_lost="missing")
+    nlp.get_pipe("xlt_aligner").engine = Unaligned()
+    doc = nlp("Ela chegou.")
+    bitext = doc._.xlt["en"]
+    assert [(bitext.target[s.start : s.end].text, s.label, s.reason, s.side) for s in bitext.lost] == [
+        ("Maria", "PER", "no_links", "target")
+    ]
+    assert [token.ent_iob for token in doc] == [0, 0, 0]
+
+
+def test_candidates_are_carried_with_their_probabilities(tmp_path):
+    class Same:
+        signature = "same"
+
+        def translate(self, texts, *, source, target):
+            return [Translation(text) for text in texts]
+
+    nlp = translate_test(Same(), tmp_path / "english", on_lost="drop")
+    recogniser(updates=8).to_disk(tmp_path / "unsure")
+    nlp.remove_pipe("xlt_annotator")
+    config = {"pipeline": str(tmp_path / "unsure"), "beam_width": 8}
+    nlp.add_pipe("xlt_annotator", config=config, after="xlt_translator")
+    doc = nlp("Maria lives in Lisbon.")
+    bitext = doc._.xlt["en"]
+    group, source = doc.spans["xlt_candidates"], bitext.target.spans["xlt_candidates"]
+    assert len(group) > len(doc.ents) and {s.text for s in doc.ents} <= {s.text for s in group}
+    assert group.attrs["source_scores"] == [source.attrs["scores"][n] for n in group.attrs["sources"]]
+    assert [span.text for span in group] == [source[n].text for n in group.attrs["sources"]]
+    assert not bitext.lost and not bitext.flags
+    json.dumps(doc.user_data["xlt"])
+
+
+# contractions
+
+
+VOCAB = Vocab()
+WORDS = st.lists(st.sampled_from([*TABLES["pt"], "Maria", "casa", "Em", "DE", "a", "o", "O", "."]), max_size=12)
+
+
+@settings(max_examples=60)
+@given(WORDS)
+def test_contractions_that_were_taken_apart_are_joined_again(words):
+    doc = split_contractions(Doc(VOCAB, words=words), TABLES["pt"])
+    reading = contracted(doc, joins_of("pt"))
+    assert reading.first[0] == 0 or not len(doc)
+    assert reading.first[-1] == len(doc) and len(reading.first) == len(reading.doc) + 1
+    for token, start, end in zip(reading.doc, reading.first, reading.first[1:], strict=False):
+        if end - start == 1:
+            assert token.text == doc[start].text
+        else:
+            assert TABLES["pt"][token.text.lower()] == (doc[start].lower_, doc[start + 1].lower_)
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("Fui a a casa de o José em um dia", "Fui à casa do José num dia"),
+        ("De o norte , DE O NORTE , A o norte", "Do norte , DO NORTE , Ao norte"),
+        ("em O Globo de a", "em O Globo da"),
+        ("a a a a a", "à à a"),
+        ("dea casa", "dea casa"),
+    ],
+)
+def test_how_contractions_are_written(text, joined):
+    doc = spacy.blank("pt")(text)
+    assert contracted(doc, joins_of("pt")).doc.text == joined
+
+
+def test_nothing_is_joined_over_the_start_of_a_sentence_or_without_a_space():
+    nlp = spacy.blank("pt")
+    doc = Doc(nlp.vocab, words=["Vem", "de", "o", "norte"], sent_starts=[True, False, True, False])
+    assert contracted(doc, joins_of("pt")).doc is doc
+    doc = Doc(nlp.vocab, words=["de", "o"], spaces=[False, False])
+    assert contracted(doc, joins_of("pt")).doc is doc
+    assert contracted(doc, joins_of("de")).doc is doc
+
+
+class Attentive:
+    """Gives the text back, each character looking at itself."""
+
+    signature = "attentive"
+
+    def __init__(self):
+        self.seen = []
+
+    def translate(self, texts, *, source, target):
+        import numpy as np
+
+        from spacy_xlt.protocols import SoftAlignment
+
+        self.seen += texts
+        chars = [np.asarray([(i, i + 1) for i in range(len(text))], np.int32) for text in texts]
+        return [
+            Translation(text, alignment=SoftAlignment(np.eye(len(text), dtype=np.float32), spans, spans))
+            for text, spans in zip(texts, chars, strict=True)
+        ]
+
+
+def test_the_document_keeps_its_tokens_when_contractions_are_joined():
+    engine = Attentive()
+    nlp = spacy.blank("pt")
+    pipe = TranslatorPipe("t", engine, source="pt", target="en", join_contractions=True, keep=["PER"])
+    doc = nlp("Gosto de a Maria . Vou a a casa de o Rui .")
+    doc.ents = [Span(doc, 3, 4, label="PER"), Span(doc, 11, 12, label="PER")]
+    bitext = pipe(doc)._.xlt["en"]
+    assert engine.seen == ["Gosto da Maria .", "Vou à casa do Rui ."]
+    assert bitext.source.text == doc.text and bitext.target.text == "Gosto da Maria . Vou à casa do Rui ."
+    assert [pair.source for pair in bitext.sentences] == [(0, 5), (5, 13)]
+    links = {(doc[i].text, bitext.target[j].text) for i, j in bitext.attention.links.tolist()}
+    assert {("de", "da"), ("a", "da"), ("a", "à"), ("de", "do"), ("o", "do"), ("Rui", "Rui")} == {
+        (a, b) for a, b in links if a != b or a == "Rui"
+    }
+    assert "join_contractions" in pipe.signature
+    assert not bitext.flags
+
+
+@pytest.mark.slow
+def test_the_package_works_where_the_folders_are_gone(ensemble, tmp_path):
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "spacy", "package", ensemble, tmp_path, "--name", "both", "--build", "wheel"]
+    subprocess.run(command, check=True, capture_output=True, env=env)
+    (wheel,) = tmp_path.rglob("*.whl")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "-q",
+        "--target",
+        tmp_path / "site",
+        wheel,
+    ]
+    subprocess.run(pip, check=True, env=env)
+    shutil.rmtree(tmp_path / "pt_both-0.0.0")
+    code = (
+        "import spacy, json; print(json.dumps([e.text for e in spacy.load('pt_both')('A Maria foi ao Porto.').ents]))"
+    )
+    env["PYTHONPATH"] = str(tmp_path / "site")
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env)
+    assert json.loads(done.stdout.splitlines()[-1]) == ["Maria", "Porto"]

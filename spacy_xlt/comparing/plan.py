@@ -23,6 +23,7 @@ MODELS = ("model-best", "model-last")
 # A strategy's name is a folder's name, and stands in braces in the settings of others
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = ("run", "seed")
+_DOTTED = re.compile(r"(?:strategies\.([^.]+)\.)?overrides\.(.+)")
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,15 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
     path = Path(path)
     if not path.is_file():
         raise error("E502", what="plan", path=path)
+    # The settings of trainings have dots in their own names, which the parser would take for sections
+    dotted = {name: value for name, value in (overrides or {}).items() if _DOTTED.match(name)}
+    others = {name: value for name, value in (overrides or {}).items() if name not in dotted}
     try:
-        config = util.load_config(path, overrides=dict(overrides or {}), interpolate=True)
+        config = util.load_config(path, overrides=others, interpolate=True)
+        for name, value in dotted.items():
+            strategy, setting = _DOTTED.match(name).groups()  # type: ignore[union-attr]
+            section = config["strategies"][strategy] if strategy else config
+            section["overrides"] = {**_flat(section.get("overrides", {})), setting: value}
     except (ValueError, KeyError) as err:
         raise error("E660", path=path, reason=" ".join(str(err).split())[:300]) from err
     check = _Checker(path)

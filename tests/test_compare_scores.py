@@ -1,0 +1,234 @@
+"""What a comparison says of its runs: scores, how sure they are, the tables and the picture."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from spacy.tokens import Doc, Span
+
+from spacy_xlt.comparing.plan import Plan, Strategy
+from spacy_xlt.comparing.report import plot, tables, to_html, to_markdown
+from spacy_xlt.comparing.results import _compare, _over_seeds
+from spacy_xlt.comparing.scoring import SetScore, read_gold, score_predictions
+from spacy_xlt.corpus.writing import write_docs
+from spacy_xlt.errors import XltError
+from spacy_xlt.evaluation.bootstrap import holm, interval, multi_bootstrap, p_value
+from spacy_xlt.evaluation.plots import INK, PAPER, Panel, Row, plot_panels, svg_file
+
+VOCAB = spacy.blank("xx").vocab
+
+
+@st.composite
+def annotated(draw: st.DrawFn, text: str) -> Doc:
+    """The text in words of any length, with entities, span groups, sentences and missing tokens."""
+    cuts = sorted(draw(st.sets(st.integers(1, len(text) - 1))))
+    words = [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    starts = [i == 0 or draw(st.booleans()) for i in range(len(words))]
+    doc = Doc(VOCAB, words=words, spaces=[False] * len(words), sent_starts=starts)
+    spans, position = [], 0
+    while position < len(words):
+        length = draw(st.integers(1, 3))
+        if draw(st.booleans()):
+            spans.append(Span(doc, position, min(len(words), position + length), label=draw(st.sampled_from("AB"))))
+        position += length
+    missing = [doc[i : i + 1] for i in draw(st.sets(st.integers(0, len(words) - 1), max_size=2))]
+    missing = [span for span in missing if not any(s.start <= span.start < s.end for s in spans)]
+    doc.set_ents(spans, missing=missing, default="outside")
+    doc.spans["sc"] = [
+        *spans,
+        *(Span(doc, 0, n, label="A") for n in draw(st.sets(st.integers(1, len(words)), max_size=2))),
+    ]
+    return doc
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from([None, "sc"]))
+def test_the_counts_add_up_to_what_spacys_scorer_says(data: st.DataObject, spans_key: str | None) -> None:
+    texts = ["abcdefgh", "ijklm"]
+    golds, found = ([data.draw(annotated(text)) for text in texts] for _ in range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "found.spacy")
+        write_docs(path, found)
+        score = score_predictions(path, golds, name="test", spans_key=spans_key)
+    right, predicted, gold = score.counts.sum(axis=0)
+    assert len(score.counts) == sum(len(list(doc.sents)) for doc in golds)
+    assert score.p == pytest.approx(right / predicted if predicted else 0)
+    assert score.r == pytest.approx(right / gold if gold else 0)
+    assert score.f == pytest.approx(2 * right / (predicted + gold) if right else 0)
+
+
+def test_labels_that_do_not_count_are_left_out_on_both_sides(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+) -> None:
+    path = write_corpus([make_doc("Ana in Porto", (0, 1, "PER"), (2, 3, "LOC"))], "gold.spacy")
+    write_docs(tmp_path / "found.spacy", [make_doc("Ana in Porto", (0, 1, "PER"), (1, 2, "OTH"))])
+    golds = read_gold(path, name="gold", labels=["PER"])
+    score = score_predictions(tmp_path / "found.spacy", golds, name="gold", labels=["PER"])
+    assert (score.p, score.r, score.f, list(score.per_label)) == (1.0, 1.0, 1.0, ["PER"])
+    golds = read_gold(path, name="gold", labels=None)
+    assert score_predictions(tmp_path / "found.spacy", golds, name="gold").f == 0.5
+
+
+def test_a_set_without_the_span_group_counts_its_entities(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+) -> None:
+    path = write_corpus([make_doc("Ana in Porto", (0, 1, "PER"), (2, 3, "LOC"))], "gold.spacy")
+    found = make_doc("Ana in Porto")
+    found.spans["sc"] = [Span(found, 0, 1, label="PER"), Span(found, 0, 3, label="LOC")]
+    write_docs(tmp_path / "found.spacy", [found])
+    golds = read_gold(path, name="gold")
+    score = score_predictions(tmp_path / "found.spacy", golds, name="gold", spans_key="sc")
+    assert (score.p, score.r) == (0.5, 0.5)
+    assert score.per_label["PER"]["f"] == 1.0
+    assert "sc" not in golds[0].spans
+    write_docs(tmp_path / "found.spacy", [found, found])
+    with pytest.raises(XltError) as caught:
+        score_predictions(tmp_path / "found.spacy", golds, name="gold")
+    assert caught.value.code == "E672"
+
+
+def runs(*quality: float, n: int = 200, seed: int = 0) -> NDArray[np.int64]:
+    """Counts of runs over the same sentences with two entities each, of which a share is found."""
+    rng = np.random.default_rng(seed)
+    right = np.stack([rng.binomial(2, share, n) for share in quality])
+    return np.stack([right, np.full_like(right, 2), np.full_like(right, 2)], axis=2)
+
+
+def test_the_bootstrap_is_centred_and_sees_sentences_and_seeds() -> None:
+    alike, apart = runs(0.6, 0.6, 0.6), runs(0.4, 0.6, 0.8)
+    for counts in (alike, apart):
+        sampled = multi_bootstrap(counts, samples=1000)
+        mean = (counts[:, :, 0].sum(axis=1) / 400).mean()
+        assert sampled.mean() == pytest.approx(mean, abs=0.01)
+    widths = [np.ptp(interval(multi_bootstrap(counts, samples=1000))) for counts in (alike, apart)]
+    # One run over and over: what is left is the sentences
+    one = np.ptp(interval(multi_bootstrap(alike[:1], samples=1000)))
+    assert widths[1] > 3 * widths[0]
+    assert 0.03 < one < 0.13
+
+
+def test_the_bootstrap_is_paired() -> None:
+    base = runs(0.5, 0.6)
+    better = base.copy()
+    # one more found in a tenth of the sentences, the same ones in each run
+    better[:, ::10, 0] = np.minimum(2, better[:, ::10, 0] + 1)
+    sampled = [multi_bootstrap(counts, samples=500) for counts in (base, better)]
+    assert p_value(sampled[1], sampled[0]) < 0.01
+    assert p_value(sampled[0], sampled[0]) == 1.0
+    # the same samples whatever the chunks
+    assert np.array_equal(multi_bootstrap(base, samples=500, chunk=7), sampled[0])
+
+
+def test_no_difference_is_seldom_called_one() -> None:
+    found = []
+    for seed in range(60):
+        first, second = (runs(0.6, 0.6, 0.6, seed=2 * seed + n) for n in (0, 1))
+        found.append(p_value(*(multi_bootstrap(counts, samples=300) for counts in (first, second))) < 0.05)
+    assert sum(found) <= 9
+
+
+def test_holm_is_holm() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == {"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02}
+    assert holm({}) == {}
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+
+
+def score(counts: NDArray[np.int64]) -> SetScore:
+    right, predicted, gold = counts.sum(axis=0)
+    f = 2 * right / (predicted + gold)
+    return SetScore(right / predicted, right / gold, f, {"PER": {"p": f, "r": f, "f": f}}, counts)
+
+
+@pytest.fixture
+def result() -> dict[str, object]:
+    """As `collect` makes it, of a baseline, something better with `<b>` in its name, and a ceiling."""
+    plan = Plan(
+        strategies={name: Strategy(name, "train") for name in ("zero", "<b>", "top")},
+        sets={"test": Path("test.spacy")}, seeds=(0, 1, 2), baseline="zero", ceiling="top", n_bootstrap=500,
+    )  # fmt: skip
+    shares = {"zero": (0.5, 0.52, 0.48), "<b>": (0.7, 0.71, 0.69), "top": (0.9, 0.9, 0.9)}
+    scores = {name: {n: score(c) for n, c in enumerate(runs(*share))} for name, share in shares.items()}
+    compared = _compare(plan, scores)  # type: ignore[arg-type]
+    about = {
+        "type": "train", "selected_by": "source gold (en)", "needs": [], "runs": 3, "runs_wanted": 3, "seconds": 12.3,
+        "train_words_per_second": None, "words_per_second": 1234.5, "peak_mib": 800.0, "devices": ["cpu"],
+    }  # fmt: skip
+    one = {"docs": 200, "words": 900, "entities": {"PER": 400}, "digest": "0123456789abcdef"}
+    return {
+        "baseline": "zero", "ceiling": "top", "sets": {"test": one}, "missing": {"late/0": "it was ended by signal 9"},
+        "strategies": {name: {**about, "sets": {"test": of_set}} for name, of_set in compared.items()},
+        "runs": {f"{name}/0": {"signature": f"strategy:{name}|x"} for name in compared},
+        "bootstrap": {"method": "some", "correction": "other", "samples": 500},
+    }  # fmt: skip
+
+
+def test_what_a_strategy_reaches_is_measured_between_baseline_and_ceiling(result: dict) -> None:
+    of = {name: data["sets"]["test"] for name, data in result["strategies"].items()}
+    assert of["zero"]["difference"] is None
+    assert of["<b>"]["closed"] == pytest.approx(0.5, abs=0.1)
+    assert of["top"]["closed"] == 1.0
+    low, high = of["<b>"]["difference_interval"]
+    assert low < of["<b>"]["difference"] < high
+    assert of["<b>"]["p_holm"] >= of["<b>"]["p_value"]
+
+
+def test_one_seed_has_no_spread() -> None:
+    counts = runs(0.5, 0.7)
+    assert _over_seeds([score(counts[0])])["f"]["sd"] is None
+    two = _over_seeds([score(one) for one in counts])
+    assert two["f"]["sd"] == pytest.approx(np.std(two["f"]["values"], ddof=1), abs=1e-6)
+    assert two["per_label"]["PER"]["f"]["mean"] == two["f"]["mean"]
+
+
+def test_the_report_says_the_same_in_every_form(result: dict) -> None:
+    markdown = to_markdown(result, picture="report.svg")
+    page = to_html(result, picture=plot(result))
+    for table in tables(result):
+        assert f"## {table.title}" in markdown
+        for row in table.rows:
+            assert len(row) == len(table.head)
+            assert "| " + " | ".join(row) + " |" in markdown
+    assert "late/0: it was ended by signal 9" in markdown
+    assert "late/0: it was ended by signal 9" in page
+    # text is shown, never read as part of the page
+    assert "<b>" not in page
+    assert page.count("&lt;b&gt;") > 5
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+
+def test_the_picture_holds_every_figure_as_text(result: dict) -> None:
+    picture = plot(result)
+    assert picture is not None
+    tree = ElementTree.fromstring(svg_file(picture))
+    assert tree.get("role") == "img"
+    words = " ".join(tree.itertext())
+    for name, data in result["strategies"].items():
+        assert name in words
+        assert f"{100 * data['sets']['test']['f']['mean']:.1f} ±" in words
+    assert plot(result) == picture
+    # nothing is drawn in the ink of a light page that a dark one has no rule for
+    assert f'[style*="fill: {INK}"]' in picture
+    assert f'[style*="fill: {PAPER}"]' in picture
+
+
+def test_a_panel_of_one_row_without_spread_can_be_drawn() -> None:
+    panel = Panel("p", [Row("only", 0.0, 0.0, 0.0)])
+    assert "only" in plot_panels([panel], unit="F1", title="t")
+
+
+def test_without_matplotlib_the_plot_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(XltError, match=r"spacy-xlt\[plots\]"):
+        plot_panels([Panel("p", [Row("a", 1, 0, 2)])], unit="F1", title="t")

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from math import ceil
 
+import numpy as np
 from spacy.tokens import Doc
 
 from ..bitext import sentence_ranges
@@ -34,8 +35,12 @@ class NearDuplicates:
         self.threshold = threshold
         self._texts = list(dict.fromkeys(text for text in map(_letters, sentences) if text))
         self._known = frozenset(self._texts)
-        self._seen: Counter[str] = Counter()
-        self._postings: dict[str, list[int]] = defaultdict(list)
+        # Shingle → number, the rarest first
+        self._numbers: dict[str, int] = {}
+        # Of each sentence, the numbers of its shingles in order; empty where it is too short to be compared
+        self._sets: list[np.ndarray] = []
+        # Number of a shingle → sentences that have it among their rarest
+        self._postings: dict[int, list[int]] = defaultdict(list)
         if threshold < 1:
             self._index()
 
@@ -52,28 +57,34 @@ class NearDuplicates:
         if self.threshold == 1 or len(text) < MIN_LETTERS:
             return 0.0
         shingles = _shingles(text)
-        met = shingles & self._seen.keys()
-        # What nobody has seen is the rarest of all, and meets nothing.
+        met = sorted(self._numbers[shingle] for shingle in shingles if shingle in self._numbers)
+        # What no sentence has is the rarest of all, and meets nothing.
         n_rarest = self._prefix(len(shingles)) - (len(shingles) - len(met))
         if n_rarest <= 0:
             return 0.0
-        candidates = {i for shingle in self._sorted(met)[:n_rarest] for i in self._postings.get(shingle, ())}
-        best = max((_jaccard(shingles, _shingles(self._texts[i])) for i in candidates), default=0.0)
+        least, most = self.threshold * len(shingles) - 1e-9, len(shingles) / self.threshold + 1e-9
+        candidates = {i for number in met[:n_rarest] for i in self._postings.get(number, ())}
+        numbers = np.array(met, dtype=np.int32)
+        best = 0.0
+        for other in (self._sets[i] for i in candidates):
+            if least <= len(other) <= most:
+                shared = _n_shared(numbers, other)
+                best = max(best, shared / (len(shingles) + len(other) - shared))
         # Different texts can be of the same runs; only the same text is a duplicate.
         return min(best, 0.9999) if best >= self.threshold else 0.0
 
     def _index(self) -> None:
-        long_enough = [i for i, text in enumerate(self._texts) if len(text) >= MIN_LETTERS]
-        for i in long_enough:
-            self._seen.update(_shingles(self._texts[i]))
-        for i in long_enough:
-            shingles = _shingles(self._texts[i])
-            for shingle in self._sorted(shingles)[: self._prefix(len(shingles))]:
-                self._postings[shingle].append(i)
-
-    def _sorted(self, shingles: Iterable[str]) -> list[str]:
-        """The rarest first, in the same order for every sentence."""
-        return sorted(shingles, key=lambda shingle: (self._seen[shingle], shingle))
+        seen: Counter[str] = Counter()
+        for text in self._texts:
+            if len(text) >= MIN_LETTERS:
+                seen.update(_shingles(text))
+        rarest_first = sorted(seen, key=lambda shingle: (seen[shingle], shingle))
+        self._numbers = {shingle: number for number, shingle in enumerate(rarest_first)}
+        for i, text in enumerate(self._texts):
+            shingles = _shingles(text) if len(text) >= MIN_LETTERS else set()
+            self._sets.append(np.array(sorted(self._numbers[shingle] for shingle in shingles), dtype=np.int32))
+            for number in self._sets[i][: self._prefix(len(shingles))].tolist():
+                self._postings[number].append(i)
 
     def _prefix(self, size: int) -> int:
         """How many of the rarest elements of a set must hold one of every similar set's rarest."""
@@ -105,6 +116,8 @@ def _shingles(text: str) -> set[str]:
     return {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
 
 
-def _jaccard(first: set[str], second: set[str]) -> float:
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared)
+def _n_shared(first: np.ndarray, second: np.ndarray) -> int:
+    """Size of the intersection of two sorted arrays of different numbers."""
+    at = np.searchsorted(first, second)
+    at[at == len(first)] = 0
+    return int((first[at] == second).sum())

@@ -13,6 +13,9 @@ from .relabel import ENTS
 if TYPE_CHECKING:
     from .scanning import SourceReader
 
+# How a table of labels calls the pipeline itself
+PIPELINE = "(the pipeline)"
+
 
 def check_labels(
     nlp: Language, readers: Sequence[SourceReader], *, section: str, may_differ: bool | Sequence[str]
@@ -34,6 +37,33 @@ def check_labels(
         lacking = {name: sorted(every - set(labels) - accepted) for name, labels in by_name.items()}
         if any(lacking.values()):
             raise _difference(key, by_name, lacking, section)
+
+
+def check_labels_known(
+    nlp: Language, readers: Sequence[SourceReader], *, section: str, accepted: Sequence[str]
+) -> None:
+    """Make sure that a trained pipeline knows the labels that it is scored on. One without labels yet knows all.
+
+    accepted (Sequence[str]): Labels that it need not know.
+    RAISES (XltError): E613 with the labels of the pipeline and of each source.
+    """
+    for key, known in _known_labels(nlp).items():
+        by_name = {reader.source.name: dict(reader.counts.labels.get(key, {})) for reader in readers}
+        lacking = {label for labels in by_name.values() for label in labels} - known - set(accepted)
+        if known and lacking:
+            # Only what the pipeline lacks is wrong: a small development set need not have every label
+            pipeline = dict.fromkeys(sorted(known), 0)
+            raise _difference(key, {PIPELINE: pipeline, **by_name}, {PIPELINE: sorted(lacking)}, section)
+
+
+def _known_labels(nlp: Language) -> dict[str, set[str]]:
+    known: dict[str, set[str]] = {}
+    for name, pipe in nlp.pipeline:
+        assigns = nlp.get_pipe_meta(name).assigns
+        key = ENTS if "doc.ents" in assigns else getattr(pipe, "key", "") if "doc.spans" in assigns else ""
+        if key:
+            known.setdefault(key, set()).update(getattr(pipe, "labels", ()))
+    return known
 
 
 def learned(nlp: Language) -> list[str]:
@@ -67,8 +97,8 @@ def _difference(
     key: str, by_name: Mapping[str, Mapping[str, int]], lacking: Mapping[str, Sequence[str]], section: str
 ) -> Exception:
     table = [
-        f"  {name}: {', '.join(f'{label} {n}' for label, n in sorted(labels.items())) or 'none'}"
-        + (f" (lacks {', '.join(lacking[name])})" if lacking[name] else "")
+        f"  {name}: {', '.join(f'{label} {n}' if n else label for label, n in sorted(labels.items())) or 'none'}"
+        + (f" (lacks {', '.join(lacking[name])})" if lacking.get(name) else "")
         for name, labels in by_name.items()
     ]
     lines = [line for name, labels in _suggested(by_name).items() for line in _mapping_lines(section, name, labels)]
@@ -90,6 +120,8 @@ def _suggested(by_name: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, 
     for name in others:
         free = [label for label in by_name[first] if label not in by_name[name]]
         suggested[name] = {label: _guess(label, free) for label in sorted(by_name[name]) if label not in by_name[first]}
+    if first == PIPELINE:
+        return suggested
     for label in sorted(by_name[first]):
         if not all(label in {suggested[name].get(own, own) for own in by_name[name]} for name in others):
             for name in [first, *(other for other in others if label in by_name[other])]:

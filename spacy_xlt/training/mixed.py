@@ -13,12 +13,15 @@ from spacy.training import Example, dont_augment
 
 from ..corpus.reading import read_docs
 from ..errors import error, warn
+from ..languages import MULTI, to_spacy
 from .cutting import CutCounts
 from .duplicates import NearDuplicates, sentences_of
 from .examples import ExampleMaker
-from .labels import check_labels
+from .labels import check_labels, check_labels_known
 from .scanning import DROP, MISSING, Rules, SourceReader
+from .selection import is_target, targets_of
 from .sources import SourceCounts, parse_sources
+from .wronglang import wrong_language
 
 logger = logging.getLogger("spacy")
 
@@ -54,6 +57,8 @@ class MixedCorpus:
     spans_key (str | None): A span group to copy the entities to, for a pipeline that learns spans.
     labels_may_differ (bool | Sequence[str]): Whether it is meant to be that not every source has every label; or
         the labels of which that is so.
+    check_language (bool): Whether to make sure that the sources are not evidently in another of the languages that the
+        config names, or in English; see wrong_language.
     """
 
     section = "corpora.train"
@@ -72,10 +77,11 @@ class MixedCorpus:
         temperature: float | None = None,
         shuffle: bool = True,
         exclude: Sequence[str] = (),
-        near_duplicates: float = 0.7,
+        near_duplicates: float = 0.6,
         on_low_score: str = DROP,
         spans_key: str | None = None,
         labels_may_differ: bool | Sequence[str] = False,
+        check_language: bool = True,
     ):
         checks = [
             ("temperature", temperature, temperature is None or temperature > 0, "a number above 0, or null"),
@@ -98,6 +104,7 @@ class MixedCorpus:
         self.on_low_score = on_low_score
         self.spans_key = spans_key
         self.labels_may_differ = labels_may_differ
+        self.check_language = check_language
         self.cut_counts: CutCounts | None = None
         self._readers: list[SourceReader] = []
         self._epoch = 0
@@ -153,6 +160,12 @@ class MixedCorpus:
         return readers
 
     def _check(self, nlp: Language, readers: Sequence[SourceReader]) -> None:
+        named = [nlp.lang or MULTI, "en", *(reader.source.lang for reader in readers)]
+        for reader in readers if self.check_language else ():
+            source = reader.source
+            if reason := wrong_language(reader.words, source.lang, named):
+                values = {"name": source.name, "path": source.path, "lang": source.lang, "reason": reason}
+                raise error("E614", section=self.section, **values)
         check_labels(nlp, readers, section=self.section, may_differ=self.labels_may_differ)
 
     def _mix(self, nlp: Language, epoch: int) -> Iterator[tuple[SourceReader, Doc]]:
@@ -192,6 +205,45 @@ def epoch_parts(sizes: Sequence[int], weights: Sequence[float], *, temperature: 
     return parts
 
 
+class DevCorpus(MixedCorpus):
+    """Reads the development set that a checkpoint is selected by: every document once, the same ones each time.
+
+    Annotation by people in a language that the pipeline is for is refused: what is to be measured must not choose the
+    model. Source gold and projected data are what there is without labels in the target language.
+
+    target_gold (bool): Whether such annotation is allowed, for few-shot training and for a ceiling; reports say so.
+    targets (Sequence[str]): Languages that the pipeline is for. Where none is given, see `selection.targets_of`.
+    **settings: Those of MixedCorpus but for `shuffle`.
+    """
+
+    section = "corpora.dev"
+    varies = False
+
+    def __init__(
+        self,
+        sources: Mapping[str, Mapping[str, Any]],
+        *,
+        target_gold: bool = False,
+        targets: Sequence[str] = (),
+        **settings: Any,
+    ):
+        super().__init__(sources, **{**settings, "shuffle": False})
+        self.target_gold = target_gold
+        self.targets = [to_spacy(lang) for lang in targets]
+
+    def _scan(self, nlp: Language) -> list[SourceReader]:
+        targets = targets_of(nlp.config, {"targets": self.targets})
+        for source in self.sources:
+            if source.is_gold and not self.target_gold and is_target(source.lang, targets):
+                raise error("E615", name=source.name, lang=source.lang, targets=targets)
+        return super()._scan(nlp)
+
+    def _check(self, nlp: Language, readers: Sequence[SourceReader]) -> None:
+        super()._check(nlp, readers)
+        if self.labels_may_differ is not True:
+            check_labels_known(nlp, readers, section=self.section, accepted=self.labels_may_differ or ())
+
+
 def create_mixed_corpus(
     sources: dict[str, dict[str, Any]],
     encoder: str | None = None,
@@ -202,10 +254,11 @@ def create_mixed_corpus(
     temperature: float | None = None,
     shuffle: bool = True,
     exclude: list[str] | None = None,
-    near_duplicates: float = 0.7,
+    near_duplicates: float = 0.6,
     on_low_score: str = DROP,
     spans_key: str | None = None,
     labels_may_differ: bool | list[str] = False,
+    check_language: bool = True,
 ) -> MixedCorpus:
     """Registered reader `spacy_xlt.MixedCorpus.v1`. See MixedCorpus, and Source for the blocks of `sources`.
 
@@ -225,4 +278,46 @@ def create_mixed_corpus(
         on_low_score=on_low_score,
         spans_key=spans_key,
         labels_may_differ=labels_may_differ,
+        check_language=check_language,
+    )
+
+
+def create_dev_corpus(
+    sources: dict[str, dict[str, Any]],
+    encoder: str | None = None,
+    max_pieces: int = 256,
+    max_word_pieces: int = 32,
+    gold_tokens: bool = True,
+    seed: int = 0,
+    temperature: float | None = None,
+    exclude: list[str] | None = None,
+    near_duplicates: float = 0.6,
+    on_low_score: str = DROP,
+    spans_key: str | None = None,
+    labels_may_differ: bool | list[str] = False,
+    check_language: bool = True,
+    target_gold: bool = False,
+    targets: list[str] | None = None,
+) -> DevCorpus:
+    """Registered reader `spacy_xlt.DevCorpus.v1`. See DevCorpus.
+
+    RAISES (XltError): E601 and E610 for a value that cannot be, E611 for a setting that a source does not have; E615,
+        when called, for gold in a language that the pipeline is for.
+    """
+    return DevCorpus(
+        sources,
+        encoder=encoder,
+        max_pieces=max_pieces,
+        max_word_pieces=max_word_pieces,
+        gold_tokens=gold_tokens,
+        seed=seed,
+        temperature=temperature,
+        exclude=exclude or (),
+        near_duplicates=near_duplicates,
+        on_low_score=on_low_score,
+        spans_key=spans_key,
+        labels_may_differ=labels_may_differ,
+        check_language=check_language,
+        target_gold=target_gold,
+        targets=targets or (),
     )

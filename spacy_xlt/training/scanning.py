@@ -22,6 +22,7 @@ from .cutting import CutCounts, slice_doc
 from .duplicates import NearDuplicates, sentences_of
 from .relabel import copy_ents, doubtful, labels_of, map_labels, n_scores, set_missing
 from .sources import Source, SourceCounts
+from .wronglang import MAX_WORDS
 
 DROP, MISSING = "drop", "missing"
 
@@ -56,6 +57,7 @@ class SourceReader:
         self.rules = rules
         self.section = f"{section}.{source.name}"
         self.counts = SourceCounts()
+        # The first words, by which the language is checked
         self.words: Counter[str] = Counter()
         self._files: list[Path] = []
         # For each file: whether its documents are read, a bit each
@@ -149,6 +151,8 @@ class SourceReader:
         if not any(has_text(token.text) for token in doc):
             counts.blank += 1
             return False
+        if self.words.total() < MAX_WORDS:
+            self.words.update(token.lower_ for token in doc if token.is_alpha)
         if self.rules.exclude is not None and not self._without_duplicates(doc, f, i):
             return False
         counts.labels_out.update(map_labels(doc, source.labels))

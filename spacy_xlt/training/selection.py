@@ -135,6 +135,9 @@ class Targets:
     langs: tuple[str, ...] = ()
     all_but: tuple[str, ...] | None = None
 
+    def __str__(self) -> str:
+        return ", ".join(self.langs) if self.all_but is None else f"all but {', '.join(self.all_but) or 'none'}"
+
 
 def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
     """The languages that a pipeline is for.

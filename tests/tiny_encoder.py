@@ -11,15 +11,16 @@ TEXTS = [
 ]
 
 
-def make_tiny_encoder(folder: Path, *, mask: bool = False) -> Path:
+def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -> Path:
     """Write the model folder.
 
     mask (bool): Whether the tokenizer has a piece that masks.
+    kind (str): The architecture, as `model_type` in a config.json.
     RETURNS (Path): The folder, which AutoModel and AutoTokenizer load.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     special = ["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])]
     tokenizer = Tokenizer(models.Unigram())
@@ -32,16 +33,20 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False) -> Path:
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>"}
     if mask:
         names["mask_token"] = "<mask>"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names).save_pretrained(folder)
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]} if kind == "distilbert" else {}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **names, **inputs)
+    fast.save_pretrained(folder)
     torch.manual_seed(0)
-    config = BertConfig(
+    config = AutoConfig.for_model(
+        kind,
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
         num_hidden_layers=3,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128,
+        # RoBERTa counts positions from behind its padding.
+        max_position_embeddings=128 if kind == "bert" else 132,
         pad_token_id=tokenizer.token_to_id("<pad>"),
     )
-    BertModel(config).save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
     return folder

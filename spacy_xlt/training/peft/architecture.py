@@ -16,7 +16,7 @@ def create_peft_transformer(
     get_spans: Callable,
     tokenizer_config: dict[str, Any] = {},  # noqa: B006 - read only; spaCy shows it in configs
     transformer_config: dict[str, Any] = {},  # noqa: B006
-    mixed_precision: bool | str = False,
+    mixed_precision: bool | str = True,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
     peft: str | None = None,
     rank: int = 8,
@@ -30,15 +30,16 @@ def create_peft_transformer(
 ) -> Model:
     """Registered architecture `spacy_xlt.PeftTransformerModel.v1`, for the factory `transformer`.
 
-    With its defaults it is `spacy-transformers.TransformerModel.v3`, but for `use_averages` of the optimizer, which
-    there does nothing to a transformer and here uses its averaged weights. What `nlp.to_disk` writes is a
-    TransformerModel.v3 and its config: the pipeline that is packaged needs neither spacy_xlt nor peft. The pipeline in
-    memory is not changed by saving, and goes on training.
+    With its defaults it is `spacy-transformers.TransformerModel.v3` with half precision on a GPU. One thing differs:
+    `use_averages` of the optimizer does nothing to a transformer there, and uses its averaged weights here.
+
+    What `nlp.to_disk` writes is a TransformerModel.v3 and its config: the pipeline that is packaged needs neither
+    spacy_xlt nor peft. The pipeline in memory is not changed by saving, and goes on training.
 
     name, get_spans, tokenizer_config, transformer_config, grad_scaler_config: As in TransformerModel.v3.
-    mixed_precision (bool | str): True for float16 on a GPU, as in TransformerModel.v3. "bfloat16" on a GPU needs no
-        scaling of gradients, and on a CPU with instructions for it saves time, too. The saved pipeline predicts in
-        half precision (on a GPU) where this is true or "float16".
+    mixed_precision (bool | str): True for float16 on a GPU and float32 on a CPU, as in TransformerModel.v3. "bfloat16"
+        on a GPU needs no scaling of gradients, and on a CPU that has instructions for it saves time. The saved pipeline
+        predicts in half precision where this one does: trained on a GPU, and not in bfloat16.
     peft (str | None): What is trained instead of the encoder's own weights: "lora", "dora", "loha", "lokr" or "ia3",
         or none (null) to train those. Needs the extra `peft`.
     rank (int): Rank of the trained matrices. Not for "ia3".

@@ -16,7 +16,7 @@ from spacy_transformers.layers.transformer_model import (
 )
 from transformers import AutoConfig
 
-from ...errors import error
+from ...errors import XltError, error
 from ..freezing import encoder_layers
 from .plain import plain_model, write_plain_config
 from .settings import PeftSettings
@@ -85,7 +85,9 @@ def _initialize(model: PeftTransformer, X: Any = None, Y: Any = None) -> None:
             if layers > known:
                 raise error("E604", setting="layers", layers=layers, known=known)
         init(model, X=X, Y=Y)
-    except OSError as err:
+    except XltError:
+        raise
+    except (OSError, ValueError) as err:
         raise error("E634", encoder=str(name), reason=" ".join(str(err).split())[:300]) from err
 
 

@@ -22,11 +22,18 @@ def plain_model(block: Mapping[str, Any]) -> dict[str, Any]:
     if block.get("@architectures") != ARCHITECTURE:
         return dict(block)
     plain = {"@architectures": PLAIN_ARCHITECTURE, **{key: block[key] for key in _KEPT if key in block}}
-    # There, true is float16, which may be too small for what was trained in bfloat16.
-    plain["mixed_precision"] = block.get("mixed_precision") in (True, "float16")
+    plain["mixed_precision"] = _predicts_in_half(block)
     if block.get("layers") is not None:
         plain["transformer_config"] = {**block.get("transformer_config", {}), "num_hidden_layers": block["layers"]}
     return plain
+
+
+def _predicts_in_half(block: Mapping[str, Any]) -> bool:
+    """Whether the saved pipeline uses half precision, which is float16 there: not where training was in bfloat16, for
+    which float16 may be too small, nor on a CPU, where it would warn at every batch."""
+    from thinc.api import get_torch_default_device
+
+    return block.get("mixed_precision", True) in (True, "float16") and get_torch_default_device().type == "cuda"
 
 
 def plain_config(config: Config) -> Config:

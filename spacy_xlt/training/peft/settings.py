@@ -41,7 +41,7 @@ class PeftSettings:
     freeze_embeddings: bool = False
     freeze_layers: int = 0
     gradient_checkpointing: bool = False
-    mixed_precision: bool | str = False
+    mixed_precision: bool | str = True
 
     def __post_init__(self) -> None:
         half = (True, False, *PRECISIONS)

@@ -1,0 +1,136 @@
+"""`spacy train` with the parts for adapters and the like; what comes out runs where there is neither us nor peft."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin, Span
+from spacy.util import load_model_from_config
+from thinc.api import Config, Optimizer
+from tiny_encoder import make_tiny_encoder
+
+from spacy_xlt.evaluation.packaged import make_bare_python
+from spacy_xlt.training.merging import merge_configs
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+PARTS = ("lora", "checkpointing", "half_precision")
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+ENV.pop("PYTHONPATH", None)
+TEXTS = ["Maria mora em Lisboa.", "O Banco fica em Lisboa."]
+SENTENCES = [
+    (["Maria", "mora", "em", "Lisboa", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
+    (["Maria", "canta", "."], [(0, 1, "PER")]),
+    (["O", "Banco", "fica", "em", "Lisboa", "."], [(1, 2, "ORG"), (4, 5, "LOC")]),
+]
+# Fails where peft can be imported, whatever would use it.
+WITHOUT = """
+import importlib.util, json, sys
+sys.modules["peft"] = None
+assert importlib.util.find_spec("spacy_xlt") is None
+import spacy
+nlp = spacy.load(sys.argv[1], exclude=["doc_cleaner"])
+docs = list(nlp.pipe(json.loads(sys.argv[2])))
+vectors = [doc._.trf_data.tensors[0][0].tolist() for doc in docs]
+print(json.dumps([[[ent.text, ent.label_] for doc in docs for ent in doc.ents], vectors]))
+"""
+
+
+def run(*command: str | Path, **kwargs) -> str:
+    done = subprocess.run([str(part) for part in command], env=ENV, capture_output=True, text=True, **kwargs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """What `spacy train` made of the CPU config and all parts."""
+    folder = tmp_path_factory.mktemp("peft")
+    vocab = spacy.blank("pt").vocab
+    docs = []
+    for words, ents in SENTENCES * 8:
+        doc = Doc(vocab, words=words, spaces=[True] * (len(words) - 2) + [False, False])
+        doc.set_ents([Span(doc, *ent) for ent in ents], default="outside")
+        docs.append(doc)
+    DocBin(docs=docs).to_disk(folder / "corpus.spacy")
+    settings = {
+        "paths.train": str(folder / "corpus.spacy"),
+        "paths.dev": str(folder / "corpus.spacy"),
+        "paths.encoder": str(make_tiny_encoder(folder / "encoder")),
+        "nlp.lang": "pt",
+        "components.transformer.model.layers": 2,
+        "training.max_steps": 30,
+        "training.eval_frequency": 15,
+        "training.optimizer.learn_rate.initial_rate": 0.01,
+        "training.optimizer.use_averages": True,
+    }
+    parts = [CONFIGS / "parts" / f"{part}.cfg" for part in PARTS]
+    merge_configs([CONFIGS / "train_cpu.cfg", *parts], settings).to_disk(folder / "train.cfg", interpolate=False)
+    run(sys.executable, "-m", "spacy", "train", folder / "train.cfg", "-o", folder / "training")
+    return folder
+
+
+@pytest.mark.parametrize("checkpoint", ["model-best", "model-last"])
+def test_a_checkpoint_is_an_ordinary_pipeline(trained, checkpoint):
+    config = Config().from_disk(trained / "training" / checkpoint / "config.cfg")
+    assert "spacy_xlt" not in str(config["components"]) + str(config["nlp"])
+    block = config["components"]["transformer"]["model"]
+    assert block["@architectures"] == "spacy-transformers.TransformerModel.v3"
+    assert block["transformer_config"] == {"num_hidden_layers": 2}
+    nlp = spacy.load(trained / "training" / checkpoint)
+    encoder = nlp.get_pipe("transformer").model.transformer
+    assert encoder.config.num_hidden_layers == 2
+    before = encoder.__class__.from_pretrained(trained / "encoder").state_dict()
+    changed = {name for name, value in encoder.state_dict().items() if not value.equal(before[name])}
+    # The same names as before; only what has an adapter differs.
+    assert changed and {name.split(".")[-2] for name in changed} == {"query", "value"}
+
+
+def test_a_checkpoint_runs_without_peft_and_without_us(trained, tmp_path):
+    python = make_bare_python(tmp_path / "bare")
+    found = json.loads(run(python, "-c", WITHOUT, trained / "training" / "model-best", json.dumps(TEXTS), cwd=tmp_path))
+    docs = list(spacy.load(trained / "training" / "model-best", exclude=["doc_cleaner"]).pipe(TEXTS))
+    assert found[0] == [[ent.text, ent.label_] for doc in docs for ent in doc.ents]
+    assert ["Lisboa", "LOC"] in found[0]
+    for vectors, doc in zip(found[1], docs, strict=True):
+        assert vectors == pytest.approx(doc._.trf_data.tensors[0][0], abs=1e-5)
+
+
+@pytest.mark.parametrize("base", ["train_cpu", "train_gpu"])
+@pytest.mark.parametrize("parts", [[part] for part in PARTS] + [list(PARTS), list(PARTS[::-1])])
+@pytest.mark.filterwarnings("ignore::spacy_xlt.errors.XltWarning")
+def test_parts_change_only_what_they_are_for_in_any_order(base, parts):
+    stock = merge_configs([CONFIGS / f"{base}.cfg"])
+    merged = merge_configs([CONFIGS / f"{base}.cfg", *(CONFIGS / "parts" / f"{part}.cfg" for part in parts)])
+    block, old = (config["components"]["transformer"]["model"] for config in (merged, stock))
+    for key in ("name", "get_spans", "tokenizer_config", "transformer_config"):
+        assert block[key] == old[key]
+    assert block.get("peft") == ("lora" if "lora" in parts else None)
+    assert block.get("gradient_checkpointing", False) == ("checkpointing" in parts)
+    assert block.get("mixed_precision", True) == ("bfloat16" if "half_precision" in parts else True)
+    changed = [name for name in merged if merged[name] != stock[name]]
+    assert changed == (["components", "training"] if "lora" in parts else ["components"])
+    nlp = load_model_from_config(merged, auto_fill=True)
+    assert nlp.config["components"]["transformer"]["model"]["@architectures"] == "spacy_xlt.PeftTransformerModel.v1"
+
+
+@pytest.mark.slow
+def test_adapters_in_the_bundled_encoder(tmp_path):
+    import numpy
+    from tiny_training import encoder_of, entities, make_pipeline, output, update
+
+    run(sys.executable, "-m", "spacy", "xlt", "bundled", "encoder-en-pt", tmp_path / "encoder", "--layers", "3")
+    nlp = make_pipeline(str(tmp_path / "encoder"), peft="lora", freeze_embeddings=True)
+    untrained = output(nlp)
+    update(nlp, times=10, optimizer=Optimizer(0.002, use_averages=False))
+    own = sum(weight.numel() for weight in encoder_of(nlp).parameters() if weight.requires_grad)
+    assert own == 3 * 2 * 2 * 8 * 384
+    nlp.to_disk(tmp_path / "saved")
+    saved = spacy.load(tmp_path / "saved")
+    assert entities(saved) == entities(nlp) and not numpy.allclose(output(nlp), untrained, atol=1e-2)
+    assert numpy.allclose(output(saved), output(nlp), atol=1e-4)

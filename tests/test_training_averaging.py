@@ -182,9 +182,16 @@ def test_weights_that_are_no_numbers_are_refused(runs, tmp_path):
     assert name in refuse("E644", runs[0], tmp_path / "broken")
 
 
+def test_pipelines_without_weights_are_refused(tmp_path):
+    for name in ("a", "b"):
+        spacy.blank("pt").to_disk(tmp_path / name)
+    assert "no weights" in refuse("E640", tmp_path / "a", tmp_path / "b")
+
+
 def test_heads_that_started_apart_are_said(runs):
-    with pytest.warns(XltWarning, match="W632.*ner of .*apart.* cosine"):
+    with pytest.warns(XltWarning, match="W632.*(ner|tok2vec) of .*apart.* cosine") as said:
         average_pipelines([runs[0], runs[3]])
+    assert len(said) == 2
 
 
 def test_a_broken_pipeline_is_no_traceback(runs, tmp_path):

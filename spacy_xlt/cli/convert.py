@@ -25,6 +25,7 @@ def convert_cli(
     lang: str = typer.Option("xx", "--lang", "-l", help="Language code of the text"),
     labels: str = typer.Option("", help="Labels to keep, with commas between; all if left out"),
     n_sents: int = typer.Option(1, "--n-sents", "-n", help="Sentences a document"),
+    spans_key: str = typer.Option("", help="Also put the entities into this span group, to train and score spancat"),
     encoding: str = typer.Option("utf8", help="Encoding of the input"),
 ) -> None:
     """Convert annotated text in columns to a .spacy corpus.
@@ -35,6 +36,7 @@ def convert_cli(
     from ..corpus.columns import ColumnReader, Counts
     from ..corpus.writing import write_docs
     from ..languages import blank
+    from ..training.relabel import copy_ents
 
     reader = ColumnReader(
         format=format,
@@ -46,7 +48,8 @@ def convert_cli(
     )
     counts = Counts()
     docs = reader.read(input_path, blank(lang).vocab, counts)
-    write_docs(output_path, docs)
+    # Columns leave no entity unknown, so that every document gets its group
+    write_docs(output_path, (doc for doc in docs if not spans_key or copy_ents(doc, spans_key)))
     _report(counts, output_path)
 
 

@@ -106,6 +106,8 @@ def average_pipelines(
     check_configs(folders)
     nlp = _load(folders[0])
     first = dict(read_weights(nlp))
+    if not first:
+        raise error("E640", path=folders[0], reason="it has no weights to average")
     for name, values in first.items():
         _check_finite(values, name, folders[0])
     average.n_values = sum(values.size for values in first.values())

@@ -29,7 +29,9 @@ def snapshot_folders(path: str | Path) -> list[Path]:
 class Snapshots:
     """Writes the pipeline as it is after some of the updates. Each snapshot is a pipeline that `spacy.load` reads.
 
-    What cannot be written is warned of and the training goes on; what was written stays.
+    What cannot be written is warned of and the training goes on; what was written stays. A training that is begun anew
+    with the same config writes its snapshots anew. With `use_averages` of the optimizer, a snapshot has the weights as
+    they are, not their averages.
 
     path (str | Path): Folder of the snapshots, one for each training.
     every (int): Updates between two snapshots. With 0, `keep` snapshots are spread evenly from `start` to the end.

@@ -76,16 +76,15 @@ def contracted(doc: Doc, joins: Mapping[tuple[str, str], str]) -> Reading:
     first: list[int] = []
     starts: list[bool | int | None] = []
     has_sentences = doc.has_annotation("SENT_START")
-    joined = False
     for i, token in enumerate(doc):
-        word = token.text
-        both = _join(doc, i - 1, joins) if i and not joined and first[-1] == i - 1 else None
-        joined = both is not None and not (has_sentences and token.is_sent_start)
-        if joined and both is not None:
+        # What was joined already ends here, and does not begin another contraction
+        free = i > 0 and first[-1] == i - 1 and not (has_sentences and token.is_sent_start)
+        both = _join(doc, i - 1, joins) if free else None
+        if both is not None:
             words[-1], spaces[-1] = both, bool(token.whitespace_)
             continue
         first.append(i)
-        words.append(word)
+        words.append(token.text)
         spaces.append(bool(token.whitespace_))
         starts.append(token.is_sent_start if has_sentences else None)
     if len(words) == len(doc):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 from typer.testing import CliRunner
@@ -56,8 +57,8 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "spacy", "xlt", "compare", "plan.cfg", "out", *options]
 
 
-def compare(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*options), capture_output=True, text=True, timeout=600)
+def compare(*options: str) -> Result:
+    return CliRunner().invoke(app, ["compare", "plan.cfg", "out", *options])
 
 
 def stamps(run: str) -> dict[str, tuple[int, int]]:
@@ -89,11 +90,11 @@ def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(folder:
     assert not Path("out/runs/first/1/state.json").exists()
 
     dry = compare("--dry-run")
-    assert [line.split()[2:4] for line in dry.stdout.splitlines() if line.startswith(("first", "second"))] == [
+    assert [line.split()[2:4] for line in dry.output.splitlines() if line.startswith(("first", "second"))] == [
         ["done"], ["to", "do"], ["to", "do"], ["to", "do"]
     ]  # fmt: skip
     again = compare("--jobs", "2")
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.exit_code == 0, again.output
     assert stamps("first/0") == before
     report = json.loads(Path("out/report.json").read_text())
     assert report["missing"] == {}
@@ -111,10 +112,10 @@ def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(folder:
     broken += '\n[strategies.needy]\ntype = "average"\nmodels = "{broken}"\n'
     write_plan(folder, STRATEGIES.replace("0.3", "0.4") + broken, baseline="first")
     changed = compare("--seeds", "0")
-    assert changed.returncode == 1
-    assert "training.dropout was 0.3 and is 0.4" in changed.stdout
+    assert changed.exit_code == 1
+    assert "training.dropout was 0.3 and is 0.4" in changed.output
     assert stamps("first/0") == before
-    assert "corpora.none" in changed.stdout or "none" in Path("out/runs/broken/0/log.txt").read_text()
+    assert "corpora.none" in changed.output or "none" in Path("out/runs/broken/0/log.txt").read_text()
     report = json.loads(Path("out/report.json").read_text())
     assert set(report["missing"]) == {"broken/0", "needy/0"}
     assert "broken/0" in report["missing"]["needy/0"]

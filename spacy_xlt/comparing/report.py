@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 from ..evaluation.plots import Panel, Row, plot_panels
 
 SIGNIFICANT = 0.05
+CAPTION = (
+    "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and vertical lines "
+    "are the strategies to compare with."
+)
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--line:#c9ced6;--soft:#f3f5f7}
 @media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#16181c;--line:#454b54;--soft:#21252b}}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:70rem;
 margin:0 auto;padding:1rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0}
+.wide,figure{overflow-x:auto}figure{margin:0}figcaption{font-size:.9rem}table{border-collapse:collapse;margin:.5rem 0}
 th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}thead th{background:var(--soft)}
 td.text{text-align:left;white-space:normal}code{font-size:.8rem;overflow-wrap:anywhere}
@@ -75,7 +79,7 @@ def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str
 
     picture (str | None): File name of the plot.
     """
-    parts = ["# Comparison", *([f"![F1 of every strategy]({picture})"] if picture else [])]
+    parts = ["# Comparison", *([f"![F1 of every strategy]({picture})", CAPTION] if picture else [])]
     for table in tables(result):
         rule = [":--" if n in table.text else "--:" for n in range(len(table.head))]
         lines = [
@@ -95,7 +99,9 @@ def to_html(result: Mapping[str, Any], *, picture: str | None = None) -> str:
 
     picture (str | None): The plot as an SVG element.
     """
-    parts = ["<h1>Comparison</h1>", *([f'<div class="wide">{picture}</div>'] if picture else [])]
+    parts = ["<h1>Comparison</h1>"]
+    if picture:
+        parts.append(f"<figure>{picture}<figcaption>{CAPTION}</figcaption></figure>")
     for table in tables(result):
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
         body = "".join(

@@ -10,7 +10,7 @@ from ..evaluation.plots import Panel, Row, plot_panels
 
 SIGNIFICANT = 0.05
 CAPTION = (
-    "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and vertical lines "
+    "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and lines "
     "are the strategies to compare with."
 )
 _STYLE = """

@@ -123,9 +123,11 @@ def _suggested(by_name: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, 
     if first == PIPELINE:
         return suggested
     for label in sorted(by_name[first]):
-        if not all(label in {suggested[name].get(own, own) for own in by_name[name]} for name in others):
-            for name in [first, *(other for other in others if label in by_name[other])]:
-                suggested[name][label] = ""
+        becomes_it = {n: [own for own in by_name[n] if suggested[n].get(own, own) == label] for n in by_name}
+        if not all(becomes_it.values()):
+            # Not every source has it, under whatever name: it is left out of those that do
+            for name, own_labels in becomes_it.items():
+                suggested[name].update(dict.fromkeys(own_labels, ""))
     return suggested
 
 

@@ -1,0 +1,344 @@
+"""MixedCorpus: several corpora in one stream, and what is left out of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.util import load_config_from_str, registry, resolve_dot_names
+
+from spacy_xlt.bitext import ENTS_GROUP
+from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.training.mixed import MixedCorpus, create_mixed_corpus, epoch_parts
+
+CONFIG = """
+[nlp]
+lang = "pt"
+[corpora]
+[corpora.train]
+@readers = "spacy_xlt.MixedCorpus.v1"
+seed = 3
+[corpora.train.sources]
+[corpora.train.sources.gold]
+path = {gold}
+lang = "en"
+kind = "gold"
+weight = 2
+labels = {{"PERSON": "PER", "OTH": null, "MISC": ""}}
+[corpora.train.sources.projected]
+path = {projected}
+lang = "pt"
+kind = "projected"
+[corpora.train.sources.projected.augmenter]
+@augmenters = "spacy_xlt.split_contractions.v1"
+lang = "pt"
+share = 1.0
+"""
+
+
+@pytest.fixture
+def nlp() -> Language:
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("ner")
+    return nlp
+
+
+@pytest.fixture
+def numbered(write_corpus):
+    """A corpus of n documents, each of its own words."""
+
+    def make(name: str, n: int) -> str:
+        vocab = spacy.blank("pt").vocab
+        docs = [Doc(vocab, words=["Maria", f"{name}{i}", "canta"]) for i in range(n)]
+        for doc in docs:
+            doc.set_ents([Span(doc, 0, 1, label="PER")], default="outside")
+        return str(write_corpus(docs, f"{name}.spacy"))
+
+    return make
+
+
+def texts(corpus: MixedCorpus, nlp: Language) -> list[str]:
+    return [eg.reference[1].text for eg in corpus(nlp)]
+
+
+def source(path: str | Path, /, **settings: Any) -> dict[str, Any]:
+    return {"path": str(path), "lang": "xx"} | settings
+
+
+def test_a_config_makes_it_with_blocks_of_sources(nlp, make_doc, write_corpus):
+    gold = write_corpus(
+        [make_doc("Maria met IBM in Rome .", (0, 1, "PERSON"), (2, 3, "OTH"), (4, 5, "MISC"))], "g.spacy"
+    )
+    projected = write_corpus([make_doc("Maria mora na cidade .", (0, 1, "PER"), lang="pt")], "p.spacy")
+    config = load_config_from_str(CONFIG.format(gold=f'"{gold}"', projected=f'"{projected}"'))
+    (corpus,) = resolve_dot_names(config, ["corpora.train"])
+    read = sorted([eg.reference for eg in corpus(nlp)], key=lambda doc: doc.text)
+    assert [doc.text.strip() for doc in read] == ["Maria met IBM in Rome ."] * 2 + ["Maria mora em a cidade ."]
+    assert [[(ent.text, ent.label_) for ent in doc.ents] for doc in read] == [[("Maria", "PER")]] * 3
+    # left out is outside, which is what the other source says of such words
+    assert [token.ent_iob_ for token in read[0]] == ["B", "O", "O", "O", "O", "O"]
+    assert corpus.counts["gold"].labels_out == {"OTH": 1, "MISC": 1}
+
+
+def test_an_epoch_has_every_document_once_and_another_order_each_time(nlp, numbered):
+    corpus = create_mixed_corpus({"a": source(numbered("a", 30)), "b": source(numbered("b", 7))})
+    first, second = texts(corpus, nlp), texts(corpus, nlp)
+    assert Counter(first) == Counter(second) == Counter([f"a{i}" for i in range(30)] + [f"b{i}" for i in range(7)])
+    assert first != second
+    assert first[:7] != [f"b{i}" for i in range(7)]
+
+
+def test_a_weight_repeats_a_source_and_a_part_of_one_goes_on_in_the_next_epoch(nlp, numbered):
+    sources = {"a": source(numbered("a", 12), weight=0.25), "few": source(numbered("few", 4), weight=3)}
+    corpus = create_mixed_corpus(sources)
+    epochs = [texts(corpus, nlp) for _ in range(4)]
+    assert corpus.epoch_sizes == {"a": 3, "few": 12}
+    assert all(Counter(epoch)["few0"] == 3 for epoch in epochs)
+    read = [text for epoch in epochs for text in epoch if text.startswith("a")]
+    assert sorted(read) == sorted(f"a{i}" for i in range(12))
+
+
+def test_temperature_evens_the_sources_out_in_an_epoch_of_the_same_length(nlp, numbered):
+    sources = {"large": source(numbered("large", 90)), "small": source(numbered("small", 10))}
+    corpus = create_mixed_corpus(sources, temperature=2.0)
+    read = Counter(text.rstrip("0123456789") for text in texts(corpus, nlp))
+    # 90 ** .5 : 10 ** .5 is 3 : 1
+    assert read == {"large": 75, "small": 25}
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 10**7), st.floats(0.01, 50)), min_size=1, max_size=6),
+    st.none() | st.floats(0.1, 100),
+)
+def test_the_parts_of_an_epoch_add_up_to_its_length(sources, temperature):
+    sizes, weights = [n for n, _ in sources], [weight for _, weight in sources]
+    parts = epoch_parts(sizes, weights, temperature=temperature)
+    assert sum(parts) == max(1, round(sum(n * weight for n, weight in sources)))
+    assert all(part >= 0 for part in parts)
+    if temperature is None:
+        assert all(abs(part - n * weight) <= 1 for part, (n, weight) in zip(parts, sources, strict=True))
+
+
+SCRIPT = """
+import json, sys, spacy
+from spacy_xlt.training.mixed import create_mixed_corpus
+corpus = create_mixed_corpus(json.loads(sys.argv[1]), seed=5)
+nlp = spacy.blank("pt")
+print(json.dumps([[eg.reference[1].text for eg in corpus(nlp)] for _ in range(2)]))
+"""
+
+
+def test_the_same_seed_gives_the_same_stream_in_another_process(nlp, numbered):
+    blocks = {"a": source(numbered("a", 20), limit=9), "b": source(numbered("b", 6), weight=1.5)}
+    # Two hash seeds: this process's, which is random, and 1
+    env = {**os.environ, "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", SCRIPT, json.dumps(blocks)]
+    other = json.loads(subprocess.run(command, env=env, capture_output=True, check=True, text=True).stdout)
+    corpus = create_mixed_corpus(blocks, seed=5)
+    assert other == [texts(corpus, nlp), texts(corpus, nlp)]
+    assert other[0] != texts(create_mixed_corpus(blocks, seed=6), nlp)
+
+
+def test_few_shot_draws_the_same_texts_whatever_the_files(nlp, numbered, tmp_path):
+    path = numbered("a", 40)
+    few = {n: set(texts(create_mixed_corpus({"a": source(path, limit=n)}), nlp)) for n in (5, 10)}
+    assert len(few[5]) == 5 and few[5] < few[10]
+    (tmp_path / "folder").mkdir()
+    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
+    DocBin(docs=docs[20:]).to_disk(tmp_path / "folder" / "0.spacy")
+    DocBin(docs=docs[:20]).to_disk(tmp_path / "folder" / "1.spacy")
+    corpus = create_mixed_corpus({"a": source(tmp_path / "folder", limit=5)})
+    assert set(texts(corpus, nlp)) == few[5]
+    assert corpus.counts["a"].over_limit == 35
+    by_number = {
+        (str(tmp_path / "folder" / f"{k}.spacy"), i): docs[(20 if k == 0 else 0) + i] for k in (0, 1) for i in range(20)
+    }
+    assert {by_number[place][1].text for place in corpus.counts["a"].drawn} == few[5]
+    assert set(texts(create_mixed_corpus({"a": source(path, limit=5)}, seed=1), nlp)) != few[5]
+
+
+def test_fewer_documents_than_the_limit_is_said(nlp, numbered):
+    with pytest.warns(XltWarning, match="W611.*3 documents.*limit.* 10"):
+        assert len(texts(create_mixed_corpus({"a": source(numbered("a", 3), limit=10)}), nlp)) == 3
+
+
+def test_a_weight_of_0_leaves_a_source_out_even_without_a_path(nlp, numbered):
+    corpus = create_mixed_corpus({"a": source(numbered("a", 3)), "b": {"path": None, "lang": "pt", "weight": 0}})
+    assert len(texts(corpus, nlp)) == 3
+
+
+def test_a_folder_is_read_file_by_file_and_only_one_is_held(nlp, numbered, tmp_path, monkeypatch):
+    import spacy_xlt.training.scanning as scanning
+
+    (tmp_path / "shards").mkdir()
+    docs = list(DocBin().from_disk(numbered("a", 30)).get_docs(nlp.vocab))
+    for k in range(10):
+        DocBin(docs=docs[3 * k : 3 * k + 3]).to_disk(tmp_path / "shards" / f"{k}.spacy")
+    opened: list[str] = []
+
+    def read(file: Path) -> DocBin:
+        opened.append(file.name)
+        return DocBin().from_disk(file)
+
+    monkeypatch.setattr(scanning, "read_bin", read)
+    stream = create_mixed_corpus({"a": source(tmp_path / "shards")})(nlp)
+    for _ in range(4):
+        next(stream)
+    # Once through all of them to decide, then only what has been reached
+    assert len(opened) == 12
+
+
+def scored(doc: Doc, *scores: float) -> Doc:
+    doc.spans[ENTS_GROUP] = SpanGroup(doc, name=ENTS_GROUP, spans=list(doc.ents), attrs={"scores": list(scores)})
+    return doc
+
+
+def test_a_doubtful_span_drops_its_document_or_is_missing(nlp, make_doc, write_corpus):
+    docs = [
+        scored(make_doc("Maria vive em Lisboa .", (0, 1, "PER"), (3, 4, "LOC")), 0.9, 0.3),
+        scored(make_doc("Pedro vive em Paris .", (0, 1, "PER"), (3, 4, "LOC")), 0.9, 0.8),
+        make_doc("Chove ."),
+    ]
+    docs[1].set_ents(list(docs[1].ents), missing=[docs[1][4:5]], default="outside")
+    blocks = {"p": source(write_corpus(docs), kind="projected", min_score=0.5)}
+    corpus = create_mixed_corpus(blocks, shuffle=False)
+    with pytest.warns(XltWarning, match="W610.*1 documents with a span below min_score"):
+        assert [eg.reference[0].text for eg in corpus(nlp)] == ["Pedro", "Chove"]
+    corpus = create_mixed_corpus(blocks, shuffle=False, on_low_score="missing")
+    with pytest.warns(XltWarning, match="1 entities below min_score marked missing"):
+        first, second, _ = [eg.reference for eg in corpus(nlp)]
+    assert [token.ent_iob for token in first] == [3, 2, 2, 0, 2]
+    # what was missing before stays so
+    assert [token.ent_iob for token in second] == [3, 2, 2, 3, 0]
+    assert corpus.counts["p"].spans_missing == 1 and corpus.counts["p"].doubtful == 0
+
+
+def test_a_span_that_lost_its_place_to_another_does_not_count(nlp, make_doc, write_corpus):
+    doc = make_doc("Banco de Portugal .", (0, 3, "ORG"))
+    spans = [Span(doc, 0, 3, label="ORG"), Span(doc, 2, 3, label="LOC")]
+    doc.spans[ENTS_GROUP] = SpanGroup(doc, name=ENTS_GROUP, spans=spans, attrs={"scores": [0.9, 0.1]})
+    corpus = create_mixed_corpus({"p": source(write_corpus([doc]), min_score=0.5)})
+    assert len(list(corpus(nlp))) == 1
+
+
+def test_a_min_score_without_scores_is_an_error(nlp, numbered):
+    with pytest.raises(XltError, match=r"E616.*none of its 3 spans.*corpora.train.sources.a"):
+        list(create_mixed_corpus({"a": source(numbered("a", 3), min_score=0.5)})(nlp))
+
+
+def test_documents_without_text_are_left_out_and_counted_once(nlp, make_doc, write_corpus):
+    docs = [make_doc("Maria ."), Doc(nlp.vocab), Doc(nlp.vocab, words=[" ", "\u200b", "\n"])]
+    corpus = create_mixed_corpus({"a": source(write_corpus(docs))})
+    with pytest.warns(XltWarning, match="W610.*2 documents without text left out"):
+        assert len(list(corpus(nlp))) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(corpus(nlp))) == 1
+    with pytest.raises(XltError, match=r"E612.*0 of 2 documents read; 2 documents without text"):
+        list(create_mixed_corpus({"a": source(write_corpus(docs[1:]))})(nlp))
+
+
+def test_a_share_of_the_documents_without_entities_is_drawn_by_the_text(nlp, make_doc, write_corpus, caplog):
+    docs = [make_doc("Maria canta .", (0, 1, "PER"))] * 5 + [
+        Doc(nlp.vocab, words=["chove", str(i)]) for i in range(200)
+    ]
+    corpus = create_mixed_corpus({"a": source(write_corpus(docs), keep_empty=0.5)})
+    logging.getLogger("spacy").propagate = True
+    with caplog.at_level(logging.INFO, logger="spacy"):
+        n = len(list(corpus(nlp)))
+    assert 5 + 70 < n < 5 + 130 and corpus.counts["a"].empty == 205 - n
+    assert f"{205 - n} documents without an entity left out" in caplog.text
+    assert n == len(list(corpus(nlp)))
+
+
+def test_without_an_encoder_long_documents_are_cut_by_words(nlp, make_doc, write_corpus):
+    doc = make_doc(" ".join(["Maria canta ."] * 10), (27, 28, "PER"), sents=range(0, 30, 3))
+    corpus = create_mixed_corpus({"a": source(write_corpus([doc]))}, max_pieces=10, max_word_pieces=4)
+    with pytest.warns(XltWarning, match="W601.*1 documents of more than 10 words cut into 4 windows"):
+        read = [eg.reference for eg in corpus(nlp)]
+    assert [len(part) for part in read] == [9, 9, 9, 3] and [len(part.ents) for part in read] == [0, 0, 0, 1]
+    assert corpus.cut_counts.docs_cut == 1
+
+
+def test_spans_of_a_group_are_kept_by_windows_and_entities_can_be_copied_to_one(make_doc, write_corpus):
+    nlp = spacy.blank("pt")
+    nlp.add_pipe("spancat", config={"spans_key": "sc"})
+    nested = make_doc(" ".join(["Banco de Portugal"] * 6), (0, 3, "ORG"))
+    nested.spans["sc"] = [
+        Span(nested, 0, 3, label="ORG"),
+        Span(nested, 2, 3, label="LOC"),
+        Span(nested, 15, 18, label="ORG"),
+    ]
+    plain = make_doc("Lisboa e IBM .", (0, 1, "LOC"), (2, 3, "ORG"))
+    partly = make_doc("Paris e IBM .", (0, 1, "LOC"))
+    partly.set_ents(list(partly.ents), missing=[partly[2:3]], default="outside")
+    path = write_corpus([nested, plain, partly])
+    corpus = create_mixed_corpus({"a": source(path)}, spans_key="sc", shuffle=False, max_pieces=9, max_word_pieces=4)
+    with pytest.warns(XltWarning, match="1 documents with missing annotation, which a span group cannot say"):
+        read = [eg.reference for eg in corpus(nlp)]
+    assert [[(span.start, span.end, span.label_) for span in doc.spans["sc"]] for doc in read] == [
+        [(0, 3, "ORG"), (2, 3, "LOC")],
+        [(6, 9, "ORG")],
+        [(0, 1, "LOC"), (2, 3, "ORG")],
+    ]
+
+
+def test_what_was_missing_stays_missing(nlp, make_doc, write_corpus):
+    doc = make_doc("Maria vive em Lisboa .", (0, 1, "PERSON"))
+    doc.set_ents(list(doc.ents), missing=[doc[3:4]], default="outside")
+    corpus = create_mixed_corpus({"a": source(write_corpus([doc]), labels={"PERSON": "PER"})})
+    (eg,) = corpus(nlp)
+    assert [token.ent_iob for token in eg.reference] == [3, 2, 2, 0, 2] and eg.reference.ents[0].label_ == "PER"
+
+
+def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
+    path = numbered("private", 5)
+    other = numbered("a", 3)
+    texts(create_mixed_corpus({"a": source(other)}, exclude=[path]), nlp)
+    assert "a1" in nlp.vocab.strings and "private1" not in nlp.vocab.strings
+
+
+@pytest.mark.parametrize(
+    ("block", "settings", "message"),
+    [
+        ({"weight": -1}, {}, "E610.*weight.*-1"),
+        ({"weight": True}, {}, "E610.*weight"),
+        ({"lang": None}, {}, "E610.*lang"),
+        ({"lang": "zzzz"}, {}, "E010"),
+        ({"path": None}, {}, r"E610.*corpora.train.sources.a\] `path`"),
+        ({"kind": "silver"}, {}, "E610.*silver"),
+        ({"min_score": 2}, {}, "E610.*min_score"),
+        ({"limit": 0.5}, {}, "E610.*limit"),
+        ({"keep_empty": 1.5}, {}, "E610.*keep_empty"),
+        ({"labels": "PER"}, {}, "E610.*labels"),
+        ({"augmenter": "x"}, {}, "E610.*augmenter"),
+        ({"wieght": 2}, {}, "E611.*wieght.*It has: path, lang"),
+        ({}, {"temperature": 0.0}, "E610.*temperature"),
+        ({}, {"near_duplicates": 0.0}, "E610.*near_duplicates"),
+        ({}, {"on_low_score": "keep"}, "E610.*on_low_score"),
+        ({}, {"exclude": "test.spacy"}, "E610.*exclude"),
+        ({}, {"max_pieces": 2}, "E601.*max_pieces"),
+        ({"weight": 0}, {}, "E610.*at least one source"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(tmp_path, block, settings, message):
+    with pytest.raises(XltError, match=message):
+        MixedCorpus({"a": source(tmp_path, **block)}, **settings)
+
+
+def test_the_readers_are_registered():
+    assert registry.readers.get("spacy_xlt.MixedCorpus.v1") is create_mixed_corpus
+    assert callable(registry.readers.get("spacy_xlt.DevCorpus.v1"))

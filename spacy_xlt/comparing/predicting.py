@@ -13,6 +13,7 @@ import spacy
 from spacy.cli._util import setup_gpu
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from wasabi import msg
 
 from ..corpus.reading import read_docs
 from ..corpus.writing import file_digest, write_docs, write_json
@@ -63,7 +64,7 @@ def predict(request: dict[str, Any]) -> None:
             "device": _device(request["gpu_id"]),
         }
         write_json(one["record"], record)
-        print(f"{one['path']}: {len(docs)} documents, {record['words_per_second']} words/s")
+        msg.good(f"{one['path']}: {len(docs)} documents, {record['words_per_second']} words/s")
 
 
 def _plain(doc: Doc) -> Doc:

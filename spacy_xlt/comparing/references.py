@@ -65,6 +65,7 @@ def in_order(plan: Plan) -> list[Strategy]:
     open_: list[str] = []
 
     def visit(name: str) -> None:
+        """Take what a strategy needs, and then itself."""
         if name in ordered:
             return
         if name in open_:

@@ -10,6 +10,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import registry
+from view_browser import browser, show  # noqa: F401 (fixtures)
 
 from spacy_xlt import Alignment
 from spacy_xlt.protocols import PairContext, TokenPair, Translation

@@ -10,41 +10,20 @@ import time
 
 import pytest
 import spacy
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.displacy.render import DEFAULT_LABEL_COLORS
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
-from typer.testing import CliRunner
-from view_bitexts import arabic, bitext, chinese, hostile, lisbon, long_sentence, many, side, thai
+from view_bitexts import arabic, bitext, chinese, hostile, lisbon, many, side, stored, view
 
 from spacy_xlt import Alignment, Bitext, render
 from spacy_xlt.bitext import LostSpan, SentencePair
-from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.viewing.colors import LINE_CONTRAST, TEXT_CONTRAST, THEMES, contrast, label_colors
-from spacy_xlt.viewing.columns import Piece, columns, plain, wrapped
 from spacy_xlt.viewing.data import payload, rows
 from spacy_xlt.viewing.page import SCRIPTS, _static, as_json, page
-from spacy_xlt.viewing.terminal import as_text
-
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def data_in(html: str) -> dict:
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
-
-
-def run(*args: object) -> Result:
-    return CliRunner().invoke(app, ["view", *map(str, args)])
-
-
-def stored(write_corpus, bitexts, name="stored.spacy"):
-    docs = []
-    for one in bitexts:
-        one.source._.xlt[one.target_lang] = one
-        docs.append(one.source)
-    return write_corpus(docs, name)
 
 
 # What the page holds
@@ -180,77 +159,6 @@ def test_page_is_small_for_what_it_shows():
     assert len(as_json(data)) < 25 * words
 
 
-# Colours
-
-
-def check_colors(looks):
-    for label, pair in looks.items():
-        for theme, look in zip(THEMES, pair, strict=True):
-            assert contrast(look.background, look.foreground) >= TEXT_CONTRAST, (label, theme)
-            assert contrast(look.edge, THEMES[theme]["--page"]) >= LINE_CONTRAST - 1e-9, (label, theme)
-
-
-def test_every_colour_of_displacy_and_those_made_up_can_be_read_in_both_themes():
-    check_colors(label_colors([*DEFAULT_LABEL_COLORS, "PER", "", "地名", *(f"LABEL_{n}" for n in range(400))]))
-
-
-@given(st.from_regex(r"\A#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})\Z"))
-@settings(deadline=None)
-def test_any_colour_that_a_person_gives_can_be_read(color):
-    check_colors(label_colors(["X"], {"X": color}))
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_the_page_itself_can_be_read(theme):
-    colors = THEMES[theme]
-    for below in ("--page", "--panel"):
-        for text in ("--text", "--faint", "--accent", "--warning"):
-            assert contrast(colors[text], colors[below]) >= TEXT_CONTRAST, (text, below)
-        assert contrast(colors["--edge"], colors[below]) >= LINE_CONTRAST
-
-
-def test_the_style_sheet_has_no_colours_of_its_own():
-    css = _static("page.css")
-    assert set(re.findall(r"#[0-9a-f]{3,8}\b(?=[;\s])", css)) <= {"#0008"}
-    used = set(re.findall(r"var\((--[a-z-]+)", css))
-    assert (
-        used - {"--levels", "--level", "--label", "--on-label", "--label-edge"}
-        <= set(THEMES["light"])
-        == set(THEMES["dark"])
-    )
-
-
-def test_known_labels_look_as_in_displacy_and_others_stay_as_they_are():
-    looks = label_colors(["LOC", "PER", "gpe", "WHATEVER"])
-    assert looks["LOC"][0].background == DEFAULT_LABEL_COLORS["LOC"]
-    assert looks["PER"][0].background == DEFAULT_LABEL_COLORS["PERSON"]
-    assert looks["gpe"][0].background == DEFAULT_LABEL_COLORS["GPE"]
-    assert label_colors(["A", "WHATEVER", "Z"])["WHATEVER"] == looks["WHATEVER"]
-    assert contrast("#000000", "#ffffff") == pytest.approx(21) and contrast("#777777", "#ffffff") == pytest.approx(
-        4.48, abs=0.01
-    )
-
-
-def test_colours_that_a_package_gives_displacy_are_used():
-    from spacy.util import registry
-
-    registry.displacy_colors("test_view", func={"mine": "#123456", "OTHER": "linear-gradient(90deg, #aa9cfc, #fc9ce7)"})
-    try:
-        looks = label_colors(["MINE", "OTHER"])
-    finally:
-        registry.displacy_colors._entry_points = registry.displacy_colors.entry_points
-        import catalogue
-
-        catalogue._remove(("spacy", "displacy_colors", "test_view"))
-    assert looks["MINE"][0].background == "#123456" and looks["OTHER"] == label_colors(["OTHER"])["OTHER"]
-
-
-@pytest.mark.parametrize("value", ["red;}</style>", "red", 5, None])
-def test_what_is_no_colour_is_refused(value):
-    with pytest.raises(XltError, match="E561.*PER"):
-        render(lisbon(), colors={"PER": value})
-
-
 # spacy_xlt.render
 
 
@@ -303,7 +211,7 @@ def test_importing_the_package_does_not_bring_the_page_with_it():
 
 
 def test_the_command_writes_a_page(write_corpus, tmp_path):
-    result = run(stored(write_corpus, [lisbon(), arabic()]), tmp_path / "out.html")
+    result = view(stored(write_corpus, [lisbon(), arabic()]), tmp_path / "out.html")
     assert result.exit_code == 0 and "2 documents, 2 sentences" in result.output
     data = data_in((tmp_path / "out.html").read_text(encoding="utf8"))
     assert data["title"] == "stored.spacy" and data["directions"] == {"ar": "rtl", "en": "ltr", "pt": "ltr"}
@@ -311,27 +219,27 @@ def test_the_command_writes_a_page(write_corpus, tmp_path):
 
 def test_the_command_keeps_to_limits(write_corpus, tmp_path):
     corpus = stored(write_corpus, many(210))
-    result = run(corpus, tmp_path / "out.html", "--limit", 10)
+    result = view(corpus, tmp_path / "out.html", "--limit", 10)
     assert (
         "first 10 documents" in result.output and len(data_in((tmp_path / "out.html").read_text("utf8"))["rows"]) == 10
     )
-    result = run(corpus, tmp_path / "out.html", "--only-lost", "-n", 2)
+    result = view(corpus, tmp_path / "out.html", "--only-lost", "-n", 2)
     assert "first 2 documents" in result.output
     assert [row["doc"] for row in data_in((tmp_path / "out.html").read_text("utf8"))["rows"]] == [7, 107]
-    result = run(corpus, tmp_path / "out.html", "--only-lost")
+    result = view(corpus, tmp_path / "out.html", "--only-lost")
     assert "3 documents, 3 sentences" in result.output and "first" not in result.output
 
 
 def test_a_corpus_without_bitexts_is_refused(make_doc, write_corpus, tmp_path):
     corpus = write_corpus([make_doc("Ana saw Rio", (0, 1, "PER"))])
     for args in ([tmp_path / "page.html"], ["--text"]):
-        result = run(corpus, *args)
+        result = view(corpus, *args)
         assert result.exit_code == 1 and "XLT-E515" in result.output
     assert not (tmp_path / "page.html").exists()
 
 
 def test_a_page_needs_a_name(write_corpus):
-    result = run(stored(write_corpus, [lisbon()]))
+    result = view(stored(write_corpus, [lisbon()]))
     assert result.exit_code == 1 and "XLT-E563" in result.output and "--text" in result.output
 
 
@@ -346,7 +254,7 @@ def change(path, number, **values):
 
 def test_unknown_fields_of_another_version_do_no_harm(write_corpus, tmp_path):
     path = change(stored(write_corpus, [lisbon()]), 0, moods=["new"], format=0)
-    result = run(path, tmp_path / "out.html")
+    result = view(path, tmp_path / "out.html")
     assert result.exit_code == 0 and "1 documents, 1 sentences" in result.output
 
 
@@ -356,71 +264,15 @@ def test_unknown_fields_of_another_version_do_no_harm(write_corpus, tmp_path):
 )
 def test_a_bitext_that_cannot_be_read_does_not_take_the_others_down(values, write_corpus, tmp_path):
     path = change(stored(write_corpus, [lisbon(), lisbon()]), 0, **values)
-    result = run(path, tmp_path / "out.html")
+    result = view(path, tmp_path / "out.html")
     assert result.exit_code == 0 and "XLT-W560" in result.output and "1 documents, 1 sentences" in result.output
     only = change(stored(write_corpus, [lisbon()], "only.spacy"), 0, **values)
-    result = run(only, tmp_path / "none.html")
+    result = view(only, tmp_path / "none.html")
     assert result.exit_code == 1 and "XLT-E560" in result.output and not (tmp_path / "none.html").exists()
 
 
 def test_user_data_that_is_no_mapping_is_told(write_corpus, tmp_path):
     doc = lisbon().source
     doc.user_data["xlt"] = ["something"]
-    result = run(write_corpus([doc]), tmp_path / "out.html")
+    result = view(write_corpus([doc]), tmp_path / "out.html")
     assert result.exit_code == 1 and "XLT-E560" in result.output
-
-
-# The terminal
-
-
-def test_the_terminal_shows_sentences_and_a_summary(write_corpus):
-    result = run(stored(write_corpus, [lisbon(), chinese()]), "--text")
-    assert result.exit_code == 0
-    lines = result.output.splitlines()
-    assert lines[0] == "#1  document 1  en → pt  translation -0.31  ⚑ length_ratio"
-    assert "Em [maio DATE 0.97] viu o antigo porto de [Lisboa LOC 0.42] ." in result.output
-    assert "[Maria ✗PER] saw {the {old harbour Sight} of {[Lisbon LOC] PLACE} in [May DATE] TRIP} ." in re.sub(
-        r"\s+", " ", result.output
-    )
-    assert "✗ lost PER “Maria”: no_links" in result.output
-    assert "[李明 PER 0.96]去年搬到了[上海 LOC 0.99]。" in result.output
-    numbers = {line.split()[0]: line.split()[1:] for line in lines if line}
-    assert numbers["documents"] == ["2"] and numbers["links"] == ["17"] and numbers["flagged"] == ["length_ratio", "1"]
-    assert numbers["PER"] == ["2", "1", "1", "0.960", "0"] and numbers["LOC"] == ["2", "2", "0", "0.705", "1"]
-
-
-@pytest.mark.parametrize("make", [lisbon, arabic, chinese, thai, hostile, lambda: long_sentence(300)])
-def test_the_terminal_has_80_columns(make):
-    for colors in (False, True):
-        for line in as_text([(0, make())], limit=1, colors=colors):
-            assert columns(ANSI.sub("", line)) <= 80
-
-
-def test_colours_only_add_to_what_the_text_says():
-    plain_lines, colored = (list(as_text([(0, lisbon())], limit=1, colors=colors)) for colors in (False, True))
-    assert "\x1b[" not in "".join(plain_lines) and "\x1b[38;5;16;48;5;" in "".join(colored)
-    assert [ANSI.sub("", line) for line in colored] == plain_lines
-
-
-def test_the_summary_is_about_all_and_the_limit_about_what_is_shown(write_corpus, tmp_path):
-    corpus = stored(write_corpus, many(210))
-    result = run(corpus, "--text", "--limit", 2)
-    assert result.output.count("#") == 2 and re.search(r"documents +210\b", result.output)
-    result = run(corpus, tmp_path / "out.txt", "--text", "--only-lost")
-    text = (tmp_path / "out.txt").read_text(encoding="utf8")
-    assert re.findall(r"#(\d+)", text) == ["8", "108", "208"] and "\x1b" not in text
-
-
-def test_text_cannot_steer_the_terminal():
-    made = bitext(side(["\x1b[31mred", "a\rb", "\u202eevil", "\x9b2J"]), side("a"))
-    text = "\n".join(as_text([(0, made)], limit=1))
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
-
-
-@given(st.lists(st.text(max_size=30), max_size=12), st.integers(12, 60))
-@settings(deadline=None)
-def test_wrapping_keeps_the_text_and_the_width(texts, width):
-    pieces = [Piece(plain(text)) for text in texts]
-    lines = list(wrapped(pieces, "> ", ". ", width=width))
-    assert all(columns(line) <= width for line in lines)
-    assert "".join("".join(line[2:] for line in lines).split()) == "".join("".join(plain(t) for t in texts).split())

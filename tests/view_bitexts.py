@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
+from typer.testing import CliRunner
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import ENTS_GROUP, LostSpan, SentencePair
+from spacy_xlt.cli import app
 
 ASSETS = Path(__file__).parent.parent / "assets"
 VOCAB = Vocab()
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 Ent = tuple[int, int, str]
+
+
+def view(*args: object) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(app, ["view", *map(str, args)])
+
+
+def stored(write_corpus: Callable[..., Path], bitexts: Iterable[Bitext], name: str = "stored.spacy") -> Path:
+    """A corpus of the sources, each with its bitext on it."""
+    docs = []
+    for one in bitexts:
+        one.source._.xlt[one.target_lang] = one
+        docs.append(one.source)
+    return write_corpus(docs, name)
 
 
 def side(words: str | Sequence[str], ents: Sequence[Ent] = (), *, scores: Sequence[float] | None = None) -> Doc:

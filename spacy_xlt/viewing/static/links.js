@@ -92,9 +92,10 @@ function drawing(article, curves, arriving, side, word) {
   return svg;
 }
 
-/** Between columns: leaves below a word and comes to another one from below. */
+/** Between columns: leaves below a word and comes to another one from below. Between words of the same height it stays
+ * in the room between the lines: through a word, it would look like a word struck out. */
 function hanging(a, b) {
-  const dx = b.x - a.x, sag = Math.min(28, 10 + Math.abs(dx) / 20);
+  const dx = b.x - a.x, sag = 13;
   return `M${a.x} ${a.bottom} C${a.x + dx * 0.2} ${a.bottom + sag} ${b.x - dx * 0.2} ${b.bottom + sag} ${b.x} ${b.bottom}`;
 }
 

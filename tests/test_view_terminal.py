@@ -1,0 +1,66 @@
+"""`spacy xlt view --text`."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from view_bitexts import ANSI, arabic, bitext, chinese, hostile, lisbon, long_sentence, many, side, stored, thai, view
+
+from spacy_xlt.viewing.columns import Piece, columns, plain, wrapped
+from spacy_xlt.viewing.terminal import as_text
+
+
+def test_the_terminal_shows_sentences_and_a_summary(write_corpus):
+    result = view(stored(write_corpus, [lisbon(), chinese()]), "--text")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0] == "#1  document 1  en → pt  translation -0.31  ⚑ length_ratio"
+    assert "Em [maio DATE 0.97] viu o antigo porto de [Lisboa LOC 0.42] ." in result.output
+    assert "[Maria ✗PER] saw {the {old harbour Sight} of {[Lisbon LOC] PLACE} in [May DATE] TRIP} ." in re.sub(
+        r"\s+", " ", result.output
+    )
+    assert "✗ lost PER “Maria”: no_links" in result.output
+    assert "[李明 PER 0.96]去年搬到了[上海 LOC 0.99]。" in result.output
+    numbers = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert numbers["documents"] == ["2"] and numbers["links"] == ["17"] and numbers["flagged"] == ["length_ratio", "1"]
+    assert numbers["PER"] == ["2", "1", "1", "0.960", "0"] and numbers["LOC"] == ["2", "2", "0", "0.705", "1"]
+
+
+@pytest.mark.parametrize("make", [lisbon, arabic, chinese, thai, hostile, lambda: long_sentence(300)])
+def test_the_terminal_has_80_columns(make):
+    for colors in (False, True):
+        for line in as_text([(0, make())], limit=1, colors=colors):
+            assert columns(ANSI.sub("", line)) <= 80
+
+
+def test_colours_only_add_to_what_the_text_says():
+    plain_lines, colored = (list(as_text([(0, lisbon())], limit=1, colors=colors)) for colors in (False, True))
+    assert "\x1b[" not in "".join(plain_lines) and "\x1b[38;5;16;48;5;" in "".join(colored)
+    assert [ANSI.sub("", line) for line in colored] == plain_lines
+
+
+def test_the_summary_is_about_all_and_the_limit_about_what_is_shown(write_corpus, tmp_path):
+    corpus = stored(write_corpus, many(210))
+    result = view(corpus, "--text", "--limit", 2)
+    assert result.output.count("#") == 2 and re.search(r"documents +210\b", result.output)
+    result = view(corpus, tmp_path / "out.txt", "--text", "--only-lost")
+    text = (tmp_path / "out.txt").read_text(encoding="utf8")
+    assert re.findall(r"#(\d+)", text) == ["8", "108", "208"] and "\x1b" not in text
+
+
+def test_text_cannot_steer_the_terminal():
+    made = bitext(side(["\x1b[31mred", "a\rb", "\u202eevil", "\x9b2J"]), side("a"))
+    text = "\n".join(as_text([(0, made)], limit=1))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+
+
+@given(st.lists(st.text(max_size=30), max_size=12), st.integers(12, 60))
+@settings(deadline=None)
+def test_wrapping_keeps_the_text_and_the_width(texts, width):
+    pieces = [Piece(plain(text)) for text in texts]
+    lines = list(wrapped(pieces, "> ", ". ", width=width))
+    assert all(columns(line) <= width for line in lines)
+    assert "".join("".join(line[2:] for line in lines).split()) == "".join("".join(plain(t) for t in texts).split())

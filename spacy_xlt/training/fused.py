@@ -92,6 +92,7 @@ def create_fused_optimizer(component: str = "transformer") -> Callable[[Language
     """
 
     def fuse(nlp: Language) -> Language:
+        """Update the component's PyTorch modules by one step of PyTorch."""
         if component not in nlp.component_names:
             raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
         for node in nlp.get_pipe(component).model.walk():  # type: ignore[attr-defined]

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 CONFIGS = Path(__file__).parent.parent / "configs"
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
 HOLDERS = ("translate_test_", "ensemble_")
-PIPELINES = sorted(p.name for p in CONFIGS.glob("*.cfg") if not p.name.startswith(("train_", *HOLDERS)))
+# compare.cfg is a plan of `spacy xlt compare`, and no pipeline
+SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name != "compare.cfg")
+PIPELINES = [name for name in SPACY if not name.startswith(("train_", *HOLDERS))]
 
 
 def spacy_cli(*arguments: str | Path) -> str:
@@ -21,7 +23,7 @@ def spacy_cli(*arguments: str | Path) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.cfg")))
+@pytest.mark.parametrize("name", SPACY)
 def test_spacy_fills_and_checks_the_config(name, tmp_path):
     spacy_cli("init", "fill-config", CONFIGS / name, tmp_path / "filled.cfg")
     output = spacy_cli("debug", "config", tmp_path / "filled.cfg", "--paths.train", "a.spacy", "--paths.dev", "b.spacy")

@@ -193,6 +193,21 @@ def test_a_corpus_from_elsewhere_needs_a_licence_of_its_own(tmp_path, gold, lice
     assert "E685" in failed_card(model, "--data", "target=news", "--licences", licences)
 
 
+def test_the_encoder_is_part_of_the_pipeline_and_has_a_licence_too(model, licences):
+    text = (model / "config.cfg").read_text()
+    block = (
+        '[components.transformer]\nfactory = "transformer"\n\n[components.transformer.model]\nname = "some/encoder"\n'
+    )
+    (model / "config.cfg").write_text(text.replace("[components.ner]\n", f"{block}\n[components.ner]\n", 1))
+    assert facts_of(model).encoder == "some/encoder"
+    assert re.search("E681.*known of: encoder", failed_card(model, "--data", "news", "--licences", licences))
+    card(
+        model, "--data", "news", "--data", "encoder=wiki", "--licences", licences, "--name", "new", "--version", "2.0.0"
+    )
+    meta = meta_of(model)
+    assert "| Encoder | Wiki |" in meta["notes"] and (meta["name"], meta["version"]) == ("new", "2.0.0")
+
+
 def test_what_a_training_went_on_from_counts(tmp_path, model, licences):
     sources = {"projected": {"path": "gone", "lang": "pt", "kind": "projected"}}
     second = save_pipeline(tmp_path / "second", sources)
@@ -277,6 +292,9 @@ def test_a_pipeline_that_needs_spacy_xlt_says_so_and_names_what_is_inside_it(tra
     assert "| Needs spacy_xlt | yes |" in meta["notes"] and "| Strategy | translate-test |" in meta["notes"]
     assert meta["license"] == "CC BY-SA 3.0" and meta["sources"][0]["name"] == "News 1.0"
     assert "put together, not trained" in meta["notes"]
+    assert "| xlt_translator | `upper-1` |" in meta["notes"]
+    assert "| Inside: `pt_tiny` | translate-train-all, selected by source gold (en) |" in meta["notes"]
+    assert meta["description"] == "Named entities (LOC, PER) in en, by translate-test from pt."
 
 
 def test_a_pipeline_inside_without_a_card_is_no_excuse(nlp, model, licences, tmp_path):

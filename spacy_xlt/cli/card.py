@@ -29,6 +29,8 @@ def card_cli(
     ] = None,
     strategy: Annotated[str, typer.Option(help="Name of the strategy, where the config does not tell")] = "",
     licence: Annotated[str, typer.Option("--licence", help="The pipeline's own, where its data do not give one")] = "",
+    name: Annotated[str, typer.Option("--name", "-n", help="Name of the package, without the language")] = "",
+    version: Annotated[str, typer.Option("--version", "-v", help="Version of the package")] = "",
     description: Annotated[str, typer.Option(help="First sentence of the card")] = "",
     author: Annotated[str, typer.Option(help="Who made the pipeline")] = "",
     hub: Annotated[Path | None, typer.Option(help="Also write a README for the Hugging Face Hub to this file")] = None,
@@ -50,18 +52,19 @@ def card_cli(
     facts = facts_of(model)
     named: dict[str, list[str]] = {}
     for text in data or []:
-        name, _, key = text.rpartition("=")
-        named.setdefault(name, []).extend(part for part in key.split(",") if part)
+        source, _, key = text.rpartition("=")
+        named.setdefault(source, []).extend(part for part in key.split(",") if part)
     materials = find_materials(facts, named, read_licences(licences or []), allow_unknown=allow_unknown)
     files = [_split(text) for text in scores or []]
     meta = fill_meta(
         facts,
         materials=materials,
-        scores=[read_scores(name, path) for name, path in files],
+        scores=[read_scores(of, path) for of, path in files],
         strategy=strategy,
         licence=licence,
     )
-    meta.update({key: value for key, value in (("description", description), ("author", author)) if value})
+    given = {"name": name, "version": version, "description": description, "author": author}
+    meta.update({key: value for key, value in given.items() if value})
     write_json(model / "meta.json", meta)
     if hub is not None:
         write_bytes(hub, hub_readme(meta).encode("utf8"))

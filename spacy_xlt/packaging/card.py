@@ -154,7 +154,10 @@ def _kept(found: str | None, made_before: str | None) -> str:
 
 
 def _description(facts: Facts, strategy: str) -> str:
-    labels = sorted({label for found in (facts.meta.get("labels") or {}).values() for label in found if label})
+    metas = [facts.meta, *facts.inner]
+    labels = sorted(
+        {label for meta in metas for found in (meta.get("labels") or {}).values() for label in found if label}
+    )
     what = f"Named entities ({', '.join(labels)})" if labels else "Named entities"
     target, *learned = facts.langs
     text = f"{what} in {'several languages' if target == 'xx' else target}"
@@ -185,6 +188,10 @@ def _notes(
     rows += [(name, f"`{signature}`") for name, signature in facts.engines.items()]
     if facts.encoder:
         rows.append(("Encoder", _named(materials.get("encoder", ()), facts.encoder)))
+    for inner in facts.inner:
+        said = inner.get(KEY) or {}
+        how = f"{said.get('strategy') or 'not stated'}, selected by {said.get('selected_by') or 'not stated'}"
+        rows.append((f"Inside: `{inner.get('lang')}_{inner.get('name')}`", how))
     rows.append(("Needs spacy_xlt", "yes" if facts.needs_xlt else "no"))
     parts = ["### How it was made", _table(("", ""), rows)]
     if facts.sources:
@@ -220,7 +227,7 @@ def _per_label(scores: Scores) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = [list(header), ["---"] * len(header), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in row)} |" for row in cells)
 
 
 def _with_ours(notes: str, made: str) -> str:
@@ -229,3 +236,8 @@ def _with_ours(notes: str, made: str) -> str:
         before, rest = notes.split(_BEGIN, 1)
         return before + block + rest.split(_END, 1)[1]
     return f"{notes.rstrip()}\n\n{block}" if notes.strip() else block
+
+
+def _escaped(cell: str) -> str:
+    # Also inside code, where Markdown's tables look for it first
+    return cell.replace("|", "\\|")

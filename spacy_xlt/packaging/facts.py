@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import spacy
 import srsly
 from spacy.util import dot_to_object, load_config
 
@@ -56,6 +57,7 @@ class Facts:
     selection (Selection | None): What its checkpoint was selected by; None for one that was assembled, not trained.
     inner (list[dict]): meta.json of the pipelines inside it.
     needs_xlt (bool): Whether it needs this package to run.
+    own_engines (dict[str, str]): Component → signature, of the pipeline's own components that have one.
     """
 
     meta: dict[str, Any]
@@ -65,11 +67,12 @@ class Facts:
     selection: Selection | None
     inner: list[dict[str, Any]]
     needs_xlt: bool
+    own_engines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def engines(self) -> dict[str, str]:
-        """Component → signature, of the builds of all sources."""
-        found: dict[str, list[str]] = {}
+        """Component → signature: the pipeline's own, and those of the builds of all sources."""
+        found: dict[str, list[str]] = {name: [signature] for name, signature in self.own_engines.items()}
         for source in self.sources:
             for name, signature in source.engines.items():
                 found.setdefault(name, []).append(signature)
@@ -113,6 +116,7 @@ def facts_of(folder: Path) -> Facts:
     except Exception as err:  # whatever a file that is no config runs into
         raise error("E683", path=folder, reason=" ".join(str(err).split())[:200]) from err
     inner = [srsly.read_json(path) for path in sorted(folder.rglob("meta.json")) if path.parent != folder]
+    needs_xlt = _names_xlt({key: config.get(key, {}) for key in ("nlp", "components")})
     return Facts(
         meta=meta,
         config=config,
@@ -120,7 +124,8 @@ def facts_of(folder: Path) -> Facts:
         encoder=_encoder(config),
         selection=_selection(config),
         inner=inner,
-        needs_xlt=_names_xlt({key: config.get(key, {}) for key in ("nlp", "components")}),
+        needs_xlt=needs_xlt,
+        own_engines=_own_engines(folder) if needs_xlt else {},
     )
 
 
@@ -130,6 +135,15 @@ def _selection(config: dict[str, Any]) -> Selection | None:
     except XltError:
         return None
     return found if found.sources else None
+
+
+def _own_engines(folder: Path) -> dict[str, str]:
+    try:
+        pipes = spacy.load(folder).pipeline
+    except Exception as err:  # whatever the components of others raise
+        raise error("E683", path=folder, reason=" ".join(str(err).split())[:200]) from err
+    found = {name: str(getattr(pipe, "signature", "")) for name, pipe in pipes}
+    return {name: signature for name, signature in found.items() if signature}
 
 
 def _sources(config: dict[str, Any]) -> Iterator[TrainingSource]:

@@ -105,7 +105,6 @@ CHANGES: dict[str, Change] = {
     "2 words added": add,
     "last fifth left out": truncate,
     "halves exchanged": swap_halves,
-    "contracted (pt)": contract,
 }
 
 
@@ -117,6 +116,8 @@ def main() -> None:
         indexes = [NearDuplicates(texts[lang], threshold=threshold) for threshold in THRESHOLDS]
         others = [word for text in texts[lang] for word in text.split()]
         changed = {name: _changed(texts[lang], change, others) for name, change in CHANGES.items()}
+        if lang in TABLES:
+            changed["contracted"] = _changed(texts[lang], contract, others)
         for name, found in changed.items():
             shares = [sum(index.similarity(text) > 0 for text in found) / len(found) for index in indexes]
             print(f"{lang} {name:25}" + "".join(f"{100 * share:7.1f}%" for share in shares))

@@ -73,6 +73,21 @@ def test_a_block_of_another_kind_replaces_the_one_below(tmp_path, overlay, block
     assert merged[section][name] == expected
 
 
+def test_of_the_components_that_an_overlay_adds_those_in_the_pipeline_are_kept(tmp_path):
+    over = '[components]\n\n[components.spancat]\nsource = "m"\n\n[components.ner]\nsource = "m"\n'
+    paths = write(tmp_path, base=BASE + '\n[nlp]\npipeline = ["ner"]\n', over=over)
+    assert merge_configs(paths)["components"] == {"ner": {"source": "m"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "parts"), [("train_cpu", ("transformer", "ner")), ("train_tok2vec_cpu", ("tok2vec", "ner"))]
+)
+def test_source_first_fits_every_base(base, parts):
+    merged = merge_configs([CONFIGS / f"{base}.cfg", CONFIGS / "strategies" / "source_first.cfg"])
+    sourced = [name for name, block in merged["components"].items() if "source" in block]
+    assert sorted(sourced) == sorted(parts)
+
+
 def test_a_setting_named_source_is_no_origin(tmp_path):
     merged = merge_configs(write(tmp_path, base=BASE, over='[paths]\nsource = "corpus"\n'))
     assert merged["paths"] == {"dev": None, "source": "corpus"}

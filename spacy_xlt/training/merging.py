@@ -18,7 +18,8 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
     """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
 
     A block that is of another kind than the one below it (another registered function, factory or source) replaces
-    that block as a whole; any other is merged key by key. So an overlay names only what it changes.
+    that block as a whole; any other is merged key by key. So an overlay names only what it changes. Of the components
+    that overlays add, those are kept that are in the pipeline: an overlay may fit several pipelines.
 
     paths (Sequence[str | Path]): Config files, the base first.
     overrides (Mapping[str, Any] | None): Values by dotted name, as on spaCy's command line: `training.max_steps`.
@@ -26,11 +27,15 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
         in the result.
     """
     merged: dict[str, Any] = {}
+    base: dict[str, Any] = {}
     order: list[str] = []
     for path in paths:
         config = _read(Path(path))
         order += [name for name in config if name not in order]
+        if not base:
+            base = config
         merged = _merge(merged, config)
+    _drop_unused(merged, known=base.get("components", {}))
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")
         node: Any = merged
@@ -40,6 +45,17 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
             raise error("E609", name=name, known=", ".join(order))
         node[key] = value
     return Config(merged, section_order=order)
+
+
+def _drop_unused(config: Mapping[str, Any], *, known: Mapping[str, Any]) -> None:
+    """Take out components that are neither in the pipeline nor in the base config, which `known` holds.
+
+    spaCy would train a sourced component even where no pipeline has it.
+    """
+    components, pipeline = config.get("components", {}), config.get("nlp", {}).get("pipeline")
+    if isinstance(pipeline, list):
+        for name in [name for name in components if name not in pipeline and name not in known]:
+            del components[name]
 
 
 def _read(path: Path) -> dict[str, Any]:

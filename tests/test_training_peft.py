@@ -122,7 +122,7 @@ def test_averages_are_used_and_taken_away_again(encoder, tmp_path):
     assert not trained(before, nlp) and numpy.array_equal(output(nlp), last)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_the_lowest_layers_are_kept(encoders, kind, tmp_path):
     from transformers import AutoModel
 
@@ -137,7 +137,7 @@ def test_the_lowest_layers_are_kept(encoders, kind, tmp_path):
     assert numpy.allclose(output(saved), output(nlp), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_what_is_frozen_stays_and_the_rest_is_trained(encoders, kind):
     nlp = make_pipeline(encoders[kind], freeze_embeddings=True, freeze_layers=1)
     before = state(nlp)
@@ -161,8 +161,7 @@ def test_an_encoder_that_is_frozen_as_a_whole_still_feeds_the_head(encoder):
     assert not trained(before, nlp) and nlp.get_pipe("ner").model.to_bytes() != head
 
 
-@pytest.mark.parametrize("method", [None, "lora"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "method"), [("bert", "lora"), ("distilbert", None), ("deberta-v2", "lora")])
 def test_checkpointing_runs_layers_twice_for_the_same_gradients(encoders, kind, method):
     from spacy_xlt.training.freezing import encoder_layers
 

@@ -48,7 +48,7 @@ def test_the_saved_pipeline_is_an_ordinary_one_with_the_same_output(encoders, ki
     nlp = make_pipeline(encoders[kind], peft=method)
     untrained = output(nlp)
     update(nlp, times=20)
-    assert not numpy.allclose(output(nlp), untrained, atol=1e-2)
+    assert not numpy.allclose(output(nlp), untrained, atol=1e-3)
     nlp.to_disk(tmp_path / "saved")
     saved = spacy.load(tmp_path / "saved")
     assert numpy.allclose(output(nlp), output(saved), atol=1e-5)

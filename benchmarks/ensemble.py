@@ -68,7 +68,7 @@ def compare(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[st
     rows = {f"only {name}": score(docs, gold, [sorted(one[name].spans) for one in found]) for name in members}
 
     def row(name: str, order: Sequence[str] = members, **settings: Any) -> None:
-        settings = {"method": "mean", "weights": equal, "threshold": 0.5, **settings}
+        settings = {"method": "mean", "weights": equal, "threshold": 0.4, **settings}
         spans = [[c.span for c in combine({key: one[key] for key in order}, **settings)] for one in found]
         rows[name] = score(docs, gold, spans)
 

@@ -170,7 +170,7 @@ def test_the_ensemble_keeps_what_is_probable_and_says_who_found_it(ensemble):
     assert ents(doc) == [(span.text, span.label_) for span in group]
     assert found["Maria"].keys() == {"translate_train", "translate_test"} and "translate_train" in found["Porto"]
     assert 0 < found["Maria"]["translate_test"] < 1 == found["Maria"]["translate_train"]
-    assert all(0.5 <= score <= 1 for score in group.attrs["scores"])
+    assert all(0.4 <= score <= 1 for score in group.attrs["scores"])
     texts = ["A Maria mora no Porto e em Lisboa.", "", "O Porto é longe.", "😀"]
     together = [ents(doc) for doc in nlp.pipe(texts)]
     assert together == [ents(nlp(text)) for text in texts] and together[1] == []

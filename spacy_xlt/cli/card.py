@@ -33,6 +33,9 @@ def card_cli(
     version: Annotated[str, typer.Option("--version", "-v", help="Version of the package")] = "",
     description: Annotated[str, typer.Option(help="First sentence of the card")] = "",
     author: Annotated[str, typer.Option(help="Who made the pipeline")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a copy of the pipeline here, and leave MODEL as it is")
+    ] = None,
     hub: Annotated[Path | None, typer.Option(help="Also write a README for the Hugging Face Hub to this file")] = None,
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Take data whose licence nobody knows")
@@ -45,6 +48,7 @@ def card_cli(
     """
     from ..corpus.writing import write_bytes, write_json
     from ..packaging.card import fill_meta, hub_readme, read_scores
+    from ..packaging.copying import copy_pipeline
     from ..packaging.facts import facts_of
     from ..packaging.licences import read_licences
     from ..packaging.materials import find_materials
@@ -65,6 +69,9 @@ def card_cli(
     )
     given = {"name": name, "version": version, "description": description, "author": author}
     meta.update({key: value for key, value in given.items() if value})
+    if output is not None:
+        copy_pipeline(model, output)
+        model = output
     write_json(model / "meta.json", meta)
     if hub is not None:
         write_bytes(hub, hub_readme(meta).encode("utf8"))

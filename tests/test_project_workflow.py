@@ -213,16 +213,36 @@ def test_agreement_counts_types_in_each_sentence():
     assert count_agreement([(doc(), doc())]) == 0.0
 
 
-@pytest.mark.slow
-def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
-    shutil.copy(ROOT / "project.yml", tmp_path)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+def make_miniature(project: dict, folder: Path) -> None:
+    """The project with the first sentences of each of its texts."""
+    shutil.copy(ROOT / "project.yml", folder)
+    shutil.copytree(ROOT / "configs", folder / "configs")
     for name, path in project["vars"].items():
         if str(path).endswith((".iob2", ".txt", ".conll02")):
             sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
-            (tmp_path / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
             n = 40 if name.startswith(("source", "target")) else 20
-            (tmp_path / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
+            (folder / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
+    shutil.copy(ROOT / "assets" / "licences.json", folder / "assets")
+
+
+@pytest.mark.slow
+def test_every_strategy_of_the_comparison_trains_and_runs(project, tmp_path):
+    make_miniature(project, tmp_path)
+    small = ["--vars.max_steps", "3", "--vars.eval_frequency", "3", "--vars.encoder_layers", "1"]
+    # One set, and one seed: nothing to average over runs
+    options = "--seeds 0 --only zero-shot,translate-train,source-first,few-shot,ensemble,averaged-snapshots,gold"
+    small += ["--vars.compare_options", f"{options} --compare.n_bootstrap 100"]
+    spacy_command("project", "run", "compare", ".", *small, cwd=tmp_path)
+    report = json.loads((tmp_path / "training" / "compare" / "report.json").read_text())
+    assert not report["missing"]
+    markdown = (tmp_path / "training" / "compare" / "report.md").read_text()
+    assert "source gold (en)" in markdown and "target gold (pt" in markdown
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
+    make_miniature(project, tmp_path)
     small = ["--vars.max_steps", "6", "--vars.eval_frequency", "3", "--vars.encoder_layers", "2"]
     out = spacy_command("project", "run", "all", ".", *small, cwd=tmp_path)
     report = json.loads((tmp_path / "metrics" / "report.json").read_text())

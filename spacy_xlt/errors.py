@@ -324,7 +324,8 @@ _MESSAGES: dict[str, str] = {
     "E567": "{path}: the lines {first} and {second} are about the same sentence and differ. Keep one of them.",
     "E568": "{path} has no {what}.",
     "E569": "{path}, line {line}: the format {found} is of a newer version; this one knows formats up to {known}.",
-    "E570": "{where} has the sentences of none of the {n} accepted lines of {path}. Give the corpus that was built from.",
+    "E570": "{where} has the sentences of none of the {n} accepted lines of {path}. Give the corpus that was built "
+    "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",

@@ -26,6 +26,7 @@ def eval_projection_cli(
     ),
     compare: bool = typer.Option(False, "--compare", help="Compare several configs with the first one"),
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
+    report: Path | None = typer.Option(None, "--report", help="Also write a page with plots to this file"),
     labels: str | None = typer.Option(None, help="Only these labels on both sides, for example PER,LOC,ORG"),
     target_lang: str = typer.Option("xx", help="Language of the gold corpus, for aligners that need to know"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
@@ -33,13 +34,14 @@ def eval_projection_cli(
     """Project the source's gold entities onto the target's tokens and score them against the target's gold.
 
     Exact match of label and both ends. SOURCE and GOLD are .spacy files, or folders of them, with the same sentences
-    in the same order. The config's aligner and projector are used; its translator is not. Settings can be overridden
-    as in spacy train: --components.xlt_aligner.engine.method itermax
+    in the same order; or GOLD is what the page of `view --review` saved (.jsonl), and SOURCE the corpus that was built
+    from: then the sentences that were accepted count. The config's aligner and projector are used; its translator is
+    not. Settings can be overridden as in spacy train: --components.xlt_aligner.engine.method itermax
 
     With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
     bootstrap.
     """
-    from ..corpus.writing import write_json
+    from ..corpus.writing import write_bytes, write_json
 
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
@@ -48,7 +50,7 @@ def eval_projection_cli(
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
     setup_gpu(gpu_id, silent=True)
-    if compare:
+    if compare or report is not None:
         from ..evaluation.comparison import compare_projections
 
         scores = compare_projections(
@@ -58,8 +60,14 @@ def eval_projection_cli(
             labels=wanted,
             target_lang=target_lang,
             overrides=overrides,
-            progress=lambda name: msg.info(f"Projecting with {name}"),
+            progress=lambda name: msg.info(f"Projecting with {name}") if compare else None,
         )
+        if report is not None:
+            from ..reporting.projection import projection_page
+
+            write_bytes(report, projection_page(scores, title=f"Projection: {gold_path.stem}").encode("utf8"))
+        if not compare:
+            scores = scores["systems"][scores["baseline"]]
     else:
         from ..corpus.config import load_pipeline_config
         from ..evaluation.projection import evaluate_projection
@@ -74,6 +82,8 @@ def eval_projection_cli(
         _show_comparison(scores)
     else:
         _show(scores)
+    if report is not None:
+        msg.good("Report", str(report))
 
 
 def _arguments(values: Sequence[str], *, compare: bool) -> tuple[list[Path], Path, Path, dict[str, Any]]:

@@ -22,6 +22,7 @@ def view_cli(
         None, "--limit", "-n", min=1, help=f"Documents to show ({PAGE_LIMIT} in a page, {TEXT_LIMIT} as text)"
     ),
     only_lost: bool = typer.Option(False, "--only-lost", help="Only sentences in which a span was lost"),
+    review: bool = typer.Option(False, "--review", "-r", help="A page to correct spans in, and to save that as JSONL"),
 ) -> None:
     """Show source and target side by side: as one self-contained HTML page, or with --text in the terminal."""
     from ..corpus.reading import read_docs
@@ -46,7 +47,7 @@ def view_cli(
         from ..viewing.page import page_of
 
         some = FirstDocs(numbered, limit or PAGE_LIMIT, only_lost)
-        data = payload(some, title=input_path.resolve().name, only_lost=only_lost)
+        data = payload(some, title=input_path.resolve().name, only_lost=only_lost, review=review)
         content = page_of(data)
     if not readable.n_read:
         if readable.n_failed:

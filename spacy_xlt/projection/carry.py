@@ -12,6 +12,8 @@ from ..bitext import CANDIDATES_GROUP, ENTS_GROUP, Bitext, LostSpan, is_candidat
 ENTS = "ents"
 # Groups whose spans are names
 NAMES = frozenset({ENTS, CANDIDATES_GROUP})
+# Why a span is not there, and what is said of a sentence, that a person has corrected
+REVIEWED = "reviewed"
 # Why a span was lost.
 REASONS = {
     "empty": "the source span has no tokens",
@@ -22,6 +24,7 @@ REASONS = {
     "too_long": "its sentence is longer than the projector can read",
     "no_agreement": "the projectors that voted do not agree on its place",
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
+    REVIEWED: "who reviewed the sentence took it away",
 }
 # Flag of the sentence pairs that are to be left out of the training corpus; another flag says why.
 DROP_FLAG = "dropped"
@@ -128,7 +131,8 @@ def carried(bitext: Bitext) -> list[Carried]:
             continue
         spans = list(bitext.source.ents) if of_ents else list(bitext.source.spans[key])
         for n, span, score in zip(group.attrs["sources"], group, group.attrs["scores"], strict=True):
-            found.append(Carried(ENTS if of_ents else key, spans[n], span, score))
+            if n >= 0:  # a reviewer may add spans that come from none of the source
+                found.append(Carried(ENTS if of_ents else key, spans[n], span, score))
     return found
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP, Bitext, missing_ranges
+from ..bitext import CANDIDATES_GROUP, ENTS_GROUP, Bitext, missing_ranges
+from ..corpus.corrections import REVIEW_FORMAT
+from ..corpus.identity import page_digest, pair_ids
 from ..errors import XltError
 from ..languages import MULTI, is_right_to_left
 
@@ -60,16 +62,22 @@ def has_lost(row: Row) -> bool:
     return any(span[5] is not None for side in SIDES for span in row[side]["spans"])
 
 
-def payload(numbered: Iterable[tuple[int, Bitext]], *, title: str, only_lost: bool = False) -> dict[str, Any]:
+def payload(
+    numbered: Iterable[tuple[int, Bitext]], *, title: str, only_lost: bool = False, review: bool = False
+) -> dict[str, Any]:
     """The data of a whole page, without colours.
 
     numbered (Iterable[tuple[int, Bitext]]): Bitexts, each with the number of its document.
     only_lost (bool): Keep only the sentences in which a span was lost.
+    review (bool): Also give the rows the `id` that their corrections are found by, so that they can be reviewed.
     """
     found: list[Row] = []
     signatures: dict[str, dict[str, None]] = {"translation": {}, "alignment": {}, "projection": {}}
     for number, bitext in numbered:
-        found += (row for row in rows(bitext, doc=number) if not only_lost or has_lost(row))
+        ids = pair_ids(bitext) if review else []
+        for row in rows(bitext, doc=number):
+            if not only_lost or has_lost(row):
+                found.append({**row, "id": ids[row["pair"]]} if review else row)
         for kind, signature in zip(signatures, (bitext.engine, bitext.aligner, bitext.projector), strict=True):
             if signature:
                 signatures[kind][signature] = None
@@ -82,7 +90,17 @@ def payload(numbered: Iterable[tuple[int, Bitext]], *, title: str, only_lost: bo
         "labels": sorted({span[2] for row in found for side in SIDES for span in row[side]["spans"]}),
         "reasons": {r: REASONS[r] for r in sorted(_reasons(found)) if r in REASONS},
         "signatures": {kind: list(values) for kind, values in signatures.items()},
+        **({"review": _review(found)} if review else {}),
         "rows": found,
+    }
+
+
+def _review(found: Iterable[Row]) -> dict[str, Any]:
+    """What the page needs to know to save corrections."""
+    return {
+        "format": REVIEW_FORMAT,
+        "digest": page_digest([row["id"] for row in found]),
+        "candidates": CANDIDATES_GROUP,
     }
 
 

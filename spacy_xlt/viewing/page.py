@@ -16,8 +16,9 @@ from .colors import THEMES, LabelColor, label_colors
 from .data import payload
 
 # In this order they make one script. Each begins where the one before it ended: they share their names.
-SCRIPTS = ("model.js", "text.js", "links.js", "rows.js", "list.js", "filters.js", "keys.js", "main.js")
-STYLES = ("page.css",)
+REVIEW_SCRIPTS = ("marks.js", "saving.js", "editing.js", "handles.js", "review.js")
+SCRIPTS = ("model.js", "text.js", "links.js", "rows.js", "list.js", "filters.js", "keys.js", *REVIEW_SCRIPTS, "main.js")
+STYLES = ("page.css", "review.css")
 
 
 def page(
@@ -26,6 +27,7 @@ def page(
     title: str = "spacy_xlt",
     colors: Mapping[str, str] | None = None,
     only_lost: bool = False,
+    review: bool = False,
 ) -> str:
     """The page as text. Everything from documents is data in it: text is shown, never run, and nothing is loaded.
 
@@ -33,19 +35,20 @@ def page(
     title (str): The page's title.
     colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before displaCy's.
     only_lost (bool): Keep only the sentences in which a span was lost.
+    review (bool): Spans can be corrected, and the corrections saved.
     RAISES (XltError): E561 for what is no colour.
     """
-    return page_of(payload(enumerate(bitexts), title=title, only_lost=only_lost), colors=colors)
+    return page_of(payload(enumerate(bitexts), title=title, only_lost=only_lost, review=review), colors=colors)
 
 
 def page_of(data: dict[str, Any], *, colors: Mapping[str, str] | None = None) -> str:
     """The page for data that `payload` made."""
     looks = label_colors(data["labels"], colors)
     script = "(() => {\n'use strict';\n" + "\n".join(map(_static, SCRIPTS)) + "\n})();"
-    style = "\n".join([_variables(list(looks.values())), *map(_static, STYLES)])
+    style = "\n".join([variables(list(looks.values())), *map(_static, STYLES)])
     # Only these two run, whatever a document says; and nothing is fetched or sent.
     policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     return Template(_static("page.html")).substitute(
@@ -71,11 +74,12 @@ def _static(name: str) -> str:
     return files(__package__).joinpath("static", name).read_text(encoding="utf8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What a Content-Security-Policy calls a script or style sheet that it lets through."""
     return "sha256-" + b64encode(hashlib.sha256(text.encode("utf8")).digest()).decode("ascii")
 
 
-def _variables(looks: list[tuple[LabelColor, LabelColor]]) -> str:
+def variables(looks: list[tuple[LabelColor, LabelColor]]) -> str:
     """The colours of both themes as CSS variables: those of the page, and those of label number n for `.label-n`."""
 
     def rules(theme: str, which: int) -> str:

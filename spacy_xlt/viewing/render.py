@@ -21,6 +21,7 @@ def render(
     title: str = "spacy_xlt",
     colors: Mapping[str, str] | None = None,
     height: int = 600,
+    review: bool = False,
 ) -> str | None:
     """Show bitexts side by side: shown right away in a Jupyter notebook, returned as HTML anywhere else.
 
@@ -30,12 +31,13 @@ def render(
     title (str): The page's title.
     colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before displaCy's.
     height (int): Of the frame, in pixels.
+    review (bool): Spans can be corrected, and the corrections saved as JSON lines for `spacy xlt build --corrections`.
     RETURNS (str | None): HTML; None where it was displayed.
     RAISES (XltError): E510 for a height, E561 for a colour that is none, E562 where there is no bitext to show.
     """
     if not isinstance(height, int) or isinstance(height, bool) or height < 1:
         raise error("E510", setting="height", value=height, expected="a number of pixels, such as 600")
-    html = make_page(_bitexts(bitexts), title=title, colors=colors)
+    html = make_page(_bitexts(bitexts), title=title, colors=colors, review=review)
     from spacy.util import is_in_jupyter
 
     if jupyter or (jupyter is None and is_in_jupyter()):

@@ -3,6 +3,7 @@
 const form = document.getElementById("filters");
 const field = name => form.elements.namedItem(name);
 const FIELDS = ["q", "label", "lost", "below", "flag"];
+const rowFilters = []; // functions (row, state) that must hold as well
 const NONE = "", ANY = "any";
 
 function fill(name, none, values, { any } = {}) {
@@ -38,6 +39,7 @@ function passes(row, state) {
   if (state.label !== NONE && !spans.length) return false;
   if (state.lost !== NONE && !spans.some(span => isLost(span) && chosenIn(state.lost, span[REASON]))) return false;
   if (state.below !== null && !spans.some(span => span[SCORE] !== null && span[SCORE] < state.below)) return false;
+  if (!rowFilters.every(holds => holds(row, state))) return false;
   return !state.q || haystack(row).includes(state.q);
 }
 

@@ -232,7 +232,10 @@ def test_every_strategy_of_the_comparison_trains_and_runs(project, tmp_path):
     small = ["--vars.max_steps", "3", "--vars.eval_frequency", "3", "--vars.encoder_layers", "1"]
     # One set, and one seed: nothing to average over runs
     options = "--seeds 0 --only zero-shot,translate-train,source-first,few-shot,ensemble,averaged-snapshots,gold"
-    small += ["--vars.compare_options", f"{options} --compare.n_bootstrap 100"]
+    plan = (tmp_path / "project.yml").read_text()
+    assert 'compare_options: ""' in plan
+    plan = plan.replace('compare_options: ""', f'compare_options: "{options} --compare.n_bootstrap 100"')
+    (tmp_path / "project.yml").write_text(plan)
     spacy_command("project", "run", "compare", ".", *small, cwd=tmp_path)
     report = json.loads((tmp_path / "training" / "compare" / "report.json").read_text())
     assert not report["missing"]

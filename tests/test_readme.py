@@ -1,4 +1,4 @@
-"""The code in README and docs runs as it stands, configs can be used, and commands exist."""
+"""The code in README runs as it stands, configs in README and docs can be used, and what is named exists."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from docs_pages import PAGES, blocks_of
 from spacy.cli._util import app
 from spacy.tokens import Doc
 from thinc.api import Config
@@ -16,34 +17,21 @@ import spacy_xlt.cli  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
-PAGES = {path.name: path.read_text(encoding="utf8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 
 
-def blocks(language, pages=PAGES):
-    """The blocks of code in a language, as pytest parameters."""
-    found = []
-    for name, text in pages.items():
-        for n, code in enumerate(re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)):
-            found.append(pytest.param(code, id=f"{name}-{n}"))
-    return found
+PYTHON = [block for block in blocks_of("README.md") if block.language == "python"]
 
 
-@pytest.mark.parametrize("code", blocks("python", {"README.md": README}))
-def test_python_blocks_of_the_readme_end_with_a_bitext(code):
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
+def test_python_blocks_of_the_readme_end_with_a_bitext(block):
     names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(block.code, block.place, "exec"), names)
     docs = [value for value in names.values() if isinstance(value, Doc)]
     assert any(len(doc._.xlt) for doc in docs)
 
 
-@pytest.mark.parametrize("code", blocks("python", {k: v for k, v in PAGES.items() if k != "README.md"}))
-def test_python_blocks_of_the_docs_run_and_print(code, capsys):
-    exec(compile(code, "docs", "exec"), {})
-    assert capsys.readouterr().out.strip()
-
-
 def test_the_first_example_projects_all_entities(capsys):
-    exec(compile(blocks("python", {"README.md": README})[0].values[0], "README.md", "exec"), {})
+    exec(compile(PYTHON[0].code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.search(r"^PER Maria Silva$", printed, re.MULTILINE)
     assert re.search(r"^LOC Lisboa$", printed, re.MULTILINE)
@@ -63,9 +51,18 @@ def test_every_command_is_in_the_readme():
     assert set(xlt.commands) <= set(re.findall(r"python -m spacy xlt ([a-z-]+)", README))
 
 
-@pytest.mark.parametrize("block", blocks("ini"))
+# Configs of single components; whole ones, and files that later commands read, are in test_docs.py
+COMPONENTS = [
+    block
+    for name in PAGES
+    for block in blocks_of(name)
+    if block.language == "ini" and not block.file and "[nlp]" not in block.code
+]
+
+
+@pytest.mark.parametrize("block", COMPONENTS, ids=lambda block: block.place)
 def test_config_blocks_make_components(block):
-    config = Config().from_str("[components]\n" + block)
+    config = Config().from_str("[components]\n" + block.code)
     nlp = spacy.blank("en")
     for settings in config["components"].values():
         nlp.add_pipe(settings.pop("factory"), config=settings)

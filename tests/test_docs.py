@@ -1,0 +1,69 @@
+"""The pages of docs are read as a person would: their blocks run one after the other, in miniature, in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from docs_pages import PAGES, REASONS, blocks_of, make_project, run_command, run_spacy
+from thinc.api import Config
+
+from spacy_xlt.corpus.config import load_pipeline_config
+
+# Its python blocks are in test_readme.py; the reference has none
+STORIES = sorted(name for name in PAGES if name != "reference.md")
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "encoder"
+    run_spacy(["xlt", "bundled", "encoder-en-pt", str(folder), "--layers", "1"])
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", STORIES)
+def test_the_blocks_of_a_page_run_in_order(page, encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(make_project(tmp_path / "project", encoder, page))
+    capsys.readouterr()
+    for block in blocks_of(page):
+        if block.not_run:
+            continue
+        if block.file:
+            Path(block.file).write_text(block.code, encoding="utf8")
+        if block.language == "bash":
+            for words in block.commands():
+                run_command(words)
+        elif block.language == "python":
+            exec(compile(block.code, block.place, "exec"), {})
+            assert page == "README.md" or capsys.readouterr().out.strip(), block.place
+
+
+@pytest.mark.parametrize("page", STORIES)
+def test_a_block_that_does_not_run_says_why(page):
+    blocks = blocks_of(page)
+    assert {block.not_run for block in blocks} - {""} <= REASONS
+    assert {block.language for block in blocks} <= {"bash", "python", "ini", "text"}
+    # Text is data, and is used by a block after it
+    assert all(block.file for block in blocks if block.language == "text")
+    # No block is hidden by its indentation, and none is without a language
+    assert PAGES[page].count("\n```") == 2 * len(blocks)
+    assert "\n    python -m" not in PAGES[page]
+
+
+def test_few_blocks_do_not_run():
+    every = [block for page in STORIES for block in blocks_of(page)]
+    skipped = [f"{block.place}: {block.not_run}" for block in every if block.not_run]
+    assert len(skipped) <= len(every) // 20, "\n".join(skipped)
+
+
+WHOLE_CONFIGS = [
+    block for page in STORIES for block in blocks_of(page) if block.language == "ini" and "[nlp]" in block.code
+]
+
+
+@pytest.mark.parametrize("block", WHOLE_CONFIGS, ids=lambda block: block.place)
+def test_whole_configs_make_pipelines(block, tmp_path):
+    (tmp_path / "page.cfg").write_text(block.code, encoding="utf8")
+    nlp = load_pipeline_config(tmp_path / "page.cfg")
+    assert nlp.pipe_names == Config().from_str(block.code)["nlp"]["pipeline"]

@@ -21,6 +21,9 @@ def build_cli(
     input_path: Path = typer.Argument(..., help="Annotated corpus: a .spacy file or a folder", metavar="INPUT"),
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
+    corrections: Path | None = typer.Option(
+        None, "--corrections", "-c", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
+    ),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
@@ -38,7 +41,7 @@ def build_cli(
     existing(input_path, what="corpus")
     setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
-    builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard)
+    builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard, corrections=corrections)
     with tqdm(total=builder.n_docs, unit="doc", desc="build", disable=silent) as bar:
 
         def progress(n_docs: int, done_now: ShardCounts) -> None:
@@ -71,6 +74,8 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         msg.info("Doubtful translations: " + ", ".join(f"{flag} {n}" for flag, n in summary["flags"].items()))
     if summary["sentences_dropped"]:
         msg.info("Left out: " + ", ".join(f"{flag} {n}" for flag, n in summary["sentences_dropped"].items()))
+    if "sentences_reviewed" in summary:
+        msg.info(f"{summary['sentences_reviewed']} sentences are as they were reviewed")
     if summary["cache"].get("hits"):
         msg.info(f"From the cache: {summary['cache_hit_share']:.0%} of the translations")
     if summary["docs_failed"]:

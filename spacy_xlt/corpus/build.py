@@ -16,8 +16,10 @@ from spacy.tokens import Doc
 
 from .. import __version__
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
-from ..errors import XltError, error
+from ..errors import XltError, error, warn
 from .config import component_config
+from .correcting import apply_corrections
+from .corrections import Corrections, lines_named
 from .dropping import dropped_pairs, training_target
 from .manifest import Manifest
 from .reading import corpus_files, has_annotation_to_project, read_bin, read_docs
@@ -30,7 +32,11 @@ _OF_A_DOCUMENT = frozenset({"E002", "E004", "E006", "E007"})
 
 @dataclass
 class ShardCounts:
-    """What happened to the documents of a shard, or of several."""
+    """What happened to the documents of a shard, or of several.
+
+    corrected (Counter[str]): Ids of the sentences whose corrections were applied.
+    """
+
 
     docs: int = 0
     sentences: int = 0
@@ -41,6 +47,7 @@ class ShardCounts:
     sentences_dropped: Counter[str] = field(default_factory=Counter)
     words_unlinked: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
+    corrected: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -71,11 +78,15 @@ class Builder:
     source (Path): A `.spacy` file or a folder of them.
     output (Path): The build folder: new, empty, or one of the same config and input to go on with.
     docs_per_shard (int): Documents in an output file; what is done again after a kill is at most one shard.
+    corrections (Path | None): JSON lines that the page of `spacy xlt view --review` saved: what was reviewed replaces
+        what is projected.
     RAISES (XltError): E502, E503, E504 for the input; E507 where it has nothing to project; E505 and E506 where the
-        output folder holds something else.
+        output folder holds something else; E564 to E569 for the corrections.
     """
 
-    def __init__(self, nlp: Language, source: Path, output: Path, *, docs_per_shard: int = 200):
+    def __init__(
+        self, nlp: Language, source: Path, output: Path, *, docs_per_shard: int = 200, corrections: Path | None = None
+    ):
         if docs_per_shard < 1:
             raise error("E510", setting="--docs-per-shard", value=docs_per_shard, expected="a number from 1")
         self.nlp = nlp
@@ -87,6 +98,9 @@ class Builder:
         if not self.n_docs:
             raise error("E503", path=source)
         self._check_annotation()
+        self.corrections = None if corrections is None else Corrections(corrections)
+        if self.corrections is not None:
+            self.corrections.check_sources(read_docs(source, vocab=nlp.vocab), source)
         self._drop = frozenset(flag for _, pipe in nlp.pipeline for flag in getattr(pipe, "drop_flags", ()))
         header = {
             "spacy_xlt": __version__,
@@ -95,6 +109,8 @@ class Builder:
             "input": {file.name: file_digest(file) for file in files},
             "engines": {name: getattr(pipe, "signature", "") for name, pipe in nlp.pipeline},
         }
+        if self.corrections is not None:
+            header["corrections"] = self.corrections.digest
         self.manifest = Manifest(output, json.loads(json.dumps(header)))
 
     def _check_annotation(self) -> None:
@@ -125,6 +141,9 @@ class Builder:
             progress(len(docs), done_now)
         if len(total.failed) == self.n_docs:
             raise error("E508", n=self.n_docs, reason=total.failed[0]["error"])
+        if self.corrections is not None and (left_over := self.corrections.left_over(total.corrected)):
+            n, path = len(left_over), self.corrections.path
+            warn("W561", n=n, total=n + len(total.corrected), path=path, lines=lines_named(left_over))
         summary = self._summary(total)
         write_json(self.output / SUMMARY, summary)
         return summary
@@ -170,6 +189,11 @@ class Builder:
     def _write(self, shard: str, docs: list[Doc], counts: ShardCounts) -> dict[str, str]:
         """Write a shard's files. RETURNS (dict[str, str]): Their paths in the build folder and their SHA-256."""
         bitexts = [(i, bitext) for i, doc in enumerate(docs) for bitext in doc._.xlt.values()]
+        if self.corrections is not None:
+            for i, bitext in bitexts:
+                if done := apply_corrections(bitext, self.corrections):
+                    counts.corrected.update(done)
+                    docs[i]._.xlt[bitext.target_lang] = bitext
         names = [f"{BITEXT}/{shard}.spacy", f"{LOST}/{shard}.jsonl"]
         write_docs(self.output / names[0], docs, store_user_data=True)
         lost = [_lost_line(i, bitext) for i, bitext in bitexts]
@@ -191,7 +215,8 @@ class Builder:
         seconds = {name: round(value, 2) for name, value in total.seconds.items()}
         return {
             "signature": " | ".join(f"{name}={engine}" for name, engine in self.manifest.header["engines"].items()),
-            **{key: value for key, value in total.to_json().items() if key not in ("failed", "seconds")},
+            **{key: value for key, value in total.to_json().items() if key not in ("failed", "seconds", "corrected")},
+            **({"sentences_reviewed": len(total.corrected)} if self.corrections is not None else {}),
             "spans_lost": sum(total.lost_reasons.values()),
             "docs_failed": len(total.failed),
             "failed": total.failed[:20],

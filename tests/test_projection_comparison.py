@@ -38,7 +38,8 @@ def compare(tmp_path, write_corpus, make_doc):
             path.write_text(text)
             paths.append(str(path))
         out = tmp_path / "out.json"
-        arguments = ["xlt", "eval-projection", "--compare", *paths, *corpora, "--json", str(out), *options]
+        several = ["--compare"] if len(configs) > 1 else []
+        arguments = ["xlt", "eval-projection", *several, *paths, *corpora, "--json", str(out), *options]
         result = CliRunner().invoke(app, arguments)
         return result, json.loads(out.read_text()) if out.exists() else None
 
@@ -137,3 +138,22 @@ def test_bootstrap_tells_chance_from_difference():
     assert p_value(resampled_f1(counts(noise)), base) > 0.2
     low, high = interval(base)
     assert low < right.sum() / 1000 < high
+
+
+def test_the_report_shows_configs_with_intervals_and_curves(compare, tmp_path):
+    page = tmp_path / "report.html"
+    result, scores = compare(("all.cfg", CONFIG), ("same.cfg", CONFIG), options=["--report", str(page)])
+    assert result.exit_code == 0 and "report.html" in result.output, result.output
+    text = page.read_text(encoding="utf8")
+    # all labels, single labels, a curve for each config, speed
+    assert text.count('class="xlt-plot"') == 5 and 'id="reliability"' in text
+    low, high = scores["systems"]["same"]["ents_f_interval"]
+    assert f"{100 * low:.1f} to {100 * high:.1f}" in text and "<td>+0.00</td><td>1.0000</td>" in text
+    per_type = scores["systems"]["all"]["ents_per_type"]
+    assert all(one["f_interval"][0] <= one["f"] <= one["f_interval"][1] for one in per_type.values())
+
+
+def test_one_config_has_a_report_as_well(compare, tmp_path):
+    _, scores = compare(("all.cfg", CONFIG), options=["--report", str(tmp_path / "one.html")])
+    assert "hollow square" not in (tmp_path / "one.html").read_text(encoding="utf8")
+    assert scores["ents_f"] == pytest.approx(70 / 90) and "p_value" not in scores

@@ -37,7 +37,13 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             complaints.append(request.url)
 
     def open_page(
-        content: list[Bitext] | str, *, at: str = "", width: int = 1200, height: int = 800, **options: Any
+        content: list[Bitext] | str,
+        *,
+        at: str = "",
+        width: int = 1200,
+        height: int = 800,
+        waits_for: str = ".row, #nothing:not([hidden])",
+        **options: Any,
     ) -> Any:
         file = tmp_path / "page.html"
         file.write_text(content if isinstance(content, str) else render(content), encoding="utf8")
@@ -47,7 +53,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: complaints.append(message.text))
         page.on("request", on_request)
         page.goto(f"{file.as_uri()}{at}")
-        page.wait_for_selector(".row, #nothing:not([hidden])", timeout=20_000)
+        page.wait_for_selector(waits_for, timeout=20_000)
         return page
 
     yield open_page

@@ -25,14 +25,15 @@ def build_cli(
         None, "--corrections", "-c", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
     ),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+    report: bool = typer.Option(True, "--report/--no-report", help="Write report.html and report.json"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
     """Translate, align and project a corpus into a folder that `spacy train` reads.
 
     OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
-    OUTPUT_DIR/lost what could not be carried over and why. A build that was interrupted goes on where it stopped
-    when the same command is given again. Settings of the config can be overridden as in spacy train:
-    --components.xlt_aligner.engine.layer 8
+    OUTPUT_DIR/lost what could not be carried over and why, OUTPUT_DIR/report.html figures, plots and examples of all
+    that. A build that was interrupted goes on where it stopped when the same command is given again. Settings of the
+    config can be overridden as in spacy train: --components.xlt_aligner.engine.layer 8
     """
     from ..corpus.build import Builder, ShardCounts, cache_hit_share
     from ..corpus.config import load_pipeline_config
@@ -53,8 +54,14 @@ def build_cli(
             bar.update(n_docs)
 
         summary = builder.run(progress)
+    if report:
+        from ..reporting.build import write_build_report
+
+        write_build_report(output_path)
     if not silent:
         _show(summary, output_path)
+        if report:
+            msg.info(f"Report: {output_path / 'report.html'}")
 
 
 def _show(summary: dict[str, Any], output: Path) -> None:

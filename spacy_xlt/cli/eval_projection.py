@@ -67,7 +67,9 @@ def eval_projection_cli(
 
             write_bytes(report, projection_page(scores, title=f"Projection: {gold_path.stem}").encode("utf8"))
         if not compare:
-            scores = scores["systems"][scores["baseline"]]
+            (scores,) = scores["systems"].values()
+            # of a comparison with itself
+            scores = {key: value for key, value in scores.items() if key not in ("difference", "p_value")}
     else:
         from ..corpus.config import load_pipeline_config
         from ..evaluation.projection import evaluate_projection

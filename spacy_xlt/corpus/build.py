@@ -17,6 +17,7 @@ from spacy.tokens import Doc
 from .. import __version__
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import XltError, error, warn
+from ..reporting.figures import Figures
 from .config import component_config
 from .correcting import apply_corrections
 from .corrections import Corrections, lines_named
@@ -36,7 +37,6 @@ class ShardCounts:
 
     corrected (Counter[str]): Ids of the sentences whose corrections were applied.
     """
-
 
     docs: int = 0
     sentences: int = 0
@@ -134,8 +134,9 @@ class Builder:
                     self._try_first()
                     models_loaded = True
                 counts = ShardCounts()
-                files = self._write(shard, self._process(docs, counts), counts)
-                self.manifest.add(shard, {"files": files, **counts.to_json()})
+                built = self._process(docs, counts)
+                files = self._write(shard, built, counts)
+                self.manifest.add(shard, {"files": files, **counts.to_json(), "figures": self._figures(shard, built)})
                 done_now.add(counts.to_json())
             total.add(self.manifest.shards[shard])
             progress(len(docs), done_now)
@@ -210,6 +211,15 @@ class Builder:
             if bitext.aligner:
                 counts.words_unlinked.update(dict(zip(("source", "target"), bitext.unlinked, strict=True)))
         return {name: file_digest(self.output / name) for name in names}
+
+    def _figures(self, shard: str, docs: list[Doc]) -> dict[str, Any]:
+        """What the report says of a shard: counted here, as reading all bitexts again would take long."""
+        backwards = any(getattr(pipe, "direction", "") == "target_to_source" for _, pipe in self.nlp.pipeline)
+        figures = Figures(shard, backwards=backwards)
+        for number, doc in enumerate(docs):
+            for bitext in doc._.xlt.values():
+                figures.add(number, bitext)
+        return figures.to_json()
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:
         seconds = {name: round(value, 2) for name, value in total.seconds.items()}

@@ -88,3 +88,24 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = 
         else:
             parts.append(f"{inside}{key} was {before!r} and is {after!r}")
     return "; ".join(parts)
+
+
+def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What a build folder says of itself, without changing anything there.
+
+    RETURNS (tuple): The header, and the records of the finished shards by name, in order.
+    RAISES (XltError): E580 where the folder holds no build of which a shard is finished, E581 for a broken manifest.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise error("E580", path=folder, reason=f"it has no {FILE_NAME}")
+    # What follows the last line break is half a line
+    whole = path.read_bytes().split(b"\n")[:-1]
+    try:
+        header, *records = (json.loads(line) for line in whole)
+        shards = {record["shard"]: {k: v for k, v in record.items() if k != "shard"} for record in records}
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
+    if not shards:
+        raise error("E580", path=folder, reason="no shard of it is finished")
+    return header, dict(sorted(shards.items()))

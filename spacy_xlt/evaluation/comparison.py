@@ -31,8 +31,8 @@ def compare_projections(
     overrides (dict[str, Any] | None): Settings for all of the configs.
     progress (Callable[[str], object]): Called with the name of each config before its turn.
     RETURNS (dict[str, Any]): "baseline"; "systems", by the config's name, with the scores of `evaluate_projection` and
-        `ents_f_interval` (95%), `difference` (of F1, to the first) and `p_value` (paired bootstrap over documents);
-        "bootstrap", its settings. Scores are fractions.
+        `ents_f_interval` (95%; `ents_per_type` has `f_interval` for the most frequent labels), `difference` (of F1, to
+        the first) and `p_value` (paired bootstrap over documents); "bootstrap", its settings. Scores are fractions.
     RAISES (XltError): E523 where two configs have the same name; the rest as `evaluate_projection`.
     """
     names = _names(configs)
@@ -41,12 +41,17 @@ def compare_projections(
     for name, config in zip(names, configs, strict=True):
         progress(name)
         nlp = load_pipeline_config(config, overrides or {})
-        scores, counts = project_and_score(nlp, source, gold, labels=labels, target_lang=target_lang, config=config)
+        scores, counts, by_label = project_and_score(
+            nlp, source, gold, labels=labels, target_lang=target_lang, config=config
+        )
         # One model in memory at a time
         del nlp
         gc.collect()
         sampled = resampled_f1(counts)
         scores["ents_f_interval"] = list(interval(sampled))
+        for label, of_label in by_label.items():
+            if label in (scores["ents_per_type"] or {}):
+                scores["ents_per_type"][label]["f_interval"] = list(interval(resampled_f1(of_label)))
         if baseline is None:
             baseline = sampled
             scores |= {"difference": 0.0, "p_value": 1.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -57,27 +57,52 @@ def plot_panels(panels: Sequence[Panel], *, unit: str, title: str) -> str:
     RETURNS (str): An SVG element that stands in a page or, with `svg_file`, in a file.
     RAISES (XltError): E670 where matplotlib is not installed.
     """
+    heights = [0.34 * len(panel.rows) + 0.95 for panel in panels]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+        for panel, axis in zip(panels, axes, strict=True):
+            _draw(axis, panel, unit)
+
+    return picture(draw, width=_WIDTH_INCHES, height=sum(heights), title=title)
+
+
+def picture(draw: Callable[[Any], None], *, width: float, height: float, title: str) -> str:
+    """A matplotlib figure as an SVG element in the colours INK, PAPER and MARK, which a dark page exchanges.
+
+    draw (Callable[[Figure], None]): Draws on the empty figure.
+    width, height (float): In inches, of 96 pixels each.
+    title (str): What the picture shows, for those who do not see it.
+    RAISES (XltError): E670 where matplotlib is not installed.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as err:
         raise error("E670") from err
-    heights = [0.34 * len(panel.rows) + 0.95 for panel in panels]
     style: Any = {
         "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
         "svg.hashsalt": "spacy_xlt",  # the same figures give the same file
         "font.family": "sans-serif",
         "font.size": 10,
+        "text.parse_math": False,  # a name with two dollar signs is no formula
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), INK),
     }
     with rc_context(style):
-        figure = Figure(figsize=(_WIDTH_INCHES, sum(heights)), layout="constrained", facecolor=PAPER)
-        axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-        for panel, axis in zip(panels, axes, strict=True):
-            _draw(axis, panel, unit)
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+        draw(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _element(buffer.getvalue(), title)
+
+
+def bare(axis: Any) -> None:
+    """An axis as all plots have it: no frame, faint lines behind the marks."""
+    axis.set_facecolor(PAPER)
+    axis.tick_params(length=0)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.set_axisbelow(True)
 
 
 def svg_file(element: str) -> str:
@@ -86,16 +111,12 @@ def svg_file(element: str) -> str:
 
 
 def _draw(axis: Any, panel: Panel, unit: str) -> None:
-    axis.set_facecolor(PAPER)
+    bare(axis)
     axis.set_title(panel.title, loc="left", fontweight="bold", pad=18 if panel.lines else 8)
     axis.set_yticks(range(len(panel.rows)), [row.name for row in panel.rows])
     axis.set_ylim(len(panel.rows) - 0.4, -0.6)
     axis.set_xlabel(unit)
-    axis.tick_params(length=0)
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
     axis.grid(axis="x", color=INK, alpha=0.15, linewidth=0.8)
-    axis.set_axisbelow(True)
     low, high = _limits(panel)
     axis.set_xlim(low, high)
     for n, (name, value) in enumerate(panel.lines.items()):

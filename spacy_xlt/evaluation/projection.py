@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import spacy
@@ -28,10 +28,25 @@ from ..projection.component import ProjectorPipe
 from .agreement import count_agreement
 from .reliability import reliability
 from .reviewed import reviewed_pairs
-from .spans import counts_by_doc, judge, per_length, prf
+from .spans import counts_by_doc, counts_by_label, judge, per_length, prf
 
 # Documents aligned and projected at a time.
 BATCH = 256
+# A bootstrap for each of hundreds of labels would take longer than projecting.
+LABELS_WITH_INTERVAL = 12
+
+
+class Scored(NamedTuple):
+    """Scores, and the counts to draw samples of.
+
+    scores (dict[str, Any]): See `evaluate_projection`.
+    counts (int64, (n_docs, 3)): See counts_by_doc.
+    by_label (dict[str, NDArray[np.int64]]): The same for the most frequent labels.
+    """
+
+    scores: dict[str, Any]
+    counts: NDArray[np.int64]
+    by_label: dict[str, NDArray[np.int64]]
 
 
 def evaluate_projection(
@@ -60,7 +75,7 @@ def evaluate_projection(
     RAISES (XltError): E509 where the pipeline lacks a component; E502, E503, E504 for the corpora; E520 where they
         differ in length, E521 where one has no entities, E522 where one has none of the labels.
     """
-    return project_and_score(nlp, source, gold, labels=labels, target_lang=target_lang, config=config)[0]
+    return project_and_score(nlp, source, gold, labels=labels, target_lang=target_lang, config=config).scores
 
 
 def project_and_score(
@@ -71,8 +86,8 @@ def project_and_score(
     labels: Sequence[str] | None = None,
     target_lang: str = MULTI,
     config: str | Path = "config",
-) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """As `evaluate_projection`, with what F1 is made of in each document: int64, (n_docs, 3), see counts_by_doc."""
+) -> Scored:
+    """As `evaluate_projection`, with what F1 is made of in each document."""
     aligner, projector = find_component(nlp, AlignerPipe, config), find_component(nlp, ProjectorPipe, config)
     pairs = _read_pairs(nlp, source, gold, target_lang)
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
@@ -104,7 +119,9 @@ def project_and_score(
         "signature": f"exact span F1|labels:{kept}|{aligner.signature}|{projector.signature}"
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
-    return result, counts_by_doc(found, wanted, len(pairs))
+    n_docs = len(pairs)
+    by_label = counts_by_label(found, wanted, n_docs, most=LABELS_WITH_INTERVAL)
+    return Scored(result, counts_by_doc(found, wanted, n_docs), by_label)
 
 
 def _scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -89,3 +90,18 @@ def counts_by_doc(found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int
     for span in wanted:
         counts[span.doc, 2] += 1
     return counts
+
+
+def counts_by_label(
+    found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int, *, most: int
+) -> dict[str, NDArray[np.int64]]:
+    """The same for single labels, those with the most gold entities first.
+
+    most (int): How many labels.
+    """
+    sizes = Counter(span.label for span in wanted)
+    result = {}
+    for label, _ in sizes.most_common(most):
+        ours, theirs = ([span for span in spans if span.label == label] for spans in (found, wanted))
+        result[label] = counts_by_doc(ours, theirs, n_docs)
+    return result

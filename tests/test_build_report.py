@@ -1,0 +1,262 @@
+"""The build report: figures that add up, the same after a kill, from old builds too, and text that never runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from conftest import DIAGONAL, UPPER
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.cli._util import app
+from spacy.tokens import Doc, Span, SpanGroup
+from test_build import CONFIG, Killed
+from typer.testing import CliRunner
+
+import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.bitext import ENTS_GROUP, Alignment, Bitext, LostSpan, SentencePair
+from spacy_xlt.corpus import build as build_module
+from spacy_xlt.corpus.build import Builder
+from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.reporting.build import write_build_report
+from spacy_xlt.reporting.examples import side_html
+from spacy_xlt.reporting.figures import EXAMPLES, RATIO_EDGES, SCORE_BINS, Figures, score_bin
+
+HOSTILE = "</script><script>window.ran=1</script>"
+
+
+@pytest.fixture
+def corpus(make_doc, write_corpus) -> Path:
+    docs = [make_doc(f"Maria saw Rio {i} .", (0, 1, "PER"), (2, 3, "LOC")) for i in range(10)]
+    return write_corpus(docs)
+
+
+def lossy(make_doc, i: int = 0) -> Doc:
+    """A source document with a bitext in which "Maria" is linked and "Rio" is not."""
+    source = make_doc(f"Maria saw Rio {i} .", (0, 1, "PER"), (2, 3, "LOC"))
+    target = make_doc(f"Maria viu lugar {i} .", lang="pt")
+    pair = SentencePair(0, 5, 0, 5, -0.1, ("copied",))
+    source._.xlt["pt"] = Bitext(source, target, Alignment([(0, 0)]), sentences=[pair], aligner="a")
+    return source
+
+
+@pytest.fixture
+def lost_build(make_doc, write_corpus, tmp_path) -> Path:
+    """A build of 30 documents in which every LOC is lost."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_projector")
+    Builder(nlp, write_corpus([lossy(make_doc, i) for i in range(30)]), tmp_path / "built", docs_per_shard=7).run()
+    return tmp_path / "built"
+
+
+def test_the_figures_are_those_of_the_summary(lost_build):
+    report = write_build_report(lost_build)
+    assert report == json.loads((lost_build / "report.json").read_text(encoding="utf8"))
+    summary = json.loads((lost_build / "summary.json").read_text())
+    (direction,) = report["directions"].values()
+    assert list(report["directions"]) == ["en → pt"] and report["finished"]
+    spans = direction["spans"]["ents"]
+    assert {label: counts["in"] for label, counts in spans.items()} == summary["spans_in"] == {"LOC": 30, "PER": 30}
+    assert {label: counts["out"] for label, counts in spans.items() if counts["out"]} == summary["spans_projected"]
+    assert spans["LOC"]["lost"] == summary["lost_reasons"] == {"no_links": 30}
+    assert sum(spans["PER"]["scores"]) == 30 and spans["PER"]["scores"][-1] == 30
+    assert direction["flags"] == summary["flags"] == {"copied": 30}
+    assert direction["pairs"] == 30 and direction["words"] == [150, 150]
+    one = RATIO_EDGES.index(1.0) + 1
+    assert direction["ratios"][one] == sum(direction["ratios"]) == 30
+    # exp(-0.1) is 0.905
+    assert direction["translation_scores"][18] == 30
+    assert report["words_unlinked"] == summary["words_unlinked"]
+
+
+def test_the_page_has_examples_with_the_lost_span_struck_out(lost_build):
+    write_build_report(lost_build)
+    page = (lost_build / "report.html").read_text(encoding="utf8")
+    lost = page[page.index('id="lost"') : page.index('id="scores"')]
+    assert lost.count('class="example"') == EXAMPLES
+    assert lost.count("<s>Rio</s><b>✗ LOC</b>") == EXAMPLES
+    assert "<b>30</b> no_links: no word of the span is linked" in lost and "viu" in lost
+    # the sample is of the whole build, not of its first shard
+    assert len(set(re.findall(r"bitext/(\d+)\.spacy", lost))) > 2
+    assert "No reliability curve" in page and page.count('class="xlt-plot"') >= 3
+
+
+def test_examples_link_into_the_page_of_view(lost_build):
+    write_build_report(lost_build, view=Path("view.html"))
+    page = (lost_build / "report.html").read_text(encoding="utf8")
+    links = re.findall(r'href="view\.html#at=(\d+)">bitext/(\d+)\.spacy, document (\d+), sentence 1<', page)
+    assert links and all(int(at) == 7 * int(shard) + int(doc) for at, shard, doc in links)
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, monkeypatch, after):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    Builder(nlp, corpus, whole, docs_per_shard=4).run()
+    written, write_docs = [], build_module.write_docs
+
+    def write_or_die(path, docs, **options):
+        if len(written) == after:
+            raise Killed
+        written.append(path)
+        return write_docs(path, docs, **options)
+
+    monkeypatch.setattr(build_module, "write_docs", write_or_die)
+    with pytest.raises(Killed):
+        Builder(nlp, corpus, killed, docs_per_shard=4).run()
+    monkeypatch.undo()
+    half = write_build_report(killed)
+    assert half["docs"] == 4 * (after // 2) and not half["finished"]
+    assert "Not finished" in (killed / "report.html").read_text(encoding="utf8")
+    Builder(nlp, corpus, killed, docs_per_shard=4).run()
+    for folder in (whole, killed):
+        write_build_report(folder)
+    assert (killed / "report.json").read_bytes() == (whole / "report.json").read_bytes()
+    pages = [(folder / "report.html").read_text(encoding="utf8") for folder in (whole, killed)]
+    whole_page, killed_page = (re.sub(r'<section id="time".*?</section>', "", page, flags=re.S) for page in pages)
+    assert killed_page.replace("killed", "whole") == whole_page and 'id="time"' in pages[0]
+
+
+def test_a_build_of_before_there_were_reports_has_the_same_one(lost_build):
+    write_build_report(lost_build)
+    files = [lost_build / "report.json", lost_build / "report.html"]
+    before = [file.read_bytes() for file in files]
+    manifest = lost_build / "manifest.jsonl"
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert all("figures" in line for line in lines[1:])
+    without = [{key: value for key, value in line.items() if key != "figures"} for line in lines]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in without))
+    write_build_report(lost_build)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_report_without_the_bitexts_has_its_figures(lost_build):
+    before = write_build_report(lost_build)
+    for file in (lost_build / "bitext").iterdir():
+        file.write_bytes(b"x")
+    with pytest.warns(XltWarning, match="W582"):
+        assert write_build_report(lost_build) == before
+    assert 'class="example"' not in (lost_build / "report.html").read_text(encoding="utf8")
+
+
+def test_without_matplotlib_there_are_tables(lost_build, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.warns(XltWarning, match=r"W580.*spacy-xlt\[plots\]") as warned:
+        write_build_report(lost_build)
+    assert len(warned) == 1
+    page = (lost_build / "report.html").read_text(encoding="utf8")
+    assert "<svg" not in page and "<details open><summary>The same as a table" in page
+
+
+def test_text_and_labels_are_escaped(make_doc, write_corpus, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"})
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    nlp.add_pipe("xlt_projector")
+    doc = make_doc(f"{HOSTILE} saw $x$ & <img/src=x/onerror=window.ran=1> .", (0, 1, "<b>&$y$"), (2, 3, "LOC"))
+    Builder(nlp, write_corpus([doc]), tmp_path / "built").run()
+    write_build_report(tmp_path / "built")
+    page = (tmp_path / "built" / "report.html").read_text(encoding="utf8")
+    assert page.count("<script>") == 1 and "<img" not in page and "<b>&" not in page
+    assert "&lt;/script&gt;&lt;script&gt;window.ran=1" in page and "&lt;b&gt;&amp;$y$" in page
+
+
+def test_annotation_that_goes_from_the_target_to_the_source(make_doc, write_corpus, tmp_path):
+    source, target = make_doc("Maria saw Rio", lang="en"), make_doc("Maria viu lugar", (0, 1, "PER"), (2, 3, "LOC"))
+    source._.xlt["pt"] = Bitext(source, target, Alignment([(0, 0)]))
+    other = make_doc("Maria", (0, 1, "PER"))  # a build refuses a corpus without entities
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_projector", config={"direction": "target_to_source"})
+    Builder(nlp, write_corpus([source, other]), tmp_path / "built").run()
+    (direction,) = write_build_report(tmp_path / "built")["directions"].values()
+    figures = {label: (c["in"], c["out"], c["lost"]) for label, c in direction["spans"]["ents"].items()}
+    assert figures == {"PER": (1, 1, {}), "LOC": (1, 0, {"no_links": 1})}
+
+
+words = st.lists(st.sampled_from(["a", "bb", "."]), max_size=12)
+
+
+@st.composite
+def bitexts(draw: st.DrawFn) -> Bitext:
+    vocab = spacy.blank("xx").vocab
+    source, target = (Doc(vocab, words=draw(words)) for _ in range(2))
+    ents = [Span(target, n, n + 1, label=draw(st.sampled_from("AB"))) for n in range(0, len(target), 3)]
+    target.set_ents(ents, default="outside")
+    scores = [draw(st.floats(0, 1)) for _ in ents]
+    target.spans[ENTS_GROUP] = SpanGroup(target, spans=ents, attrs={"scores": scores})
+    lost = [LostSpan(n, n + 1, "A", draw(st.sampled_from(["no_links", "odd"]))) for n in range(0, len(source), 2)]
+    return Bitext(source, target, source_lang="en", target_lang=draw(st.sampled_from(["pt", "de"])), lost=lost)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(bitexts(), max_size=60), st.integers(1, 20))
+def test_figures_of_shards_add_up_to_those_of_the_whole(found, size):
+    merged, sums = Figures(), {"out": 0, "lost": 0, "pairs": 0}
+    for n in range(0, len(found), size):
+        part = Figures(f"{n:05d}")
+        for i, bitext in enumerate(found[n : n + size]):
+            part.add(i, bitext)
+        merged.merge(json.loads(json.dumps(part.to_json())))
+    data = merged.to_json()
+    for direction in data["directions"].values():
+        sums["pairs"] += direction["pairs"]
+        for counts in (c for labels in direction["spans"].values() for c in labels.values()):
+            sums["out"] += counts["out"]
+            sums["lost"] += sum(counts["lost"].values())
+            assert sum(counts["scores"]) == counts["out"] and len(counts["scores"]) == SCORE_BINS
+    assert sums["out"] == sum(len(bitext.target.ents) for bitext in found)
+    assert sums["lost"] == sum(len(bitext.lost) for bitext in found)
+    assert sums["pairs"] == data["sentences"] == len(found)
+    assert all(len(kept) <= EXAMPLES and kept == sorted(kept) for kept in data["examples"].values())
+    scores = sorted(s for bitext in found for s in bitext.target.spans[ENTS_GROUP].attrs["scores"])
+    assert [example[0] for example in data["examples"].get("least sure", [])] == scores[:EXAMPLES]
+
+
+def test_scores_outside_their_range_have_a_bin():
+    assert [score_bin(score) for score in (-1.0, 0.0, 0.049, 0.05, 0.999, 1.0, 7.0)] == [0, 0, 0, 1, 19, 19, 19]
+
+
+def test_a_sentence_of_thousands_of_words_is_cut_around_the_lost_span():
+    part = {
+        "at": 100,
+        "words": [f"w{n} " for n in range(5000)],
+        "spans": [[3100, 3102, "PER", "ents", None, "overlap"]],
+    }
+    html = side_html(part, {"PER": 0})
+    assert "<s>w3000 w3001</s>" in html and len(html) < 1500 and html.startswith("… ") and html.endswith(" …")
+
+
+def test_spans_that_cross_leave_the_words_as_they_are():
+    spans = [[0, 3, "A", "sc", 0.5, None], [1, 4, "B", "ents", 0.5, None], [2, 5, "C", "ents", None, "no_links"]]
+    html = side_html({"at": 0, "words": ["a ", "b ", "c ", "d ", "e"], "spans": spans}, {})
+    assert re.sub(r"<b>.*?</b>|<[^>]*>", "", html) == "a b c d e" and "<s>c d e</s>" in html
+
+
+def test_what_is_no_build_is_refused(tmp_path, lost_build):
+    for content, code in ((None, "E580"), ("", "E581"), ('{"format": 1}\n', "E580"), ("no json\n", "E581")):
+        folder = tmp_path / f"folder{code}{content is None}"
+        folder.mkdir(exist_ok=True)
+        if content is not None:
+            (folder / "manifest.jsonl").write_text(content)
+        with pytest.raises(XltError, match=code):
+            write_build_report(folder)
+    result = CliRunner().invoke(app, ["xlt", "build-report", str(tmp_path / "absent")])
+    assert result.exit_code == 1 and "XLT-E502" in result.output
+
+
+def test_the_commands_write_reports(corpus, tmp_path):
+    (tmp_path / "config.cfg").write_text(CONFIG)
+    arguments = ["xlt", "build", str(tmp_path / "config.cfg"), str(corpus)]
+    result = CliRunner().invoke(app, [*arguments, str(tmp_path / "plain"), "--no-report"])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "plain").glob("report.*"))
+    result = CliRunner().invoke(app, [*arguments, str(tmp_path / "built")])
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.output and (tmp_path / "built" / "report.json").exists()
+    again = tmp_path / "again.html"
+    result = CliRunner().invoke(app, ["xlt", "build-report", str(tmp_path / "plain"), str(again)])
+    assert result.exit_code == 0, result.output
+    assert "Build report: plain" in again.read_text(encoding="utf8")

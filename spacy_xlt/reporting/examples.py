@@ -38,10 +38,12 @@ def read_examples(folder: Path, examples: Mapping[str, Sequence[Example]]) -> di
             made: dict[tuple[int, str], list[Any]] = {}
             for number, lang, pair in wanted:
                 if (number, lang) not in made:
-                    bitext = Bitext.from_stored(docs[number], docs[number].user_data[USER_DATA_KEY][lang])
-                    made[number, lang] = list(rows(bitext, doc=number))
+                    # what a bitext is stored under need not be the language that it names itself
+                    stored = docs[number].user_data[USER_DATA_KEY].values()
+                    bitexts = (Bitext.from_stored(docs[number], data) for data in stored if data["target_lang"] == lang)
+                    made[number, lang] = list(rows(next(bitexts), doc=number))
                 found[shard, number, lang, pair] = made[number, lang][pair]
-        except (XltError, OSError, LookupError, ValueError, TypeError) as err:
+        except (XltError, OSError, LookupError, StopIteration, ValueError, TypeError) as err:
             # A person may have moved the bitexts elsewhere: the figures still stand
             warn("W582", path=file, reason=f"{type(err).__name__}: {err}")
     return found

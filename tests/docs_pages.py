@@ -75,10 +75,29 @@ def blocks_of(page: str) -> list[Block]:
     return found
 
 
-def make_project(folder: Path, encoder: Path, page: str) -> Path:
+# What the project's commands make, and pages go on from: path → the command in a page that makes it there
+READY = {
+    "models/encoder": "spacy xlt bundled encoder-en-pt models/encoder",
+    "corpus/source": "corpus/source/",
+    "corpus/projected": "corpus/source corpus/projected",
+}
+
+
+def make_ready(folder: Path) -> Path:
+    """What READY names, made once for all pages."""
+    run_spacy(["xlt", "bundled", "encoder-en-pt", str(folder / "models/encoder"), "--layers", "1"])
+    (folder / "mine.iob2").write_text(_cut(ROOT / "assets/uner/English-PUD/en_pud-ud-test.iob2"), encoding="utf8")
+    source = str(folder / "corpus/source")
+    run_spacy(["xlt", "convert", str(folder / "mine.iob2"), f"{source}/mine.spacy", "--lang", "en"])
+    config = str(ROOT / "configs/build_en_pt.cfg")
+    run_spacy(["xlt", "build", config, source, str(folder / "corpus/projected"), "--silent"])
+    return folder
+
+
+def make_project(folder: Path, ready: Path, page: str) -> Path:
     """A folder with configs, assets of a few sentences each, and the reader's own files that pages speak of.
 
-    encoder (Path): A model folder to train on, for pages that do not make one themselves.
+    ready (Path): Where `make_ready` made what the page does not make itself.
     page (str): Name of the page.
     """
     shutil.copytree(ROOT / "configs", folder / "configs")
@@ -90,6 +109,9 @@ def make_project(folder: Path, encoder: Path, page: str) -> Path:
     shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / "mine.conll")
     for name, lang in {"src.eng": "en", "ref.por-BR": "pt", "ref.spa": "es"}.items():
         shutil.copy(folder / f"assets/ntrex/newstest2019-{name}.txt", folder / f"a.{lang}")
+    for path, maker in READY.items():
+        if maker not in PAGES[page]:
+            shutil.copytree(ready / path, folder / path)
     uner, labels = "assets/uner", "PER,LOC,ORG"
     for name, file, lang in (
         ("SOURCE.spacy", f"{uner}/English-PUD/en_pud-ud-test.iob2", "en"),
@@ -101,9 +123,6 @@ def make_project(folder: Path, encoder: Path, page: str) -> Path:
         run_spacy(["xlt", "convert", str(folder / file), str(folder / name), "--lang", lang, "--labels", labels])
     saved_ruler(folder / "en_core_web_sm", "en", {"Maria": "PER", "Mary": "PER", "Peter": "PER", "Lisbon": "LOC"})
     saved_ruler(folder / "PT_PIPELINE", "pt", {"Maria": "PER", "Lisboa": "LOC"})
-    if "spacy xlt bundled encoder-en-pt models/encoder" not in PAGES[page]:
-        (folder / "models").mkdir()
-        shutil.copytree(encoder, folder / "models" / "encoder")
     return folder
 
 
@@ -157,6 +176,9 @@ def _in_miniature(words: list[str]) -> list[str]:
     if words[0] == "train":
         # The encoder that is there, in place of one that would have to be fetched
         words = [*words, "--paths.encoder", "models/encoder"]
+        if "mixed_precision = true" in Path(words[1]).read_text(encoding="utf8"):
+            # For a GPU alone, says PyTorch
+            words += ["--components.transformer.model.mixed_precision", "false"]
     return words
 
 

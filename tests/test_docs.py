@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from docs_pages import PAGES, REASONS, blocks_of, make_project, run_command, run_spacy
+from docs_pages import PAGES, REASONS, blocks_of, make_project, make_ready, run_command
 from thinc.api import Config
 
 from spacy_xlt.corpus.config import load_pipeline_config
@@ -15,16 +16,14 @@ STORIES = sorted(name for name in PAGES if name != "reference.md")
 
 
 @pytest.fixture(scope="session")
-def encoder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("docs") / "encoder"
-    run_spacy(["xlt", "bundled", "encoder-en-pt", str(folder), "--layers", "1"])
-    return folder
+def ready(tmp_path_factory) -> Path:
+    return make_ready(tmp_path_factory.mktemp("docs"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", STORIES)
-def test_the_blocks_of_a_page_run_in_order(page, encoder, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(make_project(tmp_path / "project", encoder, page))
+def test_the_blocks_of_a_page_run_in_order(page, ready, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(make_project(tmp_path / "project", ready, page))
     capsys.readouterr()
     for block in blocks_of(page):
         if block.not_run:
@@ -43,7 +42,10 @@ def test_the_blocks_of_a_page_run_in_order(page, encoder, tmp_path, monkeypatch,
 def test_a_block_that_does_not_run_says_why(page):
     blocks = blocks_of(page)
     assert {block.not_run for block in blocks} - {""} <= REASONS
-    assert {block.language for block in blocks} <= {"bash", "python", "ini", "text"}
+    assert {block.language for block in blocks} <= {"bash", "python", "ini", "text", "jsonl"}
+    assert all(
+        isinstance(json.loads(line), dict) for b in blocks if b.language == "jsonl" for line in b.code.splitlines()
+    )
     # Text is data, and is used by a block after it
     assert all(block.file for block in blocks if block.language == "text")
     # No block is hidden by its indentation, and none is without a language

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from ..evaluation.plots import Panel, Row, plot_panels
-from .charts import bars, reliability_chart
+from .charts import bars, reliability_chart, short
 from .page import Plots, page, table
 
 PLOTTED_LABELS = 8
@@ -44,10 +44,10 @@ def _scores(result: Mapping[str, Any], plots: Plots) -> str:
     baseline = result["baseline"]
     ceiling = 100 * systems[baseline]["ceiling_f"]
     rows = [
-        Row(name, 100 * scores["ents_f"], *_percents(scores["ents_f_interval"]), hollow=name == baseline)
+        Row(short(name), 100 * scores["ents_f"], *_percents(scores["ents_f_interval"]), hollow=name == baseline)
         for name, scores in systems.items()
     ]
-    lines = {baseline: rows[0].mean} if len(rows) > 1 else {}
+    lines = {short(baseline): rows[0].mean} if len(rows) > 1 else {}
     drawn = plots(
         plot_panels,
         [Panel("All labels", rows, lines)],
@@ -81,9 +81,9 @@ def _labels(result: Mapping[str, Any], plots: Plots) -> str:
             one = (scores["ents_per_type"] or {}).get(label)
             if one is not None and "f_interval" in one:
                 interval = _percents(one["f_interval"])
-                rows.append(Row(name, 100 * one["f"], *interval, hollow=name == result["baseline"]))
+                rows.append(Row(short(name), 100 * one["f"], *interval, hollow=name == result["baseline"]))
         if rows:
-            panels.append(Panel(label, rows))
+            panels.append(Panel(short(label), rows))
     drawn = ""
     if panels:
         shown = panels[:PLOTTED_LABELS]

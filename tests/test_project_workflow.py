@@ -227,11 +227,11 @@ def make_miniature(project: dict, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_strategy_of_the_comparison_trains_and_runs(project, tmp_path):
+def test_strategies_of_the_comparison_train_and_run(project, tmp_path):
     make_miniature(project, tmp_path)
     small = ["--vars.max_steps", "3", "--vars.eval_frequency", "3", "--vars.encoder_layers", "1"]
-    # One set, and one seed: nothing to average over runs
-    options = "--seeds 0 --only zero-shot,translate-train,source-first,few-shot,ensemble,averaged-snapshots,gold"
+    # What trains; pipelines that are assembled or averaged have tests of their own
+    options = "--seeds 0 --only source-first,few-shot,gold"
     plan = (tmp_path / "project.yml").read_text()
     assert 'compare_options: ""' in plan
     plan = plan.replace('compare_options: ""', f'compare_options: "{options} --compare.n_bootstrap 100"')

@@ -105,7 +105,7 @@ def test_no_motion_where_it_is_not_wanted(show):
 
 def test_no_entities_at_all(show):
     page = show([bitext(side("nothing here"), side("nada aqui"))])
-    assert page.locator("mark").count() == 0 and page.locator("[name=label]").is_disabled()
+    assert page.locator("mark").count() == 0 and page.locator("select[name=label]").is_disabled()
     page.keyboard.press("?")
     assert page.locator("dialog mark").count() == 3
 

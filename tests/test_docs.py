@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docs_pages import PAGES, REASONS, blocks_of, make_project, make_ready, run_command
 from thinc.api import Config
 
+from spacy_xlt.alignment import pretrained
 from spacy_xlt.corpus.config import load_pipeline_config
 
-# Its python blocks are in test_readme.py; the reference has none
+pretrained_load = pretrained.load
+# The reference has no code
 STORIES = sorted(name for name in PAGES if name != "reference.md")
 
 
@@ -20,9 +25,30 @@ def ready(tmp_path_factory) -> Path:
     return make_ready(tmp_path_factory.mktemp("docs"))
 
 
+@pytest.fixture(scope="session")
+def encoders() -> Callable[[str, Sequence[int]], tuple[Any, Any]]:
+    """`pretrained.load`, which makes the tokenizer of an encoder, and decodes its weights, once for all commands."""
+    import torch
+
+    originals: dict[tuple[str, tuple[int, ...]], tuple[Any, Any]] = {}
+
+    def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
+        key = model, tuple(layers)
+        if key not in originals:
+            originals[key] = pretrained_load(model, layers)
+        encoder, tokenizer = originals[key]
+        # The embeddings are most of it, and no aligner changes them
+        weight = encoder.get_input_embeddings().weight
+        shared = torch.nn.Parameter(weight.data, requires_grad=weight.requires_grad)
+        return deepcopy(encoder, {id(weight): shared}), tokenizer
+
+    return load
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", STORIES)
-def test_the_blocks_of_a_page_run_in_order(page, ready, tmp_path, monkeypatch, capsys):
+def test_the_blocks_of_a_page_run_in_order(page, ready, encoders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrained, "load", encoders)
     monkeypatch.chdir(make_project(tmp_path / "project", ready, page))
     capsys.readouterr()
     for block in blocks_of(page):

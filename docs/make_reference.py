@@ -80,7 +80,7 @@ def first_paragraph(thing: Any) -> str:
 
 def _is_setting(line: str, thing: Any) -> bool:
     found = _SETTING.match(line)
-    if not found:
+    if not found or _SECTION.match(line):
         return False
     names = {name.strip(" *") for name in found["names"].split(",")}
     return found["type"] is not None or names <= _names_of(thing)
@@ -215,10 +215,8 @@ def _described(thing: Any) -> Iterator[str]:
 
 def _signature(function: Callable[..., Any]) -> str:
     """Names and defaults, without types, which stand in the table."""
-    shown = str(inspect.signature(function).replace(return_annotation=inspect.Signature.empty))
     parameters = inspect.signature(function).parameters.values()
-    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
-    return str(inspect.Signature(plain)) if plain else shown
+    return str(inspect.Signature([one.replace(annotation=inspect.Parameter.empty) for one in parameters]))
 
 
 def _members(cls: type) -> Iterator[tuple[str, str]]:
@@ -311,9 +309,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 def _metavar(argument: Any) -> str:
     plain = str(argument.metavar or argument.name.upper())
-    if argument.required or "[" in plain:
-        return plain
-    return f"[{plain}]"
+    return plain if argument.required or "[" in plain else f"[{plain}]"
 
 
 def messages() -> Iterator[str]:

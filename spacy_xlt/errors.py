@@ -50,9 +50,11 @@ _MESSAGES: dict[str, str] = {
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
     "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come with "
     "the package, --paths.annotator and --paths.pipeline set it.",
-    "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it has: {known}). "
+    "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it "
+    "has: {known}). "
     "Give a pipeline with `ner`, `spancat` or an entity ruler; for span groups set `spans_key`.",
-    "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it lacks; if it has "
+    "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it "
+    "lacks; if it has "
     "another name for it, set `labels`.",
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
@@ -196,7 +198,8 @@ _MESSAGES: dict[str, str] = {
     "E662": "These strategies need each other, so that none can be first: {names}. Change `overrides` or `models`.",
     "E663": 'The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = "average" takes several.',
     "E664": "{setting}: {value!r} is not in the plan. Known: {known}.",
-    "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training write them.",
+    "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training "
+    "write them.",
     "E666": "The config of the strategy {strategy} cannot be used: {reason}",
     "E667": "{path} is in use by another comparison. Wait until it is finished, or choose another folder.",
     "E668": "{path} is not empty and holds no comparison (it has no {marker}). Choose another folder.",
@@ -219,7 +222,8 @@ _MESSAGES: dict[str, str] = {
     "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "
     "Run: pip install 'spacy-xlt[romanise]', or set `share` to 0.0.",
     "E651": "The bitexts of {path} have no word links, so no words can be swapped. Build them with an xlt_aligner.",
-    "W650": "spacy_xlt.code_switch.v1: of the first {n} sentences, none is in {path}; nothing was swapped. Set `bitexts` "
+    "W650": "spacy_xlt.code_switch.v1: of the first {n} sentences, none is in {path}; nothing was swapped. Set "
+    "`bitexts` "
     "to the folder that `spacy xlt build` made this corpus in.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
     "E607": "The packaged pipeline could not be tried without spacy_xlt, in {what}: {reason}",
@@ -234,23 +238,29 @@ _MESSAGES: dict[str, str] = {
     "\nWhere the difference is meant to be, set `labels_may_differ` in [{section}] to {labels}, or to true.",
     "E614": "The source {name!r} ({path}) is declared to be in {lang!r}, and its text is not: {reason}. Set `lang` or "
     "`path` in [{section}] to what it is, or `check_language` to false.",
-    "E615": "The source {name!r} of the development set is annotated by people in {lang!r}, a language that the pipeline "
-    "is for ({targets}): its score would choose the model by what is to be measured later. Use source gold or projected "
+    "E615": "The source {name!r} of the development set is annotated by people in {lang!r}, a language that the "
+    "pipeline "
+    "is for ({targets}): its score would choose the model by what is to be measured later. Use source gold or "
+    "projected "
     'data (`kind = "projected"`), set `targets` to other languages, or allow it with `target_gold = true`.',
-    "E616": "The source {name!r} ({path}) has a `min_score` of {min_score}, and none of its {n} spans has a score: only "
+    "E616": "The source {name!r} ({path}) has a `min_score` of {min_score}, and none of its {n} spans has a "
+    "score: only "
     "projected ones have. Set it to 0 in [{section}].",
     "W610": "The source {name!r} ({path}): {counts}.",
     "W611": "The source {name!r} ({path}) has {n} documents to draw from; its `limit` is {limit}.",
     "W612": "[{section}.labels] names {labels}, which {path} does not have (it has: {known}).",
-    "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text its pieces "
+    "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text "
+    "its pieces "
     "are. Set `{setting}` to an encoder with a fast tokenizer (a tokenizer.json), and leave `use_fast` on.",
     "E631": "`peft` is {method!r}, which needs the package peft. Run: pip install 'spacy-xlt[peft]', or set `peft` to "
     "null to train all weights.",
     "E632": "`target_modules` has {unknown}, and the encoder {encoder!r} has no such module outside `freeze_layers`. "
     "It has: {known}.",
-    "E633": "`peft` is {method!r}, and no default is known for the encoder {encoder!r}. Set `target_modules`, a list of: "
+    "E633": "`peft` is {method!r}, and no default is known for the encoder {encoder!r}. Set `target_modules`, a "
+    "list of: "
     "{known}.",
-    "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model folder or a "
+    "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model "
+    "folder or a "
     "Hugging Face name.",
     "E635": "`{setting}` is {value!r}, which the encoder {encoder!r} ({architecture}) does not support: {reason}",
     "W620": "`mixed_precision` is {value!r}, which this {device} does not compute in; training in float32 instead.",
@@ -266,17 +276,22 @@ _MESSAGES: dict[str, str] = {
     "E644": "{path}: the weights {name} are not finite numbers, so no average can be taken. Leave this one out.",
     "E645": "{path} {reason}; it is left as it is. {hint}",
     "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
-    "W631": "{path} has room for {free} MiB more, and {keep} snapshots need {needed} MiB. Those that do not fit will be "
+    "W631": "{path} has room for {free} MiB more, and {keep} snapshots need {needed} MiB. Those that do not fit "
+    "will be "
     "left out; set `keep` lower, or `path` to another disk.",
-    "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine of "
+    "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a "
+    "cosine of "
     "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
     "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
     "group cannot say what is unknown.",
     "E680": "{path} is no file of licences: {reason}. It is a JSON object: key to name, licence, url and author.",
-    "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name the data "
-    "with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the key with "
+    "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name "
+    "the data "
+    "with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "
+    "key with "
     "--licences (it has: {known}); or --allow-unknown.",
-    "E682": "{name} has the licence {licence!r}, and what it asks of a pipeline made from it is for a person to decide. "
+    "E682": "{name} has the licence {licence!r}, and what it asks of a pipeline made from it is for a person to "
+    "decide. "
     "Give the pipeline's own with --licence.",
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",

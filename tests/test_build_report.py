@@ -23,6 +23,7 @@ from spacy_xlt.corpus import build as build_module
 from spacy_xlt.corpus.build import Builder
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.reporting.build import write_build_report
+from spacy_xlt.reporting.charts import histogram
 from spacy_xlt.reporting.examples import side_html
 from spacy_xlt.reporting.figures import EXAMPLES, RATIO_EDGES, SCORE_BINS, Figures, score_bin
 
@@ -261,3 +262,9 @@ def test_the_commands_write_reports(corpus, tmp_path):
     result = CliRunner().invoke(app, ["xlt", "build-report", str(tmp_path / "plain"), str(again)])
     assert result.exit_code == 0, result.output
     assert "Build report: plain" in again.read_text(encoding="utf8")
+
+
+def test_the_heights_of_a_logarithmic_histogram_are_plain_numbers():
+    pytest.importorskip("matplotlib")
+    picture = histogram([1, 20, 3000], title="scores", unit="score", ticks={0: "0", 3: "1"}, y_unit="spans", log=True)
+    assert "mathdefault" not in picture and "1,000" in picture

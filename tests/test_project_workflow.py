@@ -16,7 +16,7 @@ import srsly
 from spacy.cli.debug_config import debug_config
 from spacy.cli.init_config import fill_config
 from spacy.tokens import Doc, Span
-from spacy.util import load_config
+from spacy.util import load_config, registry
 from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 from weasel.schemas import ProjectConfigSchema, validate
@@ -25,6 +25,7 @@ from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.agreement import count_agreement
 from spacy_xlt.evaluation.report import Report
+from spacy_xlt.training.merging import merge_configs
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -226,12 +227,29 @@ def make_miniature(project: dict, folder: Path) -> None:
     shutil.copy(ROOT / "assets" / "licences.json", folder / "assets")
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "strategies").glob("*.cfg")), ids=lambda path: path.stem)
+def test_each_strategy_reads_what_it_is_given(path, make_doc, write_corpus, tmp_path):
+    corpora = {
+        "en": write_corpus([make_doc("Maria sings in Rome .", (0, 1, "PER"))], tmp_path / "en.spacy"),
+        "pt": write_corpus([make_doc("A Maria canta em Roma .", (1, 2, "PER"))], tmp_path / "pt.spacy"),
+    }
+    langs = dict.fromkeys(("source", "dev"), "en") | dict.fromkeys(("projected", "few_shot", "gold", "gold_dev"), "pt")
+    overrides = {f"paths.{name}": str(corpora[lang]) for name, lang in langs.items()}
+    overrides |= {"paths.encoder": str(make_tiny_encoder(tmp_path / "encoder")), "nlp.lang": "pt"}
+    config = merge_configs([ROOT / "configs" / "train_cpu.cfg", path], overrides).interpolate()
+    readers = registry.resolve({"corpora": config["corpora"]})["corpora"]
+    nlp = spacy.blank("pt")
+    for name in ("train", "dev"):
+        examples = list(readers[name](nlp))
+        assert examples and all(example.reference.ents for example in examples), name
+
+
 @pytest.mark.slow
 def test_strategies_of_the_comparison_train_and_run(project, tmp_path):
     make_miniature(project, tmp_path)
     small = ["--vars.max_steps", "3", "--vars.eval_frequency", "3", "--vars.encoder_layers", "1"]
-    # What trains; pipelines that are assembled or averaged have tests of their own
-    options = "--seeds 0 --only source-first,few-shot,gold"
+    # With zero-shot, which comes first. Pipelines that are assembled or averaged have tests of their own
+    options = "--seeds 0 --only source-first,gold"
     plan = (tmp_path / "project.yml").read_text()
     assert 'compare_options: ""' in plan
     plan = plan.replace('compare_options: ""', f'compare_options: "{options} --compare.n_bootstrap 100"')

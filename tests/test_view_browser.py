@@ -87,7 +87,7 @@ def test_filters_filter_together_and_stand_in_the_address(show):
     page.fill("[name=q]", "LISBO")
     wait_for_count(page, "1 of 4 sentences")
     assert page.locator(".hit").all_inner_texts() == ["Lisbon", "Lisboa"]
-    page.wait_for_function("location.hash === '#q=LISBO&label=LOC&below=0.5'")
+    page.wait_for_function("() => location.hash === '#q=LISBO&label=LOC&below=0.5'")
     page.click("[type=reset]")
     wait_for_count(page, "4 sentences")
     page.select_option("[name=lost]", "=no_links")
@@ -128,7 +128,7 @@ def test_the_focus_stays_while_one_scrolls_away(show):
     page = show(list(many(400)))
     page.keyboard.press("j")
     page.evaluate("document.getElementById('scroller').scrollTop = 20000")
-    page.wait_for_function("document.querySelectorAll('.row')[1].position > 20")
+    page.wait_for_function("() => document.querySelectorAll('.row')[1].position > 20")
     assert page.evaluate("document.activeElement.dataset.row") == "1"
     page.keyboard.press("j")
     assert page.locator(".row.current b").inner_text() == "#3" and page.locator(".row.current").is_visible()

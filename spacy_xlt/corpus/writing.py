@@ -35,7 +35,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder beside the final one to write to; it takes the final name when the block ends well, else goes away.
+    """An empty folder beside the final one; it takes the final name when the block ends well, else it goes away.
 
     A folder that is there under the final name is replaced.
 

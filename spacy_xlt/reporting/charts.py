@@ -31,6 +31,8 @@ def histogram(
         axis.set_xlim(0, len(counts))
         if log:
             axis.set_yscale("symlog", linthresh=1)
+            # Its own labels are formulas, and "$" is not read as one here
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         else:
             axis.locator_params(axis="y", nbins=4, integer=True)
         axis.set_ylim(0, max(1, *counts) * (2 if log else 1.05))

@@ -245,23 +245,6 @@ def test_each_strategy_reads_what_it_is_given(path, make_doc, write_corpus, tmp_
 
 
 @pytest.mark.slow
-def test_strategies_of_the_comparison_train_and_run(project, tmp_path):
-    make_miniature(project, tmp_path)
-    small = ["--vars.max_steps", "3", "--vars.eval_frequency", "3", "--vars.encoder_layers", "1"]
-    # With zero-shot, which comes first. Pipelines that are assembled or averaged have tests of their own
-    options = "--seeds 0 --only source-first,gold"
-    plan = (tmp_path / "project.yml").read_text()
-    assert 'compare_options: ""' in plan
-    plan = plan.replace('compare_options: ""', f'compare_options: "{options} --compare.n_bootstrap 100"')
-    (tmp_path / "project.yml").write_text(plan)
-    spacy_command("project", "run", "compare", ".", *small, cwd=tmp_path)
-    report = json.loads((tmp_path / "training" / "compare" / "report.json").read_text())
-    assert not report["missing"]
-    markdown = (tmp_path / "training" / "compare" / "report.md").read_text()
-    assert "source gold (en)" in markdown and "target gold (pt" in markdown
-
-
-@pytest.mark.slow
 def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     make_miniature(project, tmp_path)
     small = ["--vars.max_steps", "6", "--vars.eval_frequency", "3", "--vars.encoder_layers", "2"]
@@ -274,3 +257,8 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train-all"} <= stages
     assert "pt_xlt_ner" in out
     assert "nothing changed" in spacy_command("project", "run", "convert", ".", *small, cwd=tmp_path)
+    # The plan that ships fits what the commands have written
+    spacy_command("project", "run", "convert-gold", ".", *small, cwd=tmp_path)
+    plan = ["xlt", "compare", "configs/compare.cfg", "training/compare", "--dry-run", "--seeds", "0,1"]
+    listed = spacy_command(*plan, cwd=tmp_path)
+    assert listed.count("to do") == 9 * 2 + 1 and "source-first/1" in listed and "averaged-runs/all" in listed

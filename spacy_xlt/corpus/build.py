@@ -135,8 +135,9 @@ class Builder:
                     models_loaded = True
                 counts = ShardCounts()
                 built = self._process(docs, counts)
-                files = self._write(shard, built, counts)
-                self.manifest.add(shard, {"files": files, **counts.to_json(), "figures": self._figures(shard, built)})
+                bitexts = self._bitexts(built, counts)
+                files = self._write(shard, built, bitexts, counts)
+                self.manifest.add(shard, {"files": files, **counts.to_json(), "figures": self._figures(shard, bitexts)})
                 done_now.add(counts.to_json())
             total.add(self.manifest.shards[shard])
             progress(len(docs), done_now)
@@ -187,14 +188,20 @@ class Builder:
             counts.cache.update(hits=after[0] - before[0], misses=after[1] - before[1])
         return docs
 
-    def _write(self, shard: str, docs: list[Doc], counts: ShardCounts) -> dict[str, str]:
-        """Write a shard's files. RETURNS (dict[str, str]): Their paths in the build folder and their SHA-256."""
+    def _bitexts(self, docs: list[Doc], counts: ShardCounts) -> list[tuple[int, Bitext]]:
+        """The bitexts of a shard, each with the number of its document, with the corrections in them."""
         bitexts = [(i, bitext) for i, doc in enumerate(docs) for bitext in doc._.xlt.values()]
         if self.corrections is not None:
             for i, bitext in bitexts:
                 if done := apply_corrections(bitext, self.corrections):
                     counts.corrected.update(done)
                     docs[i]._.xlt[bitext.target_lang] = bitext
+        return bitexts
+
+    def _write(
+        self, shard: str, docs: list[Doc], bitexts: list[tuple[int, Bitext]], counts: ShardCounts
+    ) -> dict[str, str]:
+        """Write a shard's files. RETURNS (dict[str, str]): Their paths in the build folder and their SHA-256."""
         names = [f"{BITEXT}/{shard}.spacy", f"{LOST}/{shard}.jsonl"]
         write_docs(self.output / names[0], docs, store_user_data=True)
         lost = [_lost_line(i, bitext) for i, bitext in bitexts]
@@ -212,13 +219,12 @@ class Builder:
                 counts.words_unlinked.update(dict(zip(("source", "target"), bitext.unlinked, strict=True)))
         return {name: file_digest(self.output / name) for name in names}
 
-    def _figures(self, shard: str, docs: list[Doc]) -> dict[str, Any]:
+    def _figures(self, shard: str, bitexts: list[tuple[int, Bitext]]) -> dict[str, Any]:
         """What the report says of a shard: counted here, as reading all bitexts again would take long."""
         backwards = any(getattr(pipe, "direction", "") == "target_to_source" for _, pipe in self.nlp.pipeline)
         figures = Figures(shard, backwards=backwards)
-        for number, doc in enumerate(docs):
-            for bitext in doc._.xlt.values():
-                figures.add(number, bitext)
+        for number, bitext in bitexts:
+            figures.add(number, bitext)
         return figures.to_json()
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:

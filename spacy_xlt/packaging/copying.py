@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ..corpus.writing import replacing_folder
 from ..errors import error
 
 
@@ -19,9 +20,5 @@ def copy_pipeline(source: Path, output: Path) -> None:
     is_other = output.exists() and not (output / "meta.json").is_file() and (output.is_file() or any(output.iterdir()))
     if inside or is_other:
         raise error("E687", output=output, source=source)
-    beside = output.with_name(output.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside)
-    if output.exists():
-        shutil.rmtree(output)
-    beside.rename(output)
+    with replacing_folder(output) as beside:
+        shutil.copytree(source, beside, dirs_exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ class Manifest:
 
     folder (Path): The build folder.
     header (Mapping[str, Any]): What the build is made from; two builds with the same header have the same output.
-    RAISES (XltError): E505 where the folder holds a build with another header, E506 where it holds something else.
+    RAISES (XltError): E505 where the folder holds a build with another header, E506 where it holds something else, E581
+        where the file is broken.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any]):
@@ -63,11 +64,10 @@ class Manifest:
             self.path.unlink()
             self._append(self.header)
             return
-        header, *records = (json.loads(line) for line in whole)
+        header, shards = _parsed(self.path, whole)
         if header != self.header:
             raise error("E505", path=self.path.parent, difference=difference(header, self.header))
-        for record in records:
-            self.shards[record.pop("shard")] = record
+        self.shards = shards
 
     def _append(self, record: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf8") as file:
@@ -100,12 +100,19 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any
     if not path.is_file():
         raise error("E580", path=folder, reason=f"it has no {FILE_NAME}")
     # What follows the last line break is half a line
-    whole = path.read_bytes().split(b"\n")[:-1]
-    try:
-        header, *records = (json.loads(line) for line in whole)
-        shards = {record["shard"]: {k: v for k, v in record.items() if k != "shard"} for record in records}
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
-        raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
+    header, shards = _parsed(path, path.read_bytes().split(b"\n")[:-1])
     if not shards:
         raise error("E580", path=folder, reason="no shard of it is finished")
     return header, dict(sorted(shards.items()))
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The header, and the records by shard.
+
+    RAISES (XltError): E581 for a line that is no manifest's.
+    """
+    try:
+        header, *records = (json.loads(line) for line in lines)
+        return header, {record["shard"]: {k: v for k, v in record.items() if k != "shard"} for record in records}
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err

@@ -17,6 +17,7 @@ from spacy.training import Example
 from ..bitext import sentence_ranges
 from ..corpus.reading import read_docs
 from ..errors import error
+from ..evaluation.spans import keep_entities
 from ..languages import blank
 
 Key = tuple[str, int, int]
@@ -144,9 +145,7 @@ def _aligned(example: Example, spans_key: str | None) -> Iterator[Span]:
 def _keep_labels(doc: Doc, labels: Sequence[str] | None) -> None:
     if labels is None:
         return
-    others = [ent for ent in doc.ents if ent.label_ not in labels]
-    if others:
-        doc.set_ents([], outside=others, default="unmodified")
+    keep_entities(doc, labels)
     for key, group in doc.spans.items():
         if any(span.label_ not in labels for span in group):
             doc.spans[key] = [span for span in group if span.label_ in labels]

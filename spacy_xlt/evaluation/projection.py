@@ -28,7 +28,7 @@ from ..projection.component import ProjectorPipe
 from .agreement import count_agreement
 from .reliability import reliability
 from .reviewed import reviewed_pairs
-from .spans import counts_by_doc, counts_by_label, judge, per_length, prf
+from .spans import counts_by_doc, counts_by_label, judge, keep_entities, per_length, prf
 
 # Documents aligned and projected at a time.
 BATCH = 256
@@ -93,7 +93,7 @@ def project_and_score(
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
         _check_labels(path, docs, labels)
     for doc in (doc for pair in pairs for doc in pair):
-        _keep_labels(doc, labels)
+        keep_entities(doc, labels)
     bitexts = [make_bitext(first, second) for first, second in pairs]
     # Loads the model
     aligner.align([next((b for b in bitexts if len(b.source) and len(b.target)), bitexts[0])])
@@ -200,9 +200,3 @@ def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None)
         raise error("E521", path=path)
     if labels is not None and not found.intersection(labels):
         raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(found)))
-
-
-def _keep_labels(doc: Doc, labels: Sequence[str] | None) -> None:
-    if labels is not None and any(ent.label_ not in labels for ent in doc.ents):
-        others = [ent for ent in doc.ents if ent.label_ not in labels]
-        doc.set_ents([], outside=others, default="unmodified")

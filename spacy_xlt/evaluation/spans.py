@@ -82,6 +82,16 @@ def per_length(found: Sequence[Judged], wanted: Sequence[Judged]) -> dict[str, d
     return result
 
 
+def keep_entities(doc: Doc, labels: Sequence[str] | None) -> None:
+    """Take the entities with other labels out of a document; their words are outside of entities then.
+
+    labels (Sequence[str] | None): The labels to keep; all where left out.
+    """
+    others = [] if labels is None else [ent for ent in doc.ents if ent.label_ not in labels]
+    if others:
+        doc.set_ents([], outside=others, default="unmodified")
+
+
 def counts_by_doc(found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int) -> NDArray[np.int64]:
     """What F1 is made of, for each document: int64, (n_docs, 3): right, projected and gold entities."""
     counts = np.zeros((n_docs, 3), np.int64)

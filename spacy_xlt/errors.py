@@ -216,7 +216,7 @@ _MESSAGES: dict[str, str] = {
     "E601": "Training: setting `{setting}` is {value!r}; expected {expected}.",
     "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
     "complete model folder or a Hugging Face name.",
-    "E603": "freeze_encoder: the pipeline has no component {component!r} (it has: {known}). Set `component`.",
+    "E603": "The pipeline has no component {component!r} (it has: {known}). Set `component`.",
     "E604": "`{setting}` is {layers}, and the encoder has {known} layers.",
     "E605": "Cannot use {path} for the report: {reason}.",
     "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from spacy.language import Language
 
 from ..errors import error
-from .freezing import freeze
+from .freezing import freeze, model_of
 
 
 def create_freeze_encoder(
@@ -28,10 +28,7 @@ def create_freeze_encoder(
         raise error("E601", setting="layers", value=layers, expected="a number from 0")
 
     def freeze_encoder(nlp: Language) -> Language:
-        if component not in nlp.component_names:
-            raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
-        encoder = nlp.get_pipe(component).model.transformer  # type: ignore[attr-defined]
-        freeze(encoder, embeddings=embeddings, layers=layers)
+        freeze(model_of(nlp, component).transformer, embeddings=embeddings, layers=layers)
         return nlp
 
     return freeze_encoder

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from spacy.language import Language
+
 from ..errors import error
+
+
+def model_of(nlp: Language, component: str) -> Any:
+    """The thinc model of the component that a callback is about.
+
+    RAISES (XltError): E603 where the pipeline has no such component.
+    """
+    if component not in nlp.component_names:
+        raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
+    return nlp.get_pipe(component).model  # type: ignore[attr-defined]
 
 
 def encoder_layers(encoder: Any) -> list[Any]:

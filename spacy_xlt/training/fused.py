@@ -8,7 +8,7 @@ from typing import Any
 from spacy.language import Language
 from thinc.optimizers import Optimizer
 
-from ..errors import error
+from .freezing import model_of
 
 
 class FusedStep:
@@ -93,9 +93,7 @@ def create_fused_optimizer(component: str = "transformer") -> Callable[[Language
 
     def fuse(nlp: Language) -> Language:
         """Update the component's PyTorch modules by one step of PyTorch."""
-        if component not in nlp.component_names:
-            raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
-        for node in nlp.get_pipe(component).model.walk():  # type: ignore[attr-defined]
+        for node in model_of(nlp, component).walk():
             for shim in node.shims:
                 # Of PyTorch: it has a module, and a scale of half precision.
                 if hasattr(shim, "_grad_scaler"):

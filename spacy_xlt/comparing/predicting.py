@@ -5,33 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.cli._util import setup_gpu
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from wasabi import msg
 
 from ..corpus.reading import read_docs
 from ..corpus.writing import file_digest, write_docs, write_json
+from ..training.examples import bare_doc
 from .processes import peak_mib
-
-
-def raw_docs(nlp: Language, golds: Sequence[Doc], *, gold_tokens: bool) -> list[Doc]:
-    """The documents of a set without their annotation.
-
-    gold_tokens (bool): With the set's own tokens; else what the pipeline's tokenizer makes of the text, unless the text
-        is not known.
-    """
-    return [
-        Doc(nlp.vocab, words=[token.text for token in gold], spaces=[bool(token.whitespace_) for token in gold])
-        if gold_tokens or gold.has_unknown_spaces
-        else nlp.make_doc(gold.text)
-        for gold in golds
-    ]
 
 
 def predict(request: dict[str, Any]) -> None:
@@ -44,9 +29,9 @@ def predict(request: dict[str, Any]) -> None:
     nlp = spacy.load(request["model"])
     for one in request["sets"]:
         golds = list(read_docs(one["path"], vocab=nlp.vocab))
-        docs = raw_docs(nlp, golds, gold_tokens=request["gold_tokens"])
+        docs = [bare_doc(nlp, gold, own_tokens=request["gold_tokens"]) for gold in golds]
         # Models that load at their first use do so now
-        list(nlp.pipe(raw_docs(nlp, golds[:1], gold_tokens=request["gold_tokens"])))
+        list(nlp.pipe(bare_doc(nlp, gold, own_tokens=request["gold_tokens"]) for gold in golds[:1]))
         start = time.perf_counter()
         docs = list(nlp.pipe(docs))
         seconds = time.perf_counter() - start

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..errors import error
-from .examples import Augmenter
+from .examples import Augmenter, bare_doc
 
 
 def checked_share(setting: str, value: float) -> float:
@@ -30,10 +30,8 @@ def example_like(nlp: Language, old: Example, reference: Doc) -> Example:
     old (Example): What the reference was made from.
     reference (Doc): The annotated document.
     """
-    words, spaces = [token.text for token in reference], [bool(token.whitespace_) for token in reference]
     own = [token.text for token in old.predicted] == [token.text for token in old.reference]
-    predicted = Doc(nlp.vocab, words=words, spaces=spaces) if own else nlp.make_doc(reference.text)
-    return Example(predicted, reference)
+    return Example(bare_doc(nlp, reference, own_tokens=own), reference)
 
 
 class ChainedAugmenters:

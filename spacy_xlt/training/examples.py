@@ -52,7 +52,15 @@ class ExampleMaker:
             yield from augmenter(nlp, self._example(nlp, part))
 
     def _example(self, nlp: Language, reference: Doc) -> Example:
-        if not (self.gold_tokens or reference.has_unknown_spaces):
-            return Example(nlp.make_doc(reference.text), reference)
-        spaces = [bool(token.whitespace_) for token in reference]
-        return Example(Doc(nlp.vocab, words=[token.text for token in reference], spaces=spaces), reference)
+        return Example(bare_doc(nlp, reference, own_tokens=self.gold_tokens), reference)
+
+
+def bare_doc(nlp: Language, doc: Doc, *, own_tokens: bool) -> Doc:
+    """A document's text without annotation, for a pipeline to annotate.
+
+    own_tokens (bool): With the document's tokens; else what the pipeline's tokenizer makes of the text, unless the text
+        is not known.
+    """
+    if not (own_tokens or doc.has_unknown_spaces):
+        return nlp.make_doc(doc.text)
+    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])

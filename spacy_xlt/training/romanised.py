@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -45,7 +44,7 @@ def create_romanise(
     """
     checked_share("share", share)
     code = None if lang in (None, "", MULTI) else to_iso639_3(str(lang))
-    if share and not _is_installed("uroman"):
+    if share and find_spec("uroman") is None:
         raise error("E650")
 
     def augment(nlp: Language, example: Example) -> Iterator[Example]:
@@ -103,8 +102,3 @@ def _is_foreign(char: str) -> bool:
     if char.isalpha():
         return not unicodedata.name(char, "").startswith("LATIN ")
     return unicodedata.category(char)[0] in "MNP" and not "\u2000" <= char < "\u2c00"
-
-
-def _is_installed(name: str) -> bool:
-    # `find_spec` does not take None, which is how a test, or a broken installation, says that there is none
-    return sys.modules.get(name, sys) is not None and find_spec(name) is not None

@@ -32,6 +32,17 @@ def test_preposition_and_article_are_no_part_of_the_entity_that_they_begin(make_
     assert ents(split) == [("Fazenda", "ORG")]
 
 
+def test_span_groups_move_as_entities_do(make_doc):
+    doc = make_doc("Fala da Fazenda no Rio .", lang="pt")
+    doc.spans["sc"] = [Span(doc, 1, 3, label="ORG"), Span(doc, 2, 5, label="X"), Span(doc, 4, 5, label="LOC")]
+    doc.spans["sc"].attrs["scores"] = [0.5, 0.6, 0.7]
+    split = split_contractions(doc, PT)
+    group = split.spans["sc"]
+    found = [(span.text, span.label_) for span in group]
+    assert found == [("Fazenda", "ORG"), ("Fazenda em o Rio", "X"), ("Rio", "LOC")]
+    assert group.attrs["scores"] == [0.5, 0.6, 0.7]
+
+
 def test_an_entity_that_is_nothing_but_a_contraction_stays_whole(make_doc):
     assert ents(split_contractions(make_doc("Pelo Marcelo", (0, 1, "PER"), lang="pt"), PT)) == [("Por o", "PER")]
 

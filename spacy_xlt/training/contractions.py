@@ -6,10 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from ..errors import error
+from .augmenting import example_like
+from .replacing import Replacement, replaced
 
 # Contraction → its words, as in the Universal Dependencies treebanks of Portuguese. Where the same letters are also
 # another word ("nos" as a pronoun, "pela" as a verb), the contraction is by far the more frequent.
@@ -48,44 +50,26 @@ def create_split_contractions(lang: str = "pt", share: float = 0.5) -> Augmenter
         if random.random() >= share:
             yield example
             return
-        reference = split_contractions(example.reference, TABLES[lang])
-        words, spaces = [token.text for token in reference], [bool(token.whitespace_) for token in reference]
-        yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+        yield example_like(nlp, example, split_contractions(example.reference, TABLES[lang]))
 
     return augment
 
 
 def split_contractions(doc: Doc, table: Mapping[str, tuple[str, str]]) -> Doc:
-    """A copy of a document in which contractions are two words; entities, also missing ones, and sentences are kept.
+    """A copy of a document in which contractions are two words; entities, also missing ones, span groups and sentences
+    are kept.
 
-    An entity that begins with a contraction then begins after it: of "da Fazenda", "Fazenda" is the name.
+    An entity or span that begins with a contraction then begins after it: of "da Fazenda", "Fazenda" is the name.
 
     table (Mapping[str, tuple[str, str]]): Contraction in lower case → its words. The case of the first letter, or of
         all letters, is carried over.
     """
-    words: list[str] = []
-    spaces: list[bool] = []
-    first: list[int] = []
-    for token in doc:
-        first.append(len(words))
-        parts = _split(token.text, table)
-        words += parts
-        spaces += [*(True for _ in parts[1:]), bool(token.whitespace_)]
-    first.append(len(words))
-    starts: list[bool | int | None] | None = None
-    if doc.has_annotation("SENT_START"):
-        begin = {first[token.i] for token in doc if token.is_sent_start}
-        starts = [i in begin for i in range(len(words))]
-    copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
-    ents = []
-    for ent in doc.ents:
-        begins_with_one = len(ent) > 1 and ent[0].text.lower() in table
-        start = first[ent.start + begins_with_one]
-        ents.append(Span(copy, start, first[ent.end], label=ent.label, kb_id=ent.kb_id, span_id=ent.id))
-    missing = [copy[first[token.i] : first[token.i + 1]] for token in doc if token.ent_iob == 0]
-    if doc.has_annotation("ENT_IOB"):
-        copy.set_ents(ents, missing=missing, default="outside")
-    return copy
+    parts = {token.i: words for token in doc if len(words := _split(token.text, table)) > 1}
+    replacements = [
+        Replacement(i, i + 1, words, [True] * len(words), [doc[i].ent_iob == 0] * len(words))
+        for i, words in parts.items()
+    ]
+    return replaced(doc, replacements, start_of=lambda span: span.start + (len(span) > 1 and span.start in parts))
 
 
 def _split(word: str, table: Mapping[str, tuple[str, str]]) -> Sequence[str]:

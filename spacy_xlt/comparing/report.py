@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from ..evaluation.plots import Panel, Row, plot_panels
+from ..reporting.page import table
 
 SIGNIFICANT = 0.05
 CAPTION = (
@@ -46,7 +47,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     made = [_scores(result)]
     made += [_against_baseline(result, name) for name in result["sets"]]
     made += [_per_label(result, name) for name in result["sets"]]
-    return [*(table for table in made if table.rows), _cost(result), _selection(result)]
+    return [*(one for one in made if one.rows), _cost(result), _selection(result)]
 
 
 def plot(result: Mapping[str, Any]) -> str | None:
@@ -80,13 +81,11 @@ def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str
     picture (str | None): File name of the plot.
     """
     parts = ["# Comparison", *([f"![F1 of every strategy]({picture})", CAPTION] if picture else [])]
-    for table in tables(result):
-        rule = [":--" if n in table.text else "--:" for n in range(len(table.head))]
-        lines = [
-            f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (table.head, *table.rows)
-        ]
+    for one in tables(result):
+        rule = [":--" if n in one.text else "--:" for n in range(len(one.head))]
+        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (one.head, *one.rows)]
         lines.insert(1, f"| {' | '.join(rule)} |")
-        parts += [f"## {table.title}", "\n".join(lines), *([table.note] if table.note else [])]
+        parts += [f"## {one.title}", "\n".join(lines), *([one.note] if one.note else [])]
     if missing := missing_lines(result):
         parts += ["## Missing", "\n".join(f"- {line}" for line in missing)]
     parts += ["## Sets", "\n".join(f"- {line}" for line in set_lines(result))]
@@ -102,22 +101,9 @@ def to_html(result: Mapping[str, Any], *, picture: str | None = None) -> str:
     parts = ["<h1>Comparison</h1>"]
     if picture:
         parts.append(f"<figure>{picture}<figcaption>{CAPTION}</figcaption></figure>")
-    for table in tables(result):
-        head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.head)
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td{' class=text' if n in table.text else ''}>{escape(cell)}</td>" if n else
-                f'<th scope="row">{escape(cell)}</th>'
-                for n, cell in enumerate(row)
-            )
-            + "</tr>"
-            for row in table.rows
-        )  # fmt: skip
-        parts.append(
-            f"<h2>{escape(table.title)}</h2><div class=wide><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table></div>" + (f"<p>{escape(table.note)}</p>" if table.note else "")
-        )
+    for one in tables(result):
+        note = f"<p>{escape(one.note)}</p>" if one.note else ""
+        parts.append(f"<h2>{escape(one.title)}</h2>{table(one.head, one.rows, text=one.text)}{note}")
     for title, lines in (("Missing", missing_lines(result)), ("Sets", set_lines(result))):
         if lines:
             parts.append(f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")

@@ -19,6 +19,8 @@ __all__ = ["Alignment", "Bitext", "BitextStore", "LostSpan", "SentencePair"]
 
 STORED_FORMAT = 1
 USER_DATA_KEY = "xlt"
+# What `doc.ents` is called where span groups go by their keys.
+ENTS = "ents"
 # The span group that mirrors projected entities, because `doc.ents` has no room for scores.
 ENTS_GROUP = "xlt_ents"
 # The span group of entities that an annotator holds possible, with their probabilities.
@@ -74,7 +76,7 @@ class LostSpan:
     end: int
     label: str
     reason: str
-    key: str = "ents"
+    key: str = ENTS
     side: str = "source"
 
 

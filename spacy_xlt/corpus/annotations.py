@@ -11,12 +11,12 @@ from typing import Any
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from ..bitext import ENTS
 from ..errors import error
 from ..languages import MULTI, blank
 from ..translation.parallel.reading import numbered_lines
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
-ENTS = "ents"
 # start, end (tokens, the end not included), label, "ents" or the key of a span group
 TokenSpan = tuple[int, int, str, str]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, missing_ranges
-from ..projection.carry import DROP_FLAG, ENTS, REVIEWED
+from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, missing_ranges
+from ..projection.carry import DROP_FLAG, REVIEWED
 from .annotations import ACCEPT, REJECT
 from .corrections import Correction, Corrections, Mark
 

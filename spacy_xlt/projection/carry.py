@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from numbers import Real
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import CANDIDATES_GROUP, ENTS_GROUP, Bitext, LostSpan, is_candidates, missing_ranges
+from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates, missing_ranges
 
-ENTS = "ents"
 # Groups whose spans are names
 NAMES = frozenset({ENTS, CANDIDATES_GROUP})
 # Why a span is not there, and what is said of a sentence, that a person has corrected
@@ -221,3 +222,16 @@ def runs_of(doc: Doc, tokens: Iterable[int]) -> list[Span]:
         else:
             runs.append([i, i + 1])
     return [Span(doc, start, end) for start, end in runs]
+
+
+def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
+    """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out.
+
+    key (str): Name of the group; a document need not have it.
+    """
+    group = doc.spans.get(key)
+    scores = None if group is None else group.attrs.get("scores")
+    if group is None or not isinstance(scores, (list, tuple)):
+        return {}
+    found = zip(group, scores, strict=False)
+    return {(s.start, s.end, s.label_): float(n) for s, n in found if isinstance(n, Real) and isfinite(n)}

@@ -8,8 +8,8 @@ from dataclasses import replace
 from spacy.tokens import Span
 
 from ..alignment.words import has_text
-from ..bitext import Bitext, LostSpan, missing_ranges
-from .carry import DROP_FLAG, ENTS, carried, runs_of
+from ..bitext import ENTS, Bitext, LostSpan, missing_ranges
+from .carry import DROP_FLAG, carried, runs_of
 from .filters import ProjectionFilter
 
 # Flag of the sentence pairs that hold a lost span.

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from spacy.tokens import Span
 
 from .. import __version__
-from ..bitext import Bitext
+from ..bitext import ENTS, Bitext
 from ..errors import error
 from . import carry
 from .assign import assign
 from .boundaries import adjust, is_clause
-from .carry import ENTS, NAMES, Outcome, Placement
+from .carry import NAMES, Outcome, Placement
 from .evidence import Claim, Evidence, Stretch
 from .unlinked import between_neighbours, same_spelling
 

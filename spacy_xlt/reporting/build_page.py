@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..projection.carry import ENTS, REASONS
+from ..bitext import ENTS
+from ..projection.carry import REASONS
 from .charts import bars, histogram
 from .examples import LABEL, as_html
 from .figures import LEAST_WORDS, Example

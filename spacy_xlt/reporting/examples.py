@@ -9,10 +9,10 @@ from typing import Any
 
 import spacy
 
-from ..bitext import USER_DATA_KEY, Bitext
+from ..bitext import ENTS, USER_DATA_KEY, Bitext
 from ..corpus.reading import read_bin, select_docs
 from ..errors import XltError, warn
-from ..viewing.data import ENTS, SIDES, direction, rows
+from ..viewing.data import SIDES, direction, rows
 from .figures import Example
 
 # Words shown of a long sentence.

@@ -12,8 +12,8 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates
-from ..projection.carry import DROP_FLAG, ENTS
+from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates
+from ..projection.carry import DROP_FLAG, span_scores
 
 FIGURES_FORMAT = 1
 SCORE_BINS = 20
@@ -164,22 +164,15 @@ def _label(found: dict[str, Any], key: str, label: str) -> dict[str, Any]:
 
 def _spans(doc: Doc) -> Iterator[tuple[str, str, int, float | None]]:
     """Key, label, first token and score of entities and of the spans of groups."""
-    scores = dict(_scored(doc, ENTS_GROUP))
+    scores = span_scores(doc, ENTS_GROUP)
     for ent in doc.ents:
         yield ENTS, ent.label_, ent.start, scores.get((ent.start, ent.end, ent.label_))
     for key in doc.spans:
         if key == ENTS_GROUP or is_candidates(key):
             continue
-        scores = dict(_scored(doc, key))
+        scores = span_scores(doc, key)
         for span in doc.spans[key]:
             yield key, span.label_, span.start, scores.get((span.start, span.end, span.label_))
-
-
-def _scored(doc: Doc, key: str) -> Iterator[tuple[tuple[int, int, str], float]]:
-    group = doc.spans[key] if key in doc.spans else None
-    for span, score in zip(group or (), group.attrs.get("scores") or () if group else (), strict=False):
-        if isinstance(score, int | float) and isfinite(score):
-            yield (span.start, span.end, span.label_), float(score)
 
 
 def _words(doc: Doc) -> list[int]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from spacy.language import Language
 
+from ..bitext import ENTS
 from ..errors import error, warn
-from .relabel import ENTS
 
 if TYPE_CHECKING:
     from .scanning import SourceReader

@@ -8,9 +8,7 @@ from typing import Any
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import ENTS_GROUP, missing_ranges
-
-ENTS = "ents"
+from ..bitext import ENTS, ENTS_GROUP, missing_ranges
 
 
 def labels_of(doc: Doc) -> dict[str, Counter[str]]:

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 
-from ..bitext import CANDIDATES_GROUP, ENTS_GROUP, Bitext, missing_ranges
+from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, missing_ranges
 from ..corpus.corrections import REVIEW_FORMAT
 from ..corpus.identity import page_digest, pair_ids
 from ..errors import XltError
 from ..languages import MULTI, is_right_to_left
+from ..projection.carry import REASONS, span_scores
 
 # Of the data in the page. Rows have token positions of the whole documents, so that what is said about them there can
 # be brought back to the documents.
 PAGE_FORMAT = 1
-ENTS = "ents"
 SIDES = ("source", "target")
 # start, end, label, key ("ents" or that of a span group), score or None, reason why it was lost or None
 ShownSpan = tuple[int, int, str, str, float | None, str | None]
@@ -81,8 +81,6 @@ def payload(
         for kind, signature in zip(signatures, (bitext.engine, bitext.aligner, bitext.projector), strict=True):
             if signature:
                 signatures[kind][signature] = None
-    from ..projection.carry import REASONS
-
     return {
         "format": PAGE_FORMAT,
         "title": title,
@@ -143,31 +141,21 @@ class _Side:
 
 def _shown_spans(doc: Doc, lost: Iterable[Any]) -> list[ShownSpan]:
     """Entities and spans of span groups with their scores, in order; a lost one that is no longer there as well."""
-    scores = _scores(doc, ENTS_GROUP)
+    scores = span_scores(doc, ENTS_GROUP)
     found: dict[tuple[int, int, str, str], tuple[float | None, str | None]] = {}
     for span in doc.ents:
-        found[span.start, span.end, span.label_, ENTS] = scores.get((span.start, span.end, span.label_)), None
+        found[span.start, span.end, span.label_, ENTS] = _number(scores.get((span.start, span.end, span.label_))), None
     for key in doc.spans:
         if key != ENTS_GROUP:
-            scored = _scores(doc, key)
+            scored = span_scores(doc, key)
             for place in dict.fromkeys((span.start, span.end, span.label_) for span in doc.spans[key]):
-                found[(*place, key)] = scored.get(place), None
+                found[(*place, key)] = _number(scored.get(place)), None
     for span in lost:
         if 0 <= span.start < span.end <= len(doc):
             whole = (span.start, span.end, str(span.label), str(span.key))
             found[whole] = found.get(whole, (None, None))[0], str(span.reason)
     ordered = sorted(found.items(), key=lambda item: (item[0][0], -item[0][1], item[0][3] != ENTS, item[0][2:]))
     return [(*place, score, reason) for place, (score, reason) in ordered]
-
-
-def _scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float | None]:
-    if key not in doc.spans:
-        return {}
-    group = doc.spans[key]
-    scores = group.attrs.get("scores")
-    if not isinstance(scores, list | tuple):
-        return {}
-    return {(s.start, s.end, s.label_): _number(score) for s, score in zip(group, scores, strict=False)}
 
 
 def _number(value: Any) -> float | None:

@@ -12,10 +12,10 @@ from typing import Any
 import wasabi
 from wasabi.util import supports_ansi
 
-from ..bitext import Bitext
+from ..bitext import ENTS, Bitext
 from .colors import label_colors
 from .columns import Piece, cut, plain, wrapped
-from .data import ENTS, SIDES, Row, has_lost, rows
+from .data import SIDES, Row, has_lost, rows
 
 LOW = 0.5
 

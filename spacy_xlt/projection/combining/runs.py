@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ...bitext import ENTS_GROUP, Bitext
+from ...bitext import ENTS, ENTS_GROUP, Bitext
 from ...errors import error
 from ...protocols import Projector
 from .. import carry
-from ..carry import ENTS, Outcome, Placement
+from ..carry import Outcome, Placement
 
 
 @dataclass

@@ -4,76 +4,117 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import error
-from .writing import file_digest
+from ..errors import XltError, error
+from .writing import file_digest, write_bytes
 
 FILE_NAME = "manifest.jsonl"
-FORMAT = 1
+FORMAT = 2
+LOCK = ".lock"
 
 
 class Manifest:
-    """An append-only file of JSON lines: a header, then one line for each finished shard.
+    """An append-only file of JSON lines: a header, then one line for each finished shard, as they are finished.
+
+    Of the lines only their places are kept in memory, as there may be a million. Nothing is written before `open`.
 
     folder (Path): The build folder.
     header (Mapping[str, Any]): What the build is made from; two builds with the same header have the same output.
     RAISES (XltError): E505 where the folder holds a build with another header, E506 where it holds something else, E581
-        where the file is broken.
+        where the file is broken, E582 where a newer version wrote it.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any]):
         self.path = folder / FILE_NAME
         self.header = {"format": FORMAT, **header}
-        self.shards: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
-            self._read()
-        elif folder.exists() and any(folder.iterdir()):
-            raise error("E506", path=folder, manifest=FILE_NAME)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._append(self.header)
+        self._places: dict[str, int] = {}
+        # Bytes of whole lines; what follows them was cut off by a kill
+        self._size = 0
+        self._read()
 
-    def is_finished(self, shard: str, folder: Path) -> bool:
-        """Whether a shard's files are all there with the checksums that they were written with."""
-        done = self.shards.get(shard)
-        if done is None:
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, shard: str) -> bool:
+        return shard in self._places
+
+    def open(self) -> None:
+        """Begin to write: make the folder and the file, or cut off the half of a line that a kill has left."""
+        if not self._size:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.path, _line(self.header))
+            self._size = self.path.stat().st_size
+        elif self.path.stat().st_size > self._size:
+            with self.path.open("r+b") as file:
+                file.truncate(self._size)
+
+    def is_finished(self, shard: str, folder: Path, *, verify: bool = True) -> bool:
+        """Whether a shard's files are all there.
+
+        verify (bool): With the checksums that they were written with.
+        """
+        if shard not in self._places:
             return False
-        paths = ((folder / name, digest) for name, digest in done["files"].items())
-        return all(path.is_file() and file_digest(path) == digest for path, digest in paths)
+        paths = ((folder / name, digest) for name, digest in self.record(shard)["files"].items())
+        return all(path.is_file() and (not verify or file_digest(path) == digest) for path, digest in paths)
+
+    def record(self, shard: str) -> dict[str, Any]:
+        """What was noted of a shard."""
+        ((_, record),) = iter_records(self.path.parent, [self._places[shard]])
+        return record
 
     def add(self, shard: str, record: Mapping[str, Any]) -> None:
         """Note that a shard is finished; its files must be on the disk by now.
 
         record (Mapping[str, Any]): At least "files": relative path → SHA-256.
         """
-        self.shards[shard] = dict(record)
-        self._append({"shard": shard, **record})
-
-    def _read(self) -> None:
-        lines = self.path.read_bytes().split(b"\n")
-        # A kill in the middle of a write leaves a last line without its end: that shard is done again.
-        whole, torn = lines[:-1], lines[-1]
-        if torn:
-            with self.path.open("r+b") as file:
-                file.truncate(sum(len(line) + 1 for line in whole))
-        if len(whole) < 2:
-            # Stopped before anything was finished, for example by a setting that could not work: nothing to protect
-            self.path.unlink()
-            self._append(self.header)
-            return
-        header, shards = _parsed(self.path, whole)
-        if header != self.header:
-            raise error("E505", path=self.path.parent, difference=difference(header, self.header))
-        self.shards = shards
-
-    def _append(self, record: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf8") as file:
-            file.write(json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n")
+        line = _line({"shard": shard, **record})
+        with self.path.open("ab") as file:
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._places[shard] = self._size
+        self._size += len(line)
+
+    def _read(self) -> None:
+        folder = self.path.parent
+        if not self.path.exists():
+            if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+                raise error("E506", path=folder, manifest=FILE_NAME)
+            return
+        header: dict[str, Any] = {}
+        for place, record in iter_records(folder):
+            if place == 0:
+                header = record
+                if not isinstance(found := header.get("format"), int) or found > FORMAT:
+                    raise error("E582", path=folder, found=found, known=FORMAT)
+            elif "shard" not in record:
+                raise error("E581", path=self.path, reason=f"the line at byte {place} is of no shard")
+            else:
+                self._places[record["shard"]] = place
+        if not self._places:
+            # Stopped before anything was finished, for example by a setting that could not work: nothing to protect
+            return
+        if header != self.header:
+            raise error("E505", path=folder, difference=difference(header, self.header))
+        self._size = whole_size(self.path)
+
+
+def whole_size(path: Path) -> int:
+    """The bytes of a file's whole lines: what follows the last line break was cut off by a kill."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            end = start
+    return 0
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> str:
@@ -96,23 +137,66 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any
     RETURNS (tuple): The header, and the records of the finished shards by name, in order.
     RAISES (XltError): E580 where the folder holds no build of which a shard is finished, E581 for a broken manifest.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise error("E580", path=folder, reason=f"it has no {FILE_NAME}")
-    # What follows the last line break is half a line
-    header, shards = _parsed(path, path.read_bytes().split(b"\n")[:-1])
+    header: dict[str, Any] = {}
+    shards: dict[str, dict[str, Any]] = {}
+    for place, record in iter_records(folder):
+        if place == 0:
+            header = record
+        else:
+            name = record.pop("shard", None)
+            if not isinstance(name, str):
+                raise error("E581", path=folder / FILE_NAME, reason=f"the line at byte {place} is of no shard")
+            shards[name] = record
     if not shards:
         raise error("E580", path=folder, reason="no shard of it is finished")
     return header, dict(sorted(shards.items()))
 
 
-def _parsed(path: Path, lines: Sequence[bytes]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The header, and the records by shard.
-
-    RAISES (XltError): E581 for a line that is no manifest's.
-    """
+def read_header(folder: Path) -> dict[str, Any]:
+    """The header of a manifest; empty where there is none that can be read."""
     try:
-        header, *records = (json.loads(line) for line in lines)
-        return header, {record["shard"]: {k: v for k, v in record.items() if k != "shard"} for record in records}
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        return next((record for _, record in iter_records(folder, [0])), {})
+    except XltError:
+        return {}
+
+
+def iter_records(folder: Path, places: Iterable[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read a manifest one line at a time, without changing anything there.
+
+    places (Iterable[int] | None): Read only the lines that begin at these bytes, in this order; all where left out.
+    YIELDS (tuple[int, dict[str, Any]]): The byte at which a line begins and what it says. The first line of the file
+        is the header; a shard that was done again has several, of which the last one counts.
+    RAISES (XltError): E580 where the folder has no manifest, E581 for a line that is no manifest's.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise error("E580", path=folder, reason=f"it has no {FILE_NAME}")
+    with path.open("rb") as file:
+        # A line without its end is half a line; one more may be on its way while the build runs
+        at, lines = 0, file if places is None else _lines_at(file, places)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return
+            place = at if places is None else file.tell() - len(line)
+            yield place, _object(path, line)
+            at += len(line)
+
+
+def _lines_at(file: BinaryIO, places: Iterable[int]) -> Iterator[bytes]:
+    for place in places:
+        file.seek(place)
+        yield file.readline()
+
+
+def _object(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as err:
         raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
+    if not isinstance(found, dict):
+        raise error("E581", path=path, reason=f"{type(found).__name__}, not an object")
+    return found
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode("utf8")

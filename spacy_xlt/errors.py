@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from typing import Any
 
@@ -83,7 +84,7 @@ _MESSAGES: dict[str, str] = {
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
     "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
-    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or gzipped (ParallelTranslator: `memory`, "
+    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or compressed (ParallelTranslator: `memory`, "
     "`source_file`, `target_file`).",
     "E233": "{path}, line {line}: {reason}.",
     "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
@@ -106,9 +107,9 @@ _MESSAGES: dict[str, str] = {
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as '
     "others will be; set `source` if the documents are in another language.",
-    "E226": "{engine}: the GPU's memory is too small for one text of {n_pieces} pieces. "
+    "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. "
     "Set `beam_size` or `max_pieces` lower.",
-    "W220": "{engine}: the GPU's memory is too small for a batch of {size} pieces; going on with half of that. "
+    "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. "
     "Set `batch_tokens` lower.",
     "E238": "{what} cannot be run: {reason}. On Debian or Ubuntu: apt-get install apertium {package}, or set "
     "`data_dir` to the folder of Apertium's data.",
@@ -201,7 +202,7 @@ _MESSAGES: dict[str, str] = {
     "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training "
     "write them.",
     "E666": "The config of the strategy {strategy} cannot be used: {reason}",
-    "E667": "{path} is in use by another comparison. Wait until it is finished, or choose another folder.",
+    "E667": "{path} is in use by another comparison{holder}. Wait until it is finished, or choose another folder.",
     "E668": "{path} is not empty and holds no comparison (it has no {marker}). Choose another folder.",
     "E669": "{path}: the evaluation set {name} has no entity{of_labels}, so there is nothing to score.",
     "E670": "plots: matplotlib is not installed. Run: pip install 'spacy-xlt[plots]'",
@@ -317,7 +318,8 @@ _MESSAGES: dict[str, str] = {
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. "
     "Set --tag-col, counted from 1.",
-    "E513": "{path} is not {encoding}: byte {position} cannot be read. Set --encoding, for example latin-1.",
+    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
+    "latin-1.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
@@ -326,12 +328,40 @@ _MESSAGES: dict[str, str] = {
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "E523": "The config {name} is there twice; there is nothing to compare it with.",
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
+    "E550": "The shard {shard} cannot be read: {path}: {reason}. `spacy xlt shards verify` finds all such files; "
+    "remove them and give the command again that built this folder, and they are made anew.",
+    "E551": "The build has several languages ({known}); set --lang to one of them.",
+    "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
+    "E553": "{path} {reason}; nothing was written. Choose another path.",
+    "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
+    "E555": "Parquet needs the package pyarrow: {reason}. Run: pip install 'spacy-xlt[parquet]', or set --format jsonl.",
+    "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
+    "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
+    "or --dev.",
+    "E534": "{path} is compressed with Zstandard, and no package is there that reads it. Run: "
+    "pip install 'spacy-xlt[zstd]'",
+    "E535": "{path} cannot be read: {reason}.",
+    "E536": "{path}: {reason}. In the format brat, a text NAME.txt has its annotation beside it, in NAME.ann; for "
+    "another format set --format.",
+    "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as "
+    "'T1<TAB>PER 0 5<TAB>Maria'.",
+    "E538": "{path} changed while it was read: {reason}. Start again when nothing writes to it.",
+    "E539": "The format of {path} cannot be told from its name or its first lines. Set --format to one of: {known}.",
+    "E540": "There is no room in {folder} to unpack {path}: {reason}. Set the environment variable TMPDIR to a folder "
+    "with more room.",
+    "E541": "{setting} is set, and no file of {path} has a format that it is for: {formats}.",
+    "W534": "{n} texts of {path} have no .ann beside them and are left out, the first one is {first}.",
+    "W535": "{path}: {n} spans that do not begin and end with tokens are widened to whole tokens, the first one is "
+    "{first}. Is --lang the language of the text?",
+    "W536": "{path}: {n} spans that overlap others are no entities, the first one is {first}. {hint}",
+    "W537": "{path}: {n} spans are in pieces and now reach from their first to their last, the first one is {first}.",
+    "W538": "{path}: {n} spans without any token in them are left out, the first one is {first}.",
     "E560": "None of the {n} bitexts of {path} can be read; the first one failed with: {reason}",
     "E561": "The colour of the label {label!r} is {value!r}; expected a colour such as '#7aecec'.",
     "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",
     "E563": "`spacy xlt view` needs a page to write to (OUT.html), or --text to print here.",
-    "E564": "{path}, line {line}: {reason}. Each line must be a JSON object with a text and its spans, as Prodigy and "
-    "the page of `spacy xlt view --review` save it.",
+    "E564": "{path}, line {line}: {reason}. Each line must be a JSON object with a text and its spans, as Prodigy, "
+    "doccano and the page of `spacy xlt view --review` save it.",
     "E565": "None of the {n} corrections of {path} is about a document of {where}: they were made from a build of "
     "another corpus.",
     "E566": "{path}, line {line}: the spans {first} and {second} overlap, which entities cannot. Set --spans-key to "
@@ -343,14 +373,70 @@ _MESSAGES: dict[str, str] = {
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
+    "E571": "{path} is in use by another build{holder}. Wait until it is finished, or choose another folder.",
+    "E572": "{name}: there was not the memory for {n} documents in a row, each alone; the last one failed with: "
+    "{reason}. What was finished is kept. Free memory, or set what the component needs lower, then run it again.",
+    "W571": "{name}: there is not the memory for {size} documents at once; going on with {smaller}, and with more again "
+    "where they fit. Set `nlp.batch_size` lower.",
+    "W572": "{path} is in use by another build{holder}. Waiting until it is finished.",
+    "W573": "{path} cannot be written: {reason}. Going on without these lines.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
+    "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to {known}). "
+    "Update spacy-xlt, or build into another folder.",
+    "E583": "{path} has changed while it was read: it had {expected} documents and has {found}. Start the build again.",
+    "E584": "A worker ended {n} times over the shard {shard}, the last time with: {reason}. The documents are not the "
+    "cause, each of them alone was fine. Give it more memory, or fewer documents with --docs-per-shard.",
+    "E585": "No worker could be started: {reason}",
+    "E586": "A worker cannot go on: {reason}",
+    "E587": "--executor ray needs the package ray, which is not installed. Run: pip install 'spacy-xlt[ray]'",
+    "E588": "The Ray cluster at {address} cannot be used: {reason}. Set --address to a running cluster that has "
+    "spacy-xlt installed on each machine.",
     "W580": "The report has no plots: {reason}",
     "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
+    "W583": "{path} cannot be read and is left out: {reason}",
     "W582": "The report shows no examples from {path}: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
+
+# What is wrong with one document, not with a setting.
+_OF_A_DOCUMENT = frozenset({"E001", "E002", "E004", "E006", "E007", "E226", "E240", "E253", "E305"})
+# What a setting should be changed for, but may come with some documents only.
+_SEEN_IN_A_DOCUMENT = frozenset({"E005", "E102", "E201", "E237", "E342", "E402", "E404", "E410", "E413"})
+# What the system says of a disk, of files and of the number of processes.
+_OF_THE_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in "ENOSPC EDQUOT EROFS EFBIG EIO EMFILE ENFILE EAGAIN ENODEV ESTALE ENOENT ENOTDIR EACCES EPERM".split()
+    if hasattr(errno, name)
+)
+
+
+def is_of_a_document(err: BaseException) -> bool:
+    """Whether an error that a component raised is about the document, so that a build can set it aside and go on.
+
+    What is about a setting, a package that is missing, a full disk or a GPU that has stopped working would come with
+    every other document as well.
+    """
+    if isinstance(err, XltError):
+        return err.code in _OF_A_DOCUMENT
+    return not _is_of_the_machine(err)
+
+
+def concerns_all(err: BaseException) -> bool:
+    """Whether an error would come with every document, so that trying them one by one is of no use."""
+    if isinstance(err, XltError):
+        return err.code not in _OF_A_DOCUMENT | _SEEN_IN_A_DOCUMENT
+    return _is_of_the_machine(err)
+
+
+def _is_of_the_machine(err: BaseException) -> bool:
+    if isinstance(err, OSError):
+        return err.errno in _OF_THE_MACHINE
+    # After an error in one of its kernels, CUDA refuses whatever the process asks of it. A full memory is none
+    names = {kind.__name__ for kind in type(err).__mro__}
+    broken = isinstance(err, RuntimeError) and ("AcceleratorError" in names or "CUDA error" in str(err))
+    return isinstance(err, ImportError) or (broken and "out of memory" not in str(err).lower())
 
 
 def message(code: str, /, **values: Any) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
-from tqdm import tqdm
 from wasabi import msg
 
 from ._app import WITH_OVERRIDES, app, existing, friendly_errors
@@ -18,50 +17,102 @@ from ._app import WITH_OVERRIDES, app, existing, friendly_errors
 def build_cli(
     ctx: typer.Context,
     config_path: Path = typer.Argument(..., help="Config with xlt components in [nlp] pipeline", metavar="CONFIG"),
-    input_path: Path = typer.Argument(..., help="Annotated corpus: a .spacy file or a folder", metavar="INPUT"),
+    input_path: Path = typer.Argument(..., help="Annotated corpus: a file or a folder", metavar="INPUT"),
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
     corrections: Path | None = typer.Option(
         None, "--corrections", "-c", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
     ),
-    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
+    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, the first one of several workers, or -1 for the CPU"),
+    executor: str = typer.Option("local", help="local, or ray for the machines of a Ray cluster"),
+    workers: int = typer.Option(
+        0, "--workers", "-w", help="Processes with an engine each; 0 for none beside this one, with ray for all it has"
+    ),
+    address: str | None = typer.Option(None, help="Of the Ray cluster"),
+    code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
+    format: str = typer.Option("auto", "--format", "-f", help="auto, spacy, iob2, conll, tsv, jsonl or brat"),
+    token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
+    tag_col: int | None = typer.Option(None, help="Column of the entity tag, counted from 1; negative from the end"),
+    n_sents: int = typer.Option(1, "--n-sents", "-n", help="Sentences a document, of columns"),
+    labels: str = typer.Option("", help="Labels to keep, with commas between; all if left out"),
+    spans_key: str = typer.Option("", help="Span group for the entities, which may overlap then"),
+    encoding: str = typer.Option("utf8", help="Encoding of the input"),
+    skip_corrupt: bool = typer.Option(False, "--skip-corrupt", help="Leave out input files that cannot be read"),
+    verify: bool = typer.Option(True, "--verify/--no-verify", help="Check the checksums of what is finished"),
+    wait: bool = typer.Option(False, "--wait", help="Where another build is at work in the folder, wait for it"),
     report: bool = typer.Option(True, "--report/--no-report", help="Write report.html and report.json"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
     """Translate, align and project a corpus into a folder that `spacy train` reads.
 
-    OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
+    INPUT is a corpus in .spacy, columns, JSON lines (Prodigy, doccano) or brat's files, also compressed, or a folder of
+    such files. OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
     OUTPUT_DIR/lost what could not be carried over and why, OUTPUT_DIR/report.html figures, plots and examples of all
-    that. A build that was interrupted goes on where it stopped when the same command is given again. Settings of the
-    config can be overridden as in spacy train: --components.xlt_aligner.engine.layer 8
+    that, OUTPUT_DIR/log.jsonl how far it was each minute. A build that was interrupted goes on where it stopped when
+    the same command is given again. Settings of the config can be overridden as in spacy train:
+    --components.xlt_aligner.engine.layer 8
     """
-    from ..corpus.build import Builder, ShardCounts, cache_hit_share
+    from spacy.cli._util import import_code
+
+    from ..corpus.build import Builder, source_language
     from ..corpus.config import load_pipeline_config
+    from ..corpus.executors.making import make_executor
+    from ..corpus.inputs import InputSettings
+    from ..corpus.lock import BuildLock
+    from ..corpus.manifest import check_folder
+    from ..corpus.progress import Numbers
 
     overrides = parse_config_overrides(ctx.args)
     existing(input_path, what="corpus")
-    setup_gpu(gpu_id, silent=silent)
+    import_code(code)
+    if workers == 0 and executor == "local":
+        setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
-    builder = Builder(nlp, input_path, output_path, docs_per_shard=docs_per_shard, corrections=corrections)
-    with tqdm(total=builder.n_docs, unit="doc", desc="build", disable=silent) as bar:
+    reading = InputSettings(
+        format=format,
+        lang=source_language(nlp),
+        encoding=encoding,
+        token_col=token_col,
+        tag_col=tag_col,
+        n_sents=n_sents,
+        labels=tuple(sorted({label.strip() for label in labels.split(",") if label.strip()})) or None,
+        spans_key=spans_key,
+    )
+    # Before the lock, which is a file in it
+    check_folder(output_path)
+    with BuildLock(output_path, wait=wait):
+        builder = Builder(
+            nlp,
+            input_path,
+            output_path,
+            docs_per_shard=docs_per_shard,
+            corrections=corrections,
+            reading=reading,
+            skip_corrupt=skip_corrupt,
+            verify=verify,
+        )
+        runs = make_executor(
+            nlp,
+            kind=executor,
+            workers=workers,
+            address=address,
+            gpu_id=gpu_id,
+            corrections=builder.corrections,
+            code=code,
+        )
+        with Numbers(
+            builder.n_docs, builder.plan.n_shards, folder=output_path, executor=runs, disable=silent
+        ) as numbers:
+            summary = builder.run(runs, numbers=numbers)
+        page = output_path / "report.html"
+        if report and (builder.n_built or not page.is_file()):
+            from ..reporting.build import write_build_report
 
-        def progress(n_docs: int, done_now: ShardCounts) -> None:
-            seconds = sum(done_now.seconds.values())
-            postfix = {"sentences/s": f"{done_now.sentences / seconds:.0f}"} if seconds else {}
-            if done_now.cache["hits"]:
-                postfix["cached"] = f"{cache_hit_share(done_now):.0%}"
-            bar.set_postfix(postfix, refresh=False)
-            bar.update(n_docs)
-
-        summary = builder.run(progress)
-    if report:
-        from ..reporting.build import write_build_report
-
-        write_build_report(output_path)
+            write_build_report(output_path)
     if not silent:
         _show(summary, output_path)
         if report:
-            msg.info(f"Report: {output_path / 'report.html'}")
+            msg.info(f"Report: {page}")
 
 
 def _show(summary: dict[str, Any], output: Path) -> None:

@@ -13,7 +13,8 @@ from .writing import file_digest, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 2
-LOCK = ".lock"
+# What a build may write before there is a manifest
+LOCK, LOG = ".lock", "log.jsonl"
 
 
 class Manifest:
@@ -82,8 +83,7 @@ class Manifest:
     def _read(self) -> None:
         folder = self.path.parent
         if not self.path.exists():
-            if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
-                raise error("E506", path=folder, manifest=FILE_NAME)
+            check_folder(folder)
             return
         header: dict[str, Any] = {}
         for place, record in iter_records(folder):
@@ -101,6 +101,17 @@ class Manifest:
         if header != self.header:
             raise error("E505", path=folder, difference=difference(header, self.header))
         self._size = whole_size(self.path)
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder is a build's, or may become one.
+
+    RAISES (XltError): E506 where it holds something else.
+    """
+    if not folder.exists() or (folder / FILE_NAME).exists():
+        return
+    if not folder.is_dir() or any(path.name not in (LOCK, LOG) for path in folder.iterdir()):
+        raise error("E506", path=folder, manifest=FILE_NAME)
 
 
 def whole_size(path: Path) -> int:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc, DocBin
+
+
+# What the system says where a file cannot be written, whatever is in it.
+CANNOT_WRITE = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM")
+    if hasattr(errno, name)
+)
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<end>part|old)", re.DOTALL)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Let an error of the disk name a file: the system names it where one is opened, not where it is written to."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno in CANNOT_WRITE and (err.filename is None or _LEFTOVER.fullmatch(Path(str(err.filename)).name)):
+            err.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -19,18 +41,23 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside the final one to write to; it takes the final name when the block ends well, else goes away.
 
     YIELDS (Path): Where to write.
+    RAISES (OSError): Where that cannot be; it names the final path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            # A disk that cannot be written may not let go of a file, either, and the first error says more
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
 
 
 @contextmanager
@@ -40,30 +67,59 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     A folder that is there under the final name is replaced.
 
     YIELDS (Path): Where to write.
+    RAISES (OSError): Where that cannot be; it names the final path.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    try:
-        yield beside
-        for file in beside.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
-        if path.is_dir():
-            os.replace(path, old)
-        try:
-            os.replace(beside, path)
-        except OSError:
-            if old.is_dir():
-                os.replace(old, path)
-            raise
-    finally:
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("part", "old"))
         shutil.rmtree(beside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    _sync_folder(path.parent)
+        beside.mkdir()
+        try:
+            yield beside
+            for file in beside.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as handle:
+                        os.fsync(handle.fileno())
+            if path.is_dir():
+                os.replace(path, old)
+            try:
+                os.replace(beside, path)
+            except OSError:
+                if old.is_dir():
+                    os.replace(old, path)
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: str | Path) -> list[Path]:
+    """Remove what a process that was killed in the middle of `replacing` or `replacing_folder` has left below a folder.
+
+    To be called where no other process writes there, before anything is written. Links are not followed.
+
+    RETURNS (list[Path]): What was there and is no more. A folder that was about to be replaced has its name again.
+    RAISES (OSError): Where it cannot be removed.
+    """
+    removed = []
+    for place, folders, files in os.walk(folder):
+        for name in sorted(folders + files):
+            if (found := _LEFTOVER.fullmatch(name)) is None:
+                continue
+            path, final = Path(place, name), Path(place, found["name"])
+            with naming(path):
+                if found["end"] == "old" and not final.exists():
+                    # The kill came between the old folder's leaving and the new one's coming
+                    os.replace(path, final)
+                elif path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            removed.append(path)
+        folders[:] = [name for name in folders if _LEFTOVER.fullmatch(name) is None]
+    return removed
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -83,9 +139,14 @@ def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool =
     store_user_data (bool): Also what is in `doc.user_data`, such as Bitexts.
     RETURNS (bytes): What was written.
     """
-    data = DocBin(docs=docs, store_user_data=store_user_data).to_bytes()
+    data = docs_bytes(docs, store_user_data=store_user_data)
     write_bytes(path, data)
     return data
+
+
+def docs_bytes(docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
+    """Documents as the bytes of a `.spacy` file."""
+    return bytes(DocBin(docs=docs, store_user_data=store_user_data).to_bytes())
 
 
 def file_digest(path: Path) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..corpus.build import BITEXT, SUMMARY, ShardCounts, cache_hit_share
+from ..corpus.build import SUMMARY
 from ..corpus.manifest import read_manifest
 from ..corpus.reading import read_docs
+from ..corpus.sharding import BITEXT, ShardCounts, cache_hit_share
 from ..corpus.writing import write_bytes, write_json
 from ..errors import warn
 from ..viewing.reading import Readable

@@ -17,8 +17,8 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ...bitext import ENTS_GROUP, Bitext, SentencePair, missing_ranges
-from ...corpus.build import BITEXT
 from ...corpus.reading import corpus_files, read_bin
+from ...corpus.sharding import BITEXT
 from ...errors import error
 
 # Of a sentence that is in a corpus again and again ("Thank you ."), so many translations are looked at.

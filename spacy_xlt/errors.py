@@ -373,11 +373,12 @@ _MESSAGES: dict[str, str] = {
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
-    "E571": "{path} is in use by another build{holder}. Wait until it is finished, or choose another folder.",
+    "E571": "{path} is in use by another build{holder}. Wait until it is finished (--wait does), or choose another "
+    "folder.",
     "E572": "{name}: there was not the memory for {n} documents in a row, each alone; the last one failed with: "
     "{reason}. What was finished is kept. Free memory, or set what the component needs lower, then run it again.",
-    "W571": "{name}: there is not the memory for {size} documents at once; going on with {smaller}, and with more again "
-    "where they fit. Set `nlp.batch_size` lower.",
+    "W571": "{name}: there is not the memory for {size} documents at once; going on with {smaller}, and later with "
+    "more where they fit. Set `nlp.batch_size` lower.",
     "W572": "{path} is in use by another build{holder}. Waiting until it is finished.",
     "W573": "{path} cannot be written: {reason}. Going on without these lines.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",

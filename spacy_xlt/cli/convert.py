@@ -57,7 +57,7 @@ def convert_cli(
         encoding=encoding,
     )
     counts = Counts()
-    docs = reader.read(input_path, blank(lang).vocab, counts)
+    docs = reader.stream(input_path, blank(lang).vocab, counts)
     # Columns leave no entity unknown, so that every document gets its group
     write_docs(output_path, (doc for doc in docs if not spans_key or copy_ents(doc, spans_key)))
     _report(counts, output_path)

@@ -1,10 +1,10 @@
-"""Reading annotated text in columns: CoNLL, IOB2 with comments, tab-separated."""
+"""Reading annotated text in columns: CoNLL, IOB2 with comments, tab-separated. Files are streamed."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from ..errors import error, warn
+from .text import text_lines
 
 # Default columns of the formats, counted from 1 (negative: from the end): token, tag.
 FORMATS = {"iob2": (2, 3), "conll": (1, -1), "tsv": (1, 2)}
 MISSING = "-"
-_TAG = re.compile(r"O|-|[BIESLU]-(?P<label>\S+)")
+TAG = re.compile(r"O|-|[BIESLU]-(?P<label>\S+)")
 _STARTS, _ENDS = frozenset("BSU"), frozenset("ESLU")
 _RANGE_OR_EMPTY_NODE = re.compile(r"\d+[-.]\d+")
 
@@ -78,36 +79,65 @@ class ColumnReader:
             raise error("E510", setting="--n-sents", value=self.n_sents, expected="a number from 1")
 
     def read(self, path: str | Path, vocab: Vocab, counts: Counts) -> list[Doc]:
-        """Read the whole file.
+        """Read the whole file. As `stream`, with all documents in memory."""
+        return list(self.stream(path, vocab, counts))
 
-        counts (Counts): Filled in.
+    def stream(self, path: str | Path, vocab: Vocab, counts: Counts) -> Iterator[Doc]:
+        """Read a file document by document.
+
+        counts (Counts): Filled in on the way.
+        YIELDS (Doc): The documents.
         RAISES (XltError): E502 where there is no file, E503 without any sentence, E511 for a missing column, E512 for
-            a tag that is none, E513 for another encoding.
+            a tag that is none, E513 for another encoding, E535 for a file that cannot be read.
         """
         path = Path(path)
+        columns = self.columns(path)
+        for group in self.groups(path):
+            yield self.doc(path, group, columns, vocab, counts)
+
+    def groups(self, path: str | Path) -> Iterator[list[Sentence]]:
+        """The sentences of each document as they stand in the file, unchecked.
+
+        RAISES (XltError): E502, E503, E513 and E535, as `stream`.
+        """
+        path = Path(path)
+        group: list[Sentence] = []
+        for sentence in self._sentences(path):
+            if group and (len(group) == self.n_sents or sentence.starts_document):
+                yield group
+                group = []
+            group.append(sentence)
+        if not group:
+            raise error("E503", path=path)
+        yield group
+
+    def tokens(
+        self, path: str | Path, group: Sequence[Sentence], columns: tuple[int, int]
+    ) -> tuple[list[str], list[str]]:
+        """The tokens and the tags of a document.
+
+        columns (tuple[int, int]): From `columns`.
+        RAISES (XltError): E511 and E512, as `stream`.
+        """
+        path = Path(path)
+        rows = [row for sentence in group for row in sentence.rows]
+        return [self._cell(path, row, columns[0]) for row in rows], [self._tag(path, row, columns[1]) for row in rows]
+
+    def entities(self, tags: Sequence[str], counts: Counts) -> list[tuple[int, int, str]]:
+        """Token ranges `[start, end)` and labels of those that are kept."""
+        kept = []
+        for start, end, label in _entities(tags, counts):
+            of_kind = counts.entities if self.labels is None or label in self.labels else counts.dropped
+            of_kind[label] = of_kind.get(label, 0) + 1
+            if of_kind is counts.entities:
+                kept.append((start, end, label))
+        return kept
+
+    def _sentences(self, path: Path) -> Iterator[Sentence]:
         if not path.is_file():
             raise error("E502", what="file", path=path)
-        sentences = list(self._sentences(self._lines(path)))
-        if not sentences:
-            raise error("E503", path=path)
-        columns = self._columns(path, sentences)
-        docs = [self._doc(path, group, columns, vocab, counts) for group in _groups(sentences, self.n_sents)]
-        counts.docs += len(docs)
-        return docs
-
-    def _lines(self, path: Path) -> Iterator[str]:
-        encoding = "utf-8-sig" if self.encoding.lower().replace("-", "") == "utf8" else self.encoding
-        try:
-            # not `splitlines`: it also cuts at characters that occur inside tokens, such as U+0085
-            yield from path.read_bytes().decode(encoding).replace("\r\n", "\n").split("\n")
-        except UnicodeDecodeError as err:
-            raise error("E513", path=path, encoding=self.encoding, position=err.start) from err
-        except LookupError as err:
-            raise error("E510", setting="--encoding", value=self.encoding, expected="an encoding of Python") from err
-
-    def _sentences(self, lines: Iterable[str]) -> Iterator[Sentence]:
         sentence = Sentence()
-        for number, line in enumerate(lines, start=1):
+        for number, line in text_lines(path, self.encoding):
             if not line.strip():
                 if sentence.rows:
                     yield sentence
@@ -127,53 +157,54 @@ class ColumnReader:
         if sentence.rows:
             yield sentence
 
-    def _columns(self, path: Path, sentences: list[Sentence]) -> tuple[int, int]:
-        """Python indices of the token and the tag."""
+    def columns(self, path: str | Path) -> tuple[int, int]:
+        """Python indices of the token and the tag.
+
+        RAISES (XltError): E502, E513 and E535, as `stream`, where the file must be looked at.
+        """
+        path = Path(path)
         default_token, default_tag = FORMATS[self.format]
         token_col = default_token if self.token_col is None else self.token_col
         tag_col = default_tag if self.tag_col is None else self.tag_col
         counted_from_1 = tuple(col - 1 if col > 0 else col for col in (token_col, tag_col))
         if 0 in (token_col, tag_col):
             counted_from_0 = True
+        elif self.tag_col is None or self.token_col is None or counted_from_1[1] == tag_col:
+            counted_from_0 = False
         else:
-            counted_from_0 = not _all_tags(sentences, counted_from_1[1]) and _all_tags(sentences, tag_col)
-            counted_from_0 = counted_from_0 and self.tag_col is not None and self.token_col is not None
+            # Most files show in their first lines that they are not counted from 0
+            counted_from_0 = _all_tags(self._sentences(path), tag_col)
+            counted_from_0 = counted_from_0 and not _all_tags(self._sentences(path), counted_from_1[1])
         if not counted_from_0:
             return counted_from_1[0], counted_from_1[1]
         warn("W511", path=path, token_col=token_col, tag_col=tag_col)
         return token_col, tag_col
 
-    def _doc(
-        self, path: Path, sentences: list[Sentence], columns: tuple[int, int], vocab: Vocab, counts: Counts
+    def doc(
+        self, path: str | Path, group: Sequence[Sentence], columns: tuple[int, int], vocab: Vocab, counts: Counts
     ) -> Doc:
-        words: list[str] = []
+        """A document from its sentences.
+
+        columns (tuple[int, int]): From `columns`.
+        RAISES (XltError): E511 and E512, as `stream`.
+        """
+        words, tags = self.tokens(path, group, columns)
         spaces: list[bool] = []
         starts: list[bool | int | None] = []
-        tags: list[str] = []
-        for sentence in sentences:
-            tokens = [self._cell(path, row, columns[0]) for row in sentence.rows]
-            tags += [self._tag(path, row, columns[1]) for row in sentence.rows]
-            after = None if sentence.text is None else _spaces(tokens, sentence.text)
+        for sentence in group:
+            n = len(sentence.rows)
+            after = None if sentence.text is None else _spaces(words[len(spaces) : len(spaces) + n], sentence.text)
             counts.no_text += sentence.text is not None and after is None
-            words += tokens
-            spaces += after or [True] * len(tokens)
-            starts += [i == 0 for i in range(len(tokens))]
-        counts.sentences += len(sentences)
+            spaces += after or [True] * n
+            starts += [i == 0 for i in range(n)]
+        counts.docs += 1
+        counts.sentences += len(group)
         counts.tokens += len(words)
         doc = Doc(vocab, words=words, spaces=spaces, sent_starts=starts)
-        self._set_ents(doc, tags, counts)
-        return doc
-
-    def _set_ents(self, doc: Doc, tags: list[str], counts: Counts) -> None:
-        ents = []
-        for start, end, label in _entities(tags, counts):
-            if self.labels is not None and label not in self.labels:
-                counts.dropped[label] = counts.dropped.get(label, 0) + 1
-                continue
-            counts.entities[label] = counts.entities.get(label, 0) + 1
-            ents.append(Span(doc, start, end, label=label))
+        ents = [Span(doc, start, end, label=label) for start, end, label in self.entities(tags, counts)]
         missing = [doc[i : i + 1] for i, tag in enumerate(tags) if tag == MISSING]
         doc.set_ents(ents, missing=missing, default="outside")
+        return doc
 
     def _cell(self, path: Path, row: tuple[int, list[str]], column: int) -> str:
         number, cells = row
@@ -188,25 +219,15 @@ class ColumnReader:
 
     def _tag(self, path: Path, row: tuple[int, list[str]], column: int) -> str:
         tag = self._cell(path, row, column)
-        if not _TAG.fullmatch(tag):
+        if not TAG.fullmatch(tag):
             shown = column + 1 if column >= 0 else column
             raise error("E512", path=path, line=row[0], column=shown, value=textwrap.shorten(tag, 40))
         return tag
 
 
-def _groups(sentences: list[Sentence], size: int) -> Iterator[list[Sentence]]:
-    group: list[Sentence] = []
-    for sentence in sentences:
-        if group and (len(group) == size or sentence.starts_document):
-            yield group
-            group = []
-        group.append(sentence)
-    yield group
-
-
-def _all_tags(sentences: list[Sentence], column: int) -> bool:
+def _all_tags(sentences: Iterable[Sentence], column: int) -> bool:
     rows = (cells for sentence in sentences for _, cells in sentence.rows)
-    return all(-len(cells) <= column < len(cells) and _TAG.fullmatch(cells[column]) for cells in rows)
+    return all(-len(cells) <= column < len(cells) and TAG.fullmatch(cells[column]) for cells in rows)
 
 
 def _spaces(tokens: list[str], text: str) -> list[bool] | None:
@@ -226,11 +247,11 @@ def _spaces(tokens: list[str], text: str) -> list[bool] | None:
     return spaces
 
 
-def _entities(tags: list[str], counts: Counts) -> Iterator[tuple[int, int, str]]:
+def _entities(tags: Sequence[str], counts: Counts) -> Iterator[tuple[int, int, str]]:
     """Token ranges `[start, end)` and labels. IOB1, IOB2, IOBES and BILOU all come out right."""
     start, label = 0, ""
     for i, tag in enumerate(tags):
-        match = _TAG.fullmatch(tag)
+        match = TAG.fullmatch(tag)
         kind, found = tag[0], (match["label"] or "") if match else ""
         goes_on = bool(label) and found == label and kind not in _STARTS
         if label and not goes_on:

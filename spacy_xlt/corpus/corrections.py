@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ class Corrections:
         return sorted({one.annotated.line for one in self if one.id not in known} | {n for n, _ in self.misfits})
 
 
-def lines_named(numbers: list[int]) -> str:
+def lines_named(numbers: Sequence[int]) -> str:
     """`line 3, 7, 9 and 4 more`; "" for none."""
     if not numbers:
         return ""

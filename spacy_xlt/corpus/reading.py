@@ -46,6 +46,9 @@ def read_bin(file: str | Path) -> DocBin:
 def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None) -> Iterator[Doc]:
     """Read documents one by one from a `.spacy` file or a folder of them.
 
+    Other formats, and files larger than the memory, are for `spacy_xlt.corpus.inputs`; here each file is read whole,
+    as what trains from a corpus needs it.
+
     path (str | Path): File or folder.
     lang (str): Language of the documents, whose vocabulary they get; a corpus does not say it.
     vocab (Vocab | None): A vocabulary to use instead.

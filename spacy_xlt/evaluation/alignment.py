@@ -100,7 +100,8 @@ def read_pairs(path: str | Path) -> list[GoldPair]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as err:
-        raise error("E513", path=path, encoding="utf-8", position=err.start) from err
+        line = 1 + err.object[: err.start].count(b"\n")
+        raise error("E513", path=path, encoding="utf-8", position=err.start, line=line) from err
     # Not splitlines: it also cuts at characters that may stand inside a token
     pairs = [_read_pair(path, i, line) for i, line in _lines(text)]
     if not pairs:

@@ -1,19 +1,17 @@
-"""Reading line-parallel files and tab-separated memories, plain or gzipped, with the line where one is broken."""
+"""Reading line-parallel files and tab-separated memories, plain or compressed, with the line where one is broken."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
+from ...corpus.compression import opened, plain_name, reason_of
 from ...errors import error
 from .tmx import read_tmx
 
-_GZIP = b"\x1f\x8b"
 # How files begin whose lines cannot be told by the byte 10
 _WIDE_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -27,7 +25,7 @@ def read_memory(path: Path, *, languages: Sequence[str], encoding: str) -> Itera
     languages (Sequence[str]): What the columns of a tab-separated file hold, in order; a TMX file says itself.
     RAISES (XltError): E231 where `languages` is needed and missing, E232, E233, E236 for a file that is broken.
     """
-    if path.name.lower().removesuffix(".gz").endswith(".tmx"):
+    if plain_name(path.name).lower().endswith(".tmx"):
         with _opened(path) as file:
             yield from read_tmx(file, path)
         return
@@ -66,22 +64,15 @@ def read_parallel(paths: Sequence[Path], *, languages: Sequence[str], encoding: 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where it is gzipped.
+    """The bytes of a file, unpacked where it is compressed.
 
     RAISES (XltError): E232 for what goes wrong while it is open.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(2) != _GZIP:
-                file.seek(0)
-                yield file
-                return
-            file.seek(0)
-            with gzip.open(file) as unpacked:
-                yield cast(BinaryIO, unpacked)
-    except (OSError, EOFError, zlib.error) as err:
-        reason = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
-        raise error("E232", path=path, reason=reason) from err
+        with opened(path) as file:
+            yield file
+    except OSError as err:
+        raise error("E232", path=path, reason=reason_of(err)) from err
 
 
 def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:

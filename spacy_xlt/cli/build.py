@@ -75,7 +75,7 @@ def build_cli(
         token_col=token_col,
         tag_col=tag_col,
         n_sents=n_sents,
-        labels=tuple(sorted({label.strip() for label in labels.split(",") if label.strip()})) or None,
+        labels=frozenset(label.strip() for label in labels.split(",") if label.strip()) or None,
         spans_key=spans_key,
     )
     # Before the lock, which is a file in it

@@ -23,9 +23,9 @@ from .executors.local import InProcess
 from .inputs import InputFile, InputSettings, open_inputs
 from .manifest import Manifest, read_header
 from .planning import ShardPlan
-from .processing import ShardProcessor
+from .processing import READ, WRITE, ShardProcessor
 from .sharding import Built, ShardCounts, cache_hit_share, shard_id
-from .writing import write_bytes, write_json
+from .writing import remove_leftovers, write_bytes, write_json
 
 if TYPE_CHECKING:
     from .progress import Numbers
@@ -121,7 +121,7 @@ class Builder:
             "docs_per_shard": docs_per_shard,
             "config": component_config(self.nlp, deciding=True),
             "input": self.input,
-            "reading": asdict(self.reading),
+            "reading": {**asdict(self.reading), "labels": sorted(self.reading.labels or ())},
             "engines": {name: getattr(pipe, "signature", "") for name, pipe in self.nlp.pipeline},
         }
         if self.corrections is not None:
@@ -152,6 +152,7 @@ class Builder:
         if executor is None:
             executor = InProcess(ShardProcessor(self.nlp, corrections=self.corrections))
         self.manifest.open()
+        remove_leftovers(self.output)
         to_do = []
         for number, record in self._finished():
             if record is None:
@@ -205,7 +206,8 @@ class Builder:
         return summary
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:
-        seconds = {name: round(value, 2) for name, value in total.seconds.items()}
+        stages = [READ, *self.nlp.pipe_names, WRITE]
+        seconds = {name: round(total.seconds[name], 2) for name in stages if name in total.seconds}
         left_out = [name for name, one in self.input.items() if "left_out" in one]
         return {
             "signature": " | ".join(f"{name}={engine}" for name, engine in self.manifest.header["engines"].items()),

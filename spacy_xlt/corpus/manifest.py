@@ -142,27 +142,6 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = 
     return "; ".join(parts)
 
 
-def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """What a build folder says of itself, without changing anything there.
-
-    RETURNS (tuple): The header, and the records of the finished shards by name, in order.
-    RAISES (XltError): E580 where the folder holds no build of which a shard is finished, E581 for a broken manifest.
-    """
-    header: dict[str, Any] = {}
-    shards: dict[str, dict[str, Any]] = {}
-    for place, record in iter_records(folder):
-        if place == 0:
-            header = record
-        else:
-            name = record.pop("shard", None)
-            if not isinstance(name, str):
-                raise error("E581", path=folder / FILE_NAME, reason=f"the line at byte {place} is of no shard")
-            shards[name] = record
-    if not shards:
-        raise error("E580", path=folder, reason="no shard of it is finished")
-    return header, dict(sorted(shards.items()))
-
-
 def read_header(folder: Path) -> dict[str, Any]:
     """The header of a manifest; empty where there is none that can be read."""
     try:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..corpus.build import SUMMARY
-from ..corpus.manifest import read_manifest
 from ..corpus.reading import read_docs
 from ..corpus.sharding import BITEXT, ShardCounts, cache_hit_share
+from ..corpus.shards.records import Records
 from ..corpus.writing import write_bytes, write_json
 from ..errors import warn
 from ..viewing.reading import Readable
@@ -32,15 +32,18 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     RETURNS (dict[str, Any]): What `report.json` says.
     RAISES (XltError): E580, E581 for what is no build folder.
     """
-    header, shards = read_manifest(folder)
+    records = Records(folder)
+    records.check_any()
+    header = records.header
     counts, figures = ShardCounts(), Figures()
     first: dict[str, int] = {}
-    for name, record in shards.items():
-        counts.add(record)
-        first[name] = figures.sentences
-        known = record.get("figures")
+    for record in records:
+        counts.add(record.counts)
+        first[record.shard] = figures.sentences
+        known = record.counts.get("figures")
         if not known or known.get("format") != FIGURES_FORMAT:
-            known = _count(folder / BITEXT / f"{name}.spacy", name, backwards=is_backwards(header.get("config", {})))
+            backwards = is_backwards(header.get("config", {}))
+            known = _count(folder / record.bitext, record.shard, backwards=backwards)
         figures.merge(known)
     data = figures.to_json()
     report = _report(header, counts, data, finished=(folder / SUMMARY).is_file())

@@ -90,6 +90,7 @@ def build_cli(
             reading=reading,
             skip_corrupt=skip_corrupt,
             verify=verify,
+            silent=silent,
         )
         runs = make_executor(
             nlp,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacy.language import Language
 from spacy.vocab import Vocab
+from tqdm import tqdm
 
 from .. import __version__
 from ..errors import XltError, error, warn
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from .progress import Numbers
 
 SUMMARY = "summary.json"
+# Seconds after which there is a bar while the input is looked through
+_BAR_AFTER = 2.0
 # Threads that check what is finished, and the shards that they are given at a time
 _CHECKERS, _CHECKED_AT_ONCE = 4, 1000
 
@@ -48,6 +51,7 @@ class Builder:
     reading (InputSettings | None): How the input is read; by its looks, in the language of the translator, if left out.
     skip_corrupt (bool): Leave out an input file that cannot be read, with a warning, instead of stopping.
     verify (bool): Check the checksums of what is finished, not only that it is there.
+    silent (bool): No bar while the input is looked through, which takes long only where it is large.
     RAISES (XltError): E502, E503, E504 and those of `open_inputs` for the input; E507 where it has nothing to project;
         E505 and E506 where the output folder holds something else; E564 to E569 for the corrections.
     """
@@ -63,6 +67,7 @@ class Builder:
         reading: InputSettings | None = None,
         skip_corrupt: bool = False,
         verify: bool = True,
+        silent: bool = True,
     ):
         if docs_per_shard < 1:
             raise error("E510", setting="--docs-per-shard", value=docs_per_shard, expected="a number from 1")
@@ -72,6 +77,7 @@ class Builder:
         self.reading = reading or InputSettings(lang=source_language(nlp))
         self.skip_corrupt = skip_corrupt
         self.verify = verify
+        self.silent = silent
         files = open_inputs(source, self.reading)
         self.input = self._scan(files)
         docs = [self.input[file.name].get("docs", 0) for file in files]
@@ -95,7 +101,7 @@ class Builder:
         """What the input files hold. One that an earlier run has seen, byte for byte, is not read again."""
         known = read_header(self.output).get("input", {})
         found: dict[str, dict[str, Any]] = {}
-        for file in files:
+        for file in tqdm(files, desc="read", unit="file", delay=_BAR_AFTER, disable=self.silent):
             digest = file.digest()
             seen = known.get(file.name)
             if isinstance(seen, dict) and seen.get("sha256") == digest and ("docs" in seen or self.skip_corrupt):

@@ -15,6 +15,8 @@ FILE_NAME = "manifest.jsonl"
 FORMAT = 2
 # What a build may write before there is a manifest
 LOCK, LOG = ".lock", "log.jsonl"
+# How many differences a message names: an input can have thousands of files
+_NAMED = 10
 
 
 class Manifest:
@@ -128,18 +130,20 @@ def whole_size(path: Path) -> int:
     return 0
 
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> str:
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The settings that differ between two sets of them, with both values, in one line."""
-    parts = []
+    parts = list(_differences(old, new))
+    more = [f"and {len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
+    return "; ".join(parts[:_NAMED] + more)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> Iterator[str]:
     for key in sorted({*old, *new}, key=str):
         before, after = old.get(key), new.get(key)
-        if before == after:
-            continue
         if isinstance(before, dict) and isinstance(after, dict):
-            parts.append(difference(before, after, inside=f"{inside}{key}."))
-        else:
-            parts.append(f"{inside}{key} was {before!r} and is {after!r}")
-    return "; ".join(parts)
+            yield from _differences(before, after, inside=f"{inside}{key}.")
+        elif before != after:
+            yield f"{inside}{key} was {before!r} and is {after!r}"
 
 
 def read_header(folder: Path) -> dict[str, Any]:

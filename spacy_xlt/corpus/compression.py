@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 from ..errors import error
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
-# bzip2's signature goes on after the size of its blocks, as text may begin with its first letters
-_BZIP2, _BZIP2_BLOCK = b"BZh", b"1AY&SY"
+# bzip2's signature goes on after the size of its blocks, with a block or the end; text may begin with its first letters
+_BZIP2, _BZIP2_NEXT = b"BZh", (b"1AY&SY", b"\x17rE8P\x90")
 _STARTS = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # What a file that is cut short or damaged raises while it is read
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError)
@@ -66,7 +66,7 @@ def reason_of(err: OSError) -> str:
 
 
 def _kind(head: bytes) -> str:
-    if head.startswith(_BZIP2) and head[4:10] == _BZIP2_BLOCK:
+    if head.startswith(_BZIP2) and head[4:10] in _BZIP2_NEXT:
         return "bzip2"
     return next((kind for start, kind in _STARTS.items() if head.startswith(start)), "")
 

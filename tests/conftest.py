@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import registry

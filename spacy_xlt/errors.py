@@ -393,6 +393,14 @@ _MESSAGES: dict[str, str] = {
     "E587": "--executor ray needs the package ray, which is not installed. Run: pip install 'spacy-xlt[ray]'",
     "E588": "The Ray cluster at {address} cannot be used: {reason}. Set --address to a running cluster that has "
     "spacy-xlt installed on each machine.",
+    "E589": "{workers} workers from --gpu-id {first} need the GPUs {first} to {last}, and this machine has {has}, "
+    "counted from 0. Set --workers or --gpu-id lower.",
+    "E590": "The worker on {host} has {found}, and this process has {expected}: their output could differ. Install the "
+    "same versions everywhere.",
+    "E591": "{n} workers ended one after the other without finishing anything, the last one with: {reason}. Set "
+    "--workers lower where the memory is short.",
+    "E592": "The worker on {host} has {found}, and another one has {expected}: their output could differ. Put the same "
+    "models and packages everywhere.",
     "W580": "The report has no plots: {reason}",
     "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
     "W583": "{path} cannot be read and is left out: {reason}",

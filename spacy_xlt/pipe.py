@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,8 +17,9 @@ from spacy.util import minibatch
 
 from . import __version__
 from .bitext import Bitext
-from .errors import error, warn
+from .errors import concerns_all, error, warn
 from .languages import to_spacy
+from .memory import FittingSize, free_caches, is_out_of_memory
 from .requirements import add_requirements
 
 Prediction = TypeVar("Prediction")
@@ -39,6 +41,7 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     def __init__(self, name: str, engine: Any):
         self.name = name
         self.engine = engine
+        self._fitting = FittingSize(name)
         if self.required_method and not callable(getattr(engine, self.required_method, None)):
             kind = type(engine).__name__
             needs = f"Set `components.{name}.engine` to one that has it."
@@ -62,29 +65,51 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 64) -> Iterator[Doc]:
         """Process a stream of docs in batches, in order.
 
-        A batch that fails is tried again one doc at a time, so that only the doc that cannot be processed goes to
-        the error handler.
+        A batch that there is not the memory for is tried again in halves; the size that fits is kept for the batches
+        that follow, see `FittingSize`. One that fails with another error is tried again one doc at a time. So only the
+        doc that cannot be processed goes to the error handler. An error that comes with every doc takes the whole
+        batch there at once.
 
         batch_size (int): Documents a batch.
         """
-        handle_error = self.get_error_handler()
         for docs in minibatch(stream, size=batch_size):
-            batch = list(docs)
+            yield from self._survivors(list(docs))
+
+    def _survivors(self, batch: list[Doc]) -> Iterator[Doc]:
+        """The docs of a batch that could be processed, in order; the error handler gets the others."""
+        before = self._fitting.most
+        pending = deque([batch])
+        while pending:
+            docs = pending.popleft()
+            if self._fitting.most is not None and len(docs) > self._fitting.most:
+                pending.appendleft(docs[self._fitting.most :])
+                docs = docs[: self._fitting.most]
             try:
-                self._process(batch)
+                self._process(docs)
             except Exception as err:
-                if len(batch) == 1:
-                    handle_error(self.name, self, batch, err)
-                    continue
-                for doc in batch:
-                    try:
-                        self._process([doc])
-                    except Exception as doc_err:
-                        handle_error(self.name, self, [doc], doc_err)
-                    else:
-                        yield doc
+                no_memory = is_out_of_memory(err)
+                parts = self._to_try_again(docs, err, before)
+            else:
+                self._fitting.worked(len(docs))
+                yield from docs
                 continue
-            yield from batch
+            if no_memory:
+                free_caches()
+            pending.extendleft(reversed(parts))
+        self._fitting.batch_done()
+
+    def _to_try_again(self, docs: list[Doc], err: Exception, before: int | None) -> list[list[Doc]]:
+        """What to try after an error; nothing where the error handler gets the docs."""
+        no_memory = is_out_of_memory(err)
+        if len(docs) > 1 and no_memory:
+            self._fitting.failed(len(docs))
+            half = (len(docs) + 1) // 2
+            return [docs[:half], docs[half:]]
+        if len(docs) > 1 and not concerns_all(err):
+            return [[doc] for doc in docs]
+        told = self._fitting.failed_alone(before, err) if no_memory else err
+        self.get_error_handler()(self.name, self, docs, told)
+        return []
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Note in the pipeline's meta what its package must require; called by `spacy assemble` and `spacy train`.

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import bundled
 from ..errors import error
+from ..memory import is_out_of_memory
 from ..protocols import PairContext, TokenPair, Tokens
 from .links import Alignment
 from .words import has_text
@@ -119,6 +120,8 @@ class SimAlignAligner:
         try:
             found = self.aligner.get_word_aligns(*words)
         except (IndexError, ValueError, RuntimeError) as err:
+            if is_out_of_memory(err):
+                raise
             raise error("E305", n_source=len(source), n_target=len(target), reason=err) from err
         links = [(rows[i], columns[j]) for i, j in found[self.method]]
         return Alignment(np.asarray(links, np.int32).reshape(-1, 2))

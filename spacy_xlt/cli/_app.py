@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import sys
@@ -15,6 +14,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 from wasabi import msg
 
+from ..corpus.writing import CANNOT_WRITE
 from ..errors import XltError, XltWarning, error
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def friendly_errors(command: Command) -> Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except OSError as err:
-            if err.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            if err.errno not in CANNOT_WRITE:
                 raise
             known = error("E501", path=err.filename or "the output", reason=err.strerror)
             msg.fail(f"XLT-{known.code}", known.message, exits=1)

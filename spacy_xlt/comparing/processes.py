@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from ..memory import status_mib
+
 _TO_CHILD_AT_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -74,16 +76,8 @@ class Process:
 
 
 def peak_mib(pid: int | str = "self") -> float | None:
-    """The most memory that a process has had so far, in MiB; None where the system does not tell.
-
-    Not `ru_maxrss`: it begins with what the parent had at the fork.
-    """
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    return None if line is None else round(int(line.split()[1]) / 1024, 1)
+    """The most memory that a process has had so far, in MiB; None where the system does not tell."""
+    return status_mib("VmHWM", pid=pid)
 
 
 def n_cores() -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..corpus.lock import FolderLock
 from ..corpus.writing import write_json
 from ..errors import XltError, error
 from .jobs import Job
@@ -52,24 +52,12 @@ class _Running:
     process: Process
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep a comparison's folder for this process. The system lets go of it when the process ends, however it does.
+def locked(folder: Path) -> FolderLock:
+    """Keep a comparison's folder for this process: `with locked(folder):`.
 
-    RAISES (XltError): E667 where another process has it.
+    RAISES (XltError): E667, on entering, where another process has it.
     """
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as err:
-        raise error("E667", path=folder) from err
-    try:
-        yield
-    finally:
-        lock.release()
+    return FolderLock(folder, busy="E667")
 
 
 class Runner:

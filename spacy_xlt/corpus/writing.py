@@ -15,7 +15,6 @@ from typing import Any
 
 from spacy.tokens import Doc, DocBin
 
-
 # What the system says where a file cannot be written, whatever is in it.
 CANNOT_WRITE = frozenset(
     getattr(errno, name)

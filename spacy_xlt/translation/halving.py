@@ -1,4 +1,4 @@
-"""Batches that a GPU has no memory for, run in halves."""
+"""Batches that there is not the memory for, run in halves."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
 from ..errors import error, warn
+from ..memory import free_caches, is_out_of_memory
 
 Result = TypeVar("Result")
 
 
 @dataclass
 class Halving:
-    """Runs batches, and those that the GPU has no memory for in halves.
+    """Runs batches, and those that there is not the memory for in halves.
 
     engine (str): What to call the engine in messages.
     most (int | None): The most pieces of a batch, once one had too many.
@@ -36,13 +35,15 @@ class Halving:
         if len(batch) == 1 or self.most is None or size <= self.most:
             try:
                 return list(run(batch))
-            except torch.cuda.OutOfMemoryError as err:
+            except Exception as err:
+                if not is_out_of_memory(err):
+                    raise
                 if len(batch) == 1:
                     raise error("E226", engine=self.engine, n_pieces=size) from err
                 if self.most is None:
                     warn("W220", engine=self.engine, size=size)
                 self.most = size // 2
             # Outside of the handler, where nothing holds on to what the failed run has computed
-            torch.cuda.empty_cache()
+            free_caches()
         half = len(batch) // 2
         return [*self.run(run, batch[:half], lengths), *self.run(run, batch[half:], lengths)]

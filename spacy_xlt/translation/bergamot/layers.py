@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 
+from ...memory import is_out_of_memory
 from .marian import MarianModel
 
 # Marian rounds activations to [-127, 127] and shifts them by 127 to multiply unsigned with signed bytes
@@ -87,7 +88,9 @@ def int8_works() -> bool:
             warnings.simplefilter("ignore")
             layers = [Int8Linear(ones, scales, bias, input_scale=1.0) for scales in (0.5, torch.full((8,), 0.5))]
         return all(torch.allclose(layer(torch.ones(1, 8)), torch.full((1, 8), 4.0)) for layer in layers)
-    except (RuntimeError, AttributeError, NotImplementedError):
+    except (RuntimeError, AttributeError, NotImplementedError) as err:
+        if is_out_of_memory(err):
+            raise
         return False
 
 

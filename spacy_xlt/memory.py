@@ -1,0 +1,158 @@
+"""Running out of memory: how to know it, how to go on with less at once, and how much is in use."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import XltError, error, warn
+
+# What the makers of errors without a class of their own write: PyTorch's allocator for CPUs (on Linux and on Windows),
+# CUDA's own functions as PyTorch and CTranslate2 pass them on, C++, cuBLAS and cuDNN
+_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "_status_alloc_failed")
+# Pieces that work before a larger one is tried, at first and at most
+_PATIENCE, _MOST_PATIENCE = 16, 4096
+# Documents in a row, each alone, without the memory for one of them: then it is no document's fault
+_ALONE_IN_A_ROW = 8
+
+
+def is_out_of_memory(err: BaseException) -> bool:
+    """Whether an error says that there was not the memory for what was tried, on a CPU or a GPU.
+
+    Known without PyTorch or CuPy being imported: an error of theirs can only be there where they are.
+    """
+    if isinstance(err, XltError):
+        # A model that cannot be loaded for lack of memory is no question of the batch
+        return err.code == "E226"
+    # NumPy's and CuPy's are kinds of it
+    if isinstance(err, MemoryError):
+        return True
+    if isinstance(err, OSError):
+        return err.errno == errno.ENOMEM
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(err).__mro__):
+        return True
+    if isinstance(err, RuntimeError) and any(sign in str(err).lower() for sign in _SIGNS):
+        return True
+    return err.__cause__ is not None and is_out_of_memory(err.__cause__)
+
+
+def free_caches() -> None:
+    """Give back what PyTorch and CuPy keep of a GPU's memory for later.
+
+    To be called when the error is handled: while it is, its traceback holds on to what the failed call had computed.
+    """
+    gc.collect()
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch is not None and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    if cupy is not None:
+        cupy.get_default_memory_pool().free_all_blocks()
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+
+@dataclass
+class FittingSize:
+    """How many documents a component takes at once: as many as there is the memory for.
+
+    What has failed is tried again in halves, and the size that worked is kept. After some pieces of that size the
+    double is tried: the lack may have been a few long documents, or another process that has ended. A try that fails
+    costs the time of a piece, so each failure doubles the number of pieces until the next try.
+
+    name (str): The component's name.
+    most (int | None): The most documents at once; None where all of a batch fit.
+    """
+
+    name: str
+    most: int | None = None
+    _failed_at: int | None = None
+    _is_said: bool = False
+    _is_sinking: bool = False
+    _in_a_row: int = 0
+    _patience: int = _PATIENCE
+    _alone: int = 0
+
+    def failed(self, size: int) -> None:
+        """There was not the memory for so many documents, at least two."""
+        if self._is_said and not self._is_sinking:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        self._is_sinking = True
+        self._failed_at = max(size, self._failed_at or 0)
+        self._in_a_row = 0
+        self.most = (size + 1) // 2
+
+    def failed_alone(self, before: int | None, err: Exception) -> Exception:
+        """There was not the memory for a single document, so batches with it say nothing about the size.
+
+        before (int | None): `most`, as it was before the batch with the document.
+        RETURNS (Exception): What to tell of it: E572 where many documents in a row have failed alone.
+        """
+        self.most = before
+        self._failed_at = None
+        self._is_sinking = False
+        self._alone += 1
+        if self._alone < _ALONE_IN_A_ROW:
+            return err
+        stopped = error("E572", name=self.name, n=self._alone, reason=" ".join(str(err).split()) or type(err).__name__)
+        stopped.__cause__ = err
+        return stopped
+
+    def worked(self, size: int) -> None:
+        """So many documents were processed at once."""
+        self._alone = 0
+        self._is_sinking = False
+        if self.most is None or size < self.most:
+            return
+        self._in_a_row += 1
+        if self._in_a_row >= self._patience:
+            self._in_a_row = 0
+            self.most *= 2
+
+    def batch_done(self) -> None:
+        """All of a batch was tried: say, once, where there was not the memory and no single document is to blame."""
+        if self._failed_at is not None and not self._is_said:
+            warn("W571", stacklevel=4, name=self.name, size=self._failed_at, smaller=self.most)
+            self._is_said = True
+        self._failed_at = None
+
+
+def status_mib(field: str, *, pid: int | str = "self") -> float | None:
+    """What Linux says of a process's memory, in MiB; None where the system does not tell.
+
+    field (str): "VmRSS" for what it has in memory now, "VmHWM" for the most so far. Memory that processes share is
+        counted for each. (Not `ru_maxrss`: it begins with what the parent had at the fork.)
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    line = next((line for line in status.splitlines() if line.startswith(f"{field}:")), None)
+    return None if line is None else round(int(line.split()[1]) / 1024, 1)
+
+
+def children_mib() -> float | None:
+    """What all processes that this one has started, and those that they have, have in memory now, in MiB.
+
+    RETURNS (float | None): None where the system does not tell.
+    """
+    parents: dict[int, int] = {}
+    try:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return None
+    for pid in pids:
+        try:
+            # The name before the parent is in brackets and may hold anything
+            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+    family = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    found = (status_mib("VmRSS", pid=pid) for pid in family - {os.getpid()})
+    return round(sum(mib for mib in found if mib is not None), 1)

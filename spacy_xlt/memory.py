@@ -155,4 +155,4 @@ def children_mib() -> float | None:
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     found = (status_mib("VmRSS", pid=pid) for pid in family - {os.getpid()})
-    return round(sum(mib for mib in found if mib is not None), 1)
+    return round(sum((mib for mib in found if mib is not None), 0.0), 1)

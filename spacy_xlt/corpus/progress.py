@@ -268,9 +268,9 @@ class Numbers:
         left = self.seconds_left
         if left:
             shown["left"] = tqdm.format_interval(left)
-        # The slowest stage first: it decides
+        # The slowest stage first: it decides, and there is no room for many
         rates = sorted(self._last_minute().rates("sentences").items(), key=lambda item: item[1])
-        shown.update((short_name(name), f"{rate:.0f}/s") for name, rate in rates)
+        shown.update((short_name(name), f"{rate:.0f}/s") for name, rate in rates[:3])
         if self.now.hits:
             shown["cached"] = f"{self.now.cache_hit_share:.0%}"
         if failed := self.before.failed + self.now.failed:

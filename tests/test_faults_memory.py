@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 
 import spacy_xlt
 from spacy_xlt.errors import XltError, XltWarning, concerns_all, error, is_of_a_document
-from spacy_xlt.memory import free_caches, is_out_of_memory
+from spacy_xlt.memory import is_out_of_memory
 from spacy_xlt.protocols import Translation
 from spacy_xlt.translation.component import TranslatorPipe
 
@@ -133,7 +133,7 @@ def test_knowing_it_imports_no_library() -> None:
     script += f"package.__path__ = {list(spacy_xlt.__path__)!r}; "
     script += "from spacy_xlt.memory import free_caches, is_out_of_memory; is_out_of_memory(RuntimeError('x')); "
     script += "free_caches(); assert 'torch' not in sys.modules and 'cupy' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 @pytest.mark.parametrize("make", [MemoryError, torch_gpu])
@@ -273,12 +273,6 @@ def test_simalign_does_not_call_it_a_pair_that_cannot_be_read() -> None:
     aligner._check_length = lambda *words: None  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="can't allocate"):
         aligner.align([(["a"], ["b"])])
-
-
-def test_caches_are_freed_where_there_is_no_gpu() -> None:
-    import torch  # noqa: F401
-
-    free_caches()
 
 
 def test_an_engine_halves_its_own_batches_on_a_cpu_too() -> None:

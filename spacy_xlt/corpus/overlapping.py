@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
-from threading import BoundedSemaphore, Event, Thread
+from threading import BoundedSemaphore, Event, Lock, Thread
 from typing import Any
 
 Stage = Callable[[Any], Any]
@@ -19,11 +19,15 @@ class OverlappedStages:
 
     stages (Sequence[Stage]): What is done, each called from one thread only, always the same.
     waiting (int): Items that may wait in the line beside those that the stages work on.
+    at_start (Callable[[], None] | None): What each thread does first.
     """
 
-    def __init__(self, stages: Sequence[Stage], *, waiting: int = 2):
+    def __init__(self, stages: Sequence[Stage], *, waiting: int = 2, at_start: Callable[[], None] | None = None):
         self.stopping = Event()
         self.capacity = len(stages) + waiting
+        self._at_start = at_start
+        # Nothing comes into the line after its end
+        self._lock, self._closed = Lock(), False
         self._places = BoundedSemaphore(self.capacity)
         self._queues: list[SimpleQueue[tuple[Future[Any], Any] | None]] = [SimpleQueue() for _ in stages]
         self._threads = [
@@ -36,23 +40,33 @@ class OverlappedStages:
     def submit(self, item: Any) -> Future[Any]:
         """Put an item into the line; waits while the line is full.
 
-        RETURNS (Future[Any]): What the last stage makes of it, or the error that one of them raised.
+        RETURNS (Future[Any]): What the last stage makes of it, or the error that one of them raised; CancelledError
+            where the line was closed.
         """
         self._places.acquire()
         future: Future[Any] = Future()
         future.add_done_callback(lambda _: self._places.release())
-        self._queues[0].put((future, item))
+        with self._lock:
+            if not self._closed:
+                self._queues[0].put((future, item))
+                return future
+        future.set_exception(CancelledError())
         return future
 
     def close(self, *, now: bool = False) -> None:
         """End the threads, after what is in the line; or `now`, after what each stage is at."""
         if now:
             self.stopping.set()
-        self._queues[0].put(None)
+        with self._lock:
+            if not self._closed:
+                self._queues[0].put(None)
+            self._closed = True
         for thread in self._threads:
             thread.join()
 
     def _work(self, number: int, stage: Stage) -> None:
+        if self._at_start is not None:
+            self._at_start()
         following = self._queues[number + 1] if number + 1 < len(self._queues) else None
         while (task := self._queues[number].get()) is not None:
             future, item = task

@@ -70,8 +70,8 @@ class ShardPlan:
                 if len(data) != stop - start:
                     raise error("E583", path=self.files[file].path, expected=stop, found=start + len(data))
                 yield shard, data
-            if begun:
-                _, _, start, stop = begun.popleft()
+            if left := begun or list(pieces):
+                _, _, start, stop = left[0]
                 raise error("E583", path=self.files[file].path, expected=stop, found=start)
 
 

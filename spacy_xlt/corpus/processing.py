@@ -24,6 +24,7 @@ from .corrections import Corrections
 from .dropping import dropped_pairs, training_target
 from .overlapping import OverlappedStages, Stage
 from .sharding import BITEXT, LOST, TARGET, Built, Shard, ShardCounts
+from .threads import ThreadSettings, torch_threads
 from .writing import docs_bytes
 
 # Documents after which spaCy forgets the words that it has taken into the pipeline's vocabulary. They are few megabytes
@@ -31,6 +32,8 @@ DOCS_PER_ZONE = 20_000
 READ, WRITE = "read", "write"
 # Shards that wait between the stages
 WAITING = 2
+# Characters that are kept of the text of a document that was set aside
+KEPT_TEXT = 200
 
 
 @dataclass
@@ -61,6 +64,7 @@ class ShardProcessor:
         self._stages: list[Stage] = [self._read, *components, self._collect]
         self._line: OverlappedStages | None = None
         self._zone = ExitStack()
+        self._settings = ThreadSettings()
         self._docs_in_zone = 0
 
     @property
@@ -75,6 +79,7 @@ class ShardProcessor:
 
         RAISES (XltError): What is wrong with a setting.
         """
+        self._settings.give()
         work = _Work(shard, list(islice(shard.docs(self.nlp.vocab), 1)))
         for name in self.nlp.pipe_names:
             work = self._component(name, work)
@@ -89,7 +94,8 @@ class ShardProcessor:
             self.close()
         if self._line is None:
             self._zone.enter_context(self.nlp.memory_zone())
-            self._line = OverlappedStages(self._stages, waiting=WAITING)
+            give = partial(self._settings.give, n_threads=torch_threads())
+            self._line = OverlappedStages(self._stages, waiting=WAITING, at_start=give)
         self._docs_in_zone += shard.n_docs
         return self._line.submit(_Work(shard))
 
@@ -104,9 +110,12 @@ class ShardProcessor:
     def _read(self, work: _Work) -> _Work:
         start = time.perf_counter()
         counts = work.counts
-        work.docs = list(work.shard.docs(self.nlp.vocab))
         counts.docs = work.shard.n_docs
-        counts.failed += [{"text": "", "error": reason} for reason in work.shard.set_aside.values()]
+        for number, doc in work.shard.numbered_docs(self.nlp.vocab):
+            if reason := work.shard.set_aside.get(number):
+                counts.failed.append({"text": doc.text[:KEPT_TEXT], "error": reason})
+            else:
+                work.docs.append(doc)
         for doc in work.docs:
             counts.spans_in.update(_labels(doc))
             counts.sentences += len(sentence_ranges(doc))
@@ -136,7 +145,7 @@ class ShardProcessor:
         if not is_of_a_document(err):
             raise err
         reason = f"{name}: {type(err).__name__}: {err}"
-        self._now.work.counts.failed += [{"text": doc.text[:200], "error": reason} for doc in failed]
+        self._now.work.counts.failed += [{"text": doc.text[:KEPT_TEXT], "error": reason} for doc in failed]
 
     def _collect(self, work: _Work) -> Built:
         start = time.perf_counter()

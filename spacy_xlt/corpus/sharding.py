@@ -34,8 +34,11 @@ class Shard:
 
     def docs(self, vocab: Vocab) -> Iterator[Doc]:
         """The documents that are to be worked on."""
-        docs = DocBin().from_bytes(self.data).get_docs(vocab)
-        return (doc for number, doc in enumerate(docs) if number not in self.set_aside)
+        return (doc for number, doc in self.numbered_docs(vocab) if number not in self.set_aside)
+
+    def numbered_docs(self, vocab: Vocab) -> Iterator[tuple[int, Doc]]:
+        """All documents with their numbers."""
+        return enumerate(DocBin().from_bytes(self.data).get_docs(vocab))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spacy.language import Language
@@ -37,7 +38,8 @@ def make_executor(
     gpu_id (int): The first GPU, of as many as there are local workers; or -1 for the CPU.
     corrections (Corrections | None): What was reviewed.
     code (Path | None): Python file with the user's own registered functions.
-    RAISES (XltError): E510 for settings that do not fit each other.
+    RAISES (XltError): E510 for settings that do not fit each other, E589 for GPUs that are not there, E587 and E588
+        where Ray or its cluster is not there.
     """
     if kind not in (LOCAL, RAY):
         raise error("E510", setting="--executor", value=kind, expected=f"{LOCAL} or {RAY}")
@@ -45,15 +47,22 @@ def make_executor(
         raise error("E510", setting="--workers", value=workers, expected="a number from 0")
     if address is not None and kind != RAY:
         raise error("E510", setting="--address", value=address, expected=f"nothing, without --executor {RAY}")
-    text = None if code is None else code.read_text(encoding="utf8")
-    recipe = Recipe(nlp.config.to_str(), corrections=corrections, code=text)
+    if workers == 0 and kind == LOCAL:
+        return InProcess(ShardProcessor(nlp, corrections=corrections))
+    recipe = Recipe.of(nlp, corrections=corrections, code=code)
     if kind == RAY:
         from .ray import RayPool
 
         return PoolExecutor(RayPool(recipe, size=workers, address=address, gpu=gpu_id >= 0))
-    if workers == 0:
-        return InProcess(ShardProcessor(nlp, corrections=corrections))
     if gpu_id >= 0:
+        _check_gpus(gpu_id, workers)
         return PoolExecutor(ProcessPool(recipe, size=workers, gpu_ids=list(range(gpu_id, gpu_id + workers))))
-    recipe = Recipe(recipe.config, corrections=corrections, code=text, threads=share_of_cores(workers))
-    return PoolExecutor(ProcessPool(recipe, size=workers))
+    return PoolExecutor(ProcessPool(replace(recipe, threads=share_of_cores(workers)), size=workers))
+
+
+def _check_gpus(first: int, n: int) -> None:
+    import torch
+
+    has = torch.cuda.device_count()
+    if first + n > has:
+        raise error("E589", workers=n, first=first, last=first + n - 1, has=has)

@@ -6,14 +6,17 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Any
 
 from ..sharding import Built, Shard
 from .pool import Event
-from .recipe import Recipe
+from .recipe import Recipe, identity
 
 # Seconds that a process gets to end by itself
 _PATIENCE = 5.0
@@ -26,7 +29,9 @@ class _Worker:
 
 
 class ProcessPool:
-    """Processes that are fed through pipes; see `Pool`.
+    """Processes that are fed through pipes; see `Pool`. They end with this one, however it ends.
+
+    Each begins by importing the script that is running, so one of your own needs `if __name__ == "__main__":`.
 
     recipe (Recipe): How each makes its pipeline.
     size (int): How many.
@@ -51,7 +56,8 @@ class ProcessPool:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(there, recipe), name=f"worker-{worker}", daemon=True)
-        process.start()
+        with _ctrl_c_waits():
+            process.start()
         there.close()
         self._workers[worker] = _Worker(process, here)
 
@@ -121,6 +127,8 @@ def _work(connection: Connection, recipe: Recipe) -> None:
     """What a worker process does: shards in, what became of them out, until the pipe is closed."""
     # Ctrl-C goes to all processes of a terminal; the one that started this one ends it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    shards: SimpleQueue[Shard] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, shards), daemon=True).start()
     lock = threading.Lock()
 
     def say(kind: str, value: Any = None) -> None:
@@ -143,13 +151,10 @@ def _work(connection: Connection, recipe: Recipe) -> None:
     except Exception as err:
         say("error", portable(err))
         return
-    say("ready")
+    say("ready", identity(processor.nlp))
     warm = False
     while True:
-        try:
-            shard = connection.recv()
-        except (EOFError, OSError):
-            os._exit(0)
+        shard = shards.get()
         if not warm:
             try:
                 processor.warm_up(shard)
@@ -158,6 +163,28 @@ def _work(connection: Connection, recipe: Recipe) -> None:
                 return
             warm = True
         processor.submit(shard).add_done_callback(finished)
+
+
+def _receive(connection: Connection, shards: SimpleQueue[Shard]) -> None:
+    """Take what comes at once, so that the other side never waits; and end where it has ended, whatever is going on."""
+    while True:
+        try:
+            shards.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Processes that are started in the block never hear of Ctrl-C, and this one hears of it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def portable(err: BaseException) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import socket
 import threading
+from dataclasses import replace
 from typing import Any
 
 from ...errors import error
@@ -10,10 +14,13 @@ from ..processing import ShardProcessor
 from ..sharding import Built, Shard
 from .pool import Event
 from .processes import portable
-from .recipe import Recipe
+from .recipe import Recipe, identity
 
 # Seconds in which one of the workers must have started, where none has
 START_SECONDS = 600.0
+# Seconds for a cluster to answer at all
+_REACH_SECONDS = 5.0
+_DEFAULT = "its default address"
 
 
 class RayWorker:
@@ -29,13 +36,13 @@ class RayWorker:
         self._warm = False
 
     def ready(self) -> Any:
-        """Make the pipeline. RETURNS (Any): None, or what is wrong."""
+        """Make the pipeline. RETURNS (Any): This worker's `identity`, or what is wrong."""
         with self._lock:
             try:
                 self._processor = self._recipe.make()
+                return identity(self._processor.nlp)
             except Exception as err:
                 return portable(err)
-        return None
 
     def build(self, shard: Shard) -> Any:
         """Work on a shard. RETURNS (Any): The Built, or what is wrong with a setting."""
@@ -73,27 +80,16 @@ class RayPool:
         self.depth = depth
         self._gpu = gpu
         # On a machine of its own, the only GPU that an actor sees has the number 0
-        self._recipe = Recipe(
-            recipe.config,
-            corrections=recipe.corrections,
-            code=recipe.code,
-            threads=0 if gpu else 1,
-            gpu_id=0 if gpu else -1,
-        )
+        self._recipe = replace(recipe, threads=0 if gpu else 1, gpu_id=0 if gpu else -1)
         self._owned = not ray.is_initialized()
         if self._owned:
-            try:
-                ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
-            except (ConnectionError, ValueError, RuntimeError, OSError) as err:
-                raise error(
-                    "E588", address=address or "the default address", reason=" ".join(str(err).split())
-                ) from err
+            _connect(ray, address)
         has = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
         self.size = size or has
         if not 0 < self.size <= has:
             what = f"{has} {'GPUs' if gpu else 'CPUs'}, and {self.size or 'one'} are asked for (--workers)"
             self._shut_down()
-            raise error("E588", address=address or "its default", reason=f"it has {what}")
+            raise error("E588", address=address or _DEFAULT, reason=f"it has {what}")
         self._actors: dict[int, Any] = {}
         # What is awaited: whose it is, and of which shard; None for a start
         self._awaited: dict[Any, tuple[int, str | None]] = {}
@@ -129,8 +125,8 @@ class RayPool:
         del self._awaited[ref]
         if isinstance(value, Built):
             return [Event(worker, "built", value)]
-        if value is None and shard is None:
-            return [Event(worker, "ready")]
+        if shard is None and isinstance(value, dict):
+            return [Event(worker, "ready", value)]
         return [Event(worker, "error", value)]
 
     def close(self, *, now: bool) -> None:
@@ -153,6 +149,27 @@ class RayPool:
             # One that is only out of reach must not go on
             import_ray().kill(actor)
         return Event(worker, "died", reason)
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
+    try:
+        # Where no cluster is named and none runs here, this starts one for as long as the build takes
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+    except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError, OSError) as err:
+        raise error("E588", address=address or _DEFAULT, reason=" ".join(str(err).split())) from err
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        # A word such as "auto"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS).close()
+    except (OSError, OverflowError) as err:
+        raise error("E588", address=address, reason=f"nothing answers there ({err})") from err
 
 
 def import_ray() -> Any:

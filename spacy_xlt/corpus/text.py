@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import error
+from ..errors import XltError, error
 from .compression import opened, reason_of
 
 _PIECE = 1 << 16
@@ -43,11 +43,14 @@ def check_encoding(encoding: str) -> None:
     """RAISES (XltError): E510 for an encoding that Python does not know, or that is not one of text."""
     try:
         known = codecs.lookup(encoding)
-        if known.incrementaldecoder is not None and getattr(known, "_is_text_encoding", True):
-            return
-    except LookupError:
-        pass
-    raise error("E510", setting="--encoding", value=encoding, expected="an encoding of Python")
+    except LookupError as err:
+        raise _unknown(encoding) from err
+    if known.incrementaldecoder is None or not getattr(known, "_is_text_encoding", True):
+        raise _unknown(encoding)
+
+
+def _unknown(encoding: str) -> XltError:
+    return error("E510", setting="--encoding", value=encoding, expected="an encoding of Python")
 
 
 def _decoded(path: Path, encoding: str, *, keep_mark: bool = False) -> Iterator[str]:

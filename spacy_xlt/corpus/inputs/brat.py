@@ -81,6 +81,8 @@ class BratFiles(StreamedFile):
     of events are spans like all others.
     """
 
+    _is_one_file = False
+
     def __init__(self, path: Path, name: str, pairs: Sequence[Pair], settings: InputSettings):
         super().__init__(path, name, BRAT, settings)
         self._pairs = list(pairs)
@@ -96,10 +98,6 @@ class BratFiles(StreamedFile):
         # One number, as there may be many files
         found = [(stat.st_size, stat.st_mtime_ns, stat.st_ino) for stat in (file.stat() for file in self._files())]
         return hash(tuple(found))
-
-    def _check_between(self) -> None:
-        # Looking at all files again after each slice would take longer than reading it
-        pass
 
     def _files(self) -> Iterator[Path]:
         for pair in self._pairs:

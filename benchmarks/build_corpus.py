@@ -265,7 +265,9 @@ def show(run: Mapping[str, Any]) -> None:
     print(f"\nOMP_NUM_THREADS {run['threads']}, --executor {run['executor']} --workers {run['workers']}")
     print(f"{'':<16} {'seconds':>10} {'processor':>10} {'sentences/s':>12}")
     for stage, one in run["alone"].items():
-        print(f"{stage + ' alone':<16} {one['seconds_for_all']:>10.1f} {'':>10} {one['docs'] / one['seconds']:>12.1f}")
+        processor = one["processor"] * one["seconds_for_all"] / max(one["seconds"], 1e-9)
+        rate = one["docs"] / one["seconds"]
+        print(f"{stage + ' alone':<16} {one['seconds_for_all']:>10.1f} {processor:>10.1f} {rate:>12.1f}")
     for name, seconds, processor in (
         ("build", build["wall"], f"{build['processor']:.1f}"),
         ("  running", run["running"], ""),

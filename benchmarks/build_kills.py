@@ -1,6 +1,7 @@
 """Kills running builds at random moments, goes on with them, and compares what they end with.
 
     python benchmarks/build_kills.py [--forked 160] [--process 20] [--workers 20] [--power 0]
+        [--kinds KIND ...] [--without-sync] [--no-report]
         [--docs 240] [--shard 10] [--seed 0] [--config CONFIG] [--json OUT.json] [--folder DIR]
 
 Builds a small real corpus (sentences of English-PUD in three files) once without being disturbed. Then it is built
@@ -43,7 +44,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from build_power import lose_power
+from build_power import KINDS, lose_power
 from build_runs import PATIENCE, Reference, Run, Setting, fork, make_reference, make_setting, readable_manifest, spawn
 
 
@@ -79,7 +80,7 @@ class Campaign:
     runs: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def measure(self, folder: Path, times: int = 3) -> None:
+    def measure(self, folder: Path, times: int) -> None:
         """How long a whole build takes: the middle of several."""
         took = []
         for n in range(times):
@@ -92,7 +93,7 @@ class Campaign:
         """Kill that often, in these ways in turn; each says whether the build has to be started again."""
         way = cycle(ways)
         if kills:
-            self.measure(folder)
+            self.measure(folder, 3 if kills > 20 else 1)
         while self.kills < kills:
             output = folder / f"built {self.builds}"
             run = self._start(output)
@@ -184,7 +185,11 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=10, help="documents in a shard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--config", type=Path, help="for --process and --workers, instead of quick engines")
-    parser.add_argument("--without-sync", action="store_true", help="leave out every fsync: --power must find it")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of --power")
+    parser.add_argument("--without-sync", action="store_true", help="sync no file of a shard: --power must find it")
+    parser.add_argument(
+        "--no-report", action="store_true", help="builds make no report, which takes much of their time"
+    )
     parser.add_argument("--folder", type=Path, help="where to work; kept afterwards")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -200,7 +205,7 @@ def main() -> None:
 def campaigns(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """The results of each kind."""
     begin = time.monotonic()
-    quick = make_setting(folder / "quick", docs=args.docs, shard=args.shard)
+    quick = make_setting(folder / "quick", docs=args.docs, shard=args.shard, report=not args.no_report)
     reference = make_reference(quick)
 
     def show(result: dict[str, Any]) -> dict[str, Any]:
@@ -219,9 +224,8 @@ def campaigns(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
         forked.run(folder / "quick", args.forked, [kill_process])
         yield show(forked.result())
     if args.power:
-        for result in lose_power(
-            reference, folder / "power", most=args.power, seed=args.seed, sync=not args.without_sync
-        ):
+        options = {"most": args.power, "seed": args.seed, "sync": not args.without_sync, "kinds": args.kinds}
+        for result in lose_power(reference, folder / "power", **options):
             yield show(result)
     if args.config and (args.process or args.workers):
         quick = make_setting(folder / "config", docs=args.docs, shard=args.shard, config=args.config)

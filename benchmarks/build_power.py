@@ -26,8 +26,9 @@ import pickle
 import random
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -40,6 +41,8 @@ PAGE = 4096
 UNIMPORTANT = {"log.jsonl", ".lock"}
 # Operation, path or number of a file, and a second path or a content
 Operation = tuple[str, Any, Any]
+# Relative path → content, None for a folder
+State = dict[str, bytes | None]
 
 
 class Recorder:
@@ -48,7 +51,7 @@ class Recorder:
     What the system is asked for is told by Python's own audit events before it is done, but for `fsync`; what was
     written is found by looking, before each of them. That is the order in which it was done, as one thread does it.
 
-    sync (bool): Do what `fsync` is asked for; if not, it is not noted, either.
+    sync (bool): If not, `fsync` does nothing to files that have not their final name yet.
     """
 
     def __init__(self, root: Path, *, sync: bool = True):
@@ -96,10 +99,10 @@ class Recorder:
                 self.operations.append(("rename", path, to))
 
     def _hear_fsync(self, handle: int) -> None:
-        if not self._sync:
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        if not self._sync and path.endswith(".part"):
             return
         self._fsync(handle)
-        path = os.readlink(f"/proc/self/fd/{handle}")
         with self._lock:
             self._look()
             if path in self._folders:
@@ -210,8 +213,8 @@ class Disk:
         while (name := os.path.dirname(name)) != self.root and name.startswith(self.root):
             yield name
 
-    def state(self, kind: str, rng: random.Random) -> dict[str, bytes | None]:
-        """What may be left: relative path → content, None for a folder."""
+    def state(self, kind: str, rng: random.Random) -> State:
+        """What may be left."""
         every = range(len(self.changes))
         if kind == "synced":
             changes: Sequence[int] = [n for n in every if n in self.safe]
@@ -219,7 +222,7 @@ class Disk:
             changes = [n for n in every if n in self.safe or rng.random() < 0.5]
         else:
             changes = every
-        found: dict[str, bytes | None] = {}
+        found: State = {}
         for name, number in self.names(changes).items():
             contents = self.files[number].contents() if number else {kind: None}
             chosen = kind if kind != "mixed" or not number else rng.choice([one for one in KINDS if one != "mixed"])
@@ -227,9 +230,7 @@ class Disk:
         return found
 
 
-def states(
-    operations: Sequence[Operation], root: Path, rng: random.Random, kind: str
-) -> Iterator[dict[str, bytes | None]]:
+def states(operations: Sequence[Operation], root: Path, rng: random.Random, kind: str) -> Iterator[State]:
     """What may be left at each moment, each state once."""
     disk, known = Disk(str(root)), set()
     for n in range(len(operations) + 1):
@@ -242,7 +243,7 @@ def states(
             disk.do(operations[n])
 
 
-def _key(state: Mapping[str, bytes | None]) -> bytes:
+def _key(state: State) -> bytes:
     digest = hashlib.sha256()
     for name, data in sorted(state.items()):
         if name not in UNIMPORTANT:
@@ -268,7 +269,7 @@ def record(
     return pickle.loads(saved.read_bytes()), ""
 
 
-def write_state(state: Mapping[str, bytes | None], output: Path) -> None:
+def write_state(state: State, output: Path) -> None:
     """Make a folder that is in this state."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
@@ -292,13 +293,27 @@ def go_on(reference: Reference, output: Path) -> list[str]:
     return list(reference.problems(output))
 
 
+def spread(every: Sequence[State], n: int, rng: random.Random) -> list[State]:
+    """Some of the states, one by chance of each of as many parts of the same size."""
+    if len(every) <= n:
+        return list(every)
+    edges = [len(every) * part // n for part in range(n + 1)]
+    return [every[rng.randrange(start, stop)] for start, stop in pairwise(edges)]
+
+
 def lose_power(
-    reference: Reference, folder: Path, *, most: int, seed: int = 0, sync: bool = True
+    reference: Reference,
+    folder: Path,
+    *,
+    most: int,
+    seed: int = 0,
+    sync: bool = True,
+    kinds: Sequence[str] = KINDS,
 ) -> Iterator[dict[str, Any]]:
     """What becomes of the states of each kind.
 
-    most (int): States of each kind, drawn by chance where there are more.
-    sync (bool): Without, no `fsync` is done, so that there must be problems.
+    most (int): States of each kind, spread over the whole build by chance where there are more.
+    sync (bool): Without, the files of shards are not synced, so that there must be problems.
     """
     rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -312,10 +327,10 @@ def lose_power(
     if wrong:
         yield {"kind": "power", "problems": [wrong]}
         return
-    for kind in KINDS:
+    for kind in kinds:
         problems = []
         found = [list(states(operations, output, rng, kind)) for operations in (first, second)]
-        drawn = [rng.sample(every, min(len(every), most - most // 2)) for every in found]
+        drawn = [spread(every, (most + 1) // 2, rng) for every in found]
         for state in (one for part in drawn for one in part):
             write_state(state, output)
             problems += go_on(reference, output)

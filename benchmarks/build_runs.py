@@ -78,13 +78,15 @@ class Setting:
     config: Path
     code: Path
     shard: int
+    report: bool = True
 
     def arguments(self, output: Path, *more: str) -> list[str]:
         words = ["xlt", "build", str(self.config), str(self.corpus), str(output), "--code", str(self.code), "--silent"]
+        words += [] if self.report else ["--no-report"]
         return [*words, "--docs-per-shard", str(self.shard), *more]
 
 
-def make_setting(folder: Path, *, docs: int, shard: int, config: Path | None = None) -> Setting:
+def make_setting(folder: Path, *, docs: int, shard: int, config: Path | None = None, report: bool = True) -> Setting:
     """Write corpus, config and engines."""
     from spacy.tokens import DocBin
     from spacy.vocab import Vocab
@@ -101,7 +103,7 @@ def make_setting(folder: Path, *, docs: int, shard: int, config: Path | None = N
         data.to_disk(corpus / f"{name} .spacy")
     (folder / "engines.py").write_text(ENGINES, encoding="utf8")
     (folder / "kills.cfg").write_text(CONFIG, encoding="utf8")
-    return Setting(folder, corpus, config or folder / "kills.cfg", folder / "engines.py", shard)
+    return Setting(folder, corpus, config or folder / "kills.cfg", folder / "engines.py", shard, report)
 
 
 def digests(folder: Path) -> dict[str, str]:

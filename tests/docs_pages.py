@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 SENTENCES = 12
 # What is not run, and why. A block says so itself in a comment before it: <!-- not run: needs a GPU -->
-REASONS = {"needs a GPU", "needs a download"}
+REASONS = {"needs a GPU", "needs a download", "needs several machines"}
 # Commands that would take minutes however small the data, and why that is no loss: they are asked for their help
 HELP_ONLY = {
     ("xlt", "try-package"): "test_packaging.py runs it",
@@ -170,9 +170,12 @@ def _in_miniature(words: list[str]) -> list[str]:
     for name, more in MINIATURE.items():
         if words[: len(name)] == list(name) and "list" not in words:
             words = words + more.split()
-    for option in ("-g", "--gpu-id"):
+    # In this process, on the CPU. The executors have tests of their own
+    here = {"-g": "-1", "--gpu-id": "-1", "--workers": "0", "--executor": "local", "--address": None}
+    for option, value in here.items():
         if option in words:
-            words[words.index(option) + 1] = "-1"
+            at = words.index(option)
+            words[at : at + 2] = [option, value] if value is not None else []
     if words[0] == "train":
         # The encoder that is there, in place of one that would have to be fetched
         words = [*words, "--paths.encoder", "models/encoder"]

@@ -168,6 +168,8 @@ def test_few_shot_draws_the_same_texts_whatever_the_files(nlp, numbered, tmp_pat
     }
     assert {by_number[place][1].text for place in corpus.counts["a"].drawn} == few[5]
     assert set(texts(create_mixed_corpus({"a": source(path, limit=5)}, seed=1), nlp)) != few[5]
+    fixed = create_mixed_corpus({"a": source(path, limit=5, limit_seed=0)}, seed=1)
+    assert set(texts(fixed, nlp)) == few[5]
 
 
 def test_fewer_documents_than_the_limit_is_said(nlp, numbered):

@@ -25,6 +25,8 @@ from .sources import Source, SourceCounts
 from .wronglang import MAX_WORDS
 
 DROP, MISSING = "drop", "missing"
+# What is drawn: the documents for `limit`
+LIMIT = "limit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ class SourceReader:
                 kept[i] = self._decide(doc, f, i)
                 if kept[i] and source.limit:
                     # The smallest of so many random numbers, which depend on the text alone
-                    heapq.heappush(drawn, (-self._random(doc, "limit"), f, i))
+                    heapq.heappush(drawn, (-self._random(doc, LIMIT), f, i))
                     if len(drawn) > source.limit:
                         heapq.heappop(drawn)
             self._kept.append(np.packbits(kept))
@@ -218,5 +220,7 @@ class SourceReader:
 
     def _random(self, doc: Doc, purpose: str) -> int:
         """A number below 2**64 that depends on the seed and the document's words alone."""
-        text = f"{self.rules.seed}/{purpose}/" + " ".join(token.text for token in doc)
+        limit_seed = self.source.limit_seed if purpose == LIMIT else None
+        seed = self.rules.seed if limit_seed is None else limit_seed
+        text = f"{seed}/{purpose}/" + " ".join(token.text for token in doc)
         return int.from_bytes(blake2b(text.encode("utf8", "surrogatepass"), digest_size=8).digest(), "big")

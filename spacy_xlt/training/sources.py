@@ -25,7 +25,9 @@ class Source:
     weight (float): How often each of its documents is read in an epoch, where there is no temperature: 2.0 for twice,
         0.5 for one half in an epoch and the other in the next. 0 leaves the source out.
     min_score (float): The least score of a projected span, from 0 to 1; see `on_low_score` of the reader.
-    limit (int): The most documents to read, drawn at random by the reader's seed; 0 for all.
+    limit (int): The most documents to read, drawn at random; 0 for all.
+    limit_seed (int | None): What they are drawn by; the reader's seed where left out. Runs with different seeds and the
+        same documents differ by the training alone.
     keep_empty (float): Share of the documents without an entity or span that are read, drawn by the reader's seed.
     labels (Mapping[str, str | None]): Its labels → ours; "" or None leaves one out.
     augmenter (Augmenter | None): Makes more examples of each, as in spaCy.
@@ -38,6 +40,7 @@ class Source:
     weight: float = 1.0
     min_score: float = 0.0
     limit: int = 0
+    limit_seed: int | None = None
     keep_empty: float = 1.0
     labels: Mapping[str, str | None] = field(default_factory=dict)
     augmenter: Augmenter | None = None
@@ -132,6 +135,7 @@ def _parse(name: str, block: Mapping[str, Any], section: str) -> Source:
         ("weight", _number(values, "weight", 1) and values.get("weight", 1) > 0, "a number above 0, or 0"),
         ("min_score", _number(values, "min_score", 0) and 0 <= values.get("min_score", 0) <= 1, "a number from 0 to 1"),
         ("limit", isinstance(values.get("limit", 0), int) and values.get("limit", 0) >= 0, "a whole number from 0"),
+        ("limit_seed", isinstance(values.get("limit_seed", 0), int), "a whole number, or null for the reader's seed"),
         ("keep_empty", _number(values, "keep_empty", 1) and 0 <= values.get("keep_empty", 1) <= 1, "a share: 0 to 1"),
         ("labels", isinstance(values.get("labels", {}), Mapping), "a mapping from its labels to ours"),
         ("augmenter", callable(values.get("augmenter", len)), "a registered augmenter"),

@@ -84,8 +84,8 @@ _MESSAGES: dict[str, str] = {
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
     "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
-    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or compressed (ParallelTranslator: `memory`, "
-    "`source_file`, `target_file`).",
+    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or compressed (ParallelTranslator: "
+    "`memory`, `source_file`, `target_file`).",
     "E233": "{path}, line {line}: {reason}.",
     "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
     "(ParallelTranslator: `source_file`, `target_file`).",
@@ -334,7 +334,8 @@ _MESSAGES: dict[str, str] = {
     "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
     "E553": "{path} {reason}; nothing was written. Choose another path.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
-    "E555": "Parquet needs the package pyarrow: {reason}. Run: pip install 'spacy-xlt[parquet]', or set --format jsonl.",
+    "E555": "Parquet needs the package pyarrow: {reason}. Run: pip install 'spacy-xlt[parquet]', or set "
+    "--format jsonl.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
     "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
     "or --dev.",
@@ -383,8 +384,8 @@ _MESSAGES: dict[str, str] = {
     "W573": "{path} cannot be written: {reason}. Going on without these lines.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
-    "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to {known}). "
-    "Update spacy-xlt, or build into another folder.",
+    "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to "
+    "{known}). Update spacy-xlt, or build into another folder.",
     "E583": "{path} has changed while it was read: it had {expected} documents and has {found}. Start the build again.",
     "E584": "A worker ended {n} times over the shard {shard}, the last time with: {reason}. The documents are not the "
     "cause, each of them alone was fine. Give it more memory, or fewer documents with --docs-per-shard.",

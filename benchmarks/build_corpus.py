@@ -17,6 +17,7 @@ alone    each component in a process in which nothing else runs, over the same d
          --alone-sentences, and then counted up) in the same batches and with the same settings: translating; aligning
          what was translated and stored; projecting what was aligned and stored. Only the component's own time counts,
          neither loading models nor reading and writing.
+pack     what a worker does before and after the components: documents from a shard, files of what was projected
 driver   what the process does that hands out the work: reading the corpus in shards, writing the files of shards with
          the manifest (and `fsync`), and packing both for other processes
 
@@ -185,12 +186,11 @@ class Benchmark:
         run["build"] = self._once(f"build-{name}", build)
         run["running"] = running_seconds(output)
         run["again"] = self._once(f"again-{name}", again)
-        # While the stages overlapped, so that a stage's own time has waiting for the others in it
-        run["stage_seconds"] = json.loads((output / "summary.json").read_text("utf8"))["seconds"]
         run["alone"] = {
             stage: self._once(f"{stage}-{threads}", lambda stage=stage: self._stage(stage, threads, output))
             for stage in ("translate", "align", "project")
         }
+        run["pack"] = self._once(f"pack-{threads}", lambda: self._stage("pack", threads, output))
         for one in run["alone"].values():
             one["seconds_for_all"] = round(one["seconds"] * args.sentences / one["docs"], 2)
         slowest = max(run["alone"], key=lambda stage: run["alone"][stage]["seconds_for_all"])
@@ -203,6 +203,7 @@ class Benchmark:
             "translate": self.folder / "corpus",
             "align": self.folder / f"translate-{threads}",
             "project": self.folder / f"align-{threads}",
+            "pack": self.folder / f"project-{threads}",
             "driver": self.folder / "corpus",
         }
         result = self.folder / f"{stage}-{threads}.out.json"

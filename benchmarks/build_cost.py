@@ -43,10 +43,10 @@ def measured_rates(data: Mapping[str, Any]) -> dict[str, float]:
     runs = [run for run in data["runs"] if run["threads"] == "1"]
     if not runs:
         raise SystemExit("the measurement has no run with --threads 1")
-    alone, inside = runs[0]["alone"], runs[0]["stage_seconds"]
+    alone, pack = runs[0]["alone"], runs[0]["pack"]
     rates = {stage: one["docs"] / one["seconds"] for stage, one in alone.items()}
-    rates["read"] = data["sentences"] / max(inside["read"], 1e-9)
-    rates["pack"] = data["sentences"] / max(inside["write"], 1e-9)
+    rates["read"] = pack["docs"] / max(pack["seconds"]["read"], 1e-9)
+    rates["pack"] = pack["docs"] / max(pack["seconds"]["write"], 1e-9)
     rates[DRIVER] = data["driver"]["rates"]["all but scan"]
     return rates
 

@@ -24,7 +24,7 @@ DATA = ("target", "bitext", "lost")
 KNOWN = {"manifest.jsonl", "summary.json", "report.json", "report.html", "log.jsonl", ".lock"}
 # What differs between two builds that come to the same
 TIMES = ("seconds", "sentences_per_second", "cache", "cache_hit_share")
-PATIENCE = 120.0
+PATIENCE = 600.0
 ENGINES = '''
 from spacy.util import registry
 from spacy_xlt.bitext import Alignment

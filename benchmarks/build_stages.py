@@ -1,6 +1,6 @@
 """One stage of a build alone, in this process; `benchmarks/build_corpus.py` starts it. See there.
 
-python benchmarks/build_stages.py translate|align|project|driver CONFIG INPUT RESULT.json --output DIR --built DIR
+python benchmarks/build_stages.py translate|align|project|pack|driver CONFIG INPUT RESULT.json --output DIR --built DIR
     --docs N [--shard 200]
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import json
 import pickle
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,11 @@ from spacy_xlt.corpus.config import load_pipeline_config
 from spacy_xlt.corpus.inputs import InputSettings, open_inputs
 from spacy_xlt.corpus.manifest import Manifest
 from spacy_xlt.corpus.planning import ShardPlan
+from spacy_xlt.corpus.processing import ShardProcessor
 from spacy_xlt.corpus.sharding import Built, Shard
 from spacy_xlt.corpus.shards.records import Records
 from spacy_xlt.corpus.writing import docs_bytes, write_bytes
+from spacy_xlt.languages import blank
 
 COMPONENTS = {"translate": "xlt_translator", "align": "xlt_aligner", "project": "xlt_projector"}
 
@@ -55,11 +58,22 @@ def alone(args: argparse.Namespace) -> dict[str, Any]:
             seconds += time.perf_counter() - start
             processor += time.process_time() - before
             n_docs += len(docs)
-            if args.stage != "project":
-                path = args.output / f"{shard.id}.spacy"
-                path.write_bytes(docs_bytes(docs, store_user_data=True))
+            (args.output / f"{shard.id}.spacy").write_bytes(docs_bytes(docs, store_user_data=True))
             del docs
     return {"docs": n_docs, "seconds": round(seconds, 3), "processor": round(processor, 3)}
+
+
+def pack(args: argparse.Namespace) -> dict[str, Any]:
+    """What a worker does before and after the components: documents from a shard, and files of what was projected."""
+    plan, seconds, n_docs = plan_of(args), Counter[str](), 0
+    processor = ShardProcessor(blank(source_language(load_pipeline_config(args.config))))
+    for shard in plan.read(range(plan.n_shards)):
+        # One after the other, so that none waits for another
+        record = processor.submit(shard).result().record
+        seconds.update(record["seconds"])
+        n_docs += record["docs"]
+    processor.close()
+    return {"docs": n_docs, "seconds": dict(seconds)}
 
 
 def driver(args: argparse.Namespace) -> dict[str, Any]:
@@ -106,7 +120,7 @@ def store(built: Built, folder: Path, manifest: Manifest) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=[*COMPONENTS, "driver"])
+    parser.add_argument("stage", choices=[*COMPONENTS, "pack", "driver"])
     parser.add_argument("config", type=Path)
     parser.add_argument("input", type=Path)
     parser.add_argument("result", type=Path)
@@ -115,7 +129,7 @@ def main() -> None:
     parser.add_argument("--docs", type=int, required=True)
     parser.add_argument("--shard", type=int, default=200)
     args = parser.parse_args()
-    result = driver(args) if args.stage == "driver" else alone(args)
+    result = {"pack": pack, "driver": driver}.get(args.stage, alone)(args)
     args.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf8")
 
 

@@ -275,3 +275,26 @@ def test_the_page_shows_text_and_never_runs_it(nlp, make_doc, write_corpus, tmp_
 def test_a_page_of_docs_without_bitexts_is_refused(corpus, tmp_path):
     result = CliRunner().invoke(app, ["xlt", "view", str(corpus), str(tmp_path / "page.html")])
     assert result.exit_code == 1 and "XLT-E515" in result.output
+
+
+def test_a_last_line_of_which_only_the_end_was_written_is_done_again(nlp, corpus, tmp_path):
+    output = tmp_path / "built"
+    Builder(nlp, corpus, output, docs_per_shard=4).run()
+    before = files(output)
+    manifest = output / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    zeros = b"\0" * (len(lines[-1]) - 20) + lines[-1][-20:]
+    manifest.write_bytes(b"".join(lines[:-1]) + zeros)
+    Builder(nlp, corpus, output, docs_per_shard=4).run()
+    assert files(output) == before and manifest.read_bytes().count(b"\0") == 0
+    manifest.write_bytes(b"".join(lines[:2]) + zeros + lines[2])
+    with pytest.raises(XltError, match="E581"):
+        Builder(nlp, corpus, output, docs_per_shard=4)
+
+
+def test_a_kill_while_the_manifest_begins_does_not_hold_the_folder(nlp, corpus, tmp_path):
+    output = tmp_path / "built"
+    output.mkdir()
+    (output / ".manifest.jsonl.123.part").write_bytes(b"{")
+    Builder(nlp, corpus, output, docs_per_shard=4).run()
+    assert not (output / ".manifest.jsonl.123.part").exists()

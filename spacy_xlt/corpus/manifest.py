@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import XltError, error
-from .writing import file_digest, write_bytes
+from .writing import file_digest, is_leftover, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 2
@@ -88,6 +88,7 @@ class Manifest:
             check_folder(folder)
             return
         header: dict[str, Any] = {}
+        place = 0
         for place, record in iter_records(folder):
             if place == 0:
                 header = record
@@ -102,7 +103,8 @@ class Manifest:
             return
         if header != self.header:
             raise error("E505", path=folder, difference=difference(header, self.header))
-        self._size = whole_size(self.path)
+        with self.path.open("rb") as file:
+            self._size = place + len(next(_lines_at(file, [place])))
 
 
 def check_folder(folder: Path) -> None:
@@ -112,22 +114,13 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.exists() or (folder / FILE_NAME).exists():
         return
-    if not folder.is_dir() or any(path.name not in (LOCK, LOG) for path in folder.iterdir()):
+    if not folder.is_dir() or any(not _is_ours(path.name) for path in folder.iterdir()):
         raise error("E506", path=folder, manifest=FILE_NAME)
 
 
-def whole_size(path: Path) -> int:
-    """The bytes of a file's whole lines: what follows the last line break was cut off by a kill."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - (1 << 16))
-            file.seek(start)
-            at = file.read(end - start).rfind(b"\n")
-            if at >= 0:
-                return start + at + 1
-            end = start
-    return 0
+def _is_ours(name: str) -> bool:
+    # What a kill in the middle of writing the manifest leaves is ours, too
+    return name in (LOCK, LOG) or is_leftover(name, of=FILE_NAME)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -166,13 +159,20 @@ def iter_records(folder: Path, places: Iterable[int] | None = None) -> Iterator[
     if not path.is_file():
         raise error("E580", path=folder, reason=f"it has no {FILE_NAME}")
     with path.open("rb") as file:
-        # A line without its end is half a line; one more may be on its way while the build runs
         at, lines = 0, file if places is None else _lines_at(file, places)
         for line in lines:
+            # A line without its end is half a line; one more may be on its way while the build runs
             if not line.endswith(b"\n"):
                 return
             place = at if places is None else file.tell() - len(line)
-            yield place, _object(path, line)
+            try:
+                record = _object(path, line)
+            except XltError:
+                if places is None and place and not next(lines, b""):
+                    # So is the last one where a loss of power has left its end on the disk and not its beginning
+                    return
+                raise
+            yield place, record
             at += len(line)
 
 
@@ -184,7 +184,7 @@ def _lines_at(file: BinaryIO, places: Iterable[int]) -> Iterator[bytes]:
 
 def _object(path: Path, line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(line.decode("utf8"))
     except ValueError as err:
         raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
     if not isinstance(found, dict):

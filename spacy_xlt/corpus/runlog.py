@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import warn
-from .manifest import whole_size
 
 FILE_NAME = "log.jsonl"
 
@@ -49,7 +48,7 @@ class RunLog:
         """Write the first line of a run."""
         self._start = self._clock()
         try:
-            if self.path.exists() and self.path.stat().st_size > (whole := whole_size(self.path)):
+            if self.path.exists() and self.path.stat().st_size > (whole := _whole_size(self.path)):
                 os.truncate(self.path, whole)
         except OSError as err:
             self._complain(err)
@@ -95,3 +94,17 @@ class RunLog:
         if not self._is_said:
             warn("W573", path=self.path, reason=err.strerror or err)
             self._is_said = True
+
+
+def _whole_size(path: Path) -> int:
+    """The bytes of a file's whole lines: what follows the last line break was cut off by a kill."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            end = start
+    return 0

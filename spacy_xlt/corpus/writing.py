@@ -121,6 +121,12 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     return removed
 
 
+def is_leftover(name: str, *, of: str) -> bool:
+    """Whether a file is what a killed process left when it wrote another one, by the names of both."""
+    found = _LEFTOVER.fullmatch(name)
+    return found is not None and found["name"] == of
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     with replacing(path) as beside:

@@ -74,6 +74,13 @@ class Cursor:
             self._unpacker.skip()
         self._next = max(self._next, number)
 
+    def values(self) -> Iterator[Any]:
+        """All values that follow; `position` is always after the last one."""
+        unpack = self._unpacker.unpack
+        while self._next < self.n:
+            self._next += 1
+            yield unpack()
+
     def take(self, count: int) -> list[Any]:
         """The next values; fewer at the end."""
         count = max(0, min(count, self.n - self._next))

@@ -16,9 +16,13 @@ from pathlib import Path
 
 
 class LocalCluster:
-    """Nodes with one CPU each: `with LocalCluster() as cluster:`. Knows nothing of other clusters, nor they of it."""
+    """Nodes with one CPU each: `with LocalCluster() as cluster:`. Knows nothing of other clusters, nor they of it.
 
-    def __init__(self) -> None:
+    nodes (int): How many.
+    """
+
+    def __init__(self, nodes: int = 2) -> None:
+        self.size = nodes
         # Short, because the names of sockets have at most about a hundred bytes
         self.folder = Path(tempfile.mkdtemp(prefix="xlt", dir="/tmp"))
         self.nodes: list[subprocess.Popen[bytes]] = []
@@ -44,7 +48,8 @@ class LocalCluster:
         try:
             self._start("--head", "--port", self.address.split(":")[1], "--node-ip-address", "127.0.0.2")
             self._wait_for_port()
-            self._start("--address", self.address, "--node-ip-address", "127.0.0.3")
+            for i in range(1, self.size):
+                self._start("--address", self.address, "--node-ip-address", f"127.0.0.{2 + i}")
             self._wait_for_nodes()
         except BaseException:
             self.close()

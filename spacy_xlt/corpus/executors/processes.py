@@ -56,7 +56,7 @@ class ProcessPool:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(there, recipe), name=f"worker-{worker}", daemon=True)
-        with _ctrl_c_waits():
+        with _no_ctrl_c():
             process.start()
         there.close()
         self._workers[worker] = _Worker(process, here)
@@ -175,8 +175,8 @@ def _receive(connection: Connection, shards: SimpleQueue[Shard]) -> None:
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Processes that are started in the block never hear of Ctrl-C, and this one hears of it afterwards."""
+def _no_ctrl_c() -> Iterator[None]:
+    """Processes that are started in the block never hear of Ctrl-C."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

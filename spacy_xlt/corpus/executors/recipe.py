@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import sys
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -54,7 +57,7 @@ class Recipe:
         others = any(not isinstance(pipe, XltPipe) and hasattr(pipe, "to_bytes") for _, pipe in nlp.pipeline)
         return cls(
             nlp.config.to_str(),
-            weights=nlp.to_bytes(exclude=_made_by_config(nlp)) if others else None,
+            weights=_packed(nlp) if others else None,
             corrections=corrections,
             code=None if code is None else code.read_text(encoding="utf8"),
             code_path="" if code is None else str(code.resolve()),
@@ -78,7 +81,7 @@ class Recipe:
             _run_code(self.code, self.code_path)
         nlp = load_model_from_config(Config().from_str(self.config), auto_fill=True)
         if self.weights is not None:
-            nlp.from_bytes(self.weights, exclude=_made_by_config(nlp))
+            _unpack(self.weights, nlp)
         return ShardProcessor(nlp, corrections=self.corrections)
 
 
@@ -105,6 +108,24 @@ def share_of_cores(n_workers: int, cores: Sequence[int] | None = None) -> int:
 
 def _made_by_config(nlp: Language) -> list[str]:
     return [name for name, pipe in nlp.pipeline if isinstance(pipe, XltPipe)]
+
+
+def _packed(nlp: Language) -> bytes:
+    """What `to_disk` saves of components from elsewhere. (Not `to_bytes`: EntityRuler.from_bytes loses phrases.)"""
+    data = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        nlp.to_disk(folder, exclude=_made_by_config(nlp))
+        with zipfile.ZipFile(data, "w") as packed:
+            for path in sorted(Path(folder).rglob("*")):
+                packed.write(path, path.relative_to(folder))
+    return data.getvalue()
+
+
+def _unpack(data: bytes, nlp: Language) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            packed.extractall(folder)
+        nlp.from_disk(folder, exclude=_made_by_config(nlp))
 
 
 def _run_code(text: str, path: str) -> None:

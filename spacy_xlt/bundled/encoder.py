@@ -166,6 +166,8 @@ def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrained
     settings = tokenizer_settings(file)
     del settings["tokenizer_class"]
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **settings)
+    # What is read of the file takes as much memory as the model
+    _open.cache_clear()
     return model.eval(), tokenizer
 
 

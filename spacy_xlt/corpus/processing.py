@@ -18,6 +18,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import is_of_a_document
+from ..memory import give_back
 from ..reporting.figures import Figures
 from .correcting import apply_corrections
 from .corrections import Corrections
@@ -83,6 +84,7 @@ class ShardProcessor:
         work = _Work(shard, list(islice(shard.docs(self.nlp.vocab), 1)))
         for name in self.nlp.pipe_names:
             work = self._component(name, work)
+        give_back()
 
     def submit(self, shard: Shard) -> Future[Built]:
         """Work on a shard; waits while there are `capacity` of them. To be called from one thread only.

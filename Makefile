@@ -1,4 +1,5 @@
-# make demo: the whole workflow on real data. make test: the test suite. Both make their own virtual environment.
+# make demo: the whole workflow on real data. make test: the test suite, but for its longest tests (make
+# test-all). All make their own virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
 # For example a package index with the CPU build of torch: make PIP_ARGS='--extra-index-url URL' demo
@@ -6,14 +7,17 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test packages-for-tests lint clean
+.PHONY: demo test test-all packages-for-tests lint clean
 
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
 
 # Two processes of one thread each, so that they are not in each other's way
-test: export OMP_NUM_THREADS = 1
+test test-all: export OMP_NUM_THREADS = 1
 test: $(STAMP) packages-for-tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+test-all: $(STAMP) packages-for-tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Apertium and Chromium for the tests that use them, where they can be installed

@@ -47,6 +47,7 @@ def test_builds_that_are_killed_or_lose_power_end_as_one_that_did_not(tmp_path):
     assert all(result["states"] == 2 and result["operations"] > 40 for result in power)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_is_found_where_files_are_not_synced(tmp_path):
     code, (result,) = kills(tmp_path, "--power", "4", "--kinds", "zeros", "--without-sync")

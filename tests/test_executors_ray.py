@@ -36,6 +36,7 @@ def command(tmp_path, cluster) -> list[str]:
     return [*command, "--address", cluster.address, "--components.xlt_translator.engine.seconds", "0.3"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_workers_than_the_cluster_has_room_for(cluster, command):
     done = subprocess.run([*command, "--workers", "3"], env=cluster.env, capture_output=True, text=True, timeout=300)

@@ -108,6 +108,7 @@ def test_no_room_to_unpack_names_the_folder(tmp_path, monkeypatch):
         opened(saved(spacy_bytes(), tmp_path)).scan()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is told in another way elsewhere")
 def test_memory_does_not_grow_with_a_spacy_file():
     command = [sys.executable, str(BENCHMARK), "--docs", "60000", "--step", "10000"]

@@ -190,6 +190,7 @@ def with_ordinary_components() -> spacy.language.Language:
     return nlp
 
 
+@pytest.mark.long
 def test_the_vocabulary_does_not_grow_over_shards(monkeypatch):
     nlp = with_ordinary_components()
     texts = [[f"Maria{i} saw{j} Rio . She{i}x{j} left ." for j in range(5)] for i in range(12)]

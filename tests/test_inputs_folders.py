@@ -63,7 +63,7 @@ def test_formats_are_mixed_in_a_folder_and_other_files_are_passed_over(tmp_path)
     ("data", "format"),
     [
         (spacy_bytes(1), "spacy"),
-        (gzip.compress(spacy_bytes(1)), "spacy"),
+        (gzip.compress(spacy_bytes(1), mtime=0), "spacy"),
         ("\ufeff" + IOB2, "iob2"),
         ("1-2\tao\t_\n1\ta\tO\n2\to\tB-A\n", "iob2"),
         ("-DOCSTART- -X- O O\n\na DT B-NP B-PER\n", "conll"),

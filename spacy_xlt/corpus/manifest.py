@@ -147,6 +147,12 @@ def read_header(folder: Path) -> dict[str, Any]:
         return {}
 
 
+def input_digests(header: Mapping[str, Any]) -> frozenset[str]:
+    """SHA-256 of the files that a build read, of which the first format had nothing else."""
+    files = header.get("input", {}).values()
+    return frozenset(one["sha256"] if isinstance(one, dict) else one for one in files)
+
+
 def iter_records(folder: Path, places: Iterable[int] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a manifest one line at a time, without changing anything there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import spacy
 import srsly
 from spacy.util import dot_to_object, load_config
 
-from ..corpus.manifest import FILE_NAME
+from ..corpus.manifest import FILE_NAME, input_digests, read_header
 from ..corpus.reading import corpus_files
 from ..corpus.writing import file_digest
 from ..errors import XltError, error
@@ -184,8 +183,8 @@ def _origin(path: Path) -> tuple[frozenset[str], dict[str, str]]:
     for folder in (path, *path.parents):
         manifest = folder / FILE_NAME
         if manifest.is_file():
-            header = json.loads(manifest.read_text(encoding="utf8").split("\n", 1)[0])
-            return frozenset(header.get("input", {}).values()), dict(header.get("engines", {}))
+            header = read_header(folder)
+            return input_digests(header), dict(header.get("engines", {}))
     try:
         return frozenset(file_digest(file) for file in corpus_files(path)), {}
     except XltError:

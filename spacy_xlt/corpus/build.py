@@ -157,15 +157,15 @@ class Builder:
         """
         if executor is None:
             executor = InProcess(ShardProcessor(self.nlp, corrections=self.corrections))
-        self.manifest.open()
-        remove_leftovers(self.output)
         to_do = []
-        for number, record in self._finished():
-            if record is None:
-                to_do.append(number)
-            elif numbers is not None:
-                numbers.finished_before(record)
         try:
+            self.manifest.open()
+            remove_leftovers(self.output)
+            for number, record in self._finished():
+                if record is None:
+                    to_do.append(number)
+                elif numbers is not None:
+                    numbers.finished_before(record)
             if to_do:
                 for built in executor.run(self.plan.read(to_do)):
                     self._store(built)
@@ -181,9 +181,7 @@ class Builder:
         """Each shard's number, and what the manifest says of it where it is finished."""
 
         def check(number: int) -> dict[str, Any] | None:
-            shard = shard_id(number)
-            finished = self.manifest.is_finished(shard, self.output, verify=self.verify)
-            return self.manifest.record(shard) if finished else None
+            return self.manifest.finished(shard_id(number), self.output, verify=self.verify)
 
         with ThreadPoolExecutor(_CHECKERS) as pool:
             for first in range(0, self.plan.n_shards, _CHECKED_AT_ONCE):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import XltError, error
+from .lock import FILE_NAME as LOCK
+from .runlog import FILE_NAME as LOG
 from .writing import file_digest, is_leftover, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 2
-# What a build may write before there is a manifest
-LOCK, LOG = ".lock", "log.jsonl"
 # How many differences a message names: an input can have thousands of files
 _NAMED = 10
 
@@ -59,10 +59,16 @@ class Manifest:
 
         verify (bool): With the checksums that they were written with.
         """
+        return self.finished(shard, folder, verify=verify) is not None
+
+    def finished(self, shard: str, folder: Path, *, verify: bool = True) -> dict[str, Any] | None:
+        """What was noted of a shard, where `is_finished`; else None."""
         if shard not in self._places:
-            return False
-        paths = ((folder / name, digest) for name, digest in self.record(shard)["files"].items())
-        return all(path.is_file() and (not verify or file_digest(path) == digest) for path, digest in paths)
+            return None
+        record = self.record(shard)
+        paths = ((folder / name, digest) for name, digest in record["files"].items())
+        whole = all(path.is_file() and (not verify or file_digest(path) == digest) for path, digest in paths)
+        return record if whole else None
 
     def record(self, shard: str) -> dict[str, Any]:
         """What was noted of a shard."""
@@ -87,24 +93,15 @@ class Manifest:
         if not self.path.exists():
             check_folder(folder)
             return
-        header: dict[str, Any] = {}
-        place = 0
-        for place, record in iter_records(folder):
-            if place == 0:
-                header = record
-                if not isinstance(found := header.get("format"), int) or found > FORMAT:
-                    raise error("E582", path=folder, found=found, known=FORMAT)
-            elif "shard" not in record:
-                raise error("E581", path=self.path, reason=f"the line at byte {place} is of no shard")
-            else:
-                self._places[record["shard"]] = place
+        header, self._places = index(folder)
         if not self._places:
             # Stopped before anything was finished, for example by a setting that could not work: nothing to protect
             return
         if header != self.header:
             raise error("E505", path=folder, difference=difference(header, self.header))
+        last = max(self._places.values())
         with self.path.open("rb") as file:
-            self._size = place + len(next(_lines_at(file, [place])))
+            self._size = last + len(next(_lines_at(file, [last])))
 
 
 def check_folder(folder: Path) -> None:
@@ -119,7 +116,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    # What a kill in the middle of writing the manifest leaves is ours, too
+    # What a build may write before there is a manifest, or leave when it is killed while it writes that
     return name in (LOCK, LOG) or is_leftover(name, of=FILE_NAME)
 
 
@@ -137,6 +134,29 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str 
             yield from _differences(before, after, inside=f"{inside}{key}.")
         elif before != after:
             yield f"{inside}{key} was {before!r} and is {after!r}"
+
+
+def index(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read a manifest through, keeping only where its lines are.
+
+    RETURNS (tuple): The header, empty where there is none yet; and by shard the byte at which its line begins. Of a
+        shard that was done again the last line counts.
+    RAISES (XltError): E580 where the folder has no manifest, E581 for one that is broken, E582 for a newer version's.
+    """
+    path = folder / FILE_NAME
+    header: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    for place, record in iter_records(folder):
+        if place:
+            shard = record.get("shard")
+            if not isinstance(shard, str) or not isinstance(record.get("files"), dict):
+                raise error("E581", path=path, reason=f"a line has no shard and files: {str(record)[:80]}")
+            places[shard] = place
+        else:
+            header = record
+            if not isinstance(found := header.get("format"), int) or found > FORMAT:
+                raise error("E582", path=path, found=found, known=FORMAT)
+    return header, places
 
 
 def read_header(folder: Path) -> dict[str, Any]:

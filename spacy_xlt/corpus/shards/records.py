@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import error
-from ..manifest import FILE_NAME, FORMAT, iter_records
+from ..manifest import FILE_NAME, index, iter_records
 from ..sharding import BITEXT, TARGET
 
 SUFFIX = ".spacy"
@@ -60,14 +60,7 @@ class Records:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.header: dict[str, Any] = {}
-        places: dict[str, int] = {}
-        for place, data in iter_records(folder):
-            if not place:
-                self.header = _checked_header(folder / FILE_NAME, data)
-            else:
-                # A shard that was done again: the last line counts
-                places[_record(folder / FILE_NAME, data).shard] = place
+        self.header, places = index(folder)
         if not self.header:
             raise error("E580", path=folder, reason=f"its {FILE_NAME} is empty")
         self._places = array("q", (places[shard] for shard in sorted(places)))
@@ -77,7 +70,11 @@ class Records:
 
     def __iter__(self) -> Iterator[Record]:
         for _, data in iter_records(self.folder, self._places):
-            yield _record(self.folder / FILE_NAME, data)
+            yield Record(
+                shard=data.pop("shard"),
+                files=data.pop("files"),
+                counts=data,
+            )
 
     def check_any(self) -> None:
         """Make sure that there is something to read.
@@ -86,17 +83,3 @@ class Records:
         """
         if not self:
             raise error("E580", path=self.folder, reason="no shard of it is finished")
-
-
-def _checked_header(path: Path, data: dict[str, Any]) -> dict[str, Any]:
-    found = data.get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise error("E582", path=path, found=found, known=FORMAT)
-    return data
-
-
-def _record(path: Path, data: dict[str, Any]) -> Record:
-    shard, files = data.get("shard"), data.get("files")
-    if not isinstance(shard, str) or not isinstance(files, dict):
-        raise error("E581", path=path, reason=f"a line has no shard and files: {str(data)[:80]}")
-    return Record(shard, files, {key: value for key, value in data.items() if key not in ("shard", "files")})

@@ -121,10 +121,14 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     return removed
 
 
-def is_leftover(name: str, *, of: str) -> bool:
-    """Whether a file is what a killed process left when it wrote another one, by the names of both."""
+def is_leftover(name: str, *, of: str | None = None) -> bool:
+    """Whether a file or folder is what a killed process left when it wrote another one.
+
+    name (str): Its name.
+    of (str | None): The name of the other one; any where left out.
+    """
     found = _LEFTOVER.fullmatch(name)
-    return found is not None and found["name"] == of
+    return found is not None and of in (None, found["name"])
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

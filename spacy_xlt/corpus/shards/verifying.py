@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..sharding import BITEXT, LOST, TARGET
-from ..writing import file_digest
+from ..writing import file_digest, is_leftover
 from .records import Record, Records
 
 # Shards whose files are being read or wait for it
@@ -57,7 +57,7 @@ class Verifier:
             yield from found
             progress(1)
         for name in _files_in(self.records.folder):
-            if _is_left_over(name):
+            if is_leftover(name.split("/")[-1]):
                 yield Problem("left over", name)
             elif name.split("/")[0] in (TARGET, BITEXT, LOST) and hash(name) not in known:
                 yield Problem("extra", name)
@@ -100,12 +100,6 @@ def _files_in(folder: Path) -> Iterator[str]:
     """Paths of all files, relative to the folder, in order; a folder that stands in for a whole one is named itself."""
     for at, folders, files in os.walk(folder):
         inside = Path(at).relative_to(folder)
-        left_over = [name for name in folders if _is_left_over(name)]
+        left_over = [name for name in folders if is_leftover(name)]
         folders[:] = sorted(set(folders) - set(left_over))
         yield from ((inside / name).as_posix() for name in sorted([*files, *left_over]))
-
-
-def _is_left_over(name: str) -> bool:
-    # As `replacing` and `replacing_folder` call what takes its name only when it is whole
-    last = name.split("/")[-1]
-    return last.startswith(".") and last.endswith((".part", ".old"))

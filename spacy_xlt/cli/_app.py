@@ -74,3 +74,8 @@ def existing(path: Path, *, what: str) -> Path:
     if not path.exists():
         raise error("E502", what=what, path=path)
     return path
+
+
+def names_in(text: str | None) -> list[str]:
+    """The names of an option that takes several, with commas between; spaces around them do not count."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]

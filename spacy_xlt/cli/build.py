@@ -9,7 +9,7 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -75,7 +75,7 @@ def build_cli(
         token_col=token_col,
         tag_col=tag_col,
         n_sents=n_sents,
-        labels=frozenset(label.strip() for label in labels.split(",") if label.strip()) or None,
+        labels=frozenset(names_in(labels)) or None,
         spans_key=spans_key,
     )
     # Before the lock, which is a file in it

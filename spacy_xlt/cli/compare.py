@@ -11,7 +11,7 @@ from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
 from ..errors import XltError, error
-from ._app import WITH_OVERRIDES, app, friendly_errors
+from ._app import WITH_OVERRIDES, app, friendly_errors, names_in
 
 if TYPE_CHECKING:
     from ..comparing.jobs import Job
@@ -42,7 +42,7 @@ def compare_cli(
     from ..comparing.state import open_folder, statuses
 
     plan = read_plan(plan_path, parse_config_overrides(ctx.args))
-    names = [name.strip() for name in only.split(",") if name.strip()] if only else []
+    names = names_in(only)
     sets = set_identities(plan)
     todo = make_jobs(plan, output_path, _seeds(seeds), names)
     if dry_run:

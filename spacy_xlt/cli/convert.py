@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from wasabi import msg
 
-from ._app import app, friendly_errors
+from ._app import app, friendly_errors, names_in
 
 if TYPE_CHECKING:
     from ..corpus.accepted import AcceptedReader
@@ -40,7 +40,7 @@ def convert_cli(
     from ..languages import blank
     from ..training.relabel import copy_ents
 
-    wanted = frozenset(label.strip() for label in labels.split(",") if label.strip()) or None
+    wanted = frozenset(names_in(labels)) or None
     if format == "prodigy":
         from ..corpus.accepted import AcceptedReader
 

@@ -12,7 +12,7 @@ from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
 from ..errors import error
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
 
 
 @app.command("eval-projection", context_settings=WITH_OVERRIDES)
@@ -46,7 +46,7 @@ def eval_projection_cli(
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
-    wanted = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
+    wanted = None if labels is None else names_in(labels)
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
     setup_gpu(gpu_id, silent=True)

@@ -67,30 +67,33 @@ class ShardProcessor:
         self._zone = ExitStack()
         self._settings = ThreadSettings()
         self._docs_in_zone = 0
+        self._is_warm = False
 
     @property
     def capacity(self) -> int:
         """How many shards are worked on at once, or wait to be."""
         return len(self._stages) + WAITING
 
-    def warm_up(self, shard: Shard) -> None:
+    def _warm_up(self, shard: Shard) -> None:
         """Load the models with the first document of a shard.
 
         A setting that cannot work stops the build before anything is done, and loading does not count in the speeds.
-
-        RAISES (XltError): What is wrong with a setting.
         """
         self._settings.give()
         work = _Work(shard, list(islice(shard.docs(self.nlp.vocab), 1)))
         for name in self.nlp.pipe_names:
             work = self._component(name, work)
         give_back()
+        self._is_warm = True
 
     def submit(self, shard: Shard) -> Future[Built]:
         """Work on a shard; waits while there are `capacity` of them. To be called from one thread only.
 
         RETURNS (Future[Built]): What became of it, or the error about a setting.
+        RAISES (XltError): With the first shard, for which the models are loaded: what is wrong with a setting.
         """
+        if not self._is_warm:
+            self._warm_up(shard)
         if self._docs_in_zone >= DOCS_PER_ZONE:
             # What is in the line has its words in the old zone, so it has to be empty
             self.close()

@@ -25,11 +25,7 @@ class InProcess:
     def run(self, shards: Iterable[Shard]) -> Iterator[Built]:
         """Work on shards, in order; see `Executor`."""
         begun: deque[Future[Built]] = deque()
-        warm = False
         for shard in shards:
-            if not warm:
-                self.processor.warm_up(shard)
-                warm = True
             # One place is left, so that this thread never waits for room while a finished shard could be written
             while len(begun) >= self.processor.capacity - 1 or (begun and begun[0].done()):
                 yield begun.popleft().result()

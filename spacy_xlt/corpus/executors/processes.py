@@ -152,17 +152,14 @@ def _work(connection: Connection, recipe: Recipe) -> None:
         say("error", portable(err))
         return
     say("ready", identity(processor.nlp))
-    warm = False
     while True:
         shard = shards.get()
-        if not warm:
-            try:
-                processor.warm_up(shard)
-            except Exception as err:
-                say("error", portable(err))
-                return
-            warm = True
-        processor.submit(shard).add_done_callback(finished)
+        try:
+            future = processor.submit(shard)
+        except Exception as err:
+            say("error", portable(err))
+            return
+        future.add_done_callback(finished)
 
 
 def _receive(connection: Connection, shards: SimpleQueue[Shard]) -> None:

@@ -33,7 +33,6 @@ class RayWorker:
         self._recipe = recipe
         self._processor: ShardProcessor | None = None
         self._lock = threading.Lock()
-        self._warm = False
 
     def ready(self) -> Any:
         """Make the pipeline. RETURNS (Any): This worker's `identity`, or what is wrong."""
@@ -50,9 +49,6 @@ class RayWorker:
             processor = self._processor
             assert processor is not None
             try:
-                if not self._warm:
-                    processor.warm_up(shard)
-                    self._warm = True
                 future = processor.submit(shard)
             except Exception as err:
                 return portable(err)

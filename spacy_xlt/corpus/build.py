@@ -24,7 +24,7 @@ from .executors.local import InProcess
 from .inputs import InputFile, InputSettings, open_inputs
 from .manifest import Manifest, read_header
 from .planning import ShardPlan
-from .processing import READ, WRITE, ShardProcessor
+from .processing import ShardProcessor, stage_names
 from .sharding import Built, ShardCounts, cache_hit_share, shard_id
 from .writing import remove_leftovers, write_bytes, write_json
 
@@ -210,7 +210,7 @@ class Builder:
         return summary
 
     def _summary(self, total: ShardCounts) -> dict[str, Any]:
-        stages = [READ, *self.nlp.pipe_names, WRITE]
+        stages = stage_names(self.nlp.pipe_names)
         seconds = {name: round(total.seconds[name], 2) for name in stages if name in total.seconds}
         left_out = [name for name, one in self.input.items() if "left_out" in one]
         return {

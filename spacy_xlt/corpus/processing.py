@@ -206,3 +206,8 @@ def _lost_line(i: int, bitext: Bitext) -> str:
         record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     return "".join(lines)
+
+
+def stage_names(pipe_names: Iterable[str]) -> list[str]:
+    """The stages that time is counted of, in order."""
+    return [READ, *pipe_names, WRITE]

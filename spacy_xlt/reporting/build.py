@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..corpus.build import SUMMARY
+from ..corpus.processing import stage_names
 from ..corpus.reading import read_docs
 from ..corpus.sharding import BITEXT, ShardCounts, cache_hit_share
 from ..corpus.shards.records import Records
@@ -50,7 +51,7 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     # Numbers of sentences count on from shard to shard, as the page of `spacy xlt view` counts
     examples = {kind: [_numbered(one, first) for one in kept] for kind, kept in data["examples"].items()}
     timings = {
-        "seconds": _in_order(counts.seconds, header.get("config", {}).get("pipeline", ())),
+        "seconds": _in_order(counts.seconds, stage_names(header.get("config", {}).get("pipeline", ()))),
         "sentences": counts.sentences,
         "cache": dict(counts.cache),
         "cache_hit_share": cache_hit_share(counts),

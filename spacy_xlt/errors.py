@@ -311,7 +311,7 @@ _MESSAGES: dict[str, str] = {
     "Choose another folder, or remove this one.",
     "E506": "{path} is not empty and is no build folder (it has no {manifest}). Choose another folder.",
     "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. "
-    "Was it converted from the right column?",
+    "Was it read from the right column, and does it have the labels that --labels names?",
     "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
     "E509": "{path}: the config has no {component} component in [nlp] pipeline (it has: {known}).",
     "E510": "{setting} is {value!r}; expected {expected}.",

@@ -1,7 +1,7 @@
 """Builds a large corpus with `spacy xlt build` and measures time and memory; then each of its stages alone.
 
     python benchmarks/build_corpus.py [--sentences 100000] [--threads 1 default] [--alone-sentences N] [--workers 0]
-        [--executor local] [--config configs/build_en_pt.cfg] [--keep DIR] [--json OUT.json] [--seed 0]
+        [--executor local] [--gpu-id -1] [--config configs/build_en_pt.cfg] [--keep DIR] [--json OUT.json] [--seed 0]
 
 The corpus: the English texts of assets/ (EWT and PUD of Universal NER, WikiGold, NTREX), one sentence a document, again
 and again with other numbers, and with names in place of others of the same label, all from these texts; no sentence is
@@ -27,6 +27,8 @@ two cores as they would share two machines. With "default", a stage alone comput
 overlap have nothing to win from each other: the ratio then tells what sharing costs, and can be as high as the sum of
 all stages over the slowest.
 
+With --gpu-id, translating and aligning run on that GPU, in the build and alone; memory is still that of the process.
+
 With --keep, what was measured is kept in DIR and not measured again.
 """
 
@@ -50,6 +52,7 @@ from build_sentences import write_corpus
 ROOT = Path(__file__).parent.parent
 STAGES = Path(__file__).with_name("build_stages.py")
 MIB = 1024 * 1024
+COMPONENTS = ("translate", "align", "project")
 
 
 @dataclass
@@ -144,7 +147,7 @@ class Benchmark:
     def run(self) -> dict[str, Any]:
         args = self.args
         corpus = self._once("corpus", lambda: write_corpus(self.folder / "corpus", args.sentences, seed=args.seed))
-        result = {"sentences": args.sentences, "corpus": corpus, "machine": machine(), "runs": []}
+        result = {"sentences": args.sentences, "corpus": corpus, "machine": machine(args.gpu_id), "runs": []}
         print(f"{corpus['sentences']:,} sentences, {corpus['tokens']:,} tokens, {corpus['spans']:,} spans", flush=True)
         for threads in args.threads:
             run = self._run(threads)
@@ -164,7 +167,8 @@ class Benchmark:
         return result
 
     def _name(self, threads: str) -> str:
-        return f"{threads}-{self.args.executor}-{self.args.workers}"
+        gpu = f"-gpu{self.args.gpu_id}" if self.args.gpu_id >= 0 else ""
+        return f"{threads}-{self.args.executor}-{self.args.workers}{gpu}"
 
     def _run(self, threads: str) -> dict[str, Any]:
         """The build, the build again, and each stage alone."""
@@ -172,7 +176,7 @@ class Benchmark:
         output = self.folder / f"built-{name}"
         command = [sys.executable, "-m", "spacy", "xlt", "build", self.config, str(self.folder / "corpus"), str(output)]
         command += ["--silent", "--executor", args.executor, "--workers", str(args.workers)]
-        command += ["--docs-per-shard", str(args.shard)]
+        command += ["--docs-per-shard", str(args.shard), "--gpu-id", str(args.gpu_id)]
 
         def build() -> dict[str, Any]:
             # What an interrupted measurement has left would make it faster
@@ -188,7 +192,7 @@ class Benchmark:
         run["again"] = self._once(f"again-{name}", again)
         run["alone"] = {
             stage: self._once(f"{stage}-{threads}", lambda stage=stage: self._stage(stage, threads, output))
-            for stage in ("translate", "align", "project")
+            for stage in COMPONENTS
         }
         run["pack"] = self._once(f"pack-{threads}", lambda: self._stage("pack", threads, output))
         for one in run["alone"].values():
@@ -209,6 +213,8 @@ class Benchmark:
         result = self.folder / f"{stage}-{threads}.out.json"
         words = [sys.executable, str(STAGES), stage, self.config, str(places[stage]), str(result)]
         words += ["--output", str(self.folder / f"{stage}-{threads}"), "--shard", str(self.args.shard)]
+        if stage in COMPONENTS:
+            words += ["--gpu-id", str(self.args.gpu_id)]
         words += ["--built", str(built), "--docs", str(self.args.alone_sentences or self.args.sentences)]
         measured = measure(words, environ(threads), self.folder / f"{stage}-{threads}.log")
         return {**json.loads(result.read_text("utf8")), "process": asdict(measured)}
@@ -247,15 +253,22 @@ def size(path: Path) -> int:
     return sum(one.stat().st_size for one in ([path] if path.is_file() else path.rglob("*")) if one.is_file())
 
 
-def machine() -> dict[str, Any]:
+def machine(gpu_id: int) -> dict[str, Any]:
     """Where it was measured; the load says whether something else was running."""
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
+        "gpu": gpu_name() if gpu_id >= 0 else None,
         "cores": len(os.sched_getaffinity(0)),
         "processor": models[0].partition(":")[2].strip() if models else platform.machine(),
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
     }
+
+
+def gpu_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def show(run: Mapping[str, Any]) -> None:
@@ -293,6 +306,7 @@ def main() -> None:
     parser.add_argument("--alone-sentences", type=int, default=0, help="for the stages alone; all if left out")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--executor", default="local")
+    parser.add_argument("--gpu-id", type=int, default=-1)
     parser.add_argument("--shard", type=int, default=200, help="--docs-per-shard of the build")
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "build_en_pt.cfg")
     parser.add_argument("--seed", type=int, default=0)

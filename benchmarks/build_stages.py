@@ -1,7 +1,7 @@
 """One stage of a build alone, in this process; `benchmarks/build_corpus.py` starts it. See there.
 
 python benchmarks/build_stages.py translate|align|project|pack|driver CONFIG INPUT RESULT.json --output DIR --built DIR
-    --docs N [--shard 200]
+    --docs N [--shard 200] [--gpu-id -1]
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import spacy
 
 from spacy_xlt.corpus.build import source_language
 from spacy_xlt.corpus.config import load_pipeline_config
@@ -128,7 +130,10 @@ def main() -> None:
     parser.add_argument("--built", type=Path, required=True)
     parser.add_argument("--docs", type=int, required=True)
     parser.add_argument("--shard", type=int, default=200)
+    parser.add_argument("--gpu-id", type=int, default=-1)
     args = parser.parse_args()
+    if args.gpu_id >= 0:
+        spacy.require_gpu(args.gpu_id)
     result = {"pack": pack, "driver": driver}.get(args.stage, alone)(args)
     args.result.write_text(json.dumps(result, indent=2) + "\n", encoding="utf8")
 

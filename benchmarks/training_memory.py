@@ -2,7 +2,7 @@
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/training_memory.py models/encoder [--config configs/train_cpu.cfg] [--updates 30] [--docs 600]
-        [--words 5000] [--set SECTION.SETTING=VALUE ...]
+        [--words 5000] [--gpu] [--set SECTION.SETTING=VALUE ...]
 
 The text: short sentences, each third with a word of 500 to 5,000 characters; words of a few bytes that the encoder
 reads as many pieces; documents of thousands of words, of thousands of spaces, and of nothing but URLs. Training and
@@ -10,6 +10,10 @@ development set are both made of it.
 
 Each step runs in a process of its own: `spacy train` with the config, `spacy evaluate` of what it trained, and
 `nlp.pipe`. Prints the most memory that each held, in GiB.
+
+With --gpu, on a GPU with configs/train_gpu.cfg, and the memory is what the GPU has in use beyond what it had before:
+with what PyTorch and CuPy keep for later, and what CUDA itself takes. benchmarks/base_encoder.py makes an encoder of
+the size of XLM-R base.
 """
 
 from __future__ import annotations
@@ -21,17 +25,20 @@ import string
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import spacy
 from spacy.tokens import Doc, DocBin, Span
 
-CONFIG = Path(__file__).parent.parent / "configs" / "train_cpu.cfg"
+CONFIGS = Path(__file__).parent.parent / "configs"
 # Three bytes, eighteen letters to a tokenizer that normalises.
 LIGATURE = "\ufdfa"
 PIPE = """
 import sys, spacy
+if sys.argv[3:]:
+    spacy.require_gpu()
 from spacy.tokens import DocBin
 nlp = spacy.load(sys.argv[1])
 docs = DocBin().from_disk(sys.argv[2]).get_docs(nlp.vocab)
@@ -65,40 +72,57 @@ def hostile_docs(rng: random.Random, n_docs: int, n_words: int) -> list[Doc]:
     return docs
 
 
-def peak(name: str, command: Sequence[str]) -> float:
-    """Run a command, and print and return the most memory its process held, in GiB."""
+def peak(name: str, command: Sequence[str], *, gpu: bool) -> float:
+    """Run a command, and print and return the most memory its process held, in GiB, of its own or of the GPU."""
+    before = gpu_gib() if gpu else 0.0
     process = subprocess.Popen([sys.executable, *command])
-    _, status, usage = os.wait4(process.pid, 0)
+    on_gpu = 0.0
+    pid = 0
+    while not pid:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG if gpu else 0)
+        if gpu:
+            on_gpu = max(on_gpu, gpu_gib() - before)
+            time.sleep(0.1)
     process.returncode = os.waitstatus_to_exitcode(status)
     held = usage.ru_maxrss / (1024**2 if sys.platform != "darwin" else 1024**3)
-    print(f"{name}: peak memory {held:.2f} GiB{'' if process.returncode == 0 else ', and it FAILED'}", flush=True)
-    return held
+    said = f"{on_gpu:.2f} GiB of the GPU, {held:.2f}" if gpu else f"{held:.2f}"
+    print(f"{name}: peak memory {said} GiB{'' if process.returncode == 0 else ', and it FAILED'}", flush=True)
+    return on_gpu if gpu else held
+
+
+def gpu_gib() -> float:
+    """What all processes have of the first GPU."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="model folder or Hugging Face name")
-    parser.add_argument("--config", default=str(CONFIG))
+    parser.add_argument("--config", help="train_cpu.cfg, or train_gpu.cfg with --gpu")
     parser.add_argument("--updates", type=int, default=30)
     parser.add_argument("--docs", type=int, default=600, help="short documents; a twentieth as many long ones")
     parser.add_argument("--words", type=int, default=5000, help="words of a long document")
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
     args = parser.parse_args()
+    config = args.config or str(CONFIGS / ("train_gpu.cfg" if args.gpu else "train_cpu.cfg"))
+    on_gpu = ["--gpu-id", "0"] if args.gpu else []
     with tempfile.TemporaryDirectory() as folder:
         corpus, output = f"{folder}/corpus.spacy", f"{folder}/trained"
         DocBin(docs=hostile_docs(random.Random(0), args.docs, args.words)).to_disk(corpus)
-        train = ["-m", "spacy", "train", args.config, "--output", output, "--nlp.lang", "en"]
-        train += ["--paths.train", corpus, "--paths.dev", corpus, "--paths.encoder", args.encoder]
+        train = ["-m", "spacy", "train", config, "--output", output, "--nlp.lang", "en"]
+        train += ["--paths.train", corpus, "--paths.dev", corpus, "--paths.encoder", args.encoder, *on_gpu]
         train += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates)]
         for change in args.set:
             name, _, value = change.partition("=")
             train += [f"--{name}", value]
         steps = {
             "spacy train": train,
-            "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus],
-            "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus],
+            "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus, *on_gpu],
+            "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus, *on_gpu],
         }
-        held = [peak(name, command) for name, command in steps.items()]
+        held = [peak(name, command, gpu=args.gpu) for name, command in steps.items()]
     print(f"the most: {max(held):.2f} GiB")
 
 

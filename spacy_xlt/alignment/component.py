@@ -69,9 +69,10 @@ class AlignerPipe(BitextPipe):
         parts: dict[int, list[Alignment]] = {id(bitext): [] for bitext in bitexts}
         for (bitext, pair), alignment in zip(work, alignments, strict=True):
             parts[id(bitext)].append(alignment.shift(pair.source_start, pair.target_start))
+        aligner = self.signature
         for bitext in bitexts:
             bitext.alignment = Alignment.concatenate(parts[id(bitext)]).check(len(bitext.source), len(bitext.target))
-            bitext.aligner = self.signature
+            bitext.aligner = aligner
             self._warn_of_unlinked(bitext)
 
     def _warn_of_unlinked(self, bitext: Bitext) -> None:

@@ -15,6 +15,7 @@ from ..alignment.links import Alignment
 from ..alignment.soft import links_above, token_weights
 from ..bitext import Bitext, SentencePair
 from ..errors import error
+from ..kernels import prefer_ready_kernels
 from ..languages import MULTI, UNSEGMENTED, blank, to_spacy
 from ..pipe import XltPipe
 from ..protocols import Translation
@@ -233,8 +234,10 @@ class TranslatorPipe(XltPipe[Bitext]):
         if len(translations) != len(requests):
             raise error("E105", name=self.name, found=len(translations), expected=len(requests))
         stream = iter(translations)
+        # Of an engine that asks its programs for it, slow
+        engine = self.signature
         return [
-            self._assemble(reading, [(sentence, [next(stream) for _ in sentence.parts]) for sentence in of_doc])
+            self._assemble(reading, [(sentence, [next(stream) for _ in sentence.parts]) for sentence in of_doc], engine)
             for reading, of_doc in zip(readings, sentences, strict=True)
         ]
 
@@ -256,7 +259,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             inside = [term for term in terms if start <= term.start < term.end <= end]
             yield Request(part.text, tuple(t._replace(start=t.start - start, end=t.end - start) for t in inside))
 
-    def _assemble(self, reading: Reading, translated: list[tuple[Sentence, list[Translation]]]) -> Bitext:
+    def _assemble(self, reading: Reading, translated: list[tuple[Sentence, list[Translation]]], engine: str) -> Bitext:
         words: list[str] = []
         spaces: list[bool] = []
         starts: list[bool | int | None] = []
@@ -286,7 +289,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             source_lang=self.source,
             target_lang=self.target,
             sentences=pairs,
-            engine=self.signature,
+            engine=engine,
             attention=reading.links(Alignment.concatenate(attention)) if attention else None,
         )
 
@@ -324,9 +327,11 @@ def load_pipeline(pipeline: str, *, name: str, setting: str) -> Language:
     import spacy
 
     try:
-        return spacy.load(pipeline)
+        nlp = spacy.load(pipeline)
     except (OSError, ValueError, ImportError) as err:
         raise error("E104", name=name, pipeline=pipeline, setting=setting, reason=" ".join(str(err).split())) from err
+    prefer_ready_kernels()
+    return nlp
 
 
 def _char_spans(tokens: Any, offset: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..batching import batches_by_length, run_side_by_side
 from ..errors import error
 from ..forking import one_thread_after_fork
+from ..kernels import prefer_ready_kernels
 from . import pretrained
 from .words import encodable, has_text
 
@@ -185,6 +186,7 @@ class Encoder:
             precision = "float32"
         dtype = getattr(torch, precision_on(device, precision))
         if self.model.device != device or self.model.dtype != dtype:
+            prefer_ready_kernels(device)
             self.model.to(device=device, dtype=dtype)
             self._probe()
 

@@ -15,6 +15,7 @@ from wasabi import msg
 
 from ..corpus.reading import read_docs
 from ..corpus.writing import file_digest, write_docs, write_json
+from ..kernels import prefer_ready_kernels
 from ..training.examples import bare_doc
 from .processes import peak_mib
 
@@ -27,6 +28,7 @@ def predict(request: dict[str, Any]) -> None:
     """
     setup_gpu(request["gpu_id"], silent=False)
     nlp = spacy.load(request["model"])
+    prefer_ready_kernels()
     for one in request["sets"]:
         golds = list(read_docs(one["path"], vocab=nlp.vocab))
         docs = [bare_doc(nlp, gold, own_tokens=request["gold_tokens"]) for gold in golds]

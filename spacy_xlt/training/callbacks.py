@@ -7,7 +7,22 @@ from collections.abc import Callable
 from spacy.language import Language
 
 from ..errors import error
+from ..kernels import prefer_ready_kernels
 from .freezing import freeze, model_of
+
+
+def create_ready_kernels() -> Callable[[Language], Language]:
+    """Registered callback `spacy_xlt.ready_kernels.v1`, for `[initialize.before_init]`.
+
+    Training on a GPU is faster without cuDNN's kernels for attention; see `spacy_xlt.kernels`. The trained pipeline
+    keeps nothing of it.
+    """
+
+    def choose(nlp: Language) -> Language:
+        prefer_ready_kernels()
+        return nlp
+
+    return choose
 
 
 def create_freeze_encoder(

@@ -12,6 +12,7 @@ from ... import __version__
 from ...alignment.soft import token_weights
 from ...errors import error
 from ...forking import one_thread_after_fork
+from ...kernels import prefer_ready_kernels
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import SoftAlignment, Term, Tokens, Translation
 from ..bergamot.joining import join_tokens
@@ -242,6 +243,7 @@ class Seq2SeqTranslator:
 
         device = torch.device(get_torch_default_device())
         if self._loaded is None:
+            prefer_ready_kernels(device)
             self._loaded = load(
                 self.model,
                 family=self.family,
@@ -252,6 +254,7 @@ class Seq2SeqTranslator:
             )
         model = self._loaded.model
         if model.device != device:
+            prefer_ready_kernels(device)
             model.to(device=device, dtype=getattr(torch, dtype_name(self.precision, model.config.model_type, device)))
         return self._loaded
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
 from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
+
+if TYPE_CHECKING:
+    from ..corpus.inputs import InputSettings
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -52,25 +56,13 @@ def build_cli(
     the same command is given again. Settings of the config can be overridden as in spacy train:
     --components.xlt_aligner.engine.layer 8
     """
-    from spacy.cli._util import import_code
-
-    from ..corpus.build import Builder, source_language
-    from ..corpus.config import load_pipeline_config
-    from ..corpus.executors.making import make_executor
     from ..corpus.inputs import InputSettings
-    from ..corpus.lock import BuildLock
-    from ..corpus.manifest import check_folder
-    from ..corpus.progress import Numbers
+    from ..corpus.unchanged import asked_for, finished_summary
 
     overrides = parse_config_overrides(ctx.args)
     existing(input_path, what="corpus")
-    import_code(code)
-    if workers == 0 and executor == "local":
-        setup_gpu(gpu_id, silent=silent)
-    nlp = load_pipeline_config(config_path, overrides)
     reading = InputSettings(
         format=format,
-        lang=source_language(nlp),
         encoding=encoding,
         token_col=token_col,
         tag_col=tag_col,
@@ -78,42 +70,79 @@ def build_cli(
         labels=frozenset(names_in(labels)) or None,
         spans_key=spans_key,
     )
-    # Before the lock, which is a file in it
-    check_folder(output_path)
-    with BuildLock(output_path, wait=wait):
-        builder = Builder(
-            nlp,
+    read_as = {**asdict(reading), "labels": sorted(reading.labels or ())}
+    options = {"reading": read_as, "docs_per_shard": docs_per_shard, "skip_corrupt": skip_corrupt}
+    # Reviewed sentences that fit nowhere are to be named each time
+    asked = None if corrections is not None else asked_for(config_path, overrides, code=code, options=options)
+    page = output_path / "report.html"
+    summary = None
+    if not report or page.is_file():
+        summary = finished_summary(output_path, input_path, asked, reading=reading, verify=verify)
+    if summary is None:
+        summary = _build(
+            config_path,
+            overrides,
             input_path,
             output_path,
-            docs_per_shard=docs_per_shard,
-            corrections=corrections,
             reading=reading,
-            skip_corrupt=skip_corrupt,
-            verify=verify,
-            silent=silent,
+            page=page if report else None,
+            executing={"kind": executor, "workers": workers, "address": address, "gpu_id": gpu_id, "code": code},
+            building={
+                "docs_per_shard": docs_per_shard,
+                "corrections": corrections,
+                "skip_corrupt": skip_corrupt,
+                "verify": verify,
+                "silent": silent,
+                "asked": asked,
+            },
+            wait=wait,
         )
-        runs = make_executor(
-            nlp,
-            kind=executor,
-            workers=workers,
-            address=address,
-            gpu_id=gpu_id,
-            corrections=builder.corrections,
-            code=code,
-        )
-        with Numbers(
-            builder.n_docs, builder.plan.n_shards, folder=output_path, executor=runs, disable=silent
-        ) as numbers:
-            summary = builder.run(runs, numbers=numbers)
-        page = output_path / "report.html"
-        if report and (builder.n_built or not page.is_file()):
-            from ..reporting.build import write_build_report
-
-            write_build_report(output_path)
     if not silent:
         _show(summary, output_path)
         if report:
             msg.info(f"Report: {page}")
+
+
+def _build(
+    config: Path,
+    overrides: dict[str, Any],
+    source: Path,
+    output: Path,
+    *,
+    reading: InputSettings,
+    page: Path | None,
+    executing: dict[str, Any],
+    building: dict[str, Any],
+    wait: bool,
+) -> dict[str, Any]:
+    """Make the pipeline and build what is not built yet; see `Builder` and `make_executor` for their settings."""
+    from spacy.cli._util import import_code
+
+    from ..corpus.build import Builder, source_language
+    from ..corpus.config import load_pipeline_config
+    from ..corpus.executors.making import make_executor
+    from ..corpus.lock import BuildLock
+    from ..corpus.manifest import check_folder
+    from ..corpus.progress import Numbers
+
+    import_code(executing["code"])
+    if executing["workers"] == 0 and executing["kind"] == "local":
+        setup_gpu(executing["gpu_id"], silent=building["silent"])
+    nlp = load_pipeline_config(config, overrides)
+    # Before the lock, which is a file in it
+    check_folder(output)
+    with BuildLock(output, wait=wait):
+        builder = Builder(nlp, source, output, reading=replace(reading, lang=source_language(nlp)), **building)
+        runs = make_executor(nlp, corrections=builder.corrections, **executing)
+        with Numbers(
+            builder.n_docs, builder.plan.n_shards, folder=output, executor=runs, disable=building["silent"]
+        ) as numbers:
+            summary = builder.run(runs, numbers=numbers)
+        if page is not None and (builder.n_built or not page.is_file()):
+            from ..reporting.build import write_build_report
+
+            write_build_report(output)
+    return summary
 
 
 def _show(summary: dict[str, Any], output: Path) -> None:

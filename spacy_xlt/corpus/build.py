@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 SUMMARY = "summary.json"
 # Seconds after which there is a bar while the input is looked through
 _BAR_AFTER = 2.0
-# Threads that check what is finished, and the shards that they are given at a time
-_CHECKERS, _CHECKED_AT_ONCE = 4, 1000
 
 
 class Builder:
@@ -52,6 +49,8 @@ class Builder:
     skip_corrupt (bool): Leave out an input file that cannot be read, with a warning, instead of stopping.
     verify (bool): Check the checksums of what is finished, not only that it is there.
     silent (bool): No bar while the input is looked through, which takes long only where it is large.
+    asked (str | None): A checksum of what was asked for, by which the next run knows that it has nothing to do; see
+        `unchanged`.
     RAISES (XltError): E502, E503, E504 and those of `open_inputs` for the input; E507 where it has nothing to project;
         E505 and E506 where the output folder holds something else; E564 to E569 for the corrections.
     """
@@ -68,6 +67,7 @@ class Builder:
         skip_corrupt: bool = False,
         verify: bool = True,
         silent: bool = True,
+        asked: str | None = None,
     ):
         if docs_per_shard < 1:
             raise error("E510", setting="--docs-per-shard", value=docs_per_shard, expected="a number from 1")
@@ -78,6 +78,7 @@ class Builder:
         self.skip_corrupt = skip_corrupt
         self.verify = verify
         self.silent = silent
+        self.asked = asked
         files = open_inputs(source, self.reading)
         self.input = self._scan(files)
         docs = [self.input[file.name].get("docs", 0) for file in files]
@@ -161,7 +162,7 @@ class Builder:
         try:
             self.manifest.open()
             remove_leftovers(self.output)
-            for number, record in self._finished():
+            for number, record in self.manifest.finished_of(self.plan.n_shards, verify=self.verify):
                 if record is None:
                     to_do.append(number)
                 elif numbers is not None:
@@ -176,17 +177,6 @@ class Builder:
             raise
         executor.close()
         return self._finish()
-
-    def _finished(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Each shard's number, and what the manifest says of it where it is finished."""
-
-        def check(number: int) -> dict[str, Any] | None:
-            return self.manifest.finished(shard_id(number), self.output, verify=self.verify)
-
-        with ThreadPoolExecutor(_CHECKERS) as pool:
-            for first in range(0, self.plan.n_shards, _CHECKED_AT_ONCE):
-                numbers = range(first, min(first + _CHECKED_AT_ONCE, self.plan.n_shards))
-                yield from zip(numbers, pool.map(check, numbers), strict=True)
 
     def _store(self, built: Built) -> None:
         """Write a shard's files, and only then the line that says that they are there."""
@@ -218,6 +208,7 @@ class Builder:
             **{key: value for key, value in total.to_json().items() if key not in ("failed", "seconds", "corrected")},
             **({"sentences_reviewed": len(total.corrected)} if self.corrections is not None else {}),
             **({"inputs_left_out": left_out} if left_out else {}),
+            **({"asked": self.asked} if self.asked is not None else {}),
             "spans_lost": sum(total.lost_reasons.values()),
             "docs_failed": len(total.failed),
             "failed": total.failed[:20],

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import XltError, error
 from .lock import FILE_NAME as LOCK
 from .runlog import FILE_NAME as LOG
+from .sharding import shard_id
 from .writing import file_digest, is_leftover, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 2
 # How many differences a message names: an input can have thousands of files
 _NAMED = 10
+# Threads that check what is finished, and the shards that they are given at a time
+_CHECKERS, _CHECKED_AT_ONCE = 4, 1000
 
 
 class Manifest:
@@ -69,6 +73,17 @@ class Manifest:
         paths = ((folder / name, digest) for name, digest in record["files"].items())
         whole = all(path.is_file() and (not verify or file_digest(path) == digest) for path, digest in paths)
         return record if whole else None
+
+    def finished_of(self, n_shards: int, *, verify: bool = True) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """The number of each shard of a build with so many, and what `finished` says of it."""
+
+        def check(number: int) -> dict[str, Any] | None:
+            return self.finished(shard_id(number), self.path.parent, verify=verify)
+
+        with ThreadPoolExecutor(_CHECKERS) as pool:
+            for first in range(0, n_shards, _CHECKED_AT_ONCE):
+                numbers = range(first, min(first + _CHECKED_AT_ONCE, n_shards))
+                yield from zip(numbers, pool.map(check, numbers), strict=True)
 
     def record(self, shard: str) -> dict[str, Any]:
         """What was noted of a shard."""

@@ -110,7 +110,7 @@ def test_documents_without_a_piece_are_left_to_spacy_transformers(pair, splits, 
         windows(nlp, 64, 48)
     assert_same_update(pair, SPACES)
     assert len(splits) == 2
-    outputs_are_pooled_exactly_alike(pair, SPACES)
+    assert_pooled_exactly_alike(pair, SPACES)
 
 
 def test_tokens_without_a_piece(pair, splits, no_pieces_for_spaces):
@@ -119,7 +119,7 @@ def test_tokens_without_a_piece(pair, splits, no_pieces_for_spaces):
     texts = ["_ Maria _ Silva _ _ _ _ _", SENTENCES[0], "_ John"]
     assert_same_update(pair, texts)
     assert len(splits) == 1
-    outputs_are_pooled_exactly_alike(pair, texts)
+    assert_pooled_exactly_alike(pair, texts)
 
 
 def test_documents_not_covered_by_their_windows_are_left_to_spacy_transformers(pair, splits):
@@ -169,10 +169,10 @@ def pooling_of(nlp: Language) -> Model:
 
 @pytest.mark.parametrize("texts", [SENTENCES, WITH_EMPTY, SPACES])
 def test_outputs_of_documents_are_pooled_exactly_alike(pair, texts):
-    outputs_are_pooled_exactly_alike(pair, texts)
+    assert_pooled_exactly_alike(pair, texts)
 
 
-def outputs_are_pooled_exactly_alike(pair, texts):
+def assert_pooled_exactly_alike(pair, texts):
     nlp = pair[1]
     docs = [example.x for example in examples(nlp, texts)]
     # Not in one batch, and in another order.

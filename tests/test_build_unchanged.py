@@ -170,3 +170,12 @@ def test_files_that_are_left_out_are_named_each_time(command, made, tmp_path):
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 0 and len(made) == n
     assert json.loads((tmp_path / "other/summary.json").read_text())["inputs_left_out"] == ["b.spacy"]
+
+
+def test_half_a_line_of_the_log_is_cut_off(command, made):
+    command()
+    log = command.built / "log.jsonl"
+    before = log.read_bytes()
+    log.write_bytes(before + bytes(40))
+    command()
+    assert len(made) == 1 and log.read_bytes() == before

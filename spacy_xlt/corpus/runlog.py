@@ -47,12 +47,16 @@ class RunLog:
     def start(self, values: Mapping[str, Any]) -> None:
         """Write the first line of a run."""
         self._start = self._clock()
+        self.mend()
+        self._write("started", values)
+
+    def mend(self) -> None:
+        """Cut off half of a line that a kill has left."""
         try:
             if self.path.exists() and self.path.stat().st_size > (whole := _whole_size(self.path)):
                 os.truncate(self.path, whole)
         except OSError as err:
             self._complain(err)
-        self._write("started", values)
 
     def update(self, values: Callable[[], Mapping[str, Any]]) -> None:
         """Write a line where the last one is old enough; costs nothing else.

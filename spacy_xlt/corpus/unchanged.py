@@ -17,6 +17,8 @@ from ..errors import XltError
 from .inputs import InputSettings, open_inputs
 from .manifest import Manifest, index
 from .planning import ShardPlan
+from .runlog import FILE_NAME as LOG
+from .runlog import RunLog
 from .writing import file_digest
 
 # What a config names may be a folder of models; of one with more files the first are looked at
@@ -77,8 +79,11 @@ def finished_summary(
         return None
     plan = ShardPlan(files, [known[file.name]["docs"] for file in files], size=header["docs_per_shard"])
     manifest = Manifest(output, {key: value for key, value in header.items() if key != "format"})
-    finished = (record for _, record in manifest.finished_of(plan.n_shards, verify=verify))
-    return summary if all(record is not None for record in finished) else None
+    if any(record is None for _, record in manifest.finished_of(plan.n_shards, verify=verify)):
+        return None
+    # All that a loss of power right after the end can have damaged
+    RunLog(output / LOG).mend()
+    return summary
 
 
 def _packages() -> Iterator[str]:

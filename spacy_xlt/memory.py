@@ -17,6 +17,8 @@ from .errors import XltError, error, warn
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "_status_alloc_failed")
 # Pieces that work before a larger one is tried, at first and at most
 _PATIENCE, _MOST_PATIENCE = 16, 4096
+# Kernels that oneDNN keeps
+_KERNELS = 64
 # Documents in a row, each alone, without the memory for one of them: then it is no document's fault
 _ALONE_IN_A_ROW = 8
 
@@ -128,11 +130,26 @@ def give_back() -> None:
     Loading a model takes and frees much more than it keeps, and the C library holds on to what was freed. That is a
     quarter of a process with the bundled models. Does nothing where the library is not glibc.
     """
+    gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Give back what the C library keeps for later: some 40 ms. Does nothing where the library is not glibc."""
     import ctypes
 
-    gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def bound_kernel_cache() -> None:
+    """Have PyTorch's oneDNN keep few of the kernels that it makes for each new shape, in processes for many batches.
+
+    It keeps 1,024, in which batches of text, which hardly ever have the same shape, come to some 200 MiB. The layers of
+    a model have the same few shapes in a batch. Only before the first product of matrices in a process; a value that is
+    set (https://uxlfoundation.github.io/oneDNN/dev_guide_primitive_cache.html) stays.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KERNELS))
 
 
 def status_mib(field: str, *, pid: int | str = "self") -> float | None:

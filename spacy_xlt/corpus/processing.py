@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import is_of_a_document
-from ..memory import give_back
+from ..memory import bound_kernel_cache, give_back, trim
 from ..reporting.figures import Figures
 from .correcting import apply_corrections
 from .corrections import Corrections
@@ -29,7 +29,9 @@ from .threads import ThreadSettings, torch_threads
 from .writing import docs_bytes
 
 # Documents after which spaCy forgets the words that it has taken into the pipeline's vocabulary. They are few megabytes
-DOCS_PER_ZONE = 20_000
+DOCS_PER_ZONE = 10_000
+# Documents after which what the C library keeps for later is given back: a quarter of a process by then
+DOCS_PER_TRIM = 2_000
 READ, WRITE = "read", "write"
 # Shards that wait between the stages
 WAITING = 2
@@ -67,7 +69,9 @@ class ShardProcessor:
         self._zone = ExitStack()
         self._settings = ThreadSettings()
         self._docs_in_zone = 0
+        self._docs_since_trim = 0
         self._is_warm = False
+        bound_kernel_cache()
 
     @property
     def capacity(self) -> int:
@@ -97,11 +101,16 @@ class ShardProcessor:
         if self._docs_in_zone >= DOCS_PER_ZONE:
             # What is in the line has its words in the old zone, so it has to be empty
             self.close()
+            give_back()
         if self._line is None:
             self._zone.enter_context(self.nlp.memory_zone())
             give = partial(self._settings.give, n_threads=torch_threads())
             self._line = OverlappedStages(self._stages, waiting=WAITING, at_start=give)
         self._docs_in_zone += shard.n_docs
+        self._docs_since_trim += shard.n_docs
+        if self._docs_since_trim >= DOCS_PER_TRIM:
+            self._docs_since_trim = 0
+            trim()
         return self._line.submit(_Work(shard))
 
     def close(self, *, now: bool = False) -> None:

@@ -213,6 +213,10 @@ def test_code_is_a_module_for_what_looks_its_classes_up(tmp_path):
         ({"workers": -1}, "E510.*--workers is -1"),
         ({"address": "10.0.0.1:6379"}, "E510.*--address"),
         ({"workers": 1000, "gpu_id": 3}, "E589.*GPUs 3 to 1002"),
+        ({"workers": 1000, "gpu_id": 3, "workers_per_gpu": 8}, "E589.*GPUs 3 to 127"),
+        ({"workers": 2, "gpu_id": 0, "workers_per_gpu": 0}, "E510.*--workers-per-gpu is 0"),
+        ({"workers": 2, "workers_per_gpu": 2}, "E510.*--workers-per-gpu is 2"),
+        ({"gpu_id": 0, "workers_per_gpu": 2}, "E510.*--workers-per-gpu is 2"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):
@@ -224,6 +228,12 @@ def test_each_worker_has_its_gpu(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     found = making.make_executor(pipeline(), workers=2, gpu_id=2)
     assert found.pool.gpu_ids == [2, 3] and found.pool.size == 2
+
+
+def test_workers_may_share_a_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    found = making.make_executor(pipeline(), workers=5, gpu_id=1, workers_per_gpu=2)
+    assert found.pool.gpu_ids == [1, 1, 2, 2, 3] and found.pool.size == 5
 
 
 @pytest.mark.parametrize(

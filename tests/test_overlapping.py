@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -22,6 +23,8 @@ from spacy_xlt.corpus.overlapping import OverlappedStages
 from spacy_xlt.corpus.processing import ShardProcessor
 from spacy_xlt.corpus.sharding import Shard
 from spacy_xlt.corpus.threads import ThreadSettings
+
+KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 
 def test_all_stages_work_at_the_same_time():
@@ -211,6 +214,24 @@ def test_the_vocabulary_does_not_grow_over_shards(monkeypatch):
     (target,) = [name for name in found[0] if name.startswith("target")]
     docs = list(DocBin().from_bytes(found[0][target]).get_docs(spacy.blank("pt").vocab))
     assert [(ent.text, ent.label_) for ent in docs[0].ents][-1] == ("RIO", "LOC")
+
+
+def test_what_is_free_goes_back_to_the_system_now_and_then(monkeypatch):
+    nlp = with_ordinary_components()
+    monkeypatch.setattr(processing, "DOCS_PER_TRIM", 10)
+    trimmed = []
+    monkeypatch.setattr(processing, "trim", lambda: trimmed.append(1))
+    assert len(list(_run(nlp, shards_of([[f"Maria{i} saw Rio {j} ." for j in range(5)] for i in range(7)])))) == 7
+    assert len(trimmed) == 3
+
+
+def test_kernels_of_shapes_that_are_gone_are_not_kept(monkeypatch):
+    monkeypatch.delenv(KERNELS, raising=False)
+    ShardProcessor(spacy.blank("en"))
+    assert int(os.environ[KERNELS]) < 1024
+    monkeypatch.setenv(KERNELS, "500")
+    ShardProcessor(spacy.blank("en"))
+    assert os.environ[KERNELS] == "500", "whoever runs it knows better"
 
 
 def _run(nlp, shards):

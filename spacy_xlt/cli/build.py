@@ -32,6 +32,7 @@ def build_cli(
     workers: int = typer.Option(
         0, "--workers", "-w", help="Processes with an engine each; 0 for none beside this one, with ray for all it has"
     ),
+    workers_per_gpu: int = typer.Option(1, help="Workers that share a GPU"),
     address: str | None = typer.Option(None, help="Of the Ray cluster"),
     code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
     format: str = typer.Option("auto", "--format", "-f", help="auto, spacy, iob2, conll, tsv, jsonl or brat"),
@@ -86,7 +87,14 @@ def build_cli(
             output_path,
             reading=reading,
             page=page if report else None,
-            executing={"kind": executor, "workers": workers, "address": address, "gpu_id": gpu_id, "code": code},
+            executing={
+                "kind": executor,
+                "workers": workers,
+                "address": address,
+                "gpu_id": gpu_id,
+                "workers_per_gpu": workers_per_gpu,
+                "code": code,
+            },
             building={
                 "docs_per_shard": docs_per_shard,
                 "corrections": corrections,

@@ -62,28 +62,29 @@ class RayPool:
     """Actors of a Ray cluster; see `Pool`. The package has to be installed on every machine.
 
     recipe (Recipe): How each makes its pipeline.
-    size (int): How many; 0 for as many as the cluster has GPUs, or CPUs.
+    size (int): How many; 0 for as many as the cluster has room for.
     address (str | None): Of the cluster; Ray's default where left out: RAY_ADDRESS, or one on this machine alone.
-    gpu (bool): Each has a GPU for itself; else a CPU.
+    per_gpu (int): How many share a GPU; 0 where each has a CPU alone.
     depth (int): Shards that each has at once.
     RAISES (XltError): E587 where Ray is not installed, E588 where the cluster cannot be reached or has no room.
     """
 
     name = "ray"
 
-    def __init__(self, recipe: Recipe, *, size: int = 0, address: str | None = None, gpu: bool = False, depth: int = 3):
+    def __init__(self, recipe: Recipe, *, size: int = 0, address: str | None = None, per_gpu: int = 0, depth: int = 3):
         ray = import_ray()
         self.depth = depth
-        self._gpu = gpu
+        self._resources = {"num_gpus": 1 / per_gpu, "num_cpus": 1} if per_gpu else {"num_cpus": 1}
         # On a machine of its own, the only GPU that an actor sees has the number 0
-        self._recipe = replace(recipe, threads=0 if gpu else 1, gpu_id=0 if gpu else -1)
+        self._recipe = replace(recipe, threads=0 if per_gpu else 1, gpu_id=0 if per_gpu else -1)
         self._owned = not ray.is_initialized()
         if self._owned:
             _connect(ray, address)
-        has = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+        has = int(ray.cluster_resources().get("GPU" if per_gpu else "CPU", 0) * max(1, per_gpu))
         self.size = size or has
         if not 0 < self.size <= has:
-            what = f"{has} {'GPUs' if gpu else 'CPUs'}, and {self.size or 'one'} are asked for (--workers)"
+            what = f"{has // per_gpu} GPUs for {has} workers" if per_gpu else f"{has} CPUs"
+            what = f"{what}, and {self.size or 'one'} are asked for (--workers)"
             self._shut_down()
             raise error("E588", address=address or _DEFAULT, reason=f"it has {what}")
         self._actors: dict[int, Any] = {}
@@ -94,8 +95,7 @@ class RayPool:
         """Start an actor; Ray finds a machine with room for it."""
         ray = import_ray()
         options: dict[str, Any] = {"max_concurrency": self.depth + 1, "max_restarts": 0}
-        resources = {"num_gpus": 1, "num_cpus": 1} if self._gpu else {"num_cpus": 1}
-        actor = ray.remote(RayWorker).options(**options, **resources).remote(self._recipe)
+        actor = ray.remote(RayWorker).options(**options, **self._resources).remote(self._recipe)
         self._actors[worker] = actor
         self._awaited[actor.ready.remote()] = worker, None
 

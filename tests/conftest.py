@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from view_browser import browser, show  # noqa: F401 (fixtures)
 
 from spacy_xlt import Alignment
 from spacy_xlt.protocols import PairContext, TokenPair, Translation
+
+# A shell starts what is to run in its background with Ctrl-C ignored, and so would the commands that tests interrupt
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ASSETS = Path(__file__).parent.parent / "assets"
 

@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS_GROUP, Bitext, sentence_ranges
 from ..errors import is_of_a_document
-from ..memory import bound_kernel_cache, give_back, trim
+from ..memory import give_back, keep_little, trim
 from ..reporting.figures import Figures
 from .correcting import apply_corrections
 from .corrections import Corrections
@@ -71,7 +71,7 @@ class ShardProcessor:
         self._docs_in_zone = 0
         self._docs_since_trim = 0
         self._is_warm = False
-        bound_kernel_cache()
+        keep_little()
 
     @property
     def capacity(self) -> int:

@@ -111,7 +111,7 @@ def test_a_torn_last_line_of_the_manifest_is_done_again(nlp, corpus, tmp_path):
     manifest = output / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-30])
     builder = Builder(nlp, corpus, output, docs_per_shard=4)
-    assert not builder.manifest.is_finished("00002", output) and builder.manifest.is_finished("00001", output)
+    assert not builder.manifest.finished("00002", output) and builder.manifest.finished("00001", output)
     builder.run()
     assert files(output) == before and len(manifest.read_text().splitlines()) == 4
 

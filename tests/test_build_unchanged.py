@@ -152,6 +152,13 @@ def test_code_that_was_changed_is_run_again(command, made, tmp_path):
     assert len(made) == 2
 
 
+def test_code_that_is_not_there_is_named(command, made, tmp_path):
+    words = ["xlt", "build", str(command.config), str(command.corpus), str(command.built), "--code"]
+    result = CliRunner().invoke(app, [*words, str(tmp_path / "none.py")])
+    assert result.exit_code == 1 and "none.py" in result.output
+    assert not isinstance(result.exception, FileNotFoundError) and not made
+
+
 def test_a_page_that_is_wanted_and_not_there_is_written(command, made):
     command("--no-report")
     command("--no-report")

@@ -58,15 +58,11 @@ class Manifest:
             with self.path.open("r+b") as file:
                 file.truncate(self._size)
 
-    def is_finished(self, shard: str, folder: Path, *, verify: bool = True) -> bool:
-        """Whether a shard's files are all there.
+    def finished(self, shard: str, folder: Path, *, verify: bool = True) -> dict[str, Any] | None:
+        """What was noted of a shard, where its files are all there; else None.
 
         verify (bool): With the checksums that they were written with.
         """
-        return self.finished(shard, folder, verify=verify) is not None
-
-    def finished(self, shard: str, folder: Path, *, verify: bool = True) -> dict[str, Any] | None:
-        """What was noted of a shard, where `is_finished`; else None."""
         if shard not in self._places:
             return None
         record = self.record(shard)

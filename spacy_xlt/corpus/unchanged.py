@@ -13,9 +13,9 @@ from typing import Any
 
 from spacy import util
 
-from ..errors import XltError
+from .build import SUMMARY
 from .inputs import InputSettings, open_inputs
-from .manifest import Manifest, index
+from .manifest import Manifest, read_header
 from .planning import ShardPlan
 from .runlog import FILE_NAME as LOG
 from .runlog import RunLog
@@ -34,21 +34,20 @@ def asked_for(
     overrides (Mapping[str, Any]): Settings of it by dotted name.
     code (Path | None): Python file with functions of the user's own.
     options (Mapping[str, Any]): Of the command, as plain data.
-    RETURNS (str | None): None where the config cannot be read: making the pipeline says why.
+    RETURNS (str | None): None where something of it cannot be read: making the pipeline says why.
     """
     try:
         settings = util.load_config(config, overrides=dict(overrides), interpolate=True)
-        text = settings.to_str()
-    except Exception:  # spaCy raises ValueError, KeyError, ConfigValidationError and more
+        parts = {
+            "config": settings.to_str(),
+            "code": None if code is None else file_digest(code),
+            "options": dict(options),
+            "packages": sorted(_packages()),
+            "python": sys.version,
+            "models": [_looks(path) for path in sorted(_paths_in(settings))],
+        }
+    except Exception:  # of a disk, or for a config spaCy's ValueError, KeyError, ConfigValidationError and more
         return None
-    parts = {
-        "config": text,
-        "code": None if code is None else file_digest(code),
-        "options": dict(options),
-        "packages": sorted(_packages()),
-        "python": sys.version,
-        "models": [_looks(path) for path in sorted(_paths_in(settings))],
-    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode("utf8")).hexdigest()
 
 
@@ -57,19 +56,21 @@ def finished_summary(
 ) -> dict[str, Any] | None:
     """The summary of a build that has nothing to do; None where it may have, for whatever reason.
 
-    output (Path): The build folder, which is no other build's meanwhile.
+    output (Path): The build folder. It is only read, but for the end of its log: no lock is needed.
     source (Path): Its input, of which each file is compared with the checksum in the manifest.
     asked (str | None): See `asked_for`.
     reading (InputSettings): Which files belong to the input.
     verify (bool): Check the checksums of what is finished, not only that it is there.
     """
     try:
-        summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf8"))
-        header, _ = index(output)
-    except (OSError, ValueError, XltError):
+        summary: dict[str, Any] = json.loads((output / SUMMARY).read_text(encoding="utf8"))
+    except (OSError, ValueError):
         return None
     # Warnings of a file that was left out are to be said again
     if asked is None or summary.get("asked") != asked or summary.get("inputs_left_out"):
+        return None
+    header = read_header(output)
+    if not header:
         return None
     known = header["input"]
     files = open_inputs(source, reading)

@@ -10,8 +10,8 @@ def prefer_ready_kernels(device: Any = None) -> None:
     """Have attention computed without cuDNN, from now on and in the whole process.
 
     cuDNN plans a kernel for each new shape, and batches of text hardly ever have the shape of one before: on an H100
-    with PyTorch 2.11 a plan took 37 ms, most of the time of an aligner's batch and of a training step. PyTorch's own
-    kernels (FlashAttention and the memory-efficient one) take any shape as they are.
+    with PyTorch 2.11 a plan took 37 ms, most of the time of an aligner's batch and half of a training step's. PyTorch's
+    own kernels (FlashAttention and the memory-efficient one) take any shape as they are.
 
     device (torch.device | None): Nothing is changed where this is no CUDA device; None for whatever PyTorch has.
     """

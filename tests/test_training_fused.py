@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+import tiny_heads
 import torch
 from spacy.language import Language
 from spacy.tokens import Doc, Span
@@ -39,21 +40,7 @@ def examples(nlp: Language) -> list[Example]:
 
 def make_pipeline(encoder: str, *, fused: bool) -> Language:
     fix_random_seed(0)
-    nlp = spacy.blank("en")
-    model = {
-        "@architectures": "spacy-transformers.TransformerModel.v3",
-        "name": encoder,
-        "tokenizer_config": {"use_fast": True},
-        # Nothing at random, so that two trainings can be compared.
-        "transformer_config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
-        "mixed_precision": False,
-    }
-    nlp.add_pipe("transformer", config={"model": model})
-    listener = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 1.0, "upstream": "*"}
-    listener["pooling"] = {"@layers": "reduce_mean.v1"}
-    head = {"@architectures": "spacy.TransitionBasedParser.v2", "state_type": "ner", "hidden_width": 16}
-    head |= {"extra_state_tokens": False, "maxout_pieces": 2, "use_upper": False, "tok2vec": listener}
-    nlp.add_pipe("ner", config={"model": head})
+    nlp = tiny_heads.make_pipeline(encoder)
     if fused:
         create_fused_optimizer()(nlp)
     nlp.initialize(lambda: examples(nlp))

@@ -84,6 +84,19 @@ def test_workers_that_outlive_a_killed_process_do_not_keep_the_lock(tmp_path: Pa
             os.kill(child, signal.SIGKILL)
 
 
+def test_a_lock_without_a_named_holder_is_given_a_moment_to_become_free(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        # As of one that has just taken it, or of one that is dead while a process it forked has not let go yet
+        os.truncate(tmp_path / ".lock", 1)
+        start = time.monotonic()
+        with pytest.raises(XltError, match="E571"), BuildLock(tmp_path):
+            pass
+        assert time.monotonic() - start > 1
+        threading.Timer(0.3, process.kill).start()
+        with BuildLock(tmp_path):
+            assert process.poll() is not None
+
+
 def test_waiting_says_so_once_and_goes_on_when_the_other_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as process, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -16,6 +16,9 @@ FILE_NAME = ".lock"
 # Other processes cannot read what is locked on Windows, which is the first byte
 _TEXT_STARTS = 1
 _POLL_SECONDS = 0.2
+# So long a lock may have no holder with a name: one that has not written it yet, or a dead one whose forked processes
+# have not come to let go of it.
+_GRACE_SECONDS = 2.0
 
 
 class FolderLock:
@@ -45,7 +48,7 @@ class FolderLock:
             raise error("E501", path=self.folder, reason="it is no folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            self._acquire()
         except Timeout as err:
             if self._waiting is None:
                 raise error(self._busy, path=self.folder, holder=self._holder()) from err
@@ -59,6 +62,16 @@ class FolderLock:
     ) -> None:
         self._write(None)
         self._lock.release()
+
+    def _acquire(self) -> None:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            if self._holder():
+                raise
+            self._lock.acquire(timeout=_GRACE_SECONDS, poll_interval=_GRACE_SECONDS / 40)
 
     def _write(self, holder: dict[str, object] | None) -> None:
         # Only for messages, so a full disk is no reason to stop

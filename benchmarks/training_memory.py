@@ -2,7 +2,7 @@
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/training_memory.py models/encoder [--config configs/train_cpu.cfg] [--updates 30] [--docs 600]
-        [--words 5000] [--gpu] [--set SECTION.SETTING=VALUE ...]
+        [--words 5000] [--gpu] [--only train|updates] [--set SECTION.SETTING=VALUE ...]
 
 The text: short sentences, each third with a word of 500 to 5,000 characters; words of a few bytes that the encoder
 reads as many pieces; documents of thousands of words, of thousands of spaces, and of nothing but URLs. Training and
@@ -10,6 +10,11 @@ development set are both made of it.
 
 Each step runs in a process of its own: `spacy train` with the config, `spacy evaluate` of what it trained, and
 `nlp.pipe`. Prints the most memory that each held, in GiB.
+
+With --only train, the first alone; what it evaluates may be limited by --set reading.dev_limit=5. With --only updates
+(Linux, CPU), what the updates hold beyond the imported libraries, without loading, evaluating and saving: the encoder,
+its gradients, the optimizer's moments and the activations, which are as large on a GPU. For that, memory that is freed
+goes back to the system at once.
 
 With --gpu, on a GPU with configs/train_gpu.cfg, and the memory is what the GPU has in use beyond what it had before:
 with what PyTorch and CuPy keep for later, and what CUDA itself takes. benchmarks/base_encoder.py makes an encoder of
@@ -19,6 +24,7 @@ the size of XLM-R base.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import string
@@ -28,6 +34,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import spacy
 from spacy.tokens import Doc, DocBin, Span
@@ -43,6 +50,30 @@ from spacy.tokens import DocBin
 nlp = spacy.load(sys.argv[1])
 docs = DocBin().from_disk(sys.argv[2]).get_docs(nlp.vocab)
 print(sum(len(doc) for doc in nlp.pipe(doc.text for doc in docs)), "words")
+"""
+# The most that an update holds, over the batches from that with the most words down, without what imports take
+UPDATES = """
+import json, sys
+from pathlib import Path
+import torch, spacy, spacy_transformers, spacy_xlt
+from train_speed import OurLoop
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024**2
+
+imported = status("VmRSS:")
+loop = OurLoop(Path(sys.argv[1]), json.loads(sys.argv[2]), gpu=False)
+batches = list(loop.training["batcher"](loop.examples))
+batches.sort(key=lambda batch: -sum(len(eg.reference) for eg in batch))
+most = 0
+for batch in batches[: int(sys.argv[3])]:
+    Path("/proc/self/clear_refs").write_text("5")
+    loop.update([batch])
+    held = status("VmHWM:") - imported
+    most = max(most, held)
+    print(f"update of {len(batch)} documents: {held:.2f} GiB, {status('VmRSS:') - imported:.2f} after it", flush=True)
+print(f"the most of an update: {most:.2f} GiB")
 """
 
 
@@ -96,6 +127,14 @@ def gpu_gib() -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
 
+def try_json(text: str) -> Any:
+    """A value of a setting as spaCy's command line reads it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="model folder or Hugging Face name")
@@ -104,6 +143,7 @@ def main() -> None:
     parser.add_argument("--docs", type=int, default=600, help="short documents; a twentieth as many long ones")
     parser.add_argument("--words", type=int, default=5000, help="words of a long document")
     parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--only", choices=["train", "updates"])
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
     args = parser.parse_args()
     config = args.config or str(CONFIGS / ("train_gpu.cfg" if args.gpu else "train_cpu.cfg"))
@@ -122,6 +162,18 @@ def main() -> None:
             "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus, *on_gpu],
             "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus, *on_gpu],
         }
+        if args.only == "updates":
+            settings = {"paths.train": corpus, "paths.dev": corpus, "paths.encoder": args.encoder, "nlp.lang": "en"}
+            settings.update((name, try_json(value)) for name, value in (change.split("=", 1) for change in args.set))
+            # There is none on a CPU
+            settings["system.gpu_allocator"] = None
+            freed_at_once = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+            paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+            environ = os.environ | freed_at_once | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+            command = [sys.executable, "-c", UPDATES, config, json.dumps(settings), str(args.updates)]
+            raise SystemExit(subprocess.run(command, env=environ, check=False).returncode)
+        if args.only:
+            steps = {"spacy train": steps["spacy train"]}
         held = [peak(name, command, gpu=args.gpu) for name, command in steps.items()]
     print(f"the most: {max(held):.2f} GiB")
 

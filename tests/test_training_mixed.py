@@ -111,6 +111,32 @@ def test_a_weight_repeats_a_source_and_a_part_of_one_goes_on_in_the_next_epoch(n
     assert sorted(read) == sorted(f"a{i}" for i in range(12))
 
 
+@pytest.mark.parametrize("temperature", [None, 2.0])
+def test_a_share_is_a_part_of_the_epoch_whatever_the_sizes(nlp, numbered, temperature):
+    sources = {
+        "few": source(numbered("few", 4), share=0.5),
+        "large": source(numbered("large", 90)),
+        "small": source(numbered("small", 10)),
+        "some": source(numbered("some", 40), share=0.1),
+    }
+    corpus = create_mixed_corpus(sources, temperature=temperature)
+    epochs = [texts(corpus, nlp) for _ in range(2)]
+    # The others keep their length of 100: 40% of 250
+    large, small = (90, 10) if temperature is None else (75, 25)
+    assert corpus.epoch_sizes == {"few": 125, "large": large, "small": small, "some": 25}
+    for epoch in epochs:
+        read = Counter(text.rstrip("0123456789") for text in epoch)
+        assert read == corpus.epoch_sizes
+    assert {Counter(epochs[0])[f"few{i}"] for i in range(4)} == {31, 32}
+    # What one epoch leaves of it comes in the next
+    assert len({text for epoch in epochs for text in epoch if text.startswith("some")}) == 40
+
+
+def test_a_source_with_a_tiny_share_gives_one_document(nlp, numbered):
+    corpus = create_mixed_corpus({"a": source(numbered("a", 3)), "b": source(numbered("b", 9), share=0.001)})
+    assert len(texts(corpus, nlp)) == 4 and corpus.epoch_sizes == {"a": 3, "b": 1}
+
+
 def test_temperature_evens_the_sources_out_in_an_epoch_of_the_same_length(nlp, numbered):
     sources = {"large": source(numbered("large", 90)), "small": source(numbered("small", 10))}
     corpus = create_mixed_corpus(sources, temperature=2.0)
@@ -318,6 +344,11 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
     [
         ({"weight": -1}, {}, "E610.*weight.*-1"),
         ({"weight": True}, {}, "E610.*weight"),
+        ({"share": 0}, {}, "E610.*share.*0; expected above 0"),
+        ({"share": 1.0}, {}, "E610.*share"),
+        ({"share": "half"}, {}, "E610.*share"),
+        ({"share": 0.5, "weight": 2}, {}, "E610.*not both"),
+        ({"share": 0.5}, {}, "E610.*share.*'a': 0.5.*a source without one"),
         ({"lang": None}, {}, "E610.*lang"),
         ({"lang": "zzzz"}, {}, "E010"),
         ({"path": None}, {}, r"E610.*corpora.train.sources.a\] `path`"),

@@ -30,10 +30,11 @@ class MixedCorpus:
     """Reads several corpora for training, mixed, in pieces that the pipeline can take.
 
     An epoch has a definite length. Without a `temperature` each source gives `weight` times its documents: every one
-    once where weights are 1. With one, the same number in all, of which source i gives a part proportional to
-    weight_i * n_i ** (1 / temperature) (Arivazhagan et al. 2019, "Massively multilingual neural machine translation in
-    the wild"). Which source comes next is drawn by the seed. What an epoch did not reach of a source comes in the next
-    one, and what is read more than once comes in another order.
+    once where weights are 1. With one, the same number in all, of which source i gives a part proportional to weight_i
+    * n_i ** (1 / temperature) (Arivazhagan et al. 2019, "Massively multilingual neural machine translation in the
+    wild"). Sources with a `share` come on top, as many documents as make it their share. Which source comes next is
+    drawn by the seed. What an epoch did not reach of a source comes in the next one, and what is read more than once
+    comes in another order.
 
     spaCy calls a reader once an epoch only with `max_epochs = -1`, and then looks at the first hundred examples alone
     to find the labels; set them in `[initialize.components]`. With any other value it keeps the examples of the first
@@ -117,10 +118,13 @@ class MixedCorpus:
     @property
     def epoch_sizes(self) -> dict[str, int]:
         """Documents of each source in an epoch, before the long ones are cut. Empty before the first reading."""
-        sizes = [reader.n_docs for reader in self._readers]
-        weights = [reader.source.weight for reader in self._readers]
+        free = [reader for reader in self._readers if reader.source.share is None]
+        sizes, weights = [reader.n_docs for reader in free], [reader.source.weight for reader in free]
         parts = epoch_parts(sizes, weights, temperature=self.temperature)
-        return {reader.source.name: part for reader, part in zip(self._readers, parts, strict=True)}
+        given = {reader.source.name: part for reader, part in zip(free, parts, strict=True)}
+        shares = {reader.source.name: reader.source.share or 0.0 for reader in self._readers}
+        total = sum(parts) / (1 - sum(shares.values()))
+        return {name: given.get(name, max(1, round(share * total))) for name, share in shares.items()}
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Yield the examples of an epoch.

@@ -24,6 +24,8 @@ class Source:
     kind (str): "gold" for annotation by people, "projected" for one that was carried over.
     weight (float): How often each of its documents is read in an epoch, where there is no temperature: 2.0 for twice,
         0.5 for one half in an epoch and the other in the next. 0 leaves the source out.
+    share (float | None): In place of a weight: its part of an epoch's documents, whatever the size of the others: 0.5
+        for as many as all others have together. Its documents are read as often as that takes.
     min_score (float): The least score of a projected span, from 0 to 1; see `on_low_score` of the reader.
     limit (int): The most documents to read, drawn at random; 0 for all.
     limit_seed (int | None): What they are drawn by; the reader's seed where left out. Runs with different seeds and the
@@ -38,6 +40,7 @@ class Source:
     lang: str
     kind: str = GOLD
     weight: float = 1.0
+    share: float | None = None
     min_score: float = 0.0
     limit: int = 0
     limit_seed: int | None = None
@@ -119,6 +122,10 @@ def parse_sources(blocks: Mapping[str, Any], section: str) -> list[Source]:
     ]
     if not sources:
         raise error("E610", section=section, setting="sources", value=dict(blocks), expected="at least one source")
+    shares = {source.name: source.share for source in sources if source.share is not None}
+    if shares and (len(shares) == len(sources) or sum(shares.values()) >= 1):
+        expected = "a sum of shares below 1, and a source without one that has the rest"
+        raise error("E610", section=section, setting="share", value=shares, expected=expected)
     return sources
 
 
@@ -133,6 +140,8 @@ def _parse(name: str, block: Mapping[str, Any], section: str) -> Source:
         ("lang", bool(values.get("lang")), "the code of its language"),
         ("kind", values.get("kind", GOLD) in (GOLD, PROJECTED), '"gold" or "projected"'),
         ("weight", _number(values, "weight", 1) and values.get("weight", 1) > 0, "a number above 0, or 0"),
+        ("share", _number(values, "share", 0.5) and 0 < values.get("share", 0.5) < 1, "above 0 and below 1, or null"),
+        ("share", not {"share", "weight"} <= set(values), "`share` or `weight`, not both"),
         ("min_score", _number(values, "min_score", 0) and 0 <= values.get("min_score", 0) <= 1, "a number from 0 to 1"),
         ("limit", isinstance(values.get("limit", 0), int) and values.get("limit", 0) >= 0, "a whole number from 0"),
         ("limit_seed", isinstance(values.get("limit_seed", 0), int), "a whole number, or null for the reader's seed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..languages import MULTI, blank
 
 
 def corpus_files(path: str | Path) -> list[Path]:
-    """The `.spacy` files that a path stands for: itself, or all inside a folder, sorted by name.
+    """The `.spacy` files that a path stands for: itself, or all inside a folder, sorted by name and numbers in it.
 
     RAISES (XltError): E502 where there is nothing, E503 for a folder without a corpus in it.
     """
@@ -22,10 +23,17 @@ def corpus_files(path: str | Path) -> list[Path]:
         raise error("E502", what="corpus", path=path)
     if path.is_file():
         return [path]
-    files = sorted(file for file in path.rglob("*.spacy") if not file.name.startswith("."))
+    files = sorted((file for file in path.rglob("*.spacy") if not file.name.startswith(".")), key=in_order)
     if not files:
         raise error("E503", path=path)
     return files
+
+
+def in_order(path: Path) -> tuple[list[str | int], str]:
+    """A key to sort paths by, with the numbers in their names as numbers: shard 99999 before 100000."""
+    # Text and numbers in turn, so that like is compared with like
+    parts = re.split(r"([0-9]+)", str(path))
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], str(path)
 
 
 def read_bin(file: str | Path) -> DocBin:

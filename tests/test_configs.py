@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,15 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
+from spacy_xlt.comparing.plan import read_plan
+from spacy_xlt.training.merging import merge_configs
+
 CONFIGS = Path(__file__).parent.parent / "configs"
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
 HOLDERS = ("translate_test_", "ensemble_")
-# compare.cfg is a plan of `spacy xlt compare`, and no pipeline
-SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name != "compare.cfg")
+# Plans of `spacy xlt compare`, and no pipelines
+PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
+SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in PLANS)
 PIPELINES = [name for name in SPACY if not name.startswith(("train_", *HOLDERS))]
 
 
@@ -28,6 +33,40 @@ def test_spacy_fills_and_checks_the_config(name, tmp_path):
     spacy_cli("init", "fill-config", CONFIGS / name, tmp_path / "filled.cfg")
     output = spacy_cli("debug", "config", tmp_path / "filled.cfg", "--paths.train", "a.spacy", "--paths.dev", "b.spacy")
     assert "Config is valid" in output
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_training_of_a_plan_has_the_settings_that_the_plan_sets(name):
+    plan = read_plan(CONFIGS / name)
+    trainings = [strategy for strategy in plan.strategies.values() if strategy.type == "train"]
+    assert len(trainings) > 3 and len(plan.seeds) >= 3
+    for strategy in trainings:
+        configs = [CONFIGS.parent / path for path in strategy.configs]
+        merged = merge_configs(configs, {})
+        # Paths and languages of strategies that do not have them are let go of, as in a comparison
+        for setting, value in strategy.overrides.items():
+            section, _, last = setting.rpartition(".")
+            found = merged
+            for part in section.split("."):
+                found = found.get(part, {})
+            assert section in ("paths", "languages") or last in found, (strategy.name, setting, value)
+
+
+def test_the_plans_say_the_same_of_the_strategies_that_they_share():
+    whole, shots = (read_plan(CONFIGS / name) for name in ("compare.cfg", "compare_shots.cfg"))
+    shared = set(whole.strategies) & set(shots.strategies)
+    assert shared == {"zero-shot", "few-shot", "averaged-few-shot", "gold"}
+    for name in shared:
+        one, other = whole.strategies[name], shots.strategies[name]
+        # No strategy here takes snapshots
+        settings = {key: value for key, value in one.overrides.items() if key != "paths.snapshots"}
+        assert replace(one, overrides=settings) == other
+    limits = [
+        s.overrides["corpora.train.sources.few_shot.limit"]
+        for n, s in shots.strategies.items()
+        if "shot-" in n and s.type == "train"
+    ]
+    assert limits == [125, 1000, 2000]
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -257,8 +257,11 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path):
     assert {"xlt_translator", "xlt_aligner", "train zero-shot", "train translate-train-all"} <= stages
     assert "pt_xlt_ner" in out
     assert "nothing changed" in spacy_command("project", "run", "convert", ".", *small, cwd=tmp_path)
-    # The plan that ships fits what the commands have written
+    # The plans that ship fit what the commands have written
     spacy_command("project", "run", "convert-gold", ".", *small, cwd=tmp_path)
     plan = ["xlt", "compare", "configs/compare.cfg", "training/compare", "--dry-run", "--seeds", "0,1"]
     listed = spacy_command(*plan, cwd=tmp_path)
     assert listed.count("to do") == 10 * 2 + 2 and "source-first/1" in listed and "averaged-runs/all" in listed
+    for name, n_runs in {"shots": 6 * 3 + 4, "parts": 5 * 3}.items():
+        listed = spacy_command("xlt", "compare", f"configs/compare_{name}.cfg", "out", "--dry-run", cwd=tmp_path)
+        assert listed.count("to do") == n_runs

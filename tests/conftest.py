@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from mixed_sources import numbered  # noqa: F401 (a fixture)
 from shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span

@@ -115,4 +115,4 @@ def share(part: float, whole: float) -> str:
 
 
 def _static(name: str) -> str:
-    return files(__package__).joinpath("static", name).read_text(encoding="utf8")
+    return (files(__package__) / "static" / name).read_text(encoding="utf8")

@@ -149,7 +149,8 @@ def _shown_spans(doc: Doc, lost: Iterable[Any]) -> list[ShownSpan]:
         if key != ENTS_GROUP:
             scored = span_scores(doc, key)
             for place in dict.fromkeys((span.start, span.end, span.label_) for span in doc.spans[key]):
-                found[(*place, key)] = _number(scored.get(place)), None
+                whole = (*place, key)
+                found[whole] = _number(scored.get(place)), None
     for span in lost:
         if 0 <= span.start < span.end <= len(doc):
             whole = (span.start, span.end, str(span.label), str(span.key))

@@ -71,7 +71,7 @@ def as_json(data: Any) -> str:
 
 
 def _static(name: str) -> str:
-    return files(__package__).joinpath("static", name).read_text(encoding="utf8")
+    return (files(__package__) / "static" / name).read_text(encoding="utf8")
 
 
 def digest(text: str) -> str:

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from spacy.cli._util import parse_config_overrides
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import DocBin
@@ -226,12 +227,7 @@ def make_loops(args: argparse.Namespace) -> tuple[OurLoop, PlainLoop]:
         DocBin(docs=ColumnReader("iob2").read(DATA, spacy.blank("en").vocab, Counts())).to_disk(corpus)
         settings: dict[str, Any] = {"nlp.lang": "en", "paths.encoder": args.encoder}
         settings |= {"paths.train": corpus, "paths.dev": corpus}
-        for change in args.set:
-            name, _, value = change.partition("=")
-            try:
-                settings[name] = json.loads(value)
-            except ValueError:
-                settings[name] = value
+        settings |= parse_config_overrides([f"--{change}" for change in args.set], env_var=None)
         ours = OurLoop(config, settings, gpu=args.gpu)
     tags = {f"{token.ent_iob_}-{token.ent_type_}".rstrip("-") for example in ours.examples for token in example.y}
     training = ours.config["training"]

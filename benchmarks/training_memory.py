@@ -24,7 +24,6 @@ the size of XLM-R base.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import string
@@ -34,7 +33,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import spacy
 from spacy.tokens import Doc, DocBin, Span
@@ -53,26 +51,24 @@ print(sum(len(doc) for doc in nlp.pipe(doc.text for doc in docs)), "words")
 """
 # The most that an update holds, over the batches from that with the most words down, without what imports take
 UPDATES = """
-import json, sys
+import sys
 from pathlib import Path
-import torch, spacy, spacy_transformers, spacy_xlt
+import torch, spacy, spacy_transformers
+from spacy.cli._util import parse_config_overrides
+from spacy_xlt.memory import status_mib
 from train_speed import OurLoop
 
-def status(key):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024**2
-
-imported = status("VmRSS:")
-loop = OurLoop(Path(sys.argv[1]), json.loads(sys.argv[2]), gpu=False)
+imported = status_mib("VmRSS")
+loop = OurLoop(Path(sys.argv[1]), parse_config_overrides(sys.argv[3:], env_var=None), gpu=False)
 batches = list(loop.training["batcher"](loop.examples))
 batches.sort(key=lambda batch: -sum(len(eg.reference) for eg in batch))
 most = 0
-for batch in batches[: int(sys.argv[3])]:
+for batch in batches[: int(sys.argv[2])]:
     Path("/proc/self/clear_refs").write_text("5")
     loop.update([batch])
-    held = status("VmHWM:") - imported
+    held, after = ((status_mib(field) - imported) / 1024 for field in ("VmHWM", "VmRSS"))
     most = max(most, held)
-    print(f"update of {len(batch)} documents: {held:.2f} GiB, {status('VmRSS:') - imported:.2f} after it", flush=True)
+    print(f"update of {len(batch)} documents: {held:.2f} GiB, {after:.2f} after it", flush=True)
 print(f"the most of an update: {most:.2f} GiB")
 """
 
@@ -127,12 +123,14 @@ def gpu_gib() -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
 
-def try_json(text: str) -> Any:
-    """A value of a setting as spaCy's command line reads it."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def measure_updates(config: str, n_updates: int, overrides: Sequence[str]) -> int:
+    """Run updates in a process of their own, which says what they held; returns its exit status."""
+    freed_at_once = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environ = os.environ | freed_at_once | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # A GPU's config has an allocator, which a CPU does not
+    command = [sys.executable, "-c", UPDATES, config, str(n_updates), *overrides, "--system.gpu_allocator=null"]
+    return subprocess.run(command, env=environ, check=False).returncode
 
 
 def main() -> None:
@@ -151,27 +149,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus, output = f"{folder}/corpus.spacy", f"{folder}/trained"
         DocBin(docs=hostile_docs(random.Random(0), args.docs, args.words)).to_disk(corpus)
-        train = ["-m", "spacy", "train", config, "--output", output, "--nlp.lang", "en"]
-        train += ["--paths.train", corpus, "--paths.dev", corpus, "--paths.encoder", args.encoder, *on_gpu]
-        train += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates)]
-        for change in args.set:
-            name, _, value = change.partition("=")
-            train += [f"--{name}", value]
+        overrides = ["--nlp.lang", "en", "--paths.train", corpus, "--paths.dev", corpus]
+        overrides += ["--paths.encoder", args.encoder, *(f"--{change}" for change in args.set)]
+        if args.only == "updates":
+            raise SystemExit(measure_updates(config, args.updates, overrides))
+        train = ["-m", "spacy", "train", config, "--output", output, *on_gpu]
+        train += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates), *overrides]
         steps = {
             "spacy train": train,
             "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus, *on_gpu],
             "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus, *on_gpu],
         }
-        if args.only == "updates":
-            settings = {"paths.train": corpus, "paths.dev": corpus, "paths.encoder": args.encoder, "nlp.lang": "en"}
-            settings.update((name, try_json(value)) for name, value in (change.split("=", 1) for change in args.set))
-            # There is none on a CPU
-            settings["system.gpu_allocator"] = None
-            freed_at_once = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-            paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-            environ = os.environ | freed_at_once | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-            command = [sys.executable, "-c", UPDATES, config, json.dumps(settings), str(args.updates)]
-            raise SystemExit(subprocess.run(command, env=environ, check=False).returncode)
         if args.only:
             steps = {"spacy train": steps["spacy train"]}
         held = [peak(name, command, gpu=args.gpu) for name, command in steps.items()]

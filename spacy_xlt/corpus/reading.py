@@ -29,11 +29,11 @@ def corpus_files(path: str | Path) -> list[Path]:
     return files
 
 
-def in_order(path: Path) -> tuple[list[str | int], str]:
+def in_order(path: Path) -> tuple[list[list[str | int]], Path]:
     """A key to sort paths by, with the numbers in their names as numbers: shard 99999 before 100000."""
     # Text and numbers in turn, so that like is compared with like
-    parts = re.split(r"([0-9]+)", str(path))
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], str(path)
+    names = (re.split(r"([0-9]+)", name) for name in path.parts)
+    return [[int(part) if i % 2 else part for i, part in enumerate(name)] for name in names], path
 
 
 def read_bin(file: str | Path) -> DocBin:

@@ -43,7 +43,7 @@ def test_every_training_of_a_plan_has_the_settings_that_the_plan_sets(name):
     for strategy in trainings:
         configs = [CONFIGS.parent / path for path in strategy.configs]
         merged = merge_configs(configs, {})
-        # Paths and languages of strategies that do not have them are let go of, as in a comparison
+        # A path or language that a strategy does not have changes nothing of it
         for setting, value in strategy.overrides.items():
             section, _, last = setting.rpartition(".")
             found = merged

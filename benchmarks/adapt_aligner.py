@@ -19,12 +19,12 @@ from typing import Any
 
 from spacy_xlt.alignment.adapting import Adapter, AdaptingSettings
 from spacy_xlt.alignment.embedding import EmbeddingAligner
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.plain import Tokenizers
-from spacy_xlt.corpus.config import load_pipeline_config
-from spacy_xlt.corpus.lines import read_line_pairs
+from spacy_xlt.build.lines import read_line_pairs
+from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.alignment import evaluate_alignment, read_pairs
 from spacy_xlt.evaluation.projection import evaluate_projection
+from spacy_xlt.links import Alignment
 
 CONFIG = Path(__file__).parents[1] / "configs" / "project.cfg"
 

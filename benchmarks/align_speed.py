@@ -30,10 +30,10 @@ import torch
 from spacy_xlt.alignment.combined.engine import CombinedAligner
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.encoder import precision_on
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.simalign import SimAlignAligner
-from spacy_xlt.batching import run_side_by_side
 from spacy_xlt.bundled import PREFIX, write
+from spacy_xlt.device import run_side_by_side
+from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import TokenPair
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ntrex"

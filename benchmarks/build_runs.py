@@ -91,7 +91,7 @@ def make_setting(folder: Path, *, docs: int, shard: int, config: Path | None = N
     from spacy.tokens import DocBin
     from spacy.vocab import Vocab
 
-    from spacy_xlt.corpus.columns import ColumnReader, Counts
+    from spacy_xlt.readers.conll import ColumnReader, Counts
 
     corpus = folder / "a corpus"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class Reference:
     @classmethod
     def of(cls, setting: Setting, output: Path) -> Reference:
         """RAISES (AssertionError): Where the build does not have each document once, in order."""
-        from spacy_xlt.corpus.reading import read_docs
+        from spacy_xlt.readers.docbin import read_docs
 
         texts = [doc.text for doc in read_docs(setting.corpus, lang="en")]
         assert [doc.text for doc in read_docs(output / "bitext", lang="en")] == texts, "not the documents of the input"
@@ -150,7 +150,7 @@ class Reference:
 
     @staticmethod
     def _manifest(output: Path) -> tuple[Any, Any]:
-        from spacy_xlt.corpus.shards.records import Records
+        from spacy_xlt.build.shards.records import Records
 
         records = Records(output)
         shards = {one.shard: {"files": one.files, **without_times(one.counts)} for one in records}
@@ -197,7 +197,7 @@ class Reference:
 
 def readable_manifest(output: Path) -> dict[str, list[str]] | str:
     """The files of the finished shards that a manifest names, or what is wrong with it."""
-    from spacy_xlt.corpus.shards.records import Records
+    from spacy_xlt.build.shards.records import Records
     from spacy_xlt.errors import XltError
 
     try:

@@ -91,7 +91,7 @@ def templates() -> tuple[list[Template], dict[str, list[Name]]]:
     """All sentences, and the names of each label."""
     from spacy.lang.en import English
 
-    from spacy_xlt.corpus.columns import ColumnReader, Counts
+    from spacy_xlt.readers.conll import ColumnReader, Counts
 
     nlp, found = English(), []
     for path, format in ANNOTATED.items():

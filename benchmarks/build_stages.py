@@ -18,15 +18,15 @@ from typing import Any
 
 import spacy
 
-from spacy_xlt.corpus.build import source_language
-from spacy_xlt.corpus.config import load_pipeline_config
-from spacy_xlt.corpus.inputs import InputSettings, open_inputs
-from spacy_xlt.corpus.manifest import Manifest
-from spacy_xlt.corpus.planning import ShardPlan
-from spacy_xlt.corpus.processing import ShardProcessor
-from spacy_xlt.corpus.sharding import Built, Shard
-from spacy_xlt.corpus.shards.records import Records
-from spacy_xlt.corpus.writing import docs_bytes, write_bytes
+from spacy_xlt.build.builder import source_language
+from spacy_xlt.build.inputs import InputSettings, open_inputs
+from spacy_xlt.build.manifest import Manifest
+from spacy_xlt.build.planning import ShardPlan
+from spacy_xlt.build.processing import ShardProcessor
+from spacy_xlt.build.sharding import Built, Shard
+from spacy_xlt.build.shards.records import Records
+from spacy_xlt.config import load_pipeline_config
+from spacy_xlt.io import docs_bytes, write_bytes
 from spacy_xlt.languages import blank
 
 COMPONENTS = {"translate": "xlt_translator", "align": "xlt_aligner", "project": "xlt_projector"}

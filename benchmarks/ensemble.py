@@ -24,7 +24,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
 from spacy_xlt.ensemble.combining import Found, combine
-from spacy_xlt.ensemble.scored import SpanKey
+from spacy_xlt.probabilities import SpanKey
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 WEIGHTS = (2.0, 0.5)

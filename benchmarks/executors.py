@@ -50,8 +50,8 @@ def run(way: str, *, corpus: Path, output: Path, threads: int, size: int, addres
     import spacy
     import torch
 
-    from spacy_xlt.corpus.build import Builder
-    from spacy_xlt.corpus.executors.making import make_executor
+    from spacy_xlt.build.builder import Builder
+    from spacy_xlt.build.executors.making import make_executor
 
     torch.set_num_threads(threads)
     nlp = spacy.blank("en")

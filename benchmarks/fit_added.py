@@ -29,12 +29,12 @@ from spacy_xlt.alignment.combined.known import NOISE
 from spacy_xlt.alignment.combined.romanised import latin, similarities
 from spacy_xlt.alignment.combined.scoring import Pass, Weights
 from spacy_xlt.alignment.combined.spelling import folded
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.plain import Tokenizers
 from spacy_xlt.alignment.soft import links_above
 from spacy_xlt.alignment.statistical.engine import StatisticalAligner
-from spacy_xlt.corpus.lines import read_line_pairs
+from spacy_xlt.build.lines import read_line_pairs
 from spacy_xlt.evaluation.alignment import read_pairs, score_links
+from spacy_xlt.links import Alignment
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 ATTENDED = ("first", "attention", "attention_row_lead", "attention_column_lead")

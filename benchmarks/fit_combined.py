@@ -22,8 +22,8 @@ from spacy_xlt.alignment.combined.batch import PairBatch, Side
 from spacy_xlt.alignment.combined.scoring import Pass, Weights
 from spacy_xlt.alignment.combined.sides import sides_of
 from spacy_xlt.alignment.combined.signals import LAYERS, MAY_BE_MISSING, SIGNALS
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.evaluation.alignment import read_pairs
+from spacy_xlt.links import Alignment
 
 SECOND = [name for name, function in SIGNALS.items() if function.__module__.endswith("support")]
 FIRST = [name for name in SIGNALS if name not in SECOND and name not in MAY_BE_MISSING]

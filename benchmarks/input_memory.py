@@ -23,7 +23,7 @@ from spacy.tokens import Doc, DocBin, Span
 READ = """
 import json, sys, time
 from spacy.tokens import DocBin
-from spacy_xlt.corpus.inputs import open_inputs
+from spacy_xlt.build.inputs import open_inputs
 
 
 def peak():

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from spacy_xlt.corpus.columns import ColumnReader, Counts
 from spacy_xlt.languages import blank
+from spacy_xlt.readers.conll import ColumnReader, Counts
 from spacy_xlt.training.contractions import TABLES
 from spacy_xlt.training.duplicates import MIN_LETTERS, NearDuplicates, sentences_of
 

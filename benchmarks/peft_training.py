@@ -52,7 +52,7 @@ def train(variant: str, args: argparse.Namespace) -> dict[str, Any]:
     from spacy.util import registry, resolve_dot_names
     from thinc.api import require_gpu, set_gpu_allocator
 
-    from spacy_xlt.training.merging import merge_configs
+    from spacy_xlt.config import merge_configs
 
     base = "train_cpu" if args.gpu_id < 0 else "train_gpu"
     if args.gpu_id >= 0:

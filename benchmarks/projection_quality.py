@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spacy_xlt.corpus.columns import ColumnReader, Counts
-from spacy_xlt.corpus.config import load_pipeline_config
-from spacy_xlt.corpus.writing import write_docs
+from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.projection import evaluate_projection
+from spacy_xlt.io import write_docs
 from spacy_xlt.languages import blank
+from spacy_xlt.readers.conll import ColumnReader, Counts
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("PER", "LOC", "ORG")

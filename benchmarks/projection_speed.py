@@ -20,10 +20,10 @@ from spacy.tokens import Doc
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.alignment.component import AlignerPipe
 from spacy_xlt.bitext import SentencePair
-from spacy_xlt.corpus.columns import ColumnReader, Counts
-from spacy_xlt.corpus.config import load_pipeline_config
+from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.projection import find_component
 from spacy_xlt.projection.links import LinkProjector
+from spacy_xlt.readers.conll import ColumnReader, Counts
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "assets" / "europarl-ner"

@@ -21,8 +21,7 @@ from spacy.tokens import Doc
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.alignment.component import AlignerPipe
 from spacy_xlt.bitext import LostSpan
-from spacy_xlt.corpus.columns import ColumnReader, Counts
-from spacy_xlt.corpus.config import load_pipeline_config
+from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.agreement import count_agreement
 from spacy_xlt.evaluation.projection import find_component
 from spacy_xlt.evaluation.reliability import reliability
@@ -33,6 +32,7 @@ from spacy_xlt.projection.combining.voting import VotingProjector
 from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.constrained.engine import ConstrainedProjector
 from spacy_xlt.projection.markers.engine import MarkerProjector
+from spacy_xlt.readers.conll import ColumnReader, Counts
 
 ROOT = Path(__file__).parent.parent
 FILES = {"en": "English-PUD/en_pud-ud-test.iob2", "pt": "Portuguese-PUD/pt_pud-ud-test.iob2"}

@@ -18,7 +18,7 @@ from typing import Any
 
 from spacy_xlt.alignment.plain import Tokenizers
 from spacy_xlt.alignment.statistical.engine import StatisticalAligner
-from spacy_xlt.corpus.lines import read_line_pairs
+from spacy_xlt.build.lines import read_line_pairs
 from spacy_xlt.evaluation.alignment import evaluate_alignment, read_pairs
 
 

@@ -41,7 +41,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train_while_improving
 from spacy.util import load_config, registry, resolve_dot_names
 
-from spacy_xlt.corpus.columns import ColumnReader, Counts
+from spacy_xlt.readers.conll import ColumnReader, Counts
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "assets" / "uner" / "English-EWT" / "en_ewt-ud-dev.iob2"

@@ -38,8 +38,8 @@ REGISTRIES = {
 # Classes whose fields are settings of a config, though nothing registers them
 BLOCKS = {
     "`[corpora.*.sources.NAME]`: a source of MixedCorpus and DevCorpus": "spacy_xlt.training.sources:Source",
-    "`[compare]` of a plan": "spacy_xlt.comparing.plan:Plan",
-    "`[strategies.NAME]` of a plan": "spacy_xlt.comparing.plan:Strategy",
+    "`[compare]` of a plan": "spacy_xlt.compare.plan:Plan",
+    "`[strategies.NAME]` of a plan": "spacy_xlt.compare.plan:Strategy",
 }
 PROTOCOLS = ("Translator", "Aligner", "Projector", "Scorer", "Attender", "Forcer", "TermTranslator", "NBestTranslator")
 STAGES = {

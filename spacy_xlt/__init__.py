@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .alignment.plain import align
     from .bitext import Alignment, Bitext
-    from .viewing.render import render
+    from .view.render import render
 
 __version__ = "0.1.0"
 __all__ = ["Alignment", "Bitext", "__version__", "align", "render"]
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
 
         return plain.align
     if name == "render":
-        from .viewing.render import render
+        from .view.render import render
 
         return render
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,11 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .bitext import Bitext, candidates_group
-from .ensemble.scored import Scores, annotate_scored, labels_of
+from .docs import with_vocab
 from .errors import error
 from .pipe import BitextPipe
-from .subpipeline import SubPipeline, with_vocab
+from .probabilities import Scores, annotate_scored, labels_of
+from .subpipeline import SubPipeline
 
 
 @Language.factory(

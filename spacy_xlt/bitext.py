@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-from .alignment.links import Alignment
-from .alignment.words import has_text
+from .docs import missing_ranges, sentence_ranges, without
 from .errors import error
 from .languages import MULTI, blank, to_spacy
+from .links import Alignment
+from .tokens import has_text
 
 __all__ = ["Alignment", "Bitext", "BitextStore", "LostSpan", "SentencePair"]
 
@@ -25,6 +27,22 @@ ENTS = "ents"
 ENTS_GROUP = "xlt_ents"
 # The span group of entities that an annotator holds possible, with their probabilities.
 CANDIDATES_GROUP = "xlt_candidates"
+# Why a span is not there, and what is said of a sentence, that a person has corrected
+REVIEWED = "reviewed"
+# Why a span was lost.
+REASONS = {
+    "empty": "the source span has no tokens",
+    "no_links": "no word of the span is linked, and nothing else says where it went",
+    "low_score": "its place is less sure than the projector's `min_score`",
+    "markers_lost": "its markers did not survive translation, or what they held is not in the target",
+    "no_candidate": "no words of the target could be its translation",
+    "too_long": "its sentence is longer than the projector can read",
+    "no_agreement": "the projectors that voted do not agree on its place",
+    "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
+    REVIEWED: "who reviewed the sentence took it away",
+}
+# Flag of the sentence pairs that are to be left out of the training corpus; another flag says why.
+DROP_FLAG = "dropped"
 
 
 @dataclass(frozen=True)
@@ -254,22 +272,6 @@ class BitextStore(MutableMapping[str, Bitext]):
 Doc.set_extension("xlt", getter=BitextStore, force=True)
 
 
-def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
-    """Token ranges `[start, end)` of the sentences of a doc: its own, else those of spaCy's sentencizer rule.
-
-    RETURNS (list[tuple[int, int]]): They cover the doc without gaps; empty for an empty doc.
-    """
-    if not len(doc):
-        return []
-    if doc.has_annotation("SENT_START"):
-        return [(sent.start, sent.end) for sent in doc.sents]
-    from spacy.pipeline import Sentencizer
-
-    (starts,) = Sentencizer().predict([doc])
-    first = sorted({0, *(i for i, is_start in enumerate(starts) if is_start)})
-    return list(zip(first, [*first[1:], len(doc)], strict=True))
-
-
 def candidates_group(spans_key: str | None = None) -> str:
     """The span group of what an annotator holds possible, entities or the spans of another group."""
     return CANDIDATES_GROUP if spans_key is None else f"{CANDIDATES_GROUP}:{spans_key}"
@@ -280,14 +282,37 @@ def is_candidates(key: str) -> bool:
     return key.split(":")[0] == CANDIDATES_GROUP
 
 
-def missing_ranges(doc: Doc) -> list[tuple[int, int]]:
-    """Token ranges whose entity annotation is missing, which is not the same as "no entity here"."""
-    ranges = []
-    for is_missing, group in groupby(doc, key=lambda token: token.ent_iob == 0):
-        tokens = list(group)
-        if is_missing:
-            ranges.append((tokens[0].i, tokens[-1].i + 1))
-    return ranges
+def dropped_pairs(bitext: Bitext, flags: Collection[str] = ()) -> list[tuple[SentencePair, str]]:
+    """The sentence pairs that are left out of the projected corpus.
+
+    flags (Collection[str]): Flags to leave out besides "lost_span", which projectors give.
+    RETURNS (list[tuple[SentencePair, str]]): Each with the first of its flags that is a reason.
+    """
+    found = []
+    for pair in bitext.sentences:
+        reason = next((flag for flag in pair.flags if flag == DROP_FLAG or flag in flags), None)
+        if reason is not None:
+            found.append((pair, reason))
+    return found
+
+
+def training_target(bitext: Bitext, flags: Collection[str] = ()) -> Doc:
+    """The target doc without the sentences that are left out; see `dropped_pairs`."""
+    dropped = [pair.target for pair, _ in dropped_pairs(bitext, flags)]
+    return without(bitext.target, dropped) if dropped else bitext.target
+
+
+def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
+    """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out.
+
+    key (str): Name of the group; a document need not have it.
+    """
+    group = doc.spans.get(key)
+    scores = None if group is None else group.attrs.get("scores")
+    if group is None or not isinstance(scores, (list, tuple)):
+        return {}
+    found = zip(group, scores, strict=False)
+    return {(s.start, s.end, s.label_): float(n) for s, n in found if isinstance(n, Real) and isfinite(n)}
 
 
 def _sentence_from_stored(data: Sequence[Any]) -> SentencePair:

@@ -49,6 +49,7 @@ _MESSAGES: dict[str, str] = {
     "E103": "{name}: setting `{setting}` is {value!r}; expected {expected}.",
     "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
+    "E150": "`{setting}` of {owner} is {value!r}; expected {expected}.",
     "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come with "
     "the package, --paths.annotator and --paths.pipeline set it.",
     "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it "

@@ -1,20 +1,15 @@
-"""Running out of memory: how to know it, how to go on with less at once, and how much is in use."""
+"""How many documents fit into memory at once, and how much of it is in use."""
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import XltError, error, warn
+from .errors import error, warn
 
-# What the makers of errors without a class of their own write: PyTorch's allocator for CPUs (on Linux and on Windows),
-# CUDA's own functions as PyTorch and CTranslate2 pass them on, C++, cuBLAS and cuDNN
-_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "_status_alloc_failed")
 # Pieces that work before a larger one is tried, at first and at most
 _PATIENCE, _MOST_PATIENCE = 16, 4096
 # Kernels that oneDNN keeps
@@ -23,42 +18,6 @@ _KERNELS = 64
 _M_ARENA_MAX, _ARENAS = -8, 2
 # Documents in a row, each alone, without the memory for one of them: then it is no document's fault
 _ALONE_IN_A_ROW = 8
-
-
-def is_out_of_memory(err: BaseException) -> bool:
-    """Whether an error says that there was not the memory for what was tried, on a CPU or a GPU.
-
-    Known without PyTorch or CuPy being imported: an error of theirs can only be there where they are.
-    """
-    if isinstance(err, XltError):
-        # A model that cannot be loaded for lack of memory is no question of the batch
-        return err.code == "E226"
-    # NumPy's and CuPy's are kinds of it
-    if isinstance(err, MemoryError):
-        return True
-    if isinstance(err, OSError):
-        return err.errno == errno.ENOMEM
-    if any(kind.__name__ == "OutOfMemoryError" for kind in type(err).__mro__):
-        return True
-    if isinstance(err, RuntimeError) and any(sign in str(err).lower() for sign in _SIGNS):
-        return True
-    return err.__cause__ is not None and is_out_of_memory(err.__cause__)
-
-
-def free_caches() -> None:
-    """Give back what PyTorch and CuPy keep of a GPU's memory for later.
-
-    To be called when the error is handled: while it is, its traceback holds on to what the failed call had computed.
-    """
-    gc.collect()
-    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if torch is not None and torch.backends.mps.is_available():
-        torch.mps.empty_cache()
-    if cupy is not None:
-        cupy.get_default_memory_pool().free_all_blocks()
-        cupy.get_default_pinned_memory_pool().free_all_blocks()
 
 
 @dataclass

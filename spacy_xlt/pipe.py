@@ -17,9 +17,10 @@ from spacy.util import minibatch
 
 from . import __version__
 from .bitext import Bitext
+from .device import free_caches, is_out_of_memory
 from .errors import concerns_all, error, warn
 from .languages import to_spacy
-from .memory import FittingSize, free_caches, is_out_of_memory
+from .memory import FittingSize
 from .requirements import add_requirements
 
 Prediction = TypeVar("Prediction")

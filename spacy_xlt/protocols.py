@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .alignment.links import Alignment
     from .bitext import Bitext
+    from .links import Alignment
 
 Tokens = Sequence[str]
 TokenPair = tuple[Tokens, Tokens]

@@ -10,9 +10,8 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from .device import one_thread_after_fork
 from .errors import error
-from .forking import one_thread_after_fork
-from .translation.component import load_pipeline
 
 
 class SubPipeline:
@@ -85,9 +84,14 @@ class SubPipeline:
         return self
 
 
-def with_vocab(doc: Doc, nlp: Language) -> Doc:
-    """A new doc with the tokens and sentences of another one, and the vocabulary of a pipeline."""
-    starts: list[bool | int | None] | None = None
-    if doc.has_annotation("SENT_START"):
-        starts = [token.is_sent_start for token in doc]
-    return Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)
+def load_pipeline(pipeline: str, *, name: str, setting: str) -> Language:
+    """Load a spaCy pipeline that a component's setting names.
+
+    RAISES (XltError): E104 with spaCy's reason where that fails.
+    """
+    import spacy
+
+    try:
+        return spacy.load(pipeline)
+    except (OSError, ValueError, ImportError) as err:
+        raise error("E104", name=name, pipeline=pipeline, setting=setting, reason=" ".join(str(err).split())) from err

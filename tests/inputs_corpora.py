@@ -13,7 +13,7 @@ import spacy
 from backports import zstd
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
-from spacy_xlt.corpus.inputs import InputFile, InputSettings, open_inputs
+from spacy_xlt.build.inputs import InputFile, InputSettings, open_inputs
 
 PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd.compress}
 FORMATS = ("spacy", "iob2", "conll", "tsv", "jsonl", "brat")

@@ -65,7 +65,7 @@ def make_docs() -> list[Doc]:
 @pytest.fixture(scope="session")
 def build_shards(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Build the input in shards of a size, once for each size: the folder, to be read only."""
-    from spacy_xlt.corpus.build import Builder
+    from spacy_xlt.build.builder import Builder
 
     root = tmp_path_factory.mktemp("shards")
     DocBin(docs=make_docs(), store_user_data=True).to_disk(root / "corpus.spacy")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import spacy_xlt
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.plain import align_stream
+from spacy_xlt.build.lines import read_line_pairs, split_tokens
 from spacy_xlt.cli import app
-from spacy_xlt.corpus.lines import read_line_pairs, split_tokens
 from spacy_xlt.errors import XltError
+from spacy_xlt.links import Alignment
 
 CONFIG = """[nlp]
 lang = "xx"
@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_the_lines(tmp_path):
     code = (
         "import sys, resource\nsys.path.insert(0, sys.argv[1])\n"
         "from test_align_command import Crossing\nfrom spacy_xlt.alignment.plain import align_stream, Tokenizers\n"
-        "from spacy_xlt.corpus.lines import read_line_pairs\ncut, peak = Tokenizers(), []\n"
+        "from spacy_xlt.build.lines import read_line_pairs\ncut, peak = Tokenizers(), []\n"
         "for n, _ in enumerate(align_stream(Crossing(), (cut(*p) for p in read_line_pairs(sys.argv[2])))):\n"
         "    if n in (3_000, 11_999): peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
         "print(peak[1] - peak[0])"

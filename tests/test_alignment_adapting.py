@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from spacy_xlt.alignment.adapting import Adapter, AdaptingSettings
 from spacy_xlt.alignment.adapting.data import ParallelPieces, Schedule
 from spacy_xlt.alignment.embedding import EmbeddingAligner
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
+from spacy_xlt.links import Alignment
 
 PAIRS = [
     ("Maria mora em Lisboa .".split(), "Maria lives in Lisboa .".split()),

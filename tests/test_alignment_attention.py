@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_xlt.alignment.attention import AttentionAligner, make_attention_aligner
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.soft import SYMMETRISATIONS, symmetrise
 from spacy_xlt.errors import XltError, error
+from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import Aligner, PairContext
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 

@@ -21,9 +21,9 @@ from spacy_xlt.alignment.combined.known import parts_of
 from spacy_xlt.alignment.combined.romanised import different, latin, scripts, similarities
 from spacy_xlt.alignment.combined.scoring import SHIPPED, Weights
 from spacy_xlt.alignment.combined.signals import LAYERS, SIGNALS
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.alignment.statistical.engine import StatisticalAligner
 from spacy_xlt.errors import XltError, XltWarning, error
+from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import PairContext
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 

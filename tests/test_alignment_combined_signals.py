@@ -12,7 +12,7 @@ from spacy_xlt.alignment.combined.scoring import SHIPPED, Pass, Weights
 from spacy_xlt.alignment.combined.signals import LAYERS, MAY_BE_MISSING, SIGNALS, best_other, signal
 from spacy_xlt.alignment.combined.spelling import folded, ngrams
 from spacy_xlt.alignment.combined.support import shifted
-from spacy_xlt.alignment.links import Alignment
+from spacy_xlt.links import Alignment
 
 
 def make_side(tokens: list[str], seed: int = 0) -> Side:

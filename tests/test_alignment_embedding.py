@@ -10,8 +10,8 @@ import pytest
 from spacy_xlt.alignment import matching
 from spacy_xlt.alignment.embedding import EmbeddingAligner, make_embedding_aligner
 from spacy_xlt.alignment.encoder import Encoder, windows_of
-from spacy_xlt.batching import run_side_by_side
 from spacy_xlt.bundled import write
+from spacy_xlt.device import run_side_by_side
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
 

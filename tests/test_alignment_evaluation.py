@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.alignment import GoldPair, evaluate_alignment, read_pairs, score_links
+from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import PairContext
 
 CONFIGS = Path(__file__).parents[1] / "configs"

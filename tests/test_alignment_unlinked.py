@@ -6,9 +6,9 @@ import pytest
 import spacy
 
 from spacy_xlt.alignment.component import AlignerPipe
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.bitext import Bitext
 from spacy_xlt.errors import XltWarning
+from spacy_xlt.links import Alignment
 
 
 class First:

@@ -13,7 +13,7 @@ from conftest import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.batching import batches_by_length
+from spacy_xlt.device import batches_by_length
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot.beam import beam_search
 from spacy_xlt.translation.bergamot.buffers import greedy_in_buffers

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.bitext import LostSpan, SentencePair, missing_ranges, sentence_ranges
+from spacy_xlt.bitext import LostSpan, SentencePair
+from spacy_xlt.docs import missing_ranges, sentence_ranges
 from spacy_xlt.errors import XltError
 
 plain_alignments = st.lists(

@@ -14,11 +14,12 @@ from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.bitext import Alignment, Bitext, SentencePair, missing_ranges
-from spacy_xlt.corpus import build as build_module
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.bitext import Alignment, Bitext, SentencePair
+from spacy_xlt.build import builder as build_module
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, error
+from spacy_xlt.readers.docbin import read_docs
 
 CONFIG = """
 [nlp]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from spacy_xlt.corpus.lock import BuildLock
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.locks import BuildLock
 
 HOLD = """
 import os, sys, time
-from spacy_xlt.corpus.lock import BuildLock
+from spacy_xlt.locks import BuildLock
 with BuildLock(sys.argv[1]):
     {then}
     print("locked", flush=True)
@@ -109,7 +109,7 @@ def test_waiting_says_so_once_and_goes_on_when_the_other_is_killed(tmp_path: Pat
 
 
 def test_waiting_can_be_interrupted(tmp_path: Path) -> None:
-    script = "import sys, warnings\nfrom spacy_xlt.corpus.lock import BuildLock\n"
+    script = "import sys, warnings\nfrom spacy_xlt.locks import BuildLock\n"
     script += "warnings.showwarning = lambda *a: print('waiting', flush=True)\n"
     script += "try:\n    with BuildLock(sys.argv[1], wait=True): print('got it')\n"
     script += "except KeyboardInterrupt: print('interrupted', flush=True)"

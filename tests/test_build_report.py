@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.bitext import ENTS_GROUP, Alignment, Bitext, LostSpan, SentencePair
-from spacy_xlt.corpus import build as build_module
-from spacy_xlt.corpus.build import Builder
+from spacy_xlt.build import builder as build_module
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.reporting.build import write_build_report
-from spacy_xlt.reporting.charts import histogram
-from spacy_xlt.reporting.examples import side_html
-from spacy_xlt.reporting.figures import EXAMPLES, RATIO_EDGES, SCORE_BINS, Figures, score_bin
+from spacy_xlt.report.build import write_build_report
+from spacy_xlt.report.charts import histogram
+from spacy_xlt.report.examples import side_html
+from spacy_xlt.report.figures import EXAMPLES, RATIO_EDGES, SCORE_BINS, Figures, score_bin
 
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")

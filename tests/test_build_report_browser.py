@@ -6,9 +6,9 @@ import spacy
 from spacy.tokens import Doc, Span
 
 from spacy_xlt.bitext import Alignment, Bitext, SentencePair
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.reporting.build import write_build_report
-from spacy_xlt.reporting.projection import projection_page
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.report.build import write_build_report
+from spacy_xlt.report.projection import projection_page
 
 HOSTILE = "</script><script>window.ran=1</script><img/src=x/onerror=window.ran=1>"
 # Every text against the nearest background behind it; the pictures have their own colours

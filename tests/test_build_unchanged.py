@@ -11,8 +11,8 @@ from test_build import CONFIG, files
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus import config as config_module
-from spacy_xlt.corpus import unchanged
+from spacy_xlt import config as config_module
+from spacy_xlt.build import unchanged
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from spacy.tokens import Span
 from spacy.training import Example
 from typer.testing import CliRunner
 
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
-from spacy_xlt.corpus.build import Builder
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.packaged import needs_spacy_xlt, newest_wheel, try_package
-from spacy_xlt.packaging.facts import facts_of
-from spacy_xlt.packaging.licences import Material, hub_licence, licence_of_result, pick, read_licences
+from spacy_xlt.package.facts import facts_of
+from spacy_xlt.package.licences import Material, hub_licence, licence_of_result, pick, read_licences
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}

@@ -17,14 +17,15 @@ from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import SentencePair
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.writing import write_docs
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.docs import Replacement
+from spacy_xlt.docs import edit as replaced
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.io import write_docs
 from spacy_xlt.training.code_switching.augmenter import CodeSwitcher, create_code_switch
 from spacy_xlt.training.code_switching.phrases import Swap, possible_swaps
 from spacy_xlt.training.code_switching.stored import BitextIndex, side_of
 from spacy_xlt.training.corpus import create_corpus
-from spacy_xlt.training.replacing import Replacement, replaced
 
 
 @pytest.fixture

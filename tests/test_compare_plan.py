@@ -10,9 +10,9 @@ import pytest
 from compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 
-from spacy_xlt.comparing.jobs import make_jobs, set_identities
-from spacy_xlt.comparing.plan import Plan, read_plan
-from spacy_xlt.comparing.state import statuses
+from spacy_xlt.compare.jobs import make_jobs, set_identities
+from spacy_xlt.compare.plan import Plan, read_plan
+from spacy_xlt.compare.state import statuses
 from spacy_xlt.errors import XltError, XltWarning
 
 TWO = """
@@ -176,7 +176,7 @@ def test_a_job_depends_on_what_its_config_uses_and_on_nothing_else(
 
 
 def test_what_depends_on_a_changed_job_is_done_again(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spacy_xlt.comparing.state import clear, finish
+    from spacy_xlt.compare.state import clear, finish
 
     monkeypatch.chdir(corpora)
     strategies = TWO + '\n[strategies.mean]\ntype = "average"\nmodels = "{first:*}"\n'

@@ -18,8 +18,8 @@ from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
-from spacy_xlt.comparing.processes import Process, peak_mib
-from spacy_xlt.comparing.runner import locked
+from spacy_xlt.compare.processes import Process, peak_mib
+from spacy_xlt.compare.runner import locked
 from spacy_xlt.errors import XltError
 
 STRATEGIES = """
@@ -125,7 +125,7 @@ def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(folder:
 
 
 def test_a_folder_in_use_is_refused_and_a_dead_process_keeps_nothing(folder: Path) -> None:
-    script = "import sys, time; from pathlib import Path; from spacy_xlt.comparing.runner import locked\n"
+    script = "import sys, time; from pathlib import Path; from spacy_xlt.compare.runner import locked\n"
     script += "with locked(Path('out')): print('locked', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdout.readline() == "locked\n"

@@ -10,8 +10,8 @@ import spacy
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
-from spacy_xlt.comparing.plan import read_plan
-from spacy_xlt.training.merging import merge_configs
+from spacy_xlt.compare.plan import read_plan
+from spacy_xlt.config import merge_configs
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them

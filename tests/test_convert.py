@@ -11,9 +11,9 @@ from spacy.tokens import Doc, DocBin
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.bitext import missing_ranges
-from spacy_xlt.corpus.columns import ColumnReader, Counts
+from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.readers.conll import ColumnReader, Counts
 
 IOB2 = """# newdoc id = d1
 # sent_id = 1

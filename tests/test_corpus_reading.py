@@ -9,9 +9,9 @@ import pytest
 import spacy
 from spacy.tokens import DocBin
 
-from spacy_xlt.corpus.reading import corpus_files, in_order, read_docs
-from spacy_xlt.corpus.sharding import shard_id
+from spacy_xlt.build.sharding import shard_id
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers.docbin import corpus_files, in_order, read_docs
 
 
 def test_shards_are_read_in_the_order_of_their_numbers_however_many_there_are(tmp_path: Path) -> None:

@@ -16,17 +16,16 @@ from typer.testing import CliRunner
 from view_bitexts import bitext, lisbon, side
 
 from spacy_xlt import Bitext
-from spacy_xlt.bitext import LostSpan, SentencePair
+from spacy_xlt.bitext import LostSpan, SentencePair, training_target
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
-from spacy_xlt.corpus.accepted import AcceptedReader
-from spacy_xlt.corpus.annotations import AnnotationReader, to_doc
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.correcting import apply_corrections
-from spacy_xlt.corpus.corrections import Corrections
-from spacy_xlt.corpus.dropping import training_target
-from spacy_xlt.corpus.identity import pair_ids
-from spacy_xlt.corpus.reading import read_docs
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.readers.jsonl import AnnotationReader, to_doc
+from spacy_xlt.review.accepted import AcceptedReader
+from spacy_xlt.review.apply import apply_corrections
+from spacy_xlt.review.identity import pair_ids
+from spacy_xlt.review.records import Corrections
 
 Ent = tuple[int, int, str]
 

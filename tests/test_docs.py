@@ -13,7 +13,7 @@ from docs_pages import PAGES, REASONS, blocks_of, make_project, make_ready, run_
 from thinc.api import Config
 
 from spacy_xlt.alignment import pretrained
-from spacy_xlt.corpus.config import load_pipeline_config
+from spacy_xlt.config import load_pipeline_config
 
 pretrained_load = pretrained.load
 # The reference has no code

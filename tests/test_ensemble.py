@@ -14,8 +14,8 @@ from spacy.tokens import Doc, Span, SpanGroup
 from tiny_pipelines import recogniser, ruler, saved_ruler
 
 from spacy_xlt.ensemble.combining import Found, best_set, combine
-from spacy_xlt.ensemble.scored import SpanKey, annotate_scored, beam_scores, categoriser_scores
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.probabilities import SpanKey, annotate_scored, beam_scores, categoriser_scores
 
 MARIA, LISBON = SpanKey(0, 1, "PER"), SpanKey(3, 4, "LOC")
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_xlt.corpus.executors.pool import Event, PoolExecutor
-from spacy_xlt.corpus.executors.recipe import identity
-from spacy_xlt.corpus.sharding import Built, Shard
+from spacy_xlt.build.executors.pool import Event, PoolExecutor
+from spacy_xlt.build.executors.recipe import identity
+from spacy_xlt.build.sharding import Built, Shard
 from spacy_xlt.errors import XltError
 
 

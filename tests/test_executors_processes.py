@@ -17,12 +17,12 @@ from spacy.training import Example
 from worker_builds import CODE, built, executor, in_process, pipeline, write_texts
 from worker_engines import CONFIG
 
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.executors import making, pool
-from spacy_xlt.corpus.executors.processes import ProcessPool
-from spacy_xlt.corpus.executors.recipe import Recipe, share_of_cores
-from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.executors import making, pool
+from spacy_xlt.build.executors.processes import ProcessPool
+from spacy_xlt.build.executors.recipe import Recipe, share_of_cores
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers.docbin import read_docs
 
 TEXTS = [f"Maria saw Rio {i} ." for i in range(13)]
 
@@ -248,7 +248,7 @@ def test_workers_share_the_cores(monkeypatch, threads, workers, expected):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
 def test_ctrl_c_does_not_reach_a_worker_even_while_it_starts():
-    from spacy_xlt.corpus.executors.processes import _no_ctrl_c
+    from spacy_xlt.build.executors.processes import _no_ctrl_c
 
     def blocked() -> int:
         said = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout

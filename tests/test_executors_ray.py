@@ -12,7 +12,7 @@ from ray_cluster import LocalCluster
 from worker_builds import CODE, built, in_process, pipeline, write_texts
 from worker_engines import CONFIG
 
-from spacy_xlt.corpus.executors.making import make_executor
+from spacy_xlt.build.executors.making import make_executor
 from spacy_xlt.errors import XltError
 
 

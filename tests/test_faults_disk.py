@@ -15,14 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from spacy_xlt.cli._app import friendly_errors
-from spacy_xlt.corpus.writing import (
-    naming,
-    remove_leftovers,
-    replacing,
-    replacing_folder,
-    write_bytes,
-    write_json,
-)
+from spacy_xlt.io import naming, remove_leftovers, replacing, replacing_folder, write_bytes, write_json
 
 DISK_ERRORS = ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EFBIG", "EIO")
 
@@ -85,7 +78,7 @@ def test_no_room_for_a_folder_is_told_by_name(small_disk: Path) -> None:
 
 LIMITED = """
 import resource, sys
-from spacy_xlt.corpus.writing import write_bytes
+from spacy_xlt.io import write_bytes
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_bytes(sys.argv[1], b"x" * 5000)
@@ -139,7 +132,7 @@ def test_a_file_that_cannot_be_let_go_of_hides_nothing(tmp_path: Path, monkeypat
 
 KILLED = """
 import os, signal, sys
-from spacy_xlt.corpus.writing import replacing
+from spacy_xlt.io import replacing
 with replacing(sys.argv[1]) as beside:
     beside.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

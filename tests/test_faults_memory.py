@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc
 
 import spacy_xlt
+from spacy_xlt.device import is_out_of_memory
 from spacy_xlt.errors import XltError, XltWarning, concerns_all, error, is_of_a_document
-from spacy_xlt.memory import is_out_of_memory
 from spacy_xlt.protocols import Translation
 from spacy_xlt.translation.component import TranslatorPipe
 
@@ -290,7 +290,7 @@ def test_simalign_does_not_call_it_a_pair_that_cannot_be_read() -> None:
 
 
 def test_an_engine_halves_its_own_batches_on_a_cpu_too() -> None:
-    from spacy_xlt.translation.halving import Halving
+    from spacy_xlt.device import OomRetry as OomRetry
 
     def run(batch: list[int]) -> list[int]:
         if len(batch) > 2:
@@ -298,6 +298,6 @@ def test_an_engine_halves_its_own_batches_on_a_cpu_too() -> None:
         return batch
 
     with pytest.warns(XltWarning, match="W220"):
-        assert Halving("Engine").run(run, list(range(8)), [1] * 8) == list(range(8))
+        assert OomRetry("Engine").run(run, list(range(8)), [1] * 8) == list(range(8))
     with pytest.raises(RuntimeError, match="shapes"):
-        Halving("Engine").run(lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")), [0, 1], [1, 1])
+        OomRetry("Engine").run(lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")), [0, 1], [1, 1])

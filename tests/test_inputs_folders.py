@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from inputs_corpora import opened, spacy_bytes, write
 
-from spacy_xlt.corpus.inputs import InputSettings, open_inputs
+from spacy_xlt.build.inputs import InputSettings, open_inputs
 from spacy_xlt.errors import XltError, XltWarning
 
 COLUMNS = "São B-LOC\nx O\n"

@@ -12,7 +12,7 @@ import pytest
 from inputs_corpora import docs_of, opened
 from spacy.tokens import Doc
 
-from spacy_xlt.corpus.inputs import FileInfo
+from spacy_xlt.build.inputs import FileInfo
 from spacy_xlt.errors import XltError, XltWarning
 
 

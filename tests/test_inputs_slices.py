@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs_corpora import FORMATS, N_DOCS, PACK, docs_of, opened, plain, spacy_bytes, write
 
-from spacy_xlt.corpus.inputs import FileInfo
-from spacy_xlt.corpus.reading import has_annotation_to_project, read_bin, select_docs
+from spacy_xlt.build.inputs import FileInfo
+from spacy_xlt.docs import select_docs
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers.docbin import has_annotation_to_project, read_bin
 
 
 @pytest.fixture(scope="module")

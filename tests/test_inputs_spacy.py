@@ -15,7 +15,7 @@ import srsly
 from inputs_corpora import docs_of, opened, spacy_bytes
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_xlt.corpus.inputs import FileInfo, unpacked
+from spacy_xlt.build.inputs import FileInfo, unpacked
 from spacy_xlt.errors import XltError
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "input_memory.py"

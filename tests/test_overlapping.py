@@ -16,13 +16,13 @@ from spacy.training import Example
 from thinc.api import NumpyOps, get_current_ops, set_current_ops
 from worker_builds import built, write_texts
 
-from spacy_xlt.corpus import processing
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.executors.local import InProcess
-from spacy_xlt.corpus.overlapping import OverlappedStages
-from spacy_xlt.corpus.processing import ShardProcessor
-from spacy_xlt.corpus.sharding import Shard
-from spacy_xlt.corpus.threads import ThreadSettings
+from spacy_xlt.build import processing
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.executors.local import InProcess
+from spacy_xlt.build.overlapping import OverlappedStages
+from spacy_xlt.build.processing import ShardProcessor
+from spacy_xlt.build.sharding import Shard
+from spacy_xlt.build.threads import ThreadSettings
 
 KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.packaging.copying import copy_pipeline
+from spacy_xlt.package.copying import copy_pipeline
 
 
 @pytest.fixture

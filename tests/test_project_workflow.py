@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 from weasel.schemas import ProjectConfigSchema, validate
 
 from spacy_xlt.cli import app
+from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.agreement import count_agreement
 from spacy_xlt.evaluation.report import Report
-from spacy_xlt.training.merging import merge_configs
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -8,9 +8,9 @@ from spacy.tokens import Doc, Span
 from thinc.api import Config
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.bitext import ENTS_GROUP, SentencePair, missing_ranges
+from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair
+from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.carry import DROP_FLAG
 from spacy_xlt.projection.doubts import LOST_FLAG
 
 PAIRS = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]

@@ -7,10 +7,10 @@ import spacy
 from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.bitext import ENTS_GROUP, SentencePair, missing_ranges
-from spacy_xlt.corpus.dropping import training_target
+from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair, training_target
+from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.carry import DROP_FLAG, carried
+from spacy_xlt.projection.carry import carried
 from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.filters import CompleteSourceFilter, SpanScoreFilter
 from spacy_xlt.projection.links import LinkProjector

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.bitext import ENTS_GROUP, SentencePair
+from spacy_xlt.bitext import ENTS_GROUP, REASONS, SentencePair
 from spacy_xlt.errors import XltError
 from spacy_xlt.projection.assign import _greedy, _search, conflicts
-from spacy_xlt.projection.carry import REASONS
 from spacy_xlt.projection.evidence import Claim, Evidence, Stretch
 from spacy_xlt.projection.links import LinkProjector
 

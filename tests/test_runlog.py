@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from spacy_xlt.corpus.progress import Numbers, short_name
-from spacy_xlt.corpus.runlog import RunLog
+from spacy_xlt.build.progress import Numbers, short_name
+from spacy_xlt.build.runlog import RunLog
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.memory import children_mib, status_mib
 
@@ -157,7 +157,7 @@ def test_a_clock_that_jumps_changes_only_the_time_of_day(tmp_path: Path, clock: 
 FULL = """
 import resource, signal, sys, warnings
 from pathlib import Path
-from spacy_xlt.corpus.progress import Numbers
+from spacy_xlt.build.progress import Numbers
 said = []
 warnings.showwarning = lambda message, *rest: said.append(str(message))
 warnings.simplefilter("always")

@@ -20,12 +20,12 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus.accepted import AcceptedReader
-from spacy_xlt.corpus.reading import read_docs
-from spacy_xlt.corpus.shards import parquet
-from spacy_xlt.corpus.shards.exporting import Exporter
-from spacy_xlt.corpus.shards.records import Records
+from spacy_xlt.build.shards import parquet
+from spacy_xlt.build.shards.exporting import Exporter
+from spacy_xlt.build.shards.records import Records
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.review.accepted import AcceptedReader
 
 
 def export(folder, path, **settings):

@@ -10,9 +10,9 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus.manifest import FILE_NAME
-from spacy_xlt.corpus.shards.records import Records
-from spacy_xlt.corpus.shards.verifying import Problem, Verifier
+from spacy_xlt.build.manifest import FILE_NAME
+from spacy_xlt.build.shards.records import Records
+from spacy_xlt.build.shards.verifying import Problem, Verifier
 from spacy_xlt.errors import XltError
 
 

@@ -12,11 +12,11 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus.reading import read_docs
-from spacy_xlt.corpus.shards.draws import draw
-from spacy_xlt.corpus.shards.records import Records
-from spacy_xlt.corpus.shards.sampling import Sampler
+from spacy_xlt.build.shards.draws import draw
+from spacy_xlt.build.shards.records import Records
+from spacy_xlt.build.shards.sampling import Sampler
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers.docbin import read_docs
 
 
 def sample(folder, path, **settings):

@@ -12,10 +12,10 @@ from spacy.training import Corpus
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus.reading import corpus_files, read_docs
-from spacy_xlt.corpus.shards.records import Records
-from spacy_xlt.corpus.shards.splitting import Splitter
+from spacy_xlt.build.shards.records import Records
+from spacy_xlt.build.shards.splitting import Splitter
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.readers.docbin import corpus_files, read_docs
 
 
 def split(folder, output, **settings):

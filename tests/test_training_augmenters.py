@@ -16,11 +16,11 @@ from spacy.training import Example
 from spacy.util import registry
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.corpus.writing import write_docs
+from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
+from spacy_xlt.io import write_docs
 from spacy_xlt.training.augmenting import create_chain_augmenters
 from spacy_xlt.training.contractions import create_split_contractions
-from spacy_xlt.training.merging import merge_configs
 from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -232,8 +232,8 @@ def test_a_budget_that_cannot_be_is_named(values):
 
 
 def test_every_url_of_the_web_treebank_fits(encoder, nlp, tmp_path):
-    from spacy_xlt.corpus.columns import ColumnReader, Counts
-    from spacy_xlt.corpus.writing import write_docs
+    from spacy_xlt.io import write_docs
+    from spacy_xlt.readers.conll import ColumnReader, Counts
 
     source = Path(__file__).parent.parent / "assets" / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
     write_docs(tmp_path / "ewt.spacy", ColumnReader(format="iob2").read(source, nlp.vocab, Counts()))

@@ -7,8 +7,8 @@ from spacy.util import load_config
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
+from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
-from spacy_xlt.training.merging import merge_configs
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BASE = """

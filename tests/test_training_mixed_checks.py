@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.util import load_config_from_str, resolve_dot_names
 
-from spacy_xlt.corpus.columns import ColumnReader, Counts
-from spacy_xlt.corpus.writing import write_docs
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.io import write_docs
 from spacy_xlt.languages import blank
+from spacy_xlt.readers.conll import ColumnReader, Counts
 from spacy_xlt.training.duplicates import NearDuplicates, _letters, _shingles
 from spacy_xlt.training.mixed import create_dev_corpus, create_mixed_corpus
 from spacy_xlt.training.selection import selection_of

@@ -15,8 +15,8 @@ from spacy.util import load_model_from_config
 from thinc.api import Config, Optimizer
 from tiny_encoder import make_tiny_encoder
 
+from spacy_xlt.config import merge_configs
 from spacy_xlt.evaluation.packaged import make_bare_python
-from spacy_xlt.training.merging import merge_configs
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 PARTS = ("lora", "checkpointing", "half_precision")

@@ -17,13 +17,13 @@ from spacy.training.loop import train
 from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.columns import ColumnReader, Counts
-from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
+from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
-from spacy_xlt.training.merging import merge_configs
 from spacy_xlt.training.spans import EntsToSpans
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -19,8 +19,8 @@ from test_configs import CONFIGS, spacy_cli
 from tiny_pipelines import recogniser, saved_ruler
 from typer.testing import CliRunner
 
-from spacy_xlt.alignment.links import Alignment
 from spacy_xlt.errors import XltError
+from spacy_xlt.links import Alignment
 from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.links import make_link_projector
 from spacy_xlt.protocols import Translation

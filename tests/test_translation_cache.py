@@ -21,7 +21,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.corpus.build import Builder
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.protocols import SoftAlignment, Term, Translation
 from spacy_xlt.translation.cache import TranslationCache, cache_path, entry_key

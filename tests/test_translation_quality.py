@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config
 
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.reading import read_docs
+from spacy_xlt.build.builder import Builder
 from spacy_xlt.errors import XltError, XltWarning, error
 from spacy_xlt.protocols import Translation
+from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.translation.component import TranslatorPipe
 from spacy_xlt.translation.quality.base import Judged
 from spacy_xlt.translation.quality.copied import CopiedFilter

@@ -18,8 +18,8 @@ from view_bitexts import arabic, bitext, chinese, hostile, lisbon, many, side, s
 from spacy_xlt import Alignment, Bitext, render
 from spacy_xlt.bitext import LostSpan, SentencePair
 from spacy_xlt.errors import XltError
-from spacy_xlt.viewing.data import payload, rows
-from spacy_xlt.viewing.page import SCRIPTS, _static, as_json, page
+from spacy_xlt.view.data import payload, rows
+from spacy_xlt.view.page import SCRIPTS, _static, as_json, page
 
 
 def data_in(html: str) -> dict:

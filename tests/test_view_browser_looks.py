@@ -6,7 +6,7 @@ from view_bitexts import arabic, bitext, chinese, hebrew, hostile, lisbon, long_
 from view_browser import linked, wait_for_count, word
 
 from spacy_xlt import render
-from spacy_xlt.viewing.page import page as make_page
+from spacy_xlt.view.page import page as make_page
 
 
 def test_text_is_shown_and_never_run(show):

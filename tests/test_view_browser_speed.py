@@ -6,8 +6,8 @@ import pytest
 from view_bitexts import chinese, lisbon, long_sentence, many
 from view_browser import linked
 
-from spacy_xlt.viewing.data import payload
-from spacy_xlt.viewing.page import page_of
+from spacy_xlt.view.data import payload
+from spacy_xlt.view.page import page_of
 
 THOUSANDS = 5000
 

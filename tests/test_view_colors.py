@@ -12,8 +12,8 @@ from view_bitexts import lisbon
 
 from spacy_xlt import render
 from spacy_xlt.errors import XltError
-from spacy_xlt.viewing.colors import LINE_CONTRAST, TEXT_CONTRAST, THEMES, contrast, label_colors
-from spacy_xlt.viewing.page import _static
+from spacy_xlt.view.colors import LINE_CONTRAST, TEXT_CONTRAST, THEMES, contrast, label_colors
+from spacy_xlt.view.page import _static
 
 
 def check_colors(looks):

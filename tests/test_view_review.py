@@ -12,9 +12,9 @@ from view_bitexts import arabic, bitext, hostile, lisbon, many, side
 from view_browser import wait_for_count, word
 
 from spacy_xlt import Bitext, render
-from spacy_xlt.corpus.annotations import AnnotationReader
-from spacy_xlt.corpus.correcting import apply_corrections
-from spacy_xlt.corpus.corrections import Corrections
+from spacy_xlt.readers.jsonl import AnnotationReader
+from spacy_xlt.review.apply import apply_corrections
+from spacy_xlt.review.records import Corrections
 
 
 @pytest.fixture

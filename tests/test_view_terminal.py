@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from view_bitexts import ANSI, arabic, bitext, chinese, hostile, lisbon, long_sentence, many, side, stored, thai, view
 
-from spacy_xlt.viewing.columns import Piece, columns, plain, wrapped
-from spacy_xlt.viewing.terminal import as_text
+from spacy_xlt.view.columns import Piece, columns, plain, wrapped
+from spacy_xlt.view.terminal import as_text
 
 
 def test_the_terminal_shows_sentences_and_a_summary(write_corpus):

@@ -13,9 +13,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from thinc.api import Config
 
-from spacy_xlt.corpus.build import Builder
-from spacy_xlt.corpus.executors.base import Executor
-from spacy_xlt.corpus.executors.making import make_executor
+from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.executors.base import Executor
+from spacy_xlt.build.executors.making import make_executor
 
 CODE = Path(worker_engines.__file__)
 

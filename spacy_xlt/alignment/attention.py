@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..errors import XltError, error
 from ..languages import MULTI, to_spacy
+from ..links import Alignment
 from ..protocols import Attender, PairContext, TokenPair
-from .links import Alignment
 from .soft import SYMMETRISATIONS, links_above, symmetrise
 
 

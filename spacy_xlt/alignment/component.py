@@ -11,10 +11,10 @@ from spacy.tokens import Doc
 from ..bitext import Bitext, SentencePair
 from ..errors import error, warn
 from ..languages import UNSEGMENTED
+from ..links import Alignment
 from ..pipe import BitextPipe
 from ..protocols import PairContext, TokenPair
-from .links import Alignment
-from .words import has_text
+from ..tokens import has_text
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.EmbeddingAligner.v1"}
 

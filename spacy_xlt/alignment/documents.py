@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .words import has_text
+from ..tokens import has_text
 
 # What ends a sentence, and what may follow before the next one starts.
 _FINAL = frozenset(".!?…。！？｡؟۔।॥።፧෴။๏᙮")

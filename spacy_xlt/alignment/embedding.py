@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import error
+from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
 from . import matching, on_device
-from .links import Alignment
 from .longtext import Vectors, align_long
 
 if TYPE_CHECKING:

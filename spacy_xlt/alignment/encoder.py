@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batching import batches_by_length, run_side_by_side
+from ..device import batches_by_length, disable_cudnn_attention, one_thread_after_fork, run_side_by_side
 from ..errors import error
-from ..forking import one_thread_after_fork
-from ..kernels import prefer_ready_kernels
+from ..tokens import encodable, has_text
 from . import pretrained
-from .words import encodable, has_text
 
 if TYPE_CHECKING:
     import torch
@@ -186,7 +184,7 @@ class Encoder:
             precision = "float32"
         dtype = getattr(torch, precision_on(device, precision))
         if self.model.device != device or self.model.dtype != dtype:
-            prefer_ready_kernels(device)
+            disable_cudnn_attention(device)
             self.model.to(device=device, dtype=dtype)
             self._probe()
 

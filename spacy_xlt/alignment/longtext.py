@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..links import Alignment
 from ..protocols import TokenPair, Tokens
 from .documents import Bead, Unit, blocks_of, fill_gaps, find_beads, units_of
-from .links import Alignment
 
 # Pieces of either side that are held in memory at a time.
 _WINDOW = 8192

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batching import batches_by_length
+from ..device import batches_by_length
 from .matching import Matched
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..corpus.lines import split_tokens
+from ..build.lines import split_tokens
 from ..errors import error
 from ..languages import MULTI, blank, to_spacy
+from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
-from .links import Alignment
 
 # Pairs given to the engine at a time
 _CHUNK = 512

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from ..bundled import PREFIX
+from ..device import first_line, quiet
 from ..errors import XltError, error
 
 # The position limit of a model that states none, and the most that one window has of any model, in pieces.
@@ -153,22 +153,3 @@ def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -
         reason = f"it is a {type(model).__name__}, which gives none for layer {max(layers)}"
         raise error("E341", model=name, reason=reason)
     return int(hidden[max(layers)].shape[-1])
-
-
-def first_line(err: Exception) -> str:
-    """What went wrong, without the list of all known models that may follow."""
-    line = (str(err).strip() or type(err).__name__).splitlines()[0]
-    return line if len(line) <= 160 else f"{line[:160]}…"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from reporting the layers that are left out on purpose."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)

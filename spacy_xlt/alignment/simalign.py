@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from .. import bundled
+from ..device import is_out_of_memory
 from ..errors import error
-from ..memory import is_out_of_memory
+from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
-from .links import Alignment
-from .words import has_text
+from ..tokens import has_text
 
 _LETTERS = {"inter": "a", "itermax": "i", "mwmf": "m"}
 _TOKEN_TYPES = ("bpe", "word")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..links import Alignment
 from ..protocols import SoftAlignment
-from .links import Alignment
 
 SYMMETRISATIONS = ("mean", "geometric", "intersection", "union", "grow-diag-final-and")
 # Straight ones first

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..corpus.writing import file_digest
 from ..errors import error
+from ..io import file_digest
 from .e5file import E5File
 from .tokenizer import build_tokenizer, tokenizer_settings
 

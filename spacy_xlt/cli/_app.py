@@ -14,8 +14,8 @@ import typer
 from spacy.cli._util import app as spacy_app
 from wasabi import msg
 
-from ..corpus.writing import CANNOT_WRITE
 from ..errors import XltError, XltWarning, error
+from ..io import CANNOT_WRITE
 
 app = typer.Typer(
     name="xlt",

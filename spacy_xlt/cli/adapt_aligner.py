@@ -15,7 +15,7 @@ from wasabi import msg
 from ._app import app, existing, friendly_errors
 
 if TYPE_CHECKING:
-    from ..alignment.links import Alignment
+    from ..links import Alignment
     from ..protocols import TokenPair
 
 
@@ -88,9 +88,9 @@ def _advance(bar: Any, step: int, losses: dict[str, float]) -> None:
 def _pairs(
     source: Path, target: Path, links: Path | None, tokenizers: Any, encoding: str
 ) -> Generator[tuple[TokenPair, Alignment | None], None, None]:
-    from ..alignment.links import Alignment
-    from ..corpus.lines import read_line_pairs
+    from ..build.lines import read_line_pairs
     from ..errors import XltError, error
+    from ..links import Alignment
     from ..translation.parallel.reading import read_parallel
 
     if links is None:

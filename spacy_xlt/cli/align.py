@@ -17,7 +17,7 @@ from wasabi import msg
 from ._app import WITH_OVERRIDES, app, existing, friendly_errors
 
 if TYPE_CHECKING:
-    from ..alignment.links import Alignment
+    from ..links import Alignment
     from ..protocols import TokenPair
 
 
@@ -47,7 +47,7 @@ def align_cli(
     --components.xlt_aligner.engine.threshold 0.4
     """
     from ..alignment.plain import Tokenizers, align_stream
-    from ..corpus.lines import read_line_pairs
+    from ..build.lines import read_line_pairs
     from ..errors import error
     from ..languages import MULTI
 
@@ -88,7 +88,7 @@ def _more_paths(args: list[str]) -> tuple[Path | None, Path | None, list[str]]:
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:
     from ..alignment.component import AlignerPipe
     from ..alignment.plain import resolve_aligner
-    from ..corpus.config import load_pipeline_config
+    from ..config import load_pipeline_config
     from ..errors import error
     from ..evaluation.projection import find_component
 
@@ -106,7 +106,7 @@ def _writers(
     stack: ExitStack, links: Path | None, scores: Path | None, tokens: Path | None
 ) -> Callable[[TokenPair, Alignment], None]:
     """What writes each pair; the files take their names when the stack closes well."""
-    from ..corpus.lines import SEPARATOR
+    from ..build.lines import SEPARATOR
 
     to_links = sys.stdout if links is None else _open(stack, links)
     to_scores = None if scores is None else _open(stack, scores)
@@ -124,7 +124,7 @@ def _writers(
 
 
 def _open(stack: ExitStack, path: Path) -> IO[str]:
-    from ..corpus.writing import replacing
+    from ..io import replacing
 
     beside = stack.enter_context(replacing(path))
     if path.suffix == ".gz":

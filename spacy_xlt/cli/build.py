@@ -13,7 +13,7 @@ from wasabi import msg
 from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
 
 if TYPE_CHECKING:
-    from ..corpus.inputs import InputSettings
+    from ..build.inputs import InputSettings
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -57,8 +57,8 @@ def build_cli(
     the same command is given again. Settings of the config can be overridden as in spacy train:
     --components.xlt_aligner.engine.layer 8
     """
-    from ..corpus.inputs import InputSettings
-    from ..corpus.unchanged import asked_for, finished_summary
+    from ..build.inputs import InputSettings
+    from ..build.unchanged import asked_for, finished_summary
 
     overrides = parse_config_overrides(ctx.args)
     existing(input_path, what="corpus")
@@ -126,12 +126,12 @@ def _build(
     """Make the pipeline and build what is not built yet; see `Builder` and `make_executor` for their settings."""
     from spacy.cli._util import import_code
 
-    from ..corpus.build import Builder, source_language
-    from ..corpus.config import load_pipeline_config
-    from ..corpus.executors.making import make_executor
-    from ..corpus.lock import BuildLock
-    from ..corpus.manifest import check_folder
-    from ..corpus.progress import Numbers
+    from ..build.builder import Builder, source_language
+    from ..build.executors.making import make_executor
+    from ..build.manifest import check_folder
+    from ..build.progress import Numbers
+    from ..config import load_pipeline_config
+    from ..locks import BuildLock
 
     import_code(executing["code"])
     if executing["workers"] == 0 and executing["kind"] == "local":
@@ -147,7 +147,7 @@ def _build(
         ) as numbers:
             summary = builder.run(runs, numbers=numbers)
         if page is not None and (builder.n_built or not page.is_file()):
-            from ..reporting.build import write_build_report
+            from ..report.build import write_build_report
 
             write_build_report(output)
     return summary

@@ -24,7 +24,7 @@ def build_report_cli(
     What went in and came out by label and language, lost spans by reason, scores, lengths, flags and speed. Of a build
     that is not finished, what is done so far.
     """
-    from ..reporting.build import REPORT_HTML, write_build_report
+    from ..report.build import REPORT_HTML, write_build_report
 
     existing(build_path, what="build folder")
     write_build_report(build_path, html=output_path, view=view)

@@ -46,12 +46,12 @@ def card_cli(
 
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
-    from ..corpus.writing import write_bytes, write_json
-    from ..packaging.card import fill_meta, hub_readme, read_scores
-    from ..packaging.copying import copy_pipeline
-    from ..packaging.facts import facts_of
-    from ..packaging.licences import read_licences
-    from ..packaging.materials import find_materials
+    from ..io import write_bytes, write_json
+    from ..package.card import fill_meta, hub_readme, read_scores
+    from ..package.copying import copy_pipeline
+    from ..package.facts import facts_of
+    from ..package.licences import read_licences
+    from ..package.materials import find_materials
 
     facts = facts_of(model)
     named: dict[str, list[str]] = {}

@@ -14,8 +14,8 @@ from ..errors import XltError, error
 from ._app import WITH_OVERRIDES, app, friendly_errors, names_in
 
 if TYPE_CHECKING:
-    from ..comparing.jobs import Job
-    from ..comparing.state import Status
+    from ..compare.jobs import Job
+    from ..compare.state import Status
 
 
 @app.command("compare", context_settings=WITH_OVERRIDES)
@@ -36,10 +36,10 @@ def compare_cli(
     interrupted goes on where it stopped when the same command is given again; a run whose config, data or versions
     have changed is done again. Settings of the plan can be overridden as in spacy train: --compare.n_bootstrap 1000
     """
-    from ..comparing.jobs import make_jobs, set_identities
-    from ..comparing.plan import read_plan
-    from ..comparing.runner import Runner, locked, write_failures
-    from ..comparing.state import open_folder, statuses
+    from ..compare.jobs import make_jobs, set_identities
+    from ..compare.plan import read_plan
+    from ..compare.runner import Runner, locked, write_failures
+    from ..compare.state import open_folder, statuses
 
     plan = read_plan(plan_path, parse_config_overrides(ctx.args))
     names = names_in(only)
@@ -67,10 +67,10 @@ def compare_cli(
 def _report(
     plan: Any, jobs: Sequence[Job], sets: Mapping[str, Any], failures: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    from ..comparing.report import plot, to_html, to_markdown
-    from ..comparing.results import collect
-    from ..comparing.state import statuses
-    from ..corpus.writing import write_bytes, write_json
+    from ..compare.report import plot, to_html, to_markdown
+    from ..compare.results import collect
+    from ..compare.state import statuses
+    from ..io import write_bytes, write_json
 
     result = collect(plan, jobs, statuses(jobs, sets), sets)
     for name, failure in failures.items():
@@ -123,7 +123,7 @@ def _show_statuses(jobs: Sequence[Job], found: Mapping[str, Status]) -> None:
 
 
 def _show(result: Mapping[str, Any]) -> None:
-    from ..comparing.report import missing_lines, tables
+    from ..compare.report import missing_lines, tables
 
     for table in tables(result):
         msg.divider(table.title)

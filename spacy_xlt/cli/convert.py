@@ -11,8 +11,8 @@ from wasabi import msg
 from ._app import app, friendly_errors, names_in
 
 if TYPE_CHECKING:
-    from ..corpus.accepted import AcceptedReader
-    from ..corpus.columns import Counts
+    from ..readers.conll import Counts
+    from ..review.accepted import AcceptedReader
 
 
 @app.command("convert")
@@ -35,14 +35,14 @@ def convert_cli(
     last; tsv: token and tag. Sentences end at blank lines. prodigy: JSON lines as Prodigy and the page of
     `view --review` save them, of which those that were accepted are taken.
     """
-    from ..corpus.columns import ColumnReader, Counts
-    from ..corpus.writing import write_docs
+    from ..docs import copy_ents
+    from ..io import write_docs
     from ..languages import blank
-    from ..training.relabel import copy_ents
+    from ..readers.conll import ColumnReader, Counts
 
     wanted = frozenset(names_in(labels)) or None
     if format == "prodigy":
-        from ..corpus.accepted import AcceptedReader
+        from ..review.accepted import AcceptedReader
 
         accepted = AcceptedReader(lang=lang, labels=wanted, spans_key=spans_key, encoding=encoding)
         write_docs(output_path, accepted.read(input_path))

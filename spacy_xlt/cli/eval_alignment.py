@@ -28,10 +28,10 @@ def eval_alignment_cli(
     tabs between. Settings can be overridden as in spacy train: --components.xlt_aligner.engine.method itermax
     """
     from ..alignment.component import AlignerPipe
-    from ..corpus.config import load_pipeline_config
-    from ..corpus.writing import write_json
+    from ..config import load_pipeline_config
     from ..evaluation.alignment import evaluate_alignment, read_pairs
     from ..evaluation.projection import find_component
+    from ..io import write_json
 
     overrides = parse_config_overrides(ctx.args)
     existing(pairs_path, what="file of sentence pairs")

@@ -41,7 +41,7 @@ def eval_projection_cli(
     With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
     bootstrap.
     """
-    from ..corpus.writing import write_bytes, write_json
+    from ..io import write_bytes, write_json
 
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
@@ -63,7 +63,7 @@ def eval_projection_cli(
             progress=lambda name: msg.info(f"Projecting with {name}") if compare else None,
         )
         if report is not None:
-            from ..reporting.projection import projection_page
+            from ..report.projection import projection_page
 
             write_bytes(report, projection_page(scores, title=f"Projection: {gold_path.stem}").encode("utf8"))
         if not compare:
@@ -71,7 +71,7 @@ def eval_projection_cli(
             # of a comparison with itself
             scores = {key: value for key, value in scores.items() if key not in ("difference", "p_value")}
     else:
-        from ..corpus.config import load_pipeline_config
+        from ..config import load_pipeline_config
         from ..evaluation.projection import evaluate_projection
 
         nlp = load_pipeline_config(configs[0], overrides)

@@ -23,8 +23,8 @@ def merge_config_cli(
     For example configs/train_cpu.cfg with configs/strategies/translate_train.cfg.
     Settings can be changed as in `spacy train`: --training.max_steps 2000.
     """
-    from ..corpus.writing import write_bytes
-    from ..training.merging import merge_configs
+    from ..config import merge_configs
+    from ..io import write_bytes
 
     # Whatever follows the files, settings too, arrives as one of them.
     words = [*configs, *ctx.args]

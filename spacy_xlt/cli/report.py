@@ -28,8 +28,8 @@ def report_cli(
 
     Every figure is taken from a file that another command wrote.
     """
-    from ..corpus.writing import write_bytes, write_json
     from ..evaluation.report import Report
+    from ..io import write_bytes, write_json
 
     report = Report()
     corpora = dict(_named(item, "--train-corpus") for item in train_corpus)

@@ -15,8 +15,8 @@ from wasabi import msg
 from ._app import app, existing, friendly_errors
 
 if TYPE_CHECKING:
-    from ..corpus.shards.records import Records
-    from ..corpus.shards.splitting import Side
+    from ..build.shards.records import Records
+    from ..build.shards.splitting import Side
 
 shards = typer.Typer(
     name="shards",
@@ -47,7 +47,7 @@ def list_cli(
 
     A build that is not finished, or is running, is listed as far as it is.
     """
-    from ..corpus.shards.listing import Listing
+    from ..build.shards.listing import Listing
 
     listing = Listing(_records(build))
     if as_json:
@@ -88,7 +88,7 @@ def verify_cli(
     Each file that is missing, changed or cannot be read is named, and so is what no finished shard has: other files
     among the shards' and halves of files that a run which was killed has left.
     """
-    from ..corpus.shards.verifying import Verifier
+    from ..build.shards.verifying import Verifier
 
     records = _records(build)
     verifier = Verifier(records, threads)
@@ -138,7 +138,7 @@ def sample_cli(
     A sample of bitexts can be looked at with spacy xlt view. Target documents whose sentences were all left out are
     not drawn.
     """
-    from ..corpus.shards.sampling import Sampler
+    from ..build.shards.sampling import Sampler
 
     records = _records(build)
     sampler = Sampler(records, n=n, seed=seed, what=what, lang=lang)
@@ -166,7 +166,7 @@ def split_cli(
     languages are on the same side, in every build and however it is cut into shards. Documents whose sentences were
     all left out are left out, too.
     """
-    from ..corpus.shards.splitting import Splitter
+    from ..build.shards.splitting import Splitter
 
     records = _records(build)
     splitter = Splitter(records, dev=dev, seed=seed, lang=lang)
@@ -199,7 +199,7 @@ def export_cli(
     that is not known is null, and never "no entity": `spans` where nothing is known, `tag` of a token; `missing` has
     the ranges.
     """
-    from ..corpus.shards.exporting import Exporter
+    from ..build.shards.exporting import Exporter
 
     records = _records(build)
     exporter = Exporter(records, format=format, what=what, lang=lang)
@@ -210,7 +210,7 @@ def export_cli(
 
 
 def _records(build: Path) -> Records:
-    from ..corpus.shards.records import Records
+    from ..build.shards.records import Records
 
     return Records(existing(build, what="folder"))
 

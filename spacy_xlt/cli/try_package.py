@@ -23,8 +23,8 @@ def try_package_cli(
     The environment is a temporary one, with links to the packages of this one. Fails where the pipeline needs
     anything of spacy_xlt, unless it may have it.
     """
-    from ..corpus.writing import write_json
     from ..evaluation.packaged import newest_wheel, try_package
+    from ..io import write_json
 
     existing(path, what="package")
     result = try_package(newest_wheel(path) if path.is_dir() else path, text, with_spacy_xlt=with_spacy_xlt)

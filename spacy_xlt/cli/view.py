@@ -25,10 +25,10 @@ def view_cli(
     review: bool = typer.Option(False, "--review", "-r", help="A page to correct spans in, and to save that as JSONL"),
 ) -> None:
     """Show source and target side by side: as one self-contained HTML page, or with --text in the terminal."""
-    from ..corpus.reading import read_docs
-    from ..corpus.writing import write_bytes
     from ..errors import error, warn
-    from ..viewing.reading import FirstDocs, Readable
+    from ..io import write_bytes
+    from ..readers.docbin import read_docs
+    from ..view.reading import FirstDocs, Readable
 
     if output_path is None and not text:
         raise error("E563")
@@ -36,15 +36,15 @@ def view_cli(
     readable = Readable()
     numbered = readable.read(read_docs(folder if folder.is_dir() else input_path))
     if text:
-        from ..viewing.terminal import as_text, has_colors
+        from ..view.terminal import as_text, has_colors
 
         shown = as_text(
             numbered, limit=limit or TEXT_LIMIT, only_lost=only_lost, colors=output_path is None and has_colors()
         )
         content = "\n".join(shown) + "\n"
     else:
-        from ..viewing.data import payload
-        from ..viewing.page import page_of
+        from ..view.data import payload
+        from ..view.page import page_of
 
         some = FirstDocs(numbered, limit or PAGE_LIMIT, only_lost)
         data = payload(some, title=input_path.resolve().name, only_lost=only_lost, review=review)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .scored import Scores, SpanKey
+from ..probabilities import Scores, SpanKey
 
 METHODS = ("mean", "union", "intersection", "priority")
 

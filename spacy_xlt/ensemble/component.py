@@ -11,12 +11,12 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
+from ..docs import runs_of
 from ..errors import error, warn
 from ..pipe import XltPipe
-from ..projection.carry import runs_of
+from ..probabilities import labels_of
 from .combining import METHODS, Combined, Found, combine, mapped_labels, renamed
 from .members import Members, PipelineMember
-from .scored import labels_of
 
 # The combined spans, and the tokens that no member says anything of
 Prediction = tuple[list[Combined], frozenset[int]]

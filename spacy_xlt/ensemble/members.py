@@ -10,11 +10,12 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP, candidates_group, missing_ranges
+from ..bitext import ENTS_GROUP, candidates_group
+from ..docs import missing_ranges, with_vocab
 from ..errors import error
-from ..subpipeline import SubPipeline, with_vocab
+from ..probabilities import Scores, SpanKey, annotate_scored, finds, labels_of
+from ..subpipeline import SubPipeline
 from .combining import Found
-from .scored import Scores, SpanKey, annotate_scored, finds, labels_of
 
 
 class Member(Protocol):

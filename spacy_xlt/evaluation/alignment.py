@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..alignment.links import Alignment
 from ..errors import XltError, error
 from ..languages import to_spacy
+from ..links import Alignment
 from ..protocols import Aligner, PairContext, Tokens
 
 Link = tuple[int, int]

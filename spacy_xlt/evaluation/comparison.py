@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..corpus.config import load_pipeline_config
+from ..config import load_pipeline_config
 from ..errors import error
 from ..languages import MULTI
 from .bootstrap import SAMPLES, SEED, interval, p_value, resampled_f1

@@ -18,16 +18,15 @@ from spacy.training import Example
 
 from .. import __version__
 from ..alignment.component import AlignerPipe
-from ..bitext import Bitext, SentencePair
-from ..corpus.dropping import training_target, without
-from ..corpus.reading import read_docs
+from ..bitext import DROP_FLAG, Bitext, SentencePair, training_target
+from ..docs import without
 from ..errors import error
 from ..languages import MULTI
-from ..projection.carry import DROP_FLAG
 from ..projection.component import ProjectorPipe
+from ..readers.docbin import read_docs
+from ..review.evaluation import reviewed_pairs
 from .agreement import count_agreement
 from .reliability import reliability
-from .reviewed import reviewed_pairs
 from .spans import counts_by_doc, counts_by_label, judge, keep_entities, per_length, prf
 
 # Documents aligned and projected at a time.

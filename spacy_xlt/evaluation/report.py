@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..bitext import sentence_ranges
-from ..corpus.reading import read_docs
+from ..docs import sentence_ranges
 from ..errors import error
+from ..readers.docbin import read_docs
 from .packaged import newest_wheel
 
 

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
-from numbers import Real
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates, missing_ranges
+from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates
+from ..docs import missing_ranges, runs_of
 
 # Groups whose spans are names
 NAMES = frozenset({ENTS, CANDIDATES_GROUP})
-# Why a span is not there, and what is said of a sentence, that a person has corrected
-REVIEWED = "reviewed"
-# Why a span was lost.
-REASONS = {
-    "empty": "the source span has no tokens",
-    "no_links": "no word of the span is linked, and nothing else says where it went",
-    "low_score": "its place is less sure than the projector's `min_score`",
-    "markers_lost": "its markers did not survive translation, or what they held is not in the target",
-    "no_candidate": "no words of the target could be its translation",
-    "too_long": "its sentence is longer than the projector can read",
-    "no_agreement": "the projectors that voted do not agree on its place",
-    "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
-    REVIEWED: "who reviewed the sentence took it away",
-}
-# Flag of the sentence pairs that are to be left out of the training corpus; another flag says why.
-DROP_FLAG = "dropped"
 
 
 class Placement(NamedTuple):
@@ -211,27 +194,3 @@ def _missing_on(target: Doc, bitext: Bitext, ents: Iterable[Span]) -> list[Span]
         if pair.source_start < pair.source_end and unknown.issuperset(range(*pair.source)):
             missing.update(range(*pair.target))
     return runs_of(target, missing.difference(*(range(ent.start, ent.end) for ent in ents)))
-
-
-def runs_of(doc: Doc, tokens: Iterable[int]) -> list[Span]:
-    """Spans over runs of neighbouring tokens."""
-    runs: list[list[int]] = []
-    for i in sorted(tokens):
-        if runs and runs[-1][1] == i:
-            runs[-1][1] = i + 1
-        else:
-            runs.append([i, i + 1])
-    return [Span(doc, start, end) for start, end in runs]
-
-
-def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
-    """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out.
-
-    key (str): Name of the group; a document need not have it.
-    """
-    group = doc.spans.get(key)
-    scores = None if group is None else group.attrs.get("scores")
-    if group is None or not isinstance(scores, (list, tuple)):
-        return {}
-    found = zip(group, scores, strict=False)
-    return {(s.start, s.end, s.label_): float(n) for s, n in found if isinstance(n, Real) and isfinite(n)}

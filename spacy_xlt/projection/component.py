@@ -11,7 +11,8 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from ..bitext import ENTS_GROUP, Bitext, missing_ranges
+from ..bitext import ENTS_GROUP, Bitext
+from ..docs import missing_ranges
 from ..errors import error
 from ..pipe import BitextPipe
 from .carry import clear_entities

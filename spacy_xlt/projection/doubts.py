@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from spacy.tokens import Span
 
-from ..alignment.words import has_text
-from ..bitext import ENTS, Bitext, LostSpan, missing_ranges
-from .carry import DROP_FLAG, carried, runs_of
+from ..bitext import DROP_FLAG, ENTS, Bitext, LostSpan
+from ..docs import missing_ranges, runs_of
+from ..tokens import has_text
+from .carry import carried
 from .filters import ProjectionFilter
 
 # Flag of the sentence pairs that hold a lost span.

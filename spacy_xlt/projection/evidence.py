@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
-from ..alignment.links import Alignment
+from ..links import Alignment
 
 # What a link from outside the span counts against one from inside.
 FOREIGN = 0.5

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 
-from ..corpus.writing import replacing_folder
 from ..errors import error, warn
+from ..io import replacing_folder
 from .same_pipelines import check_configs, check_pipelines
 from .snapshots import FILE_NAME, snapshot_folders
 from .weights import read_weights, write_weights

@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 from spacy.language import Language
 
+from ..device import disable_cudnn_attention
 from ..errors import error
-from ..kernels import prefer_ready_kernels
 from .freezing import freeze, model_of
 
 
 def create_ready_kernels() -> Callable[[Language], Language]:
     """Registered callback `spacy_xlt.ready_kernels.v1`, for `[initialize.before_init]`.
 
-    Training on a GPU is faster without cuDNN's kernels for attention; see `spacy_xlt.kernels`. The trained pipeline
+    Training on a GPU is faster without cuDNN's kernels for attention; see `spacy_xlt.device`. The trained pipeline
     keeps nothing of it.
     """
 
     def choose(nlp: Language) -> Language:
-        prefer_ready_kernels()
+        disable_cudnn_attention()
         return nlp
 
     return choose

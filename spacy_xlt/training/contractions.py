@@ -9,9 +9,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..docs import Replacement
+from ..docs import edit as replaced
 from ..errors import error
 from .augmenting import example_like
-from .replacing import Replacement, replaced
 
 # Contraction → its words, as in the Universal Dependencies treebanks of Portuguese. Where the same letters are also
 # another word ("nos" as a pronoun, "pela" as a verb), the contraction is by far the more frequent.

@@ -11,8 +11,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, dont_augment
 
-from ..corpus.reading import has_annotation_to_project, read_docs
 from ..errors import error, warn
+from ..readers.docbin import has_annotation_to_project, read_docs
 from .cutting import CutCounts
 from .examples import Augmenter, ExampleMaker
 

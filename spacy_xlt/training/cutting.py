@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from spacy.attrs import intify_attr
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 
+from ..docs import slice_doc, with_words
 from .pieces import PieceCounter, WordCounter
-
-# What a token carries besides its text, as in spaCy's own DocBin.
-_ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
-_ATTRS = [intify_attr(name) for name in _ANNOTATION.split()]
 
 
 @dataclass
@@ -59,7 +55,8 @@ class Cutter:
         counts.docs_cut += 1
         counts.windows += len(windows)
         for start, end in windows:
-            yield slice_doc(doc, start, end, counts)
+            counts.spans_cut += _n_cut(doc, start, end)
+            yield slice_doc(doc, start, end)
 
     def _shorten_words(self, doc: Doc, counts: CutCounts) -> Doc:
         # A piece is at least one byte, so most words need no counting.
@@ -127,39 +124,7 @@ def _inside_spans(doc: Doc) -> set[int]:
     return {i for group in groups for span in group for i in range(span.start + 1, span.end)}
 
 
-def with_words(doc: Doc, words: Sequence[str]) -> Doc:
-    """The same document with other words, one for one."""
-    copy = Doc(doc.vocab, words=list(words), spaces=[bool(token.whitespace_) for token in doc])
-    copy.from_array(_ATTRS, doc.to_array(_ATTRS))  # type: ignore[arg-type]
-    copy.cats = dict(doc.cats)
-    for key, group in doc.spans.items():
-        spans = [_move(span, copy) for span in group]
-        copy.spans[key] = SpanGroup(copy, name=key, attrs=dict(group.attrs), spans=spans)
-    return copy
-
-
-def slice_doc(doc: Doc, start: int, end: int, counts: CutCounts) -> Doc:
-    """The tokens `[start, end)` as a document, with the spans inside. Entities reaching out are marked missing.
-
-    counts (CutCounts): Is added to: spans that are cut.
-    """
-    part = doc[start:end].as_doc()
-    ents = [_move(ent, part, -start) for ent in doc.ents if start <= ent.start and ent.end <= end]
-    cut = [ent for ent in doc.ents if ent.start < end and ent.end > start and (ent.start < start or ent.end > end)]
-    unknown = [i - start for i in range(start, end) if doc[i].ent_iob == 0]
-    unknown += [i - start for ent in cut for i in range(max(start, ent.start), min(end, ent.end))]
-    if doc.has_annotation("ENT_IOB"):
-        part.set_ents(ents, missing=[part[i : i + 1] for i in sorted(set(unknown))], default="outside")
-    counts.spans_cut += sum(ent.start >= start for ent in cut)
-    part.cats = dict(doc.cats)
-    for key, group in doc.spans.items():
-        spans = [_move(span, part, -start) for span in group if start <= span.start and span.end <= end]
-        counts.spans_cut += sum(start <= span.start < end < span.end for span in group)
-        # Not its attributes: a list of scores would no longer fit.
-        part.spans[key] = SpanGroup(part, name=key, spans=spans)
-    return part
-
-
-def _move(span: Span, doc: Doc, offset: int = 0) -> Span:
-    start, end = span.start + offset, span.end + offset
-    return Span(doc, start, end, label=span.label, kb_id=span.kb_id, span_id=span.id)
+def _n_cut(doc: Doc, start: int, end: int) -> int:
+    """How many entities and spans begin in a window and end behind it."""
+    groups: list[Sequence[Span]] = [doc.ents, *doc.spans.values()]
+    return sum(start <= span.start < end < span.end for group in groups for span in group)

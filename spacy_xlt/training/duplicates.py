@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 from spacy.tokens import Doc
 
-from ..bitext import sentence_ranges
+from ..docs import sentence_ranges
 
 # Characters in a shingle
 SHINGLE = 4

@@ -10,7 +10,7 @@ from typing import IO, Any
 from spacy.language import Language
 from spacy.training.loggers import console_logger_v3
 
-from ..corpus.writing import write_json
+from ..io import write_json
 
 LogStep = Callable[[dict[str, Any] | None], None]
 

@@ -11,9 +11,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, dont_augment
 
-from ..corpus.reading import read_docs
 from ..errors import error, warn
 from ..languages import MULTI, to_spacy
+from ..readers.docbin import read_docs
 from .cutting import CutCounts
 from .duplicates import NearDuplicates, sentences_of
 from .examples import ExampleMaker

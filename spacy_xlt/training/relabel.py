@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 
-from ..bitext import ENTS, ENTS_GROUP, missing_ranges
+from ..bitext import ENTS, ENTS_GROUP
+from ..docs import filter_group, replace_ents
 
 
 def labels_of(doc: Doc) -> dict[str, Counter[str]]:
@@ -30,16 +30,13 @@ def map_labels(doc: Doc, labels: Mapping[str, str | None]) -> Counter[str]:
     gone: Counter[str] = Counter()
     if any(ent.label_ in labels for ent in doc.ents):
         gone.update(ent.label_ for ent in doc.ents if not labels.get(ent.label_, ent.label_))
-        _set_ents(doc, [new for ent in doc.ents if (new := _relabelled(ent, labels))])
+        replace_ents(doc, [new for ent in doc.ents if (new := _relabelled(ent, labels))])
     for key, group in list(doc.spans.items()):
         if not any(span.label_ in labels for span in group):
             continue
         if key != ENTS_GROUP:
             gone.update(span.label_ for span in group if not labels.get(span.label_, span.label_))
-        changed = [_relabelled(span, labels) for span in group]
-        attrs = {name: _of_those(value, changed) for name, value in group.attrs.items()}
-        spans = [span for span in changed if span is not None]
-        doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
+        doc.spans[key] = filter_group(group, doc, [_relabelled(span, labels) for span in group])
     return gone
 
 
@@ -69,27 +66,7 @@ def n_scores(doc: Doc) -> int:
 def set_missing(doc: Doc, ents: Iterable[Span]) -> None:
     """Make the annotation of entities missing: they may be one or not."""
     ranges = {(ent.start, ent.end) for ent in ents}
-    _set_ents(doc, [ent for ent in doc.ents if (ent.start, ent.end) not in ranges], missing=ranges)
-
-
-def copy_ents(doc: Doc, key: str) -> bool:
-    """Copy the entities to a span group, where the document does not have it.
-
-    RETURNS (bool): Whether it has the group now. A group cannot say that annotation is missing, so a document where
-        some is gets none.
-    """
-    if key in doc.spans:
-        return True
-    if not doc.has_annotation("ENT_IOB", require_complete=True):
-        return False
-    doc.spans[key] = SpanGroup(doc, name=key, spans=list(doc.ents))
-    return True
-
-
-def _set_ents(doc: Doc, ents: list[Span], *, missing: Iterable[tuple[int, int]] = ()) -> None:
-    """Replace the entities; what was missing stays so."""
-    ranges = [*missing_ranges(doc), *missing]
-    doc.set_ents(ents, missing=[Span(doc, start, end) for start, end in ranges], default="outside")
+    replace_ents(doc, [ent for ent in doc.ents if (ent.start, ent.end) not in ranges], missing=ranges)
 
 
 def _relabelled(span: Span, labels: Mapping[str, str | None]) -> Span | None:
@@ -97,10 +74,3 @@ def _relabelled(span: Span, labels: Mapping[str, str | None]) -> Span | None:
     if not label:
         return None
     return Span(span.doc, span.start, span.end, label=label, kb_id=span.kb_id, span_id=span.id)
-
-
-def _of_those(value: Any, spans: list[Span | None]) -> Any:
-    """A list with an item for each span, without the items of those that are gone."""
-    if not isinstance(value, (list, tuple)) or len(value) != len(spans):
-        return value
-    return [item for item, span in zip(value, spans, strict=True) if span is not None]

@@ -12,10 +12,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from ..docs import with_words
 from ..errors import error
 from ..languages import MULTI, to_iso639_3
 from .augmenting import checked_share, example_like
-from .cutting import with_words
 from .examples import Augmenter
 
 # Words that are kept with what they became; a longer one is romanised each time.

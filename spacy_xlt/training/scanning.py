@@ -14,13 +14,14 @@ import numpy as np
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from ..alignment.words import has_text
-from ..corpus.reading import corpus_files, read_bin, select_docs
+from ..docs import copy_ents, select_docs, slice_doc
 from ..errors import error, warn
 from ..languages import MULTI, blank
-from .cutting import CutCounts, slice_doc
+from ..readers.docbin import corpus_files, read_bin
+from ..tokens import has_text
+from .cutting import CutCounts
 from .duplicates import NearDuplicates, sentences_of
-from .relabel import copy_ents, doubtful, labels_of, map_labels, n_scores, set_missing
+from .relabel import doubtful, labels_of, map_labels, n_scores, set_missing
 from .sources import Source, SourceCounts
 from .wronglang import MAX_WORDS
 

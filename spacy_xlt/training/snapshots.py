@@ -11,9 +11,9 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import registry
 
-from ..corpus.manifest import difference
-from ..corpus.writing import replacing_folder, write_json
+from ..build.manifest import difference
 from ..errors import error, warn
+from ..io import replacing_folder, write_json
 
 FILE_NAME = "snapshots.json"
 _PREFIX = "step-"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from spacy.language import Language
 from spacy.training import Example
 
+from ..docs import copy_ents
 from ..errors import error, warn
-from .relabel import copy_ents
 
 
 class EntsToSpans:

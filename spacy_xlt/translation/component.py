@@ -11,14 +11,14 @@ from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 
-from ..alignment.links import Alignment
 from ..alignment.soft import links_above, token_weights
 from ..bitext import Bitext, SentencePair
 from ..errors import error
-from ..kernels import prefer_ready_kernels
 from ..languages import MULTI, UNSEGMENTED, blank, to_spacy
+from ..links import Alignment
 from ..pipe import XltPipe
 from ..protocols import Translation
+from ..subpipeline import load_pipeline
 from .cache import TranslationCache
 from .cached import CachedTranslator
 from .contracted import Reading, as_it_is, contracted, joins_of
@@ -317,21 +317,6 @@ def _mean_score(translations: list[Translation]) -> float | None:
     if not scored:
         return None
     return sum(score * length for score, length in scored) / sum(length for _, length in scored)
-
-
-def load_pipeline(pipeline: str, *, name: str, setting: str) -> Language:
-    """Load a spaCy pipeline that a component's setting names.
-
-    RAISES (XltError): E104 with spaCy's reason where that fails.
-    """
-    import spacy
-
-    try:
-        nlp = spacy.load(pipeline)
-    except (OSError, ValueError, ImportError) as err:
-        raise error("E104", name=name, pipeline=pipeline, setting=setting, reason=" ".join(str(err).split())) from err
-    prefer_ready_kernels()
-    return nlp
 
 
 def _char_spans(tokens: Any, offset: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from spacy.tokens import Doc
 
-from ..alignment.links import Alignment
+from ..links import Alignment
 from ..training.contractions import TABLES
 
 

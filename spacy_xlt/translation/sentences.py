@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from spacy.tokens import Doc
 
-from ..bitext import sentence_ranges
+from ..docs import sentence_ranges
 from .placeholders import find_protected
 
 LINE_BREAKS = ("auto", "keep", "join")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
-from ...corpus.writing import write_json
 from ...errors import error
+from ...io import write_json
+from ...links import Alignment
 from ...protocols import TokenPair
 from ..encoder import Encoder
-from ..links import Alignment
 from .data import ParallelPieces, Schedule
 from .objectives import MaskedPieces, link_loss, link_mask, pad, word_vectors
 from .settings import AdaptingSettings

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ...batching import batches_by_length
+from ...device import batches_by_length
+from ...links import Alignment
 from ...protocols import TokenPair
 from ..encoder import Encoder
-from ..links import Alignment
 
 # Pairs of so many batches are sorted by length together.
 _POOL = 64

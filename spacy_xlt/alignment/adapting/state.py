@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...corpus.writing import write_json
 from ...errors import error
+from ...io import write_json
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ...links import Alignment
 from ...protocols import Tokens
-from ..links import Alignment
 
 Cells = NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...errors import error, warn
+from ...links import Alignment
 from ...protocols import Aligner, Attender, PairContext, TokenPair
 from ..embedding import EmbeddingAligner
-from ..links import Alignment
 from ..longtext import Vectors, align_long
 from .added import ALIGNER, Added
 from .batch import Cells, PairBatch, Side

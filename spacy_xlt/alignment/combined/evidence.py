@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..links import Alignment
+from ...links import Alignment
 
 # The share of the probability of a link in its weight as evidence; the rest is the likeness of the two words. Gold
 # links join an article to the noun of the other side, which gold entities leave out.

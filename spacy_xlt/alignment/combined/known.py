@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import XltError, error
 from ...languages import MULTI, to_spacy
+from ...links import Alignment
 from ...protocols import Aligner, Attender, PairContext, TokenPair
 from ..attention import AttentionAligner, fits
-from ..links import Alignment
 from .added import ALIGNER
 
 # Attention below this is noise; the weights were fitted without it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ...corpus.lines import read_line_pairs, split_tokens
+from ...build.lines import read_line_pairs, split_tokens
 from ...errors import error
 from ...languages import to_spacy
 from ...protocols import TokenPair
@@ -53,7 +53,7 @@ def _columns(path: Path) -> Iterator[TokenPair]:
 def _bitexts(path: Path, target: str) -> Iterator[TokenPair]:
     # Makes `doc._.xlt` known
     from ... import bitext  # noqa: F401
-    from ...corpus.reading import read_docs
+    from ...readers.docbin import read_docs
 
     for doc in read_docs(path):
         for lang, found in doc._.xlt.items():

@@ -12,10 +12,10 @@ import srsly
 
 from ... import __version__
 from ...errors import error, warn
+from ...links import Alignment
 from ...protocols import PairContext, TokenPair, Tokens
-from ..links import Alignment
+from ...tokens import has_text
 from ..soft import SYMMETRISATIONS, symmetrise
-from ..words import has_text
 from .corpora import read_corpus
 from .model import STAGES, Direction, thot
 

@@ -10,11 +10,11 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ...bitext import missing_ranges, sentence_ranges
+from ...docs import Replacement, missing_ranges, sentence_ranges
+from ...docs import edit as replaced
 from ...errors import error, warn
 from ...languages import to_spacy
 from ..augmenting import checked_share, example_like
-from ..replacing import Replacement, replaced
 from .phrases import Swap, possible_swaps
 from .stored import BitextIndex, StoredPair, side_of
 

@@ -16,10 +16,11 @@ import srsly
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ...bitext import ENTS_GROUP, Bitext, SentencePair, missing_ranges
-from ...corpus.reading import corpus_files, read_bin
-from ...corpus.sharding import BITEXT
+from ...bitext import ENTS_GROUP, Bitext, SentencePair
+from ...build.sharding import BITEXT
+from ...docs import missing_ranges
 from ...errors import error
+from ...readers.docbin import corpus_files, read_bin
 
 # Of a sentence that is in a corpus again and again ("Thank you ."), so many translations are looked at.
 _MOST_FOUND = 16

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...batching import batches_by_length, run_side_by_side
+from ...device import OomRetry as OomRetry
+from ...device import batches_by_length, run_side_by_side
 from ...languages import UNSEGMENTED
-from ..halving import Halving
 from .beam import beam_search
 from .decode import Hypothesis, Padded, Search
 from .folders import ModelFolder
@@ -47,7 +47,7 @@ class Forced:
 class Direction:
     """The model, the vocabularies and the shortlist of one direction.
 
-    halving (Halving): Runs what the GPU has no memory for in halves.
+    halving (OomRetry): Runs what the GPU has no memory for in halves.
     """
 
     folder: ModelFolder
@@ -55,7 +55,7 @@ class Direction:
     source_vocab: Vocabulary
     target_vocab: Vocabulary
     shortlist: Shortlist | None
-    halving: Halving = field(default_factory=lambda: Halving("BergamotTranslator"))
+    halving: OomRetry = field(default_factory=lambda: OomRetry("BergamotTranslator"))
 
     @classmethod
     def load(cls, folder: ModelFolder, *, int8: bool, shortlist: bool, device: torch.device) -> Direction:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...alignment.soft import token_weights
+from ...device import disable_cudnn_attention, one_thread_after_fork
 from ...errors import error
-from ...forking import one_thread_after_fork
-from ...kernels import prefer_ready_kernels
 from ...languages import to_spacy
 from ...protocols import SoftAlignment, Term, Tokens, Translation
 from .folders import BUNDLED_PACKAGE, ModelFolder, bundled_models, find_models
@@ -276,7 +275,7 @@ class BergamotTranslator:
         int8 = possible and not exact and self.precision != "float32"
         key = (*languages, int8)
         if key not in self._loaded:
-            prefer_ready_kernels(device)
+            disable_cudnn_attention(device)
             self._loaded[key] = Direction.load(folders[languages], int8=int8, shortlist=self.shortlist, device=device)
         return self._loaded[key]
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 
-from ...memory import is_out_of_memory
+from ...device import is_out_of_memory
 from .marian import MarianModel
 
 # Marian rounds activations to [-127, 127] and shifts them by 127 to multiply unsigned with signed bytes

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ...alignment.pretrained import first_line, quiet
+from ...device import first_line, quiet
 from ...errors import XltError, error
 
 ENGINE = "CTranslate2Translator"

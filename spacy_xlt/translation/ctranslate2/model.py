@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...alignment.pretrained import first_line, quiet
+from ...device import first_line, quiet
 from ...errors import error
 from ..seq2seq.codes import END, LanguageCodes, Tags
 from ..seq2seq.loading import find_codes, load_tokenizer

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...alignment.words import has_text
-from ...batching import batches_by_length
+from ...device import batches_by_length
 from ...protocols import SoftAlignment, Translation
+from ...tokens import has_text
 from ..bergamot.splitting import split_pieces, windows_of
 from ..bergamot.vocab import Pieces
 from .model import Model, Told

@@ -198,7 +198,7 @@ class ParallelTranslator:
     def _digest(self) -> str:
         """A checksum over the content of all files, in their order."""
         if self._checksum is None:
-            from ...corpus.writing import file_digest
+            from ...io import file_digest
 
             try:
                 digests = "".join(file_digest(path) for path in self._paths)

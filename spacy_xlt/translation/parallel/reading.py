@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from ...corpus.compression import opened, plain_name, reason_of
+from ...compression import opened, plain_name, reason_of
 from ...errors import error
 from .tmx import read_tmx
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...alignment.words import has_text
+from ...tokens import has_text
 from .base import Judged, QualityFilter
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...alignment.words import has_text
 from ...protocols import Term, Translation
+from ...tokens import has_text
 from ..bergamot.splitting import split_pieces
 from ..bergamot.vocab import Pieces
 from ..terms import MISSING, Written, missing_terms

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...batching import batches_by_length, run_side_by_side
+from ...device import OomRetry as OomRetry
+from ...device import batches_by_length, run_side_by_side
 from ..bergamot.splitting import Window, windows_of
 from ..bergamot.vocab import Pieces
-from ..halving import Halving
 from ..terms import Terms, Written
 from . import decode, forced
 from .decoder import Batch
@@ -38,7 +38,7 @@ class Direction:
     loaded: Loaded
     markers: Markers
     batch_tokens: int
-    halving: Halving
+    halving: OomRetry
 
     @property
     def room(self) -> int:

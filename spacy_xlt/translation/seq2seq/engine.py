@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...alignment.soft import token_weights
+from ...device import disable_cudnn_attention, one_thread_after_fork
 from ...errors import error
-from ...forking import one_thread_after_fork
-from ...kernels import prefer_ready_kernels
 from ...languages import UNSEGMENTED, to_spacy
 from ...protocols import SoftAlignment, Term, Tokens, Translation
 from ..bergamot.joining import join_tokens
 from .settings import check_settings, settings_line
 
 if TYPE_CHECKING:
-    from ..halving import Halving
+    from ...device import OomRetry as OomRetry
     from .direction import Direction
     from .forced import Heads
     from .loading import Loaded
@@ -114,7 +113,7 @@ class Seq2SeqTranslator:
         self.attention_heads = attention_heads
         check_settings(self, name="Seq2SeqTranslator", precisions=_PRECISIONS)
         self._loaded: Loaded | None = None
-        self._halving: Halving | None = None
+        self._halving: OomRetry | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None, "_halving": None}
@@ -226,13 +225,13 @@ class Seq2SeqTranslator:
 
     def _direction(self, source: str, target: str) -> Direction:
         """The model, loaded at first use, told these languages."""
-        from ..halving import Halving
+        from ...device import OomRetry as OomRetry
         from .direction import Direction
 
         one_thread_after_fork()
         loaded = self._load()
         if self._halving is None:
-            self._halving = Halving("Seq2SeqTranslator")
+            self._halving = OomRetry("Seq2SeqTranslator")
         return Direction(loaded, loaded.markers(source, target), self.batch_tokens, self._halving)
 
     def _load(self) -> Loaded:
@@ -243,7 +242,7 @@ class Seq2SeqTranslator:
 
         device = torch.device(get_torch_default_device())
         if self._loaded is None:
-            prefer_ready_kernels(device)
+            disable_cudnn_attention(device)
             self._loaded = load(
                 self.model,
                 family=self.family,
@@ -254,7 +253,7 @@ class Seq2SeqTranslator:
             )
         model = self._loaded.model
         if model.device != device:
-            prefer_ready_kernels(device)
+            disable_cudnn_attention(device)
             model.to(device=device, dtype=getattr(torch, dtype_name(self.precision, model.config.model_type, device)))
         return self._loaded
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...alignment.pretrained import first_line, quiet
+from ...device import first_line, quiet
 from ...errors import XltError, error
 from .codes import END, FAMILIES, LanguageCodes, Tags, detect_family, marian_pair
 from .text import Side, sides

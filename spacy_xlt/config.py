@@ -1,0 +1,118 @@
+"""Config files: a pipeline made from one, and a training config merged from a base and overlays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spacy import util
+from spacy.language import Language
+from thinc.api import Config
+
+from .errors import XltError, error
+
+# What says in `[components.NAME]` where a component comes from. Elsewhere a setting may have such a name.
+_ORIGINS = ("factory", "source")
+
+
+def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Language:
+    """Make the pipeline that a config describes, its components without weights of their own.
+
+    overrides (dict[str, Any] | None): Settings by dotted name, as `spacy train` takes them.
+    RAISES (XltError): E502 where the file is missing, E514 with spaCy's own words where it cannot be used.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise error("E502", what="config", path=path)
+    try:
+        config = util.load_config(path, overrides=overrides or {}, interpolate=True)
+        return util.load_model_from_config(config, auto_fill=True, validate=True)
+    except XltError:
+        raise
+    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
+        raise error("E514", path=path, reason=str(err).strip()) from err
+
+
+def component_config(nlp: Language, *, deciding: bool = False) -> dict[str, Any]:
+    """The part of a pipeline's config that decides what it does to documents.
+
+    deciding (bool): Without the settings that a component names in `settings_without_effect`, such as its cache.
+    """
+    config = Config(nlp.config).interpolate()
+    components = config["components"]
+    if deciding:
+        for name, pipe in nlp.pipeline:
+            for setting in getattr(pipe, "settings_without_effect", ()):
+                components.get(name, {}).pop(setting, None)
+    return {"lang": config["nlp"]["lang"], "pipeline": config["nlp"]["pipeline"], "components": components}
+
+
+def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
+
+    A block that is of another kind than the one below it (another registered function, factory or source) replaces
+    that block as a whole; any other is merged key by key. So an overlay names only what it changes. Of the components
+    that overlays add, those are kept that are in the pipeline: an overlay may fit several pipelines.
+
+    paths (Sequence[str | Path]): Config files, the base first.
+    overrides (Mapping[str, Any] | None): Values by dotted name, as on spaCy's command line: `training.max_steps`.
+    RAISES (XltError): E608 for a file that is not there or is no config, E609 for an override of a section that is not
+        in the result.
+    """
+    merged: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+    order: list[str] = []
+    for path in paths:
+        config = _read(Path(path))
+        order += [name for name in config if name not in order]
+        if not base:
+            base = config
+        merged = _merge(merged, config)
+    _drop_unused(merged, known=base.get("components", {}))
+    for name, value in (overrides or {}).items():
+        *sections, key = name.split(".")
+        node: Any = merged
+        for section in sections:
+            node = node.get(section) if isinstance(node, dict) else None
+        if not (sections and isinstance(node, dict)):
+            raise error("E609", name=name, known=", ".join(order))
+        node[key] = value
+    return Config(merged, section_order=order)
+
+
+def _drop_unused(config: Mapping[str, Any], *, known: Mapping[str, Any]) -> None:
+    """Take out components that are neither in the pipeline nor in the base config, which `known` holds.
+
+    spaCy would train a sourced component even where no pipeline has it.
+    """
+    components, pipeline = config.get("components", {}), config.get("nlp", {}).get("pipeline")
+    if isinstance(pipeline, list):
+        for name in [name for name in components if name not in pipeline and name not in known]:
+            del components[name]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(Config().from_disk(path, interpolate=False))
+    except (OSError, ValueError) as err:
+        raise error("E608", path=path, reason=" ".join(str(err).split())[:300]) from err
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], *within: str) -> dict[str, Any]:
+    """`within` are the names of the sections that the two blocks stand in."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        origins = _ORIGINS if within == ("components",) else ()
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _is_other_kind(old, value, origins):
+            merged[key] = _merge(old, value, *within, key)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_other_kind(below: Mapping[str, Any], above: Mapping[str, Any], origins: Sequence[str]) -> bool:
+    """Whether a block names another function, factory or source than the one below. One that names none is a change."""
+    kinds = [{k: v for k, v in block.items() if k.startswith("@") or k in origins} for block in (below, above)]
+    return bool(kinds[1]) and kinds[0] != kinds[1]

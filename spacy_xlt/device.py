@@ -1,0 +1,231 @@
+"""Running models: batches of similar length, threads, forked processes, attention kernels, running out of memory."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import XltError, error, warn
+
+if TYPE_CHECKING:
+    import torch
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+# What the makers of errors without a class of their own write: PyTorch's allocator for CPUs (on Linux and on Windows),
+# CUDA's own functions as PyTorch and CTranslate2 pass them on, C++, cuBLAS and cuDNN
+_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "_status_alloc_failed")
+
+_forked = False
+
+
+def batches_by_length(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
+    """Indices in batches of similar length, the longest first.
+
+    lengths (Sequence[int]): In tokens.
+    batch_tokens (int): The most tokens of a batch, padding counted. A longer item is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * longest <= batch_tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+            longest = max(1, lengths[index])
+    return batches
+
+
+def run_side_by_side(run: Callable[[Batch], Result], batches: Sequence[Batch], *, device: torch.device) -> list[Result]:
+    """Run each of several batches: on a CPU several at a time, each on its own share of PyTorch's threads.
+
+    PyTorch's own way is to cut every operation up and wait for the slowest part of each, which costs much where a
+    batch is small or something else runs on the machine.
+
+    run (Callable[[Batch], Result]): Computes one batch; on a CPU called from several threads at once.
+    batches (Sequence[Batch]): The batches.
+    device (torch.device): Where the model is.
+    RETURNS (list[Result]): In the batches' order.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    workers = min(threads, len(batches))
+    if device.type != "cpu" or workers < 2:
+        return [run(batch) for batch in batches]
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            return list(pool.map(run, batches))
+    finally:
+        # The setting of this thread never changed, but it is what threads to come start with
+        torch.set_num_threads(threads)
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+# Windows has no fork
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def one_thread_after_fork() -> None:
+    """Let PyTorch compute in one thread, where this process was forked from another.
+
+    The OpenMP threads of the parent do not exist in a forked process, and its next parallel operation waits for them
+    for ever. To be called before a model runs; does nothing in a process that was not forked, or a second time.
+    """
+    global _forked
+    if _forked:
+        import torch
+
+        torch.set_num_threads(1)
+        _forked = False
+
+
+@contextmanager
+def without_cudnn_attention(device: torch.device) -> Iterator[None]:
+    """Compute attention without cuDNN inside the block.
+
+    cuDNN plans a kernel for each new shape, and batches of text hardly ever have the shape of one before: on an H100
+    with PyTorch 2.11 a plan took 37 ms, most of the time of an aligner's batch. PyTorch's own kernels (FlashAttention
+    and the memory-efficient one) take any shape as they are. The switch is one for the whole process, so it is put
+    back when the block ends.
+
+    Args:
+        device: Where the model is; nothing is changed where that is no CUDA device.
+    """
+    import torch
+
+    # PyTorch 2.4 has no such kernels
+    switch = getattr(torch.backends.cuda, "enable_cudnn_sdp", None)
+    if device.type != "cuda" or switch is None or not torch.backends.cuda.cudnn_sdp_enabled():
+        yield
+        return
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(True)
+
+
+def disable_cudnn_attention(device: Any = None) -> None:
+    """Compute attention without cuDNN from now on, in the whole process: for a training, which is the process.
+
+    See `without_cudnn_attention` for the reason.
+
+    device (torch.device | None): Nothing is changed where this is no CUDA device; None for whatever PyTorch has.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or (torch.device(device).type if device is not None else _kind(torch)) != "cuda":
+        return
+    # PyTorch 2.4 has no such kernels
+    enable = getattr(torch.backends.cuda, "enable_cudnn_sdp", None)
+    if enable is not None:
+        enable(False)
+
+
+def _kind(torch: Any) -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def first_line(err: Exception) -> str:
+    """What went wrong, without the list of all known models that may follow."""
+    line = (str(err).strip() or type(err).__name__).splitlines()[0]
+    return line if len(line) <= 160 else f"{line[:160]}…"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from reporting the layers that are left out on purpose."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def is_out_of_memory(err: BaseException) -> bool:
+    """Whether an error says that there was not the memory for what was tried, on a CPU or a GPU.
+
+    Known without PyTorch or CuPy being imported: an error of theirs can only be there where they are.
+    """
+    if isinstance(err, XltError):
+        # A model that cannot be loaded for lack of memory is no question of the batch
+        return err.code == "E226"
+    # NumPy's and CuPy's are kinds of it
+    if isinstance(err, MemoryError):
+        return True
+    if isinstance(err, OSError):
+        return err.errno == errno.ENOMEM
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(err).__mro__):
+        return True
+    if isinstance(err, RuntimeError) and any(sign in str(err).lower() for sign in _SIGNS):
+        return True
+    return err.__cause__ is not None and is_out_of_memory(err.__cause__)
+
+
+def free_caches() -> None:
+    """Give back what PyTorch and CuPy keep of a GPU's memory for later.
+
+    To be called when the error is handled: while it is, its traceback holds on to what the failed call had computed.
+    """
+    gc.collect()
+    torch, cupy = sys.modules.get("torch"), sys.modules.get("cupy")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch is not None and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    if cupy is not None:
+        cupy.get_default_memory_pool().free_all_blocks()
+        cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+
+@dataclass
+class OomRetry:
+    """Runs batches, and those that there is not the memory for in halves.
+
+    engine (str): What to call the engine in messages.
+    most (int | None): The most pieces of a batch, once one had too many.
+    """
+
+    engine: str
+    most: int | None = None
+
+    def run(
+        self, run: Callable[[list[int]], Sequence[Result]], batch: list[int], lengths: Sequence[int]
+    ) -> list[Result]:
+        """Run a batch.
+
+        RETURNS (list[Result]): In the batch's order.
+        RAISES (XltError): E226 where a single text is too much.
+        """
+        size = len(batch) * max(lengths[i] for i in batch)
+        if len(batch) == 1 or self.most is None or size <= self.most:
+            try:
+                return list(run(batch))
+            except Exception as err:
+                if not is_out_of_memory(err):
+                    raise
+                if len(batch) == 1:
+                    raise error("E226", engine=self.engine, n_pieces=size) from err
+                if self.most is None:
+                    warn("W220", engine=self.engine, size=size)
+                self.most = size // 2
+            # Outside of the handler, where nothing holds on to what the failed run has computed
+            free_caches()
+        half = len(batch) // 2
+        return [*self.run(run, batch[:half], lengths), *self.run(run, batch[half:], lengths)]

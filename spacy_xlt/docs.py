@@ -1,0 +1,260 @@
+"""Editing and slicing documents: the one place where spans are copied from a `Doc` to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from spacy.attrs import intify_attr
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
+
+# What a token carries besides its text, as in spaCy's own DocBin.
+_ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
+_ATTRS = [intify_attr(name) for name in _ANNOTATION.split()]
+
+
+def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = None) -> Span:
+    """The same span on another document, with label and identifiers.
+
+    Args:
+        span: The span, of any document.
+        doc: The document that gets the copy; its vocabulary may be another one.
+        start: Its first token there; where left out, the same as on the old document.
+        end: The token behind its last one there; where left out, so that the length stays.
+    """
+    start = span.start if start is None else start
+    end = start + len(span) if end is None else end
+    if doc.vocab.strings is span.doc.vocab.strings:
+        return Span(doc, start, end, label=span.label, kb_id=span.kb_id, span_id=span.id)
+    return Span(doc, start, end, label=span.label_, kb_id=span.kb_id_, span_id=span.id_)
+
+
+def copy_groups(source: Doc, target: Doc, move: Callable[[Span], Span | None]) -> None:
+    """Copy all span groups. Lists in a group's attributes that have an entry for each span lose those of dropped spans.
+
+    Args:
+        source: The document with the groups.
+        target: The document that gets them.
+        move: A span of the source as one of the target; None drops it.
+    """
+    for key, group in source.spans.items():
+        target.spans[key] = filter_group(group, target, [move(span) for span in group])
+
+
+def filter_group(group: SpanGroup, doc: Doc, spans: Sequence[Span | None]) -> SpanGroup:
+    """A span group with other spans in the places of its own.
+
+    Args:
+        group: The group.
+        doc: The document of the new group.
+        spans: For each span of the group its successor; None where it has none.
+    """
+    attrs = {name: _of_kept(value, spans) for name, value in group.attrs.items()}
+    return SpanGroup(doc, name=group.name, attrs=attrs, spans=[span for span in spans if span is not None])
+
+
+def _of_kept(value: Any, spans: Sequence[Span | None]) -> Any:
+    if not isinstance(value, (list, tuple)) or len(value) != len(spans):
+        return value
+    return [item for item, span in zip(value, spans, strict=True) if span is not None]
+
+
+class Replacement(NamedTuple):
+    """Words that take the place of the tokens `[start, end)` of a document; without words, the tokens are deleted.
+
+    Attributes:
+        start: The first token.
+        end: The token behind the last one.
+        words: The new words.
+        spaces: Whether white space follows each word; of the last one, the old text's counts.
+        missing: Which of the words have no entity annotation.
+    """
+
+    start: int
+    end: int
+    words: Sequence[str] = ()
+    spaces: Sequence[bool] = ()
+    missing: Sequence[bool] = ()
+
+
+def edit(
+    doc: Doc, replacements: Sequence[Replacement], *, start_of: Callable[[Span], int] = attrgetter("start")
+) -> Doc:
+    """A copy of a document with other words in some places; sentences, entities, span groups and categories are kept.
+
+    A span that reaches into deleted tokens is dropped, and a sentence begins behind them.
+
+    Args:
+        doc: The document.
+        replacements: In order, without overlap. None may have the end of an entity or span inside, but for deletions.
+        start_of: The token of the old document that an entity or span is to begin with.
+    """
+    words, spaces, unknown, place = _assemble(doc, replacements)
+    deleted = {i for item in replacements if not item.words for i in range(item.start, item.end)}
+    starts: list[bool | int | None] | None = None
+    if doc.has_annotation("SENT_START"):
+        begin = {place[token.i] for token in doc if token.is_sent_start}
+        begin.update(place[item.end] for item in replacements if not item.words)
+        starts = [i in begin for i in range(len(words))]
+    copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
+    copy.cats = dict(doc.cats)
+
+    def move(span: Span) -> Span | None:
+        if not deleted.isdisjoint(range(span.start, span.end)) or (deleted and span.start == span.end):
+            return None
+        return copy_span(span, copy, place[start_of(span)], place[span.end])
+
+    if doc.has_annotation("ENT_IOB"):
+        missing = [copy[i : i + 1] for i, is_unknown in enumerate(unknown) if is_unknown]
+        copy.set_ents([span for ent in doc.ents if (span := move(ent))], missing=missing, default="outside")
+    copy_groups(doc, copy, move)
+    return copy
+
+
+def _assemble(doc: Doc, replacements: Sequence[Replacement]) -> tuple[list[str], list[bool], list[bool], list[int]]:
+    """The new words, whether space follows each, whether each is unknown, and the new place of each old one.
+
+    Tokens inside a replacement, after its first, have the place behind it.
+    """
+    begin: dict[int, Replacement] = {item.start: item for item in replacements}
+    skipped = (0, 0)
+    pieces: list[tuple[list[str], list[bool], list[bool]]] = []
+    for token in doc:
+        if token.i in begin:
+            item = begin[token.i]
+            skipped = item.start, item.end
+            last = bool(doc[item.end - 1].whitespace_)
+            spaces = [*item.spaces[:-1], last] if item.words else []
+            pieces.append((list(item.words), spaces, list(item.missing)))
+        elif skipped[0] <= token.i < skipped[1]:
+            pieces.append(([], [], []))
+        else:
+            pieces.append(([token.text], [bool(token.whitespace_)], [token.ent_iob == 0]))
+    words = [word for piece in pieces for word in piece[0]]
+    spaces = [space for piece in pieces for space in piece[1]]
+    unknown = [missing for piece in pieces for missing in piece[2]]
+    place = [0, *accumulate(len(piece[0]) for piece in pieces)]
+    return words, spaces, unknown, place
+
+
+def without(doc: Doc, ranges: Iterable[tuple[int, int]]) -> Doc:
+    """A copy of a document without some of its tokens; see `edit`.
+
+    Args:
+        doc: The document.
+        ranges: Token ranges `[start, end)` to leave out, which may overlap. Spans that reach into one are dropped.
+    """
+    gone = sorted({i for start, end in ranges for i in range(start, end)})
+    return edit(doc, [Replacement(i, i + 1) for i in gone])
+
+
+def with_words(doc: Doc, words: Sequence[str]) -> Doc:
+    """The same document with other words, one for one, and all annotation."""
+    copy = Doc(doc.vocab, words=list(words), spaces=[bool(token.whitespace_) for token in doc])
+    copy.from_array(_ATTRS, doc.to_array(_ATTRS))  # type: ignore[arg-type]
+    copy.cats = dict(doc.cats)
+    copy_groups(doc, copy, lambda span: copy_span(span, copy))
+    return copy
+
+
+def with_vocab(doc: Doc, nlp: Language) -> Doc:
+    """A new document with the tokens and sentences of another one, and the vocabulary of a pipeline."""
+    starts: list[bool | int | None] | None = None
+    if doc.has_annotation("SENT_START"):
+        starts = [token.is_sent_start for token in doc]
+    return Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)
+
+
+def slice_doc(doc: Doc, start: int, end: int) -> Doc:
+    """The tokens `[start, end)` as a document, with the spans inside. Entities that reach out are marked missing."""
+    part = doc[start:end].as_doc()
+
+    def move(span: Span) -> Span | None:
+        inside = start <= span.start and span.end <= end
+        return copy_span(span, part, span.start - start) if inside else None
+
+    if doc.has_annotation("ENT_IOB"):
+        cut = [ent for ent in doc.ents if ent.start < end and ent.end > start and (ent.start < start or ent.end > end)]
+        unknown = {i - start for i in range(start, end) if doc[i].ent_iob == 0}
+        unknown.update(i - start for ent in cut for i in range(max(start, ent.start), min(end, ent.end)))
+        ents = [span for ent in doc.ents if (span := move(ent))]
+        part.set_ents(ents, missing=[part[i : i + 1] for i in sorted(unknown)], default="outside")
+    part.cats = dict(doc.cats)
+    copy_groups(doc, part, move)
+    return part
+
+
+def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
+    """Token ranges `[start, end)` of the sentences of a doc: its own, else those of spaCy's sentencizer rule.
+
+    RETURNS (list[tuple[int, int]]): They cover the doc without gaps; empty for an empty doc.
+    """
+    if not len(doc):
+        return []
+    if doc.has_annotation("SENT_START"):
+        return [(sent.start, sent.end) for sent in doc.sents]
+    from spacy.pipeline import Sentencizer
+
+    (starts,) = Sentencizer().predict([doc])
+    first = sorted({0, *(i for i, is_start in enumerate(starts) if is_start)})
+    return list(zip(first, [*first[1:], len(doc)], strict=True))
+
+
+def missing_ranges(doc: Doc) -> list[tuple[int, int]]:
+    """Token ranges whose entity annotation is missing, which is not the same as "no entity here"."""
+    ranges = []
+    for is_missing, group in groupby(doc, key=lambda token: token.ent_iob == 0):
+        tokens = list(group)
+        if is_missing:
+            ranges.append((tokens[0].i, tokens[-1].i + 1))
+    return ranges
+
+
+def runs_of(doc: Doc, tokens: Iterable[int]) -> list[Span]:
+    """Spans over runs of neighbouring tokens."""
+    runs: list[list[int]] = []
+    for i in sorted(tokens):
+        if runs and runs[-1][1] == i:
+            runs[-1][1] = i + 1
+        else:
+            runs.append([i, i + 1])
+    return [Span(doc, start, end) for start, end in runs]
+
+
+def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int, int]] = ()) -> None:
+    """Replace the entities of a document; what was missing stays missing.
+
+    Args:
+        doc: The document.
+        ents: The new entities.
+        missing: Token ranges `[start, end)` that are missing from now on.
+    """
+    ranges = [*missing_ranges(doc), *missing]
+    doc.set_ents(list(ents), missing=[Span(doc, start, end) for start, end in ranges], default="outside")
+
+
+def copy_ents(doc: Doc, key: str) -> bool:
+    """Copy the entities to a span group, where the document does not have it.
+
+    RETURNS (bool): Whether it has the group now. A group cannot say that annotation is missing, so a document where
+        some is gets none.
+    """
+    if key in doc.spans:
+        return True
+    if not doc.has_annotation("ENT_IOB", require_complete=True):
+        return False
+    doc.spans[key] = SpanGroup(doc, name=key, spans=list(doc.ents))
+    return True
+
+
+def select_docs(docs: DocBin, numbers: Sequence[int]) -> DocBin:
+    """Some of the documents of a corpus file, in the order of their numbers, without making the others."""
+    chosen = DocBin(attrs=(), store_user_data=docs.store_user_data)
+    chosen.attrs, chosen.strings = docs.attrs, docs.strings
+    for name in ("tokens", "spaces", "cats", "span_groups", "flags", "user_data"):
+        values = getattr(docs, name)
+        setattr(chosen, name, [values[i] for i in numbers])
+    return chosen

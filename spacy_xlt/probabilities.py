@@ -1,0 +1,162 @@
+"""Entities and spans with probabilities, from pipelines that give only their best guess."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from spacy.language import Language
+from spacy.pipeline import EntityRecognizer, SpanCategorizer
+from spacy.tokens import Doc
+
+from .device import one_thread_after_fork
+
+# Below this a span is noise: it would be carried and combined at a cost, and could not win.
+LEAST_SCORE = 0.05
+
+
+class SpanKey(NamedTuple):
+    """What tells spans apart: tokens `[start, end)` and the label."""
+
+    start: int
+    end: int
+    label: str
+
+
+# Span → probability, from 0 to 1
+Scores = dict[SpanKey, float]
+
+
+def annotate_scored(
+    nlp: Language, docs: Sequence[Doc], *, beam_width: int, spans_key: str | None = None
+) -> tuple[list[Doc], list[Scores]]:
+    """Run a pipeline, and find out how probable what it finds is, and what else could have been found.
+
+    An entity recogniser (`ner`, `beam_ner`) decides word by word; a beam search with the same weights keeps its best
+    analyses of the whole document. A span categoriser (`spancat`) scores all spans that it looks at. What other
+    components add, such as an entity ruler, is certain.
+
+    nlp (Language): The pipeline.
+    docs (Sequence[Doc]): With its vocabulary, not annotated yet.
+    beam_width (int): How many analyses the search keeps.
+    spans_key (str | None): A key of `doc.spans`; the entities where left out.
+    RETURNS (tuple[list[Doc], list[Scores]]): The annotated docs, and for each its spans of `LEAST_SCORE` and more.
+    """
+    one_thread_after_fork()
+    names = nlp.pipe_names
+    found: list[Scores] = [{} for _ in docs]
+    done = 0
+    for i, name in enumerate(names):
+        pipe = nlp.get_pipe(name)
+        scored = _scores_of(pipe, spans_key)
+        if scored is None:
+            continue
+        # Up to here first: a recogniser takes entities that are there already as given
+        docs = _run(nlp, docs, names[done:i])
+        done = i
+        for scores, new in zip(found, scored(pipe, docs, beam_width), strict=True):
+            scores.update(new)
+    docs = _run(nlp, docs, names[done:])
+    for doc, scores in zip(docs, found, strict=True):
+        for span in doc.ents if spans_key is None else doc.spans.get(spans_key, ()):
+            scores.setdefault(SpanKey(span.start, span.end, span.label_), 1.0)
+    return list(docs), found
+
+
+def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: int) -> list[Scores]:
+    """Probabilities of entities: for each, the sum over the analyses of a beam search that have it.
+
+    The recogniser was trained to choose each step among all, so that it is the logarithms of the probabilities of the
+    steps that are added up, and not the scores of the steps as in spaCy's own beam search.
+
+    docs (Sequence[Doc]): As they come to the component.
+    RETURNS (list[Scores]): One for each doc.
+    """
+    from spacy.pipeline._parser_internals._beam_utils import BeamBatch
+
+    found: list[Scores] = [{} for _ in docs]
+    filled = [doc for doc in docs if len(doc)]
+    if not filled:
+        return found
+    moves, ops = recogniser.moves, recogniser.model.ops
+    batch = BeamBatch(moves, moves.init_batch(filled), None, beam_width, density=0.0)
+    step_model = recogniser.model.predict(filled)
+    while not batch.is_done:
+        states = batch.get_unfinished_states()
+        if not states:
+            break
+        batch.advance(_log_softmax(ops.to_numpy(step_model.predict(states))))
+    step_model.clear_memory()
+    of_filled = iter(recogniser.scored_ents(list(batch)))
+    for doc, scores in zip(docs, found, strict=True):
+        if len(doc):
+            for (start, end, label), probability in next(of_filled).items():
+                if probability >= LEAST_SCORE:
+                    scores[SpanKey(start, end, label)] = min(1.0, float(probability))
+    return found
+
+
+def categoriser_scores(categoriser: SpanCategorizer, docs: Sequence[Doc], beam_width: int = 0) -> list[Scores]:
+    """The scores of all spans that a span categoriser looks at.
+
+    docs (Sequence[Doc]): As they come to the component.
+    beam_width (int): Has no effect; there is no search.
+    """
+    indices, scores = categoriser.predict(docs)
+    ops = categoriser.model.ops
+    rows, values = ops.to_numpy(indices.dataXd), ops.to_numpy(scores)
+    found: list[Scores] = []
+    at = 0
+    for length in indices.lengths:
+        of_doc: dict[SpanKey, float] = defaultdict(float)
+        for (start, end), row in zip(rows[at : at + length], values[at : at + length], strict=True):
+            # With a label of its own for "none", spancat_singlelabel has a column more
+            for label, value in zip(categoriser.labels, row, strict=False):
+                if value >= LEAST_SCORE:
+                    of_doc[SpanKey(int(start), int(end), label)] = float(value)
+        found.append(dict(of_doc))
+        at += int(length)
+    return found
+
+
+def finds(nlp: Language, spans_key: str | None) -> bool:
+    """Whether a pipeline has a component that may find entities, or spans of a group."""
+    wanted = "doc.ents" if spans_key is None else "doc.spans"
+    for name in nlp.pipe_names:
+        if wanted in nlp.get_pipe_meta(name).assigns:
+            return True
+        if getattr(nlp.get_pipe(name), "direction", "") == "target_to_source":
+            return True
+    return False
+
+
+def labels_of(nlp: Language, spans_key: str | None = None) -> frozenset[str] | None:
+    """The labels that a pipeline's components can give to entities, or spans; None where one of them does not say."""
+    found: set[str] = set()
+    wanted = "doc.ents" if spans_key is None else "doc.spans"
+    for name in nlp.pipe_names:
+        pipe = nlp.get_pipe(name)
+        if wanted not in nlp.get_pipe_meta(name).assigns and not hasattr(pipe, "found_labels"):
+            continue
+        labels = getattr(pipe, "found_labels", getattr(pipe, "labels", None))
+        if labels is None:
+            return None
+        found.update(labels)
+    return frozenset(found)
+
+
+def _scores_of(pipe: Any, spans_key: str | None) -> Any:
+    if spans_key is None:
+        return beam_scores if isinstance(pipe, EntityRecognizer) else None
+    return categoriser_scores if isinstance(pipe, SpanCategorizer) and pipe.key == spans_key else None
+
+
+def _run(nlp: Language, docs: Sequence[Doc], names: Sequence[str]) -> list[Doc]:
+    return list(nlp.pipe(docs, disable=[name for name in nlp.pipe_names if name not in names]))
+
+
+def _log_softmax(scores: Any) -> Any:
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return np.ascontiguousarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), dtype=np.float32)

@@ -1,0 +1,73 @@
+"""Reading `.spacy` corpora: one file, or a folder of shards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from ..errors import error
+from ..languages import MULTI, blank
+
+
+def corpus_files(path: str | Path) -> list[Path]:
+    """The `.spacy` files that a path stands for: itself, or all inside a folder, sorted by name and numbers in it.
+
+    RAISES (XltError): E502 where there is nothing, E503 for a folder without a corpus in it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise error("E502", what="corpus", path=path)
+    if path.is_file():
+        return [path]
+    files = sorted((file for file in path.rglob("*.spacy") if not file.name.startswith(".")), key=in_order)
+    if not files:
+        raise error("E503", path=path)
+    return files
+
+
+def in_order(path: Path) -> tuple[list[list[str | int]], Path]:
+    """A key to sort paths by, with the numbers in their names as numbers: shard 99999 before 100000."""
+    # Text and numbers in turn, so that like is compared with like
+    names = (re.split(r"([0-9]+)", name) for name in path.parts)
+    return [[int(part) if i % 2 else part for i, part in enumerate(name)] for name in names], path
+
+
+def read_bin(file: str | Path) -> DocBin:
+    """Read one `.spacy` file.
+
+    RAISES (XltError): E503 for an empty file, E504 for one that is no corpus or is cut short.
+    """
+    file = Path(file)
+    data = file.read_bytes()
+    if not data:
+        raise error("E503", path=file)
+    try:
+        return DocBin().from_bytes(data)
+    except Exception as err:  # zlib.error, msgpack's and numpy's errors: whatever the bytes run into
+        raise error("E504", path=file, reason=f"{type(err).__name__}: {err}") from err
+
+
+def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None) -> Iterator[Doc]:
+    """Read documents one by one from a `.spacy` file or a folder of them.
+
+    Other formats, and files larger than the memory, are for `spacy_xlt.build.inputs`; here each file is read whole,
+    as what trains from a corpus needs it.
+
+    path (str | Path): File or folder.
+    lang (str): Language of the documents, whose vocabulary they get; a corpus does not say it.
+    vocab (Vocab | None): A vocabulary to use instead.
+    YIELDS (Doc): The documents, with their user data.
+    RAISES (XltError): E502, E503, E504 for what is missing, empty or not a corpus.
+    """
+    vocab = blank(lang).vocab if vocab is None else vocab
+    for file in corpus_files(path):
+        yield from read_bin(file).get_docs(vocab)
+
+
+def has_annotation_to_project(docs: Iterable[Doc]) -> bool:
+    """Whether any document has an entity or a span in a span group."""
+    return any(len(doc.ents) or any(len(group) for group in doc.spans.values()) for doc in docs)

@@ -1,0 +1,60 @@
+"""Reviewed sentences as gold, with the sentences of the source that they translate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from ..docs import without
+from ..errors import error, warn
+from ..languages import blank
+from ..readers.docbin import read_docs
+from ..readers.jsonl import Annotated, to_doc
+from .accepted import AcceptedReader
+from .identity import source_digest, source_of
+from .records import lines_named
+
+
+def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) -> list[tuple[Doc, Doc]]:
+    """The accepted sentences of a file that the page of `spacy xlt view --review` saved, each with its source.
+
+    source (Path): The corpus that was built from, or the build's `bitext` folder.
+    gold (Path): JSON lines.
+    vocab (Vocab): For the source documents.
+    target_lang (str): Language of the gold sentences.
+    RETURNS (list[tuple[Doc, Doc]]): Source and gold, a sentence each, in the order of the file.
+    RAISES (XltError): As AcceptedReader; E564 for a line that no page wrote; E570 where no source has the sentences.
+    """
+    reader = AcceptedReader(lang=target_lang)
+    lines = [(*_place(one, gold), one) for one in reader.lines(gold)]
+    wanted = {digest for digest, _, _ in lines}
+    folder = source / "bitext"
+    docs: dict[str, Doc] = {}
+    for doc in read_docs(folder if folder.is_dir() else source, vocab=vocab):
+        if (digest := source_digest(doc)) in wanted:
+            docs.setdefault(digest, doc)
+    pairs, missing = [], []
+    for digest, (start, end), one in lines:
+        found = docs.get(digest)
+        if found is None or not 0 <= start < end <= len(found):
+            missing.append(one.line)
+            continue
+        sentence = without(found, [(0, start), (end, len(found))])
+        pairs.append((sentence, to_doc(one, blank(target_lang).vocab, path=gold)))
+    if not pairs:
+        raise error("E570", path=gold, n=len(lines), where=source)
+    if missing:
+        reason = f"their documents are not in {source}"
+        warn("W562", n=len(missing), path=gold, lines=lines_named(missing), reason=reason)
+    return pairs
+
+
+def _place(one: Annotated, path: Path) -> tuple[str, tuple[int, int]]:
+    """The digest of the source document, and the tokens of it that the sentence translates."""
+    pair_id, tokens = one.meta.get("id"), one.meta.get("source_tokens")
+    if not (isinstance(pair_id, str) and isinstance(tokens, list) and [type(token) for token in tokens] == [int, int]):
+        reason = '"meta" does not say which sentence of the source it is about'
+        raise error("E564", path=path, line=one.line, reason=reason)
+    return source_of(pair_id), (tokens[0], tokens[1])

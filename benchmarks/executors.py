@@ -97,7 +97,7 @@ def ways_with_cluster(threads: int) -> Iterator[tuple[str, str | None]]:
     except ImportError:
         print("Ray is not installed: left out")
         return
-    from ray_cluster import LocalCluster
+    from helpers.ray_cluster import LocalCluster
 
     with LocalCluster(nodes=threads) as cluster:
         os.environ.update({key: value for key, value in cluster.env.items() if key.startswith("RAY_")})
@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def compare(folder: Path, arguments: argparse.Namespace) -> None:
-    from worker_builds import built
+    from helpers.worker_builds import built
 
     write_corpus(folder / "corpus.spacy", arguments.sentences)
     expected: dict[str, Any] = {}

@@ -8,55 +8,16 @@ from pathlib import Path
 
 import pytest
 import spacy
-from mixed_sources import numbered  # noqa: F401 (a fixture)
-from shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
+from helpers.engines import DIAGONAL, UPPER
+from helpers.mixed_sources import numbered  # noqa: F401 (a fixture)
+from helpers.shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
+from helpers.view_browser import browser, show  # noqa: F401 (fixtures)
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
-from spacy.util import registry
-from view_browser import browser, show  # noqa: F401 (fixtures)
-
-from spacy_xlt import Alignment
-from spacy_xlt.protocols import PairContext, TokenPair, Translation
 
 # A shell starts what is to run in its background with Ctrl-C ignored, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ASSETS = Path(__file__).parent.parent / "assets"
-
-
-class UpperTranslator:
-    """Translates by writing everything in capitals; cannot translate "crash"."""
-
-    signature = "upper-1"
-
-    def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
-        if any("crash" in text for text in texts):
-            raise RuntimeError("this text cannot be translated")
-        return [Translation(text.upper(), score=-0.5) for text in texts]
-
-
-class DiagonalAligner:
-    """Links the first token to the first, the second to the second, and so on."""
-
-    signature = "diagonal-1"
-
-    def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
-        return [Alignment([(i, i) for i in range(min(len(a), len(b)))]) for a, b in pairs]
-
-
-@registry.misc("test.UpperTranslator.v1")
-def make_upper() -> UpperTranslator:
-    return UpperTranslator()
-
-
-@registry.misc("test.DiagonalAligner.v1")
-def make_diagonal() -> DiagonalAligner:
-    return DiagonalAligner()
-
-
-UPPER = {"@misc": "test.UpperTranslator.v1"}
-DIAGONAL = {"@misc": "test.DiagonalAligner.v1"}
 
 
 @pytest.fixture
@@ -97,6 +58,6 @@ def write_corpus(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def seq2seq_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Make the tiny translation model of a family at its first use: the folder, to be read only."""
-    from tiny_seq2seq import Maker
+    from helpers.tiny_seq2seq import Maker
 
     return Maker(tmp_path_factory.mktemp("seq2seq"))

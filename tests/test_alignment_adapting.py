@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 
 from spacy_xlt.alignment.adapting import Adapter, AdaptingSettings

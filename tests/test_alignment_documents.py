@@ -1,10 +1,10 @@
 """Long texts: which sentences correspond, and that words are linked as in the sentences by themselves."""
 
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.paths import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +12,7 @@ from spacy_xlt.alignment import longtext
 from spacy_xlt.alignment.documents import Bead, blocks_of, fill_gaps, find_beads, units_of
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 
-NTREX = Path(__file__).parents[1] / "assets" / "ntrex"
+NTREX = ASSETS / "ntrex"
 
 
 @pytest.fixture(scope="module")

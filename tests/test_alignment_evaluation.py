@@ -1,9 +1,9 @@
 """Scores of an aligner against gold links, and the command that shows them."""
 
 import json
-from pathlib import Path
 
 import pytest
+from helpers.paths import CONFIGS
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -14,7 +14,6 @@ from spacy_xlt.evaluation.alignment import GoldPair, evaluate_alignment, read_pa
 from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import PairContext
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 LINES = """The cat sleeps .\tO gato dorme .\t0-0 1-1 2-2 3-3
 Maria lives in Lisbon .\tA Maria vive em Lisboa .\t0p0 0-1 1-2 2-3 3-4 4-5
 """

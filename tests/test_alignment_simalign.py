@@ -2,9 +2,9 @@
 
 import pickle
 from itertools import islice
-from pathlib import Path
 
 import pytest
+from helpers.paths import ASSETS
 
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.simalign import SimAlignAligner, make_simalign_aligner
@@ -12,7 +12,7 @@ from spacy_xlt.bundled import write
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
 
-NTREX = Path(__file__).parents[1] / "assets" / "ntrex"
+NTREX = ASSETS / "ntrex"
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import builtins
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import spacy
+from helpers.paths import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
@@ -20,7 +20,7 @@ from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.protocols import Aligner
 
-NTREX = Path(__file__).parents[1] / "assets" / "ntrex"
+NTREX = ASSETS / "ntrex"
 FILES = [str(NTREX / "newstest2019-src.eng.txt"), str(NTREX / "newstest2019-ref.por-BR.txt")]
 
 pytest.importorskip("thot", reason="the extra `statistical` is not installed")

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.alignment.embedding import METHODS, EmbeddingAligner
 from spacy_xlt.alignment.encoder import Encoder, precision_on

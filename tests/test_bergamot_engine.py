@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import spacy
 import torch
-from conftest import ASSETS
+from helpers.paths import ASSETS
 
 from spacy_xlt.alignment.soft import token_weights
 from spacy_xlt.errors import XltError, XltWarning

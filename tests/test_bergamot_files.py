@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import marian_writer
 import numpy as np
 import pytest
 import srsly
+from helpers import marian_writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import marian_writer
 import numpy as np
 import pytest
 import torch
-from conftest import ASSETS
+from helpers import marian_writer
+from helpers.paths import ASSETS
 from numpy.typing import NDArray
 
 from spacy_xlt.translation.bergamot.direction import Direction

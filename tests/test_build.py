@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from conftest import DIAGONAL
+from helpers.engines import DIAGONAL
 from spacy.cli._util import app
 from spacy.tokens import Doc
 from typer.testing import CliRunner

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from conftest import DIAGONAL, UPPER
+from helpers.engines import DIAGONAL, UPPER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import spacy
 import yaml
+from helpers.paths import ASSETS
 from spacy.language import Language
 from spacy.tokens import Span
 from spacy.training import Example
@@ -24,7 +25,6 @@ from spacy_xlt.evaluation.packaged import needs_spacy_xlt, newest_wheel, try_pac
 from spacy_xlt.package.facts import facts_of
 from spacy_xlt.package.licences import Material, hub_licence, licence_of_result, pick, read_licences
 
-ASSETS = Path(__file__).parent.parent / "assets"
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
 
 

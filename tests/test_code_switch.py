@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import pytest
 import spacy
+from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.vocab import Vocab
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import SentencePair

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from compare_plans import BASE, write_plan
+from helpers.compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 
 from spacy_xlt.compare.jobs import make_jobs, set_identities

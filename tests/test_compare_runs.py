@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from compare_plans import BASE, write_plan
+from helpers.compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 from typer.testing import CliRunner
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import spacy
-from conftest import DIAGONAL, UPPER
+from helpers.engines import DIAGONAL, UPPER
 from spacy.tokens import Doc, Span
 from thinc.api import Config
 

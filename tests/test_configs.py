@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.paths import CONFIGS
 from spacy.cli._util import app
 from typer.testing import CliRunner
 
 from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.config import merge_configs
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
 HOLDERS = ("translate_test_", "ensemble_")
 # Plans of `spacy xlt compare`, and no pipelines

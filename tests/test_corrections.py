@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import spacy
+from helpers.view_bitexts import bitext, lisbon, side
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from test_build import CONFIG
 from typer.testing import CliRunner
-from view_bitexts import bitext, lisbon, side
 
 from spacy_xlt import Bitext
 from spacy_xlt.bitext import LostSpan, SentencePair, training_target

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import spacy
-from conftest import ASSETS
+from helpers.paths import ASSETS
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Attender, NBestTranslator, Scorer, Translator
@@ -25,7 +25,7 @@ from spacy_xlt.translation.ctranslate2.engine import CTranslate2Translator
 
 pytest.importorskip("ctranslate2", reason="pip install 'spacy-xlt[ctranslate2]'")
 
-from tiny_seq2seq import Maker
+from helpers.tiny_seq2seq import Maker
 
 # As long as the tiny models have places for
 TEXTS = [

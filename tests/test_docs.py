@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs_pages import PAGES, REASONS, blocks_of, make_project, make_ready, run_command
+from helpers.docs_pages import PAGES, REASONS, blocks_of, make_project, make_ready, run_command
 from thinc.api import Config
 
 from spacy_xlt.alignment import pretrained

@@ -8,10 +8,10 @@ from itertools import combinations
 
 import pytest
 import spacy
+from helpers.tiny_pipelines import recogniser, ruler, saved_ruler
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
-from tiny_pipelines import recogniser, ruler, saved_ruler
 
 from spacy_xlt.ensemble.combining import Found, best_set, combine
 from spacy_xlt.errors import XltError, XltWarning

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers.worker_builds import CODE, built, executor, in_process, pipeline, write_texts
+from helpers.worker_engines import CONFIG
 from spacy.tokens import Doc
 from spacy.training import Example
-from worker_builds import CODE, built, executor, in_process, pipeline, write_texts
-from worker_engines import CONFIG
 
 from spacy_xlt.build.builder import Builder
 from spacy_xlt.build.executors import making, pool

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ray_cluster import LocalCluster
-from worker_builds import CODE, built, in_process, pipeline, write_texts
-from worker_engines import CONFIG
+from helpers.ray_cluster import LocalCluster
+from helpers.worker_builds import CODE, built, in_process, pipeline, write_texts
+from helpers.worker_engines import CONFIG
 
 from spacy_xlt.build.executors.making import make_executor
 from spacy_xlt.errors import XltError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import spacy
-from conftest import UpperTranslator
+from helpers.engines import UpperTranslator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc

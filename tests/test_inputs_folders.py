@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from inputs_corpora import opened, spacy_bytes, write
+from helpers.inputs_corpora import opened, spacy_bytes, write
 
 from spacy_xlt.build.inputs import InputSettings, open_inputs
 from spacy_xlt.errors import XltError, XltWarning

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from inputs_corpora import docs_of, opened
+from helpers.inputs_corpora import docs_of, opened
 from spacy.tokens import Doc
 
 from spacy_xlt.build.inputs import FileInfo
@@ -239,7 +239,7 @@ def test_what_is_wrong_in_brat_is_named_with_its_line(tmp_path, text, note, mess
 
 
 def test_zstandard_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    from inputs_corpora import PACK
+    from helpers.inputs_corpora import PACK
 
     (tmp_path / "a.conll.zst").write_bytes(PACK[".zst"](b"a O\n"))
     assert opened(tmp_path / "a.conll.zst").scan().docs == 1

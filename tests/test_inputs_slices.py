@@ -7,9 +7,9 @@ import itertools
 import os
 
 import pytest
+from helpers.inputs_corpora import FORMATS, N_DOCS, PACK, docs_of, opened, plain, spacy_bytes, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inputs_corpora import FORMATS, N_DOCS, PACK, docs_of, opened, plain, spacy_bytes, write
 
 from spacy_xlt.build.inputs import FileInfo
 from spacy_xlt.docs import select_docs

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import spacy
 import srsly
-from inputs_corpora import docs_of, opened, spacy_bytes
+from helpers.inputs_corpora import docs_of, opened, spacy_bytes
+from helpers.paths import ROOT
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_xlt.build.inputs import FileInfo, unpacked
 from spacy_xlt.errors import XltError
 
-BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "input_memory.py"
+BENCHMARK = ROOT / "benchmarks" / "input_memory.py"
 
 
 def saved(data: bytes, tmp_path: Path) -> Path:

@@ -10,11 +10,11 @@ from threading import Barrier, Event, Thread, get_ident
 
 import pytest
 import spacy
-from conftest import DIAGONAL, UPPER
+from helpers.engines import DIAGONAL, UPPER
+from helpers.worker_builds import built, write_texts
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import NumpyOps, get_current_ops, set_current_ops
-from worker_builds import built, write_texts
 
 from spacy_xlt.build import processing
 from spacy_xlt.build.builder import Builder

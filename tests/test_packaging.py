@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.paths import CONFIGS
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.packaged import make_bare_python, newest_wheel, try_package
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 # One thread: the model is tiny. And no path by which spacy_xlt could be found after all.
 ENV = {
     **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},

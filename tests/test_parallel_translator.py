@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from conftest import ASSETS
+from helpers.paths import ASSETS
 from hypothesis import given
 from hypothesis import strategies as st
 

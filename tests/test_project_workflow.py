@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import spacy
 import srsly
+from helpers.paths import ROOT
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.cli.debug_config import debug_config
 from spacy.cli.init_config import fill_config
 from spacy.tokens import Doc, Span
 from spacy.util import load_config, registry
-from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 from weasel.schemas import ProjectConfigSchema, validate
 
@@ -27,7 +28,6 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.agreement import count_agreement
 from spacy_xlt.evaluation.report import Report
 
-ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 PER_TYPE = {"PER": {"p": 0.5, "r": 0.5, "f": 0.5}}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_scorer import Copier, found, make_bitext, places
 
 from spacy_xlt.errors import XltError, error
 from spacy_xlt.projection.candidates.engine import CandidateProjector

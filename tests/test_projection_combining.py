@@ -5,10 +5,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import SpanGroup
-from tiny_scorer import Copier, found, make_bitext, places
 
 from spacy_xlt.bitext import ENTS_GROUP, SentencePair
 from spacy_xlt.errors import XltError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from helpers.tiny_scorer import Copier, Dice, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_scorer import Copier, Dice, found, make_bitext, places
 
 from spacy_xlt.bitext import ENTS_GROUP
 from spacy_xlt.errors import XltError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import DIAGONAL
+from helpers.engines import DIAGONAL
 from spacy.cli._util import app
 from spacy.tokens import Doc
 from typer.testing import CliRunner

@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 import spacy
+from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Span
-from tiny_scorer import Copier, found, make_bitext, places
 
 from spacy_xlt.bitext import ENTS_GROUP, SentencePair
 from spacy_xlt.errors import XltError

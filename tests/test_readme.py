@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import spacy
-from docs_pages import PAGES, blocks_of
+from helpers.docs_pages import PAGES, blocks_of
+from helpers.paths import ROOT
 from spacy.cli._util import app
 from spacy.tokens import Doc
 from thinc.api import Config
@@ -15,7 +15,6 @@ from typer.main import get_command
 
 import spacy_xlt.cli  # noqa: F401
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf8")
 
 

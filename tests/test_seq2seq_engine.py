@@ -127,7 +127,7 @@ def test_weights_that_would_run_code_are_not_read(tmp_path: Path, seq2seq_model:
 
 
 def test_a_model_that_only_reads_is_no_translator(tmp_path: Path) -> None:
-    from tiny_encoder import make_tiny_encoder
+    from helpers.tiny_encoder import make_tiny_encoder
 
     with pytest.raises(XltError, match="E221.*no decoder"):
         make_seq2seq_translator(model=str(make_tiny_encoder(tmp_path))).translate(["Hello."], **EN_PT)

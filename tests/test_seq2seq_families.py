@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ASSETS
+from helpers.paths import ASSETS
 
 from spacy_xlt.translation.seq2seq.engine import Seq2SeqTranslator, make_seq2seq_translator
 

@@ -6,7 +6,7 @@ import builtins
 import json
 
 import pytest
-from shards_build import (
+from helpers.shards_build import (
     CUT,
     DOCS_PER_SHARD,
     EMPTY,

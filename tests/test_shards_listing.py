@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from shards_build import N_DOCS
+from helpers.shards_build import N_DOCS
 from spacy.cli._util import app
 from typer.testing import CliRunner
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from helpers.shards_build import EMPTY, N_DOCS, ONLY_PT
 from hypothesis import given
 from hypothesis import strategies as st
-from shards_build import EMPTY, N_DOCS, ONLY_PT
 from spacy.cli._util import app
 from typer.testing import CliRunner
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import spacy
-from shards_build import COPY, N_DOCS, ONLY_PT, files_of, make_docs
+from helpers.shards_build import COPY, N_DOCS, ONLY_PT, files_of, make_docs
 from spacy.cli._util import app
 from spacy.training import Corpus
 from typer.testing import CliRunner

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import sys
-from pathlib import Path
 
 import pytest
 import spacy
+from helpers.paths import CONFIGS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -23,7 +23,6 @@ from spacy_xlt.training.augmenting import create_chain_augmenters
 from spacy_xlt.training.contractions import create_split_contractions
 from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 WORDS = ["Москва", "Иван", "ъ", "(", "2,5", "São", "Ελλάδα", "北京", "\u200d", "🙂", "a", "١٢", "।", "«", " ", "ＡＢＣ"]
 
 

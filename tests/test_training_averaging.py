@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
+from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.cli.evaluate import evaluate
@@ -16,7 +17,6 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Example
 from thinc.api import fix_random_seed
-from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app

@@ -90,7 +90,7 @@ def test_a_share_of_the_documents_is_changed(make_doc):
 
 
 def test_the_source_beside_the_translation_is_left_alone(make_doc, write_corpus, tmp_path):
-    from tiny_encoder import make_tiny_encoder
+    from helpers.tiny_encoder import make_tiny_encoder
 
     encoder = str(make_tiny_encoder(tmp_path / "encoder"))
     target = write_corpus([make_doc("Vem do Rio", lang="pt")], "pt.spacy")

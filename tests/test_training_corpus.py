@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import spacy
+from helpers.paths import ASSETS
+from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.training.batching import WordPieceBatcher
@@ -235,7 +235,7 @@ def test_every_url_of_the_web_treebank_fits(encoder, nlp, tmp_path):
     from spacy_xlt.io import write_docs
     from spacy_xlt.readers.conll import ColumnReader, Counts
 
-    source = Path(__file__).parent.parent / "assets" / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
+    source = ASSETS / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
     write_docs(tmp_path / "ewt.spacy", ColumnReader(format="iob2").read(source, nlp.vocab, Counts()))
     corpus = create_corpus(tmp_path / "ewt.spacy", encoder, max_pieces=64, max_word_pieces=12, gold_tokens=True)
     with pytest.warns(XltWarning, match="W601"):

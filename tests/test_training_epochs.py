@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 import spacy
+from helpers.mixed_sources import source, texts
 from hypothesis import given
 from hypothesis import strategies as st
-from mixed_sources import source, texts
 from spacy.language import Language
 
 from spacy_xlt.training.mixed import create_mixed_corpus, epoch_parts

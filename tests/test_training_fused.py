@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import spacy
-import tiny_heads
 import torch
+from helpers import tiny_heads
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 from thinc.optimizers import Adam, RAdam
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.callbacks import create_freeze_encoder

@@ -10,13 +10,13 @@ import pytest
 import spacy
 import thinc.optimizers as optimizers_of_thinc
 import torch
+from helpers.tiny_encoder import make_tiny_encoder
+from helpers.tiny_heads import assert_close, examples, found, initialize, make_pipeline, update, weights
 from spacy.language import Language
 from spacy.ml.tb_framework import forward as stock_forward
 from spacy.tokens import Span
 from thinc.api import NumpyOps, get_ops, require_cpu, require_gpu
 from thinc.optimizers import Adam
-from tiny_encoder import make_tiny_encoder
-from tiny_heads import assert_close, examples, found, initialize, make_pipeline, update, weights
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.heads_on_cpu import create_heads_on_cpu, forward

@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 import spacy
+from helpers.paths import CONFIGS
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry, resolve_dot_names
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.training.batching import WordPieceBatcher
 from spacy_xlt.training.cutting import CutCounts, Cutter
 from spacy_xlt.training.pieces import PieceCounter
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 MAX_PIECES, SIZE = 48, 96
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.paths import CONFIGS
 from spacy.util import load_config
 from typer.testing import CliRunner
 
@@ -10,7 +11,6 @@ from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 BASE = """
 [paths]
 dev = null

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from mixed_sources import source, texts
+from helpers.mixed_sources import source, texts
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.util import load_config_from_str, registry, resolve_dot_names

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import spacy
+from helpers.paths import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -22,7 +23,6 @@ from spacy_xlt.training.mixed import create_dev_corpus, create_mixed_corpus
 from spacy_xlt.training.selection import selection_of
 from spacy_xlt.training.wronglang import wrong_language
 
-ASSETS = Path(__file__).parent.parent / "assets"
 FILES = {
     "en": "English-PUD/en_pud-ud-test",
     "pt": "Portuguese-PUD/pt_pud-ud-test",

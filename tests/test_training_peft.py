@@ -8,11 +8,11 @@ import numpy
 import pytest
 import spacy
 import torch
+from helpers.tiny_encoder import make_tiny_encoder
+from helpers.tiny_training import encoder_of, entities, make_examples, make_pipeline, output, update
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from thinc.api import Config, Optimizer
-from tiny_encoder import make_tiny_encoder
-from tiny_training import encoder_of, entities, make_examples, make_pipeline, output, update
 
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.training.peft.plain import plain_config

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.tiny_encoder import make_tiny_encoder
+from helpers.tiny_training import encoder_of, make_pipeline
 from spacy.tokens import Doc
-from tiny_encoder import make_tiny_encoder
-from tiny_training import encoder_of, make_pipeline
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.batching import WordPieceBatcher

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.paths import CONFIGS
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import load_model_from_config
 from thinc.api import Config, Optimizer
-from tiny_encoder import make_tiny_encoder
 
 from spacy_xlt.config import merge_configs
 from spacy_xlt.evaluation.packaged import make_bare_python
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 PARTS = ("lora", "checkpointing", "half_precision")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 ENV.pop("PYTHONPATH", None)
@@ -122,7 +122,7 @@ def test_parts_change_only_what_they_are_for_in_any_order(base, parts):
 @pytest.mark.slow
 def test_adapters_in_the_bundled_encoder(tmp_path):
     import numpy
-    from tiny_training import encoder_of, entities, make_pipeline, output, update
+    from helpers.tiny_training import encoder_of, entities, make_pipeline, output, update
 
     run(sys.executable, "-m", "spacy", "xlt", "bundled", "encoder-en-pt", tmp_path / "encoder", "--layers", "3")
     nlp = make_pipeline(str(tmp_path / "encoder"), peft="lora", freeze_embeddings=True)

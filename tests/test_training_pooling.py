@@ -9,6 +9,18 @@ import numpy
 import pytest
 import spacy
 import torch
+from helpers.tiny_encoder import make_tiny_encoder
+from helpers.tiny_heads import (
+    SENTENCES,
+    assert_close,
+    examples,
+    found,
+    gradients,
+    initialize,
+    make_pipeline,
+    update,
+    weights,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -17,8 +29,6 @@ from spacy_transformers.layers import transformer_model
 from spacy_transformers.span_getters import configure_get_sent_spans, configure_strided_spans
 from thinc.api import Model, Ragged
 from thinc.optimizers import Adam
-from tiny_encoder import make_tiny_encoder
-from tiny_heads import SENTENCES, assert_close, examples, found, gradients, initialize, make_pipeline, update, weights
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.pooling import create_batched_pooling, encode, pool

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
+from helpers.paths import CONFIGS
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -25,7 +26,6 @@ from spacy_xlt.training.heads import create_head_seed
 from spacy_xlt.training.snapshots import Snapshots, _schedule, snapshot_folders
 from spacy_xlt.training.weights import read_weights
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 SENTENCES = [
     ("Maria Silva mora em Lisboa .", [(0, 2, "PER"), (4, 5, "LOC")]),
     ("O Banco Central fica no Porto .", [(1, 3, "ORG"), (5, 6, "LOC")]),

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
-from conftest import ASSETS
+from helpers.paths import ASSETS, CONFIGS
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 
 from spacy_xlt.build.builder import Builder
@@ -26,7 +26,6 @@ from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
 from spacy_xlt.training.spans import EntsToSpans
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 # A person inside a longer span, a place inside an organisation inside it all
 NESTED = [
     ("Maria Silva of Lisboa works", [(0, 2, "PER"), (0, 4, "PHRASE"), (3, 4, "LOC")]),

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import spacy
-from conftest import DIAGONAL
+from helpers.engines import DIAGONAL
+from helpers.tiny_pipelines import recogniser, saved_ruler
 from spacy.cli._util import app
 from spacy.language import Language
 from spacy.tokens import DocBin
 from test_configs import CONFIGS, spacy_cli
-from tiny_pipelines import recogniser, saved_ruler
 from typer.testing import CliRunner
 
 from spacy_xlt.errors import XltError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import spacy
+from helpers.standins import Standins
 from spacy.tokens import Doc, Span, SpanGroup
-from standins import Standins
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Translation

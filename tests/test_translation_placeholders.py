@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 import spacy
+from helpers.standins import Standins
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standins import Standins
 
 from spacy_xlt.alignment.soft import token_weights
 from spacy_xlt.errors import XltError

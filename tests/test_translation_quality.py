@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import spacy
-from conftest import ASSETS, UPPER
+from helpers.engines import UPPER
+from helpers.paths import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.util import load_model_from_config, registry

@@ -10,10 +10,10 @@ import time
 
 import pytest
 import spacy
+from helpers.view_bitexts import arabic, bitext, chinese, hostile, lisbon, many, side, stored, view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
-from view_bitexts import arabic, bitext, chinese, hostile, lisbon, many, side, stored, view
 
 from spacy_xlt import Alignment, Bitext, render
 from spacy_xlt.bitext import LostSpan, SentencePair

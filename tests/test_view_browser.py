@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from view_bitexts import bitext, chinese, lisbon, many, side
-from view_browser import linked, shown, wait_for_count, word
+from helpers.view_bitexts import bitext, chinese, lisbon, many, side
+from helpers.view_browser import linked, shown, wait_for_count, word
 
 
 def test_links_appear_on_hover_with_their_scores_and_go_away(show):

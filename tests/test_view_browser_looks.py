@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from view_bitexts import arabic, bitext, chinese, hebrew, hostile, lisbon, long_sentence, many, side, thai
-from view_browser import linked, wait_for_count, word
+from helpers.view_bitexts import arabic, bitext, chinese, hebrew, hostile, lisbon, long_sentence, many, side, thai
+from helpers.view_browser import linked, wait_for_count, word
 
 from spacy_xlt import render
 from spacy_xlt.view.page import page as make_page

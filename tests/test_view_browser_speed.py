@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from view_bitexts import chinese, lisbon, long_sentence, many
-from view_browser import linked
+from helpers.view_bitexts import chinese, lisbon, long_sentence, many
+from helpers.view_browser import linked
 
 from spacy_xlt.view.data import payload
 from spacy_xlt.view.page import page_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from helpers.view_bitexts import lisbon
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.displacy.render import DEFAULT_LABEL_COLORS
-from view_bitexts import lisbon
 
 from spacy_xlt import render
 from spacy_xlt.errors import XltError

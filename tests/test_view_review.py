@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from view_bitexts import arabic, bitext, hostile, lisbon, many, side
-from view_browser import wait_for_count, word
+from helpers.view_bitexts import arabic, bitext, hostile, lisbon, many, side
+from helpers.view_browser import wait_for_count, word
 
 from spacy_xlt import Bitext, render
 from spacy_xlt.readers.jsonl import AnnotationReader

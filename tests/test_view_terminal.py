@@ -5,9 +5,22 @@ from __future__ import annotations
 import re
 
 import pytest
+from helpers.view_bitexts import (
+    ANSI,
+    arabic,
+    bitext,
+    chinese,
+    hostile,
+    lisbon,
+    long_sentence,
+    many,
+    side,
+    stored,
+    thai,
+    view,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from view_bitexts import ANSI, arabic, bitext, chinese, hostile, lisbon, long_sentence, many, side, stored, thai, view
 
 from spacy_xlt.view.columns import Piece, columns, plain, wrapped
 from spacy_xlt.view.terminal import as_text

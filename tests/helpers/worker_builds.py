@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-import worker_engines
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from thinc.api import Config
 
+from helpers import worker_engines
 from spacy_xlt.build.builder import Builder
 from spacy_xlt.build.executors.base import Executor
 from spacy_xlt.build.executors.making import make_executor

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spacy.cli._util import app
-from tiny_pipelines import saved_ruler
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
+from helpers.paths import ROOT
+from helpers.tiny_pipelines import saved_ruler
 
-ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 SENTENCES = 12
 # What is not run, and why. A block says so itself in a comment before it: <!-- not run: needs a GPU -->

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import ASSETS
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from helpers.paths import ASSETS
 
 N_PIECES = 300
 MADLAD_TAGS = ["<2en>", "<2pt>", "<2es>"]

@@ -12,11 +12,11 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
+from helpers.paths import ASSETS
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import ENTS_GROUP, LostSpan, SentencePair
 from spacy_xlt.cli import app
 
-ASSETS = Path(__file__).parent.parent / "assets"
 VOCAB = Vocab()
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 Ent = tuple[int, int, str]

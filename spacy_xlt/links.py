@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,24 +19,23 @@ def _no_links() -> NDArray[np.int32]:
     return np.zeros((0, 2), dtype=np.int32)
 
 
-def _each(evidence: Alignment | None, change: Callable[[Alignment], Alignment]) -> Alignment | None:
-    return None if evidence is None else change(evidence)
-
-
 @dataclass(frozen=True, eq=False)
 class Alignment:
     """Word links `(i, j)` with a score each, in order of `i`, then `j`.
 
-    links (int32, (n, 2)): Source token index, target token index.
-    scores (float32, (n,)): One for each link, between 0 and 1 where the aligner says nothing else. Left out: all 1.
-    evidence (Alignment | None): What projectors weigh, where it is more than the links: weak links too, with weights of
-        their own. A link that is not sure enough to be one may still say where a word went that has no other.
-    RAISES (XltError): E001 where there is not one score for each link.
+    Attributes:
+        links: Source token index, target token index: int32, (n, 2).
+        scores: One for each link, between 0 and 1 unless the aligner says otherwise; all 1 if left out: float32, (n,).
+        weak_links: What projectors weigh instead of the links, where an aligner gives it: the links and also those that
+            are too unsure to be one, which may still say where a word went that has no other.
+
+    Raises:
+        XltError: E001 where there is not one score for each link.
     """
 
     links: NDArray[np.int32] = field(default_factory=_no_links)
     scores: NDArray[np.float32] = None  # type: ignore[assignment]
-    evidence: Alignment | None = None
+    weak_links: Alignment | None = None
 
     def __post_init__(self) -> None:
         links = np.asarray(self.links, dtype=np.int32).reshape(-1, 2)
@@ -54,40 +53,54 @@ class Alignment:
         if not isinstance(other, Alignment):
             return NotImplemented
         same = np.array_equal(self.links, other.links) and np.array_equal(self.scores, other.scores)
-        return same and self.evidence == other.evidence
+        return same and self.weak_links == other.weak_links
 
     __hash__ = None  # type: ignore[assignment]
 
     def transpose(self) -> Alignment:
         """The same links, seen from the target: `(j, i)`."""
-        return Alignment(self.links[:, ::-1], self.scores, _each(self.evidence, Alignment.transpose))
+        return self._mapped(lambda part: Alignment(part.links[:, ::-1], part.scores))
 
     def shift(self, source: int, target: int) -> Alignment:
         """The same links with token indices moved by an offset on each side, to place a sentence in its document."""
         offset = np.asarray([source, target], dtype=np.int32)
-        evidence = _each(self.evidence, lambda evidence: evidence.shift(source, target))
-        return Alignment(self.links + offset, self.scores, evidence)
+        return self._mapped(lambda part: Alignment(part.links + offset, part.scores))
 
     def between(self, source: tuple[int, int], target: tuple[int, int]) -> Alignment:
         """The links inside a range of source and a range of target tokens, counted from the starts of both."""
-        i, j = self.links[:, 0], self.links[:, 1]
-        inside = (i >= source[0]) & (i < source[1]) & (j >= target[0]) & (j < target[1])
-        evidence = _each(self.evidence, lambda evidence: evidence.between(source, target))
-        moved = Alignment(self.links[inside], self.scores[inside]).shift(-source[0], -target[0])
-        return Alignment(moved.links, moved.scores, evidence)
+        first, behind = np.asarray([source, target], dtype=np.int32).T
+
+        def cut(part: Alignment) -> Alignment:
+            inside = ((part.links >= first) & (part.links < behind)).all(axis=1)
+            return Alignment(part.links[inside] - first, part.scores[inside])
+
+        return self._mapped(cut)
+
+    def _mapped(self, change: Callable[[Alignment], Alignment]) -> Alignment:
+        """The same change made to the links and to the weak links."""
+        changed = change(self)
+        return changed if self.weak_links is None else replace(changed, weak_links=change(self.weak_links))
+
+    def above(self, threshold: float) -> Alignment:
+        """The links whose score exceeds a threshold; the weak links stay as they are."""
+        kept = self.scores > threshold
+        return Alignment(self.links[kept], self.scores[kept], self.weak_links)
 
     def check(self, n_source: int, n_target: int) -> Alignment:
         """Make sure that every link points at a token of two texts of these lengths.
 
-        RETURNS (Alignment): Itself.
-        RAISES (XltError): E002 for the first link outside.
+        Returns:
+            Itself.
+
+        Raises:
+            XltError: E002 for the first link outside.
         """
         outside = (self.links < 0) | (self.links >= np.asarray([n_source, n_target]))
         if outside.any():
             i, j = self.links[outside.any(axis=1)][0]
             raise error("E002", i=int(i), j=int(j), n_source=n_source, n_target=n_target)
-        if self.evidence is not None:
-            self.evidence.check(n_source, n_target)
+        if self.weak_links is not None:
+            self.weak_links.check(n_source, n_target)
         return self
 
     def to_pharaoh(self) -> str:
@@ -98,7 +111,8 @@ class Alignment:
     def from_pharaoh(cls, text: str) -> Alignment:
         """Read `0-0 1-2`. A possible link (`3p2`) gets the score 0.5, a sure one 1.
 
-        RAISES (XltError): E003 for anything else.
+        Raises:
+            XltError: E003 for anything else.
         """
         links, scores = [], []
         for item in text.split():
@@ -111,25 +125,25 @@ class Alignment:
 
     @classmethod
     def concatenate(cls, alignments: Iterable[Alignment]) -> Alignment:
-        """All links of several alignments of two texts. Links of one without evidence count as its evidence."""
+        """All links of several alignments of two texts. Those of one without weak links count as its weak ones."""
         parts = list(alignments)
         if not parts:
             return cls()
-        evidence = None
-        if any(part.evidence is not None for part in parts):
-            evidence = cls.concatenate([cls(p.links, p.scores) if p.evidence is None else p.evidence for p in parts])
         links, scores = np.concatenate([p.links for p in parts]), np.concatenate([p.scores for p in parts])
-        return cls(links, scores, evidence)
+        if all(part.weak_links is None for part in parts):
+            return cls(links, scores)
+        weak = cls.concatenate(cls(p.links, p.scores) if p.weak_links is None else p.weak_links for p in parts)
+        return cls(links, scores, weak)
 
     def to_stored(self) -> dict[str, Any]:
         """Plain JSON-able data."""
         stored: dict[str, Any] = {"links": self.links.ravel().tolist(), "scores": self.scores.tolist()}
-        if self.evidence is not None:
-            stored["evidence"] = self.evidence.to_stored()
+        if self.weak_links is not None:
+            stored["weak_links"] = self.weak_links.to_stored()
         return stored
 
     @classmethod
     def from_stored(cls, data: dict[str, Any]) -> Alignment:
         """Read what `to_stored` wrote, also after MessagePack made tuples of the lists."""
-        evidence = cls.from_stored(data["evidence"]) if data.get("evidence") else None
-        return cls(np.asarray(data["links"], np.int32).reshape(-1, 2), np.asarray(data["scores"], np.float32), evidence)
+        weak = cls.from_stored(data["weak_links"]) if data.get("weak_links") else None
+        return cls(np.asarray(data["links"], np.int32).reshape(-1, 2), np.asarray(data["scores"], np.float32), weak)

@@ -56,11 +56,11 @@ def test_evidence_is_the_softmax_of_the_changed_vectors_or_mostly_that_of_the_pl
     assert "plain" in aligner.signature and "plain" not in once.signature
     for k, found in enumerate(aligner.align(PAIRS)):
         (few,), (cheap,) = bare.align(PAIRS[k : k + 1]), once.align(PAIRS[k : k + 1])
-        assert few.evidence is None and np.array_equal(few.links, found.links)
+        assert few.weak_links is None and np.array_equal(few.links, found.links)
         (own,) = changed.align(PAIRS[k : k + 1])
-        assert np.array_equal(cheap.evidence.links, own.links)
-        np.testing.assert_allclose(cheap.evidence.scores, own.scores, atol=2e-3)
-        weights = dict(zip(map(tuple, found.evidence.links.tolist()), found.evidence.scores.tolist(), strict=True))
+        assert np.array_equal(cheap.weak_links.links, own.links)
+        np.testing.assert_allclose(cheap.weak_links.scores, own.scores, atol=2e-3)
+        weights = dict(zip(map(tuple, found.weak_links.links.tolist()), found.weak_links.scores.tolist(), strict=True))
         likely = dict(zip(map(tuple, found.links.tolist()), found.scores.tolist(), strict=True))
         alike = dict(zip(map(tuple, plain[k].links.tolist()), plain[k].scores.tolist(), strict=True))
         for link in likely.keys() & alike.keys():
@@ -69,7 +69,7 @@ def test_evidence_is_the_softmax_of_the_changed_vectors_or_mostly_that_of_the_pl
 
 def test_evidence_of_pairs_without_words_is_none_to_speak_of(aligner):
     for alignment in aligner.align([([], ["a"]), ([], []), (["\u200b"], ["a"])]):
-        assert len(alignment) == 0 and len(alignment.evidence) == 0
+        assert len(alignment) == 0 and len(alignment.weak_links) == 0
 
 
 @settings(max_examples=15, deadline=None)

@@ -21,7 +21,7 @@ plain_alignments = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 30), st.floats(0, 1, width=32)), max_size=20
 ).map(lambda rows: Alignment([r[:2] for r in rows], [r[2] for r in rows]))
 alignments = st.builds(
-    lambda links, evidence: Alignment(links.links, links.scores, evidence),
+    lambda links, weak: Alignment(links.links, links.scores, weak),
     plain_alignments,
     st.none() | plain_alignments,
 )
@@ -48,16 +48,16 @@ def test_between_undoes_shift(alignment, i, j):
 
 
 @given(alignments, alignments)
-def test_what_has_no_evidence_of_its_own_counts_with_its_links(first, second):
+def test_links_without_weak_ones_count_as_weak_ones(first, second):
     both = Alignment.concatenate([first, second])
     assert len(both) == len(first) + len(second)
-    if first.evidence is None and second.evidence is None:
-        assert both.evidence is None
+    if first.weak_links is None and second.weak_links is None:
+        assert both.weak_links is None
     else:
-        assert len(both.evidence) == sum(len(a if a.evidence is None else a.evidence) for a in (first, second))
+        assert len(both.weak_links) == sum(len(a if a.weak_links is None else a.weak_links) for a in (first, second))
 
 
-def test_evidence_outside_the_docs_is_refused():
+def test_weak_links_outside_the_docs_are_refused():
     with pytest.raises(XltError, match="E002"):
         Alignment([(0, 0)], None, Alignment([(0, 5)])).check(1, 1)
 

@@ -77,7 +77,7 @@ class EmbeddingAligner:
     threshold (float | None): What a link's score must exceed; for dot products, both probabilities. Left out: 0.3 for
         cosines, 0.001 for dot products, 0 for the other methods.
     evidence (float | None): Of the softmax of cosines, give projectors besides the links all pairs of words with a
-        score above this (see `Alignment.evidence`); nothing where null.
+        score above this (see `Alignment.weak_links`); nothing where null.
     batch_tokens (int): Pieces a batch, padding included; on a GPU, 32 times as many.
     precision (str): What the encoder computes in: "float32", "float16", "bfloat16" or "auto". The methods of SimAlign
         are float32 then, so that their links are SimAlign's; softmax is float16 on a GPU and bfloat16 on a CPU that

@@ -87,12 +87,12 @@ class Claim(NamedTuple):
 class Evidence:
     """The links of a bitext, to be asked about spans.
 
-    alignment (Alignment): Its links, or what it holds as evidence besides; scores above 1 are scaled down to 1, others
+    alignment (Alignment): Its links, or its weak links where it has them; scores above 1 are scaled down to 1, others
         must not be negative.
     """
 
     def __init__(self, alignment: Alignment):
-        alignment = alignment.evidence if alignment.evidence is not None else alignment
+        alignment = alignment.weak_links if alignment.weak_links is not None else alignment
         self.source: list[int] = alignment.links[:, 0].tolist()
         self.target: list[int] = alignment.links[:, 1].tolist()
         self.weights: list[float] = alignment.scores.tolist()

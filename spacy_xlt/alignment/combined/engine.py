@@ -84,7 +84,7 @@ class CombinedAligner:
     threshold (float): What the probability of a link must exceed.
     only_link (float): What it must exceed where it is the best link of one of its words.
     evidence (float | None): Give projectors besides the links all pairs of words with a weight above this (see
-        `Alignment.evidence`); nothing where null.
+        `Alignment.weak_links`); nothing where null.
     plain_evidence (bool): Take the weights mostly from the model as it is without the changes that come with the
         weights, which knows nothing of how people link articles and prepositions. Texts are read twice for that.
         If not, from the changed model.
@@ -211,7 +211,7 @@ class CombinedAligner:
             self._align_chunk(chunk, pairs, contexts, known, result)
         if self._plain is not None and self.evidence is not None:
             for i, alike in enumerate(self._plain.align(pairs)):
-                likely = result[i].evidence or Alignment()
+                likely = result[i].weak_links or Alignment()
                 result[i] = replace(result[i], evidence=weigh(likely, alike, least=self.evidence))
         return result
 

@@ -1,4 +1,4 @@
-"""What engines and filters share: settings as dataclass fields, checked, pickled and put into signatures in one place."""
+"""What engines and filters share: settings as dataclass fields, checked, pickled and put into signatures."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def deciding_settings(engine: Engine) -> dict[str, Any]:
 
 
 def invalid_setting(owner: str, name: str, value: Any, expected: str) -> XltError:
-    """The error for a setting with an invalid value: `raise invalid_setting("LinkProjector", "parts", value, "one")`."""
+    """The error for a setting with an invalid value."""
     return error("E150", owner=owner, setting=name, value=value, expected=expected)
 
 

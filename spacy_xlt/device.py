@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import XltError, error, warn
+from .errors import DocumentError, XltError, error, warn
 
 if TYPE_CHECKING:
     import torch
@@ -163,9 +163,9 @@ def is_out_of_memory(err: BaseException) -> bool:
 
     Known without PyTorch or CuPy being imported: an error of theirs can only be there where they are.
     """
-    if isinstance(err, XltError):
-        # A model that cannot be loaded for lack of memory is no question of the batch
-        return err.code == "E226"
+    # A model that cannot be loaded for lack of memory is no question of the batch
+    if isinstance(err, XltError) and not isinstance(err, DocumentError):
+        return False
     # NumPy's and CuPy's are kinds of it
     if isinstance(err, MemoryError):
         return True

@@ -22,6 +22,18 @@ class XltError(ValueError):
         return type(self), (self.code, self.message)
 
 
+class DocumentError(XltError):
+    """Something is wrong with one document, not with a setting: a build sets the document aside and goes on."""
+
+
+class InputMismatch(XltError):
+    """A document does not fit the settings. Others may, so that each is tried; a build stops, as a setting is wrong."""
+
+
+class UnknownDirection(InputMismatch):
+    """An engine does not know a direction of translation."""
+
+
 class XltWarning(UserWarning):
     """A warning with a code from this file."""
 
@@ -411,10 +423,12 @@ _MESSAGES: dict[str, str] = {
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 
-# What is wrong with one document, not with a setting.
-_OF_A_DOCUMENT = frozenset({"E001", "E002", "E004", "E006", "E007", "E226", "E240", "E253", "E305"})
-# What a setting should be changed for, but may come with some documents only.
-_SEEN_IN_A_DOCUMENT = frozenset({"E005", "E102", "E201", "E237", "E342", "E402", "E404", "E410", "E413"})
+# The class of an error, where it is more than an `XltError`.
+_KINDS: dict[str, type[XltError]] = {
+    **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
+    **dict.fromkeys("E005 E102 E237 E342 E402 E404 E413".split(), InputMismatch),
+    **dict.fromkeys("E201 E410".split(), UnknownDirection),
+}
 # What the system says of a disk, of files and of the number of processes.
 _OF_THE_MACHINE = frozenset(
     getattr(errno, name)
@@ -423,21 +437,21 @@ _OF_THE_MACHINE = frozenset(
 )
 
 
-def is_of_a_document(err: BaseException) -> bool:
+def is_document_error(err: BaseException) -> bool:
     """Whether an error that a component raised is about the document, so that a build can set it aside and go on.
 
     What is about a setting, a package that is missing, a full disk or a GPU that has stopped working would come with
     every other document as well.
     """
     if isinstance(err, XltError):
-        return err.code in _OF_A_DOCUMENT
+        return isinstance(err, DocumentError)
     return not _is_of_the_machine(err)
 
 
-def concerns_all(err: BaseException) -> bool:
+def is_fatal(err: BaseException) -> bool:
     """Whether an error would come with every document, so that trying them one by one is of no use."""
     if isinstance(err, XltError):
-        return err.code not in _OF_A_DOCUMENT | _SEEN_IN_A_DOCUMENT
+        return not isinstance(err, (DocumentError, InputMismatch))
     return _is_of_the_machine(err)
 
 
@@ -461,8 +475,8 @@ def message(code: str, /, **values: Any) -> str:
 
 
 def error(code: str, /, **values: Any) -> XltError:
-    """Make the error with this code: `raise error("E010", code=code)`."""
-    return XltError(code, message(code, **values))
+    """Make the error with this code, of the class that the code belongs to: `raise error("E010", code=code)`."""
+    return _KINDS.get(code, XltError)(code, message(code, **values))
 
 
 def warn(code: str, /, *, stacklevel: int = 3, **values: Any) -> None:

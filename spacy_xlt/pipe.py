@@ -18,7 +18,7 @@ from spacy.util import minibatch
 from . import __version__
 from .bitext import Bitext
 from .device import free_caches, is_out_of_memory
-from .errors import concerns_all, error, warn
+from .errors import error, is_fatal, warn
 from .languages import to_spacy
 from .memory import FittingSize
 from .requirements import add_requirements
@@ -106,7 +106,7 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
             self._fitting.failed(len(docs))
             half = (len(docs) + 1) // 2
             return [docs[:half], docs[half:]]
-        if len(docs) > 1 and not concerns_all(err):
+        if len(docs) > 1 and not is_fatal(err):
             return [[doc] for doc in docs]
         told = self._fitting.failed_alone(before, err) if no_memory else err
         self.get_error_handler()(self.name, self, docs, told)

@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 
 import spacy_xlt
 from spacy_xlt.device import is_out_of_memory
-from spacy_xlt.errors import XltError, XltWarning, concerns_all, error, is_of_a_document
+from spacy_xlt.errors import XltError, XltWarning, error, is_document_error, is_fatal
 from spacy_xlt.protocols import Translation
 from spacy_xlt.translation.component import TranslatorPipe
 
@@ -100,8 +100,8 @@ def python_list() -> Exception:
 @pytest.mark.parametrize("make", [cpu_allocator, numpy_array, torch_gpu, python_list])
 def test_what_libraries_raise_without_memory_is_known(make: Callable[[], Exception]) -> None:
     assert is_out_of_memory(make())
-    assert is_of_a_document(make())
-    assert not concerns_all(make())
+    assert is_document_error(make())
+    assert not is_fatal(make())
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_knowing_it_imports_no_library() -> None:
     # The package itself imports spaCy, and thinc PyTorch
     script = "import sys; package = type(sys)('spacy_xlt'); sys.modules['spacy_xlt'] = package; "
     script += f"package.__path__ = {list(spacy_xlt.__path__)!r}; "
-    script += "from spacy_xlt.memory import free_caches, is_out_of_memory; is_out_of_memory(RuntimeError('x')); "
+    script += "from spacy_xlt.device import free_caches, is_out_of_memory; is_out_of_memory(RuntimeError('x')); "
     script += "free_caches(); assert 'torch' not in sys.modules and 'cupy' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
@@ -196,7 +196,7 @@ def test_only_the_document_that_fits_nowhere_is_set_aside(failed: list[tuple[str
         docs = list(pipe.pipe(docs_of(texts), batch_size=32))
     assert translated(docs) == [text.upper() for text in texts if not text.startswith("long")]
     assert [text for text, _ in failed] == [texts[17]]
-    assert is_of_a_document(failed[0][1])
+    assert is_document_error(failed[0][1])
     # One document says nothing about the batches that follow
     assert engine.asked[-1] == 8
 
@@ -207,7 +207,7 @@ def test_without_memory_for_any_document_it_stops(failed: list[tuple[str, Except
     assert list(pipe.pipe(docs_of(["word"] * 9), batch_size=4)) == []
     codes = [err.code for _, err in failed if isinstance(err, XltError)]
     assert codes == ["E572", "E572"] and "MemoryError" in str(failed[-1][1])
-    assert not is_of_a_document(failed[-1][1])
+    assert not is_document_error(failed[-1][1])
 
 
 @settings(max_examples=40, deadline=None)
@@ -258,14 +258,14 @@ def test_one_by_one_for_other_errors_and_at_once_for_a_setting(failed: list[tupl
     ],
 )
 def test_what_is_no_documents_fault_is_known(err: Exception) -> None:
-    assert not is_of_a_document(err)
+    assert not is_document_error(err)
 
 
 @pytest.mark.parametrize(
     "err", [ValueError("x"), RuntimeError("x"), TimeoutError(), error("E305", n_source=1, n_target=2, reason="x")]
 )
 def test_what_may_be_a_documents_fault_is_known(err: Exception) -> None:
-    assert is_of_a_document(err) and not concerns_all(err)
+    assert is_document_error(err) and not is_fatal(err)
 
 
 def test_the_size_goes_along_with_the_component() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..errors import XltError, error
+from ..errors import UnknownDirection, error
 from ..languages import MULTI, to_spacy
 from ..links import Alignment
 from ..protocols import Attender, PairContext, TokenPair
@@ -129,13 +129,11 @@ class AttentionAligner:
 
     def _one_way(
         self, sources: Sequence[Any], targets: Sequence[Any], source: str, target: str
-    ) -> tuple[list[NDArray[np.float32]] | None, XltError | None]:
+    ) -> tuple[list[NDArray[np.float32]] | None, UnknownDirection | None]:
         try:
             return self.translator.attend(sources, targets, source=source, target=target), None
-        except XltError as err:
+        except UnknownDirection as err:
             # No model for this direction: the other one may do
-            if err.code != "E201":
-                raise
             return None, err
 
 

@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS_GROUP, Bitext
 from ..docs import sentence_ranges
-from ..errors import is_of_a_document
+from ..errors import is_document_error
 from ..memory import give_back, keep_little, trim
 from ..report.figures import Figures
 from ..review.apply import apply_corrections
@@ -157,7 +157,7 @@ class ShardProcessor:
             yield doc
 
     def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> Any:
-        if not is_of_a_document(err):
+        if not is_document_error(err):
             raise err
         reason = f"{name}: {type(err).__name__}: {err}"
         self._now.work.counts.failed += [{"text": doc.text[:KEPT_TEXT], "error": reason} for doc in failed]

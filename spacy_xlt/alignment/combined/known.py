@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import XltError, error
+from ...errors import UnknownDirection, error
 from ...languages import MULTI, to_spacy
 from ...links import Alignment
 from ...protocols import Aligner, Attender, PairContext, TokenPair
@@ -82,10 +82,8 @@ class Knowledge:
         for languages, group in groups.items():
             try:
                 found = self.attending.align([pairs[i] for i in group], contexts=[PairContext(*languages)] * len(group))
-            except XltError as err:
+            except UnknownDirection:
                 # The translator knows neither direction: these pairs have no attention
-                if err.code != "E201":
-                    raise
                 continue
             for i, alignment in zip(group, found, strict=True):
                 result[i] = {**result[i], "attention": alignment}

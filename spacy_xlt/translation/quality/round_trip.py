@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import XltError
+from ...errors import UnknownDirection
 from ...protocols import Translator
 from .base import Judged, QualityFilter, check_number
 
@@ -45,9 +45,7 @@ class RoundTripFilter(QualityFilter):
             returned = back.translate(
                 [pair.target for pair in pairs], source=pairs[0].target_lang, target=pairs[0].source_lang
             )
-        except XltError as err:
-            if err.code != "E201":
-                raise
+        except UnknownDirection:
             return [None] * len(pairs)
         return [
             character_f(text.text, pair.source) if pair.source.strip() else None

@@ -298,15 +298,13 @@ _MESSAGES: dict[str, str] = {
     "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
     "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
     "group cannot say what is unknown.",
-    "E680": "{path} is no file of licences: {reason}. It is a JSON object: key to name, licence, url and author.",
+    "E680": "{path} is not a file of licences: {reason}. It must be a JSON object: key to name, licence, url and author.",
     "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name "
     "the data "
     "with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "
     "key with "
     "--licences (it has: {known}); or --allow-unknown.",
-    "E682": "{name} has the licence {licence!r}, and what it asks of a pipeline made from it is for a person to "
-    "decide. "
-    "Give the pipeline's own with --licence.",
+    "E682": "The card needs the licence of the pipeline itself: give it with --licence. It is made from: {licences}.",
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",

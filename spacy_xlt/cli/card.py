@@ -28,7 +28,7 @@ def card_cli(
         list[str] | None, typer.Option("--scores", "-s", help="NAME=FILE, as spacy evaluate --output writes it")
     ] = None,
     strategy: Annotated[str, typer.Option(help="Name of the strategy, where the config does not tell")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="The pipeline's own, where its data do not give one")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="The pipeline's own; the first card needs it")] = "",
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the package, without the language")] = "",
     version: Annotated[str, typer.Option("--version", "-v", help="Version of the package")] = "",
     description: Annotated[str, typer.Option(help="First sentence of the card")] = "",
@@ -36,7 +36,6 @@ def card_cli(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a copy of the pipeline here, and leave MODEL as it is")
     ] = None,
-    hub: Annotated[Path | None, typer.Option(help="Also write a README for the Hugging Face Hub to this file")] = None,
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Take data whose licence nobody knows")
     ] = False,
@@ -46,24 +45,19 @@ def card_cli(
 
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
-    from ..io import write_bytes, write_json
-    from ..package.card import fill_meta, hub_readme, read_scores
-    from ..package.copying import copy_pipeline
-    from ..package.facts import facts_of
-    from ..package.licences import read_licences
-    from ..package.materials import find_materials
+    from ..io import write_json
+    from ..package.card import copy_pipeline, fill_meta, read_scores
+    from ..package.provenance import find_data, read_licences, read_provenance
 
-    facts = facts_of(model)
+    provenance = read_provenance(model)
     named: dict[str, list[str]] = {}
     for text in data or []:
         source, _, key = text.rpartition("=")
         named.setdefault(source, []).extend(part for part in key.split(",") if part)
-    materials = find_materials(facts, named, read_licences(licences or []), allow_unknown=allow_unknown)
-    files = [_split(text) for text in scores or []]
     meta = fill_meta(
-        facts,
-        materials=materials,
-        scores=[read_scores(of, path) for of, path in files],
+        provenance,
+        data=find_data(provenance, named, read_licences(licences or []), allow_unknown=allow_unknown),
+        scores=[read_scores(*_split(text)) for text in scores or []],
         strategy=strategy,
         licence=licence,
     )
@@ -73,8 +67,6 @@ def card_cli(
         copy_pipeline(model, output)
         model = output
     write_json(model / "meta.json", meta)
-    if hub is not None:
-        write_bytes(hub, hub_readme(meta).encode("utf8"))
     msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; python -m spacy package {model} ...")
 
 

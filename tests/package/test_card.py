@@ -22,14 +22,13 @@ from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.packaged import needs_spacy_xlt, newest_wheel, try_package
-from spacy_xlt.package.facts import facts_of
-from spacy_xlt.package.licences import Material, hub_licence, licence_of_result, pick, read_licences
+from spacy_xlt.package.provenance import read_licences, read_provenance
 
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
 
 
-def card(*args: str | Path) -> str:
-    done = CliRunner().invoke(app, ["card", *map(str, args)])
+def card(*args: str | Path, licence: str = "CC BY-SA 3.0") -> str:
+    done = CliRunner().invoke(app, ["card", *map(str, args), *(["--licence", licence] if licence else [])])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -121,7 +120,7 @@ def model(tmp_path, gold, built) -> Path:
     ],
 )
 def test_the_config_tells_the_strategy(tmp_path, sources, strategy):
-    assert facts_of(save_pipeline(tmp_path / "m", sources)).strategy == strategy
+    assert read_provenance(save_pipeline(tmp_path / "m", sources)).strategy == strategy
 
 
 def test_the_card_says_how_the_pipeline_was_made(model, licences, tmp_path):
@@ -177,9 +176,17 @@ def test_data_without_a_licence_stop_the_card_unless_they_may(model, licences):
     assert "XLT-E681" in failed_card(model, "--data", "secret", "--licences", licences)
     assert "XLT-E681" in failed_card(model, "--data", "source=news", "--data", "other", "--licences", licences)
     assert meta_of(model) == before
-    assert "XLT-E682" in failed_card(model, "--data", "secret", "--licences", licences, "--allow-unknown")
-    card(model, "--data", "secret", "--licences", licences, "--allow-unknown", "--licence", "MIT")
+    card(model, "--data", "secret", "--licences", licences, "--allow-unknown", licence="MIT")
     assert "| Secret | unknown |" in meta_of(model)["notes"] and meta_of(model)["license"] == "MIT"
+
+
+def test_the_card_needs_a_licence_and_lists_those_of_the_data(model, licences):
+    before = meta_of(model)
+    assert re.search("XLT-E682.*--licence.*News 1.0: CC BY-SA 3.0", failed_card(model, "-d", "news", "-l", licences))
+    assert meta_of(model) == before
+    card(model, "-d", "news", "-l", licences, licence="MIT")
+    card(model, "-d", "wiki", "-l", licences, licence="")
+    assert meta_of(model)["license"] == "MIT"
 
 
 def test_a_corpus_from_elsewhere_needs_a_licence_of_its_own(tmp_path, gold, licences, write_corpus, make_doc):
@@ -199,7 +206,7 @@ def test_the_encoder_is_part_of_the_pipeline_and_has_a_licence_too(model, licenc
         '[components.transformer]\nfactory = "transformer"\n\n[components.transformer.model]\nname = "some/encoder"\n'
     )
     (model / "config.cfg").write_text(text.replace("[components.ner]\n", f"{block}\n[components.ner]\n", 1))
-    assert facts_of(model).encoder == "some/encoder"
+    assert read_provenance(model).encoder == "some/encoder"
     assert re.search("E681.*known of: encoder", failed_card(model, "--data", "news", "--licences", licences))
     card(
         model, "--data", "news", "--data", "encoder=wiki", "--licences", licences, "--name", "new", "--version", "2.0.0"
@@ -213,34 +220,12 @@ def test_what_a_training_went_on_from_counts(tmp_path, model, licences):
     second = save_pipeline(tmp_path / "second", sources)
     text = (second / "config.cfg").read_text().replace("[paths]\n", f'[paths]\nfirst = "{model}"\n', 1)
     (second / "config.cfg").write_text(text)
-    facts = facts_of(second)
-    assert facts.strategy == "source-first"
-    assert [source.name for source in facts.sources] == ["projected", "first.source", "first.projected"]
+    provenance = read_provenance(second)
+    assert provenance.strategy == "source-first"
+    assert [source.name for source in provenance.sources] == ["projected", "first.source", "first.projected"]
     shutil.rmtree(model)
-    assert [source.name for source in facts_of(second).sources] == ["projected", "first"]
+    assert [source.name for source in read_provenance(second).sources] == ["projected", "first"]
     assert "E681" in failed_card(second, "--data", "projected=news", "--licences", licences)
-
-
-@pytest.mark.parametrize(
-    ("licences_of_data", "result"),
-    [
-        (["CC BY-SA 3.0", "CC BY-SA 4.0", "MIT"], "CC BY-SA 4.0"),
-        (["CC BY 4.0", "Apache-2.0", "CC0 1.0"], "MIT"),
-        ([], "MIT"),
-    ],
-)
-def test_the_result_has_a_licence_that_all_of_its_data_allow(licences_of_data, result):
-    assert licence_of_result([Material(text, text, text) for text in licences_of_data]) == result
-
-
-@pytest.mark.parametrize("licence", ["CC BY-NC-SA 4.0", "CC BY-ND 4.0", "GPL-3.0", None, "my own"])
-def test_other_terms_are_left_to_a_person(licence):
-    with pytest.raises(XltError, match="E682.*--licence"):
-        licence_of_result([Material("a", "a", "MIT"), Material("b", "b", licence)])
-
-
-def test_the_hub_knows_our_licences_by_its_own_names():
-    assert [hub_licence(text) for text in ("CC BY-SA 4.0", "MIT", "GNU GPL-3.0")] == ["cc-by-sa-4.0", "mit", "gpl-3.0"]
 
 
 def test_every_data_set_that_ships_is_in_the_file_of_licences():
@@ -262,10 +247,9 @@ def test_a_file_of_licences_that_is_something_else_is_refused(tmp_path, text):
         read_licences([tmp_path / "l.json"])
 
 
-def test_a_licence_of_blanks_is_none(tmp_path):
+def test_a_blank_licence_is_an_unknown_one(tmp_path):
     (tmp_path / "l.json").write_text('{"a": {"licence": "  "}}')
-    with pytest.raises(XltError, match="E681"):
-        pick(["a"], read_licences([tmp_path / "l.json"]), allow_unknown=False)
+    assert read_licences([tmp_path / "l.json"])["a"].licence is None
 
 
 def test_scores_of_something_else_are_refused(model, licences, tmp_path):
@@ -301,7 +285,7 @@ def test_a_pipeline_inside_without_a_card_is_no_excuse(nlp, model, licences, tmp
     nlp.to_disk(tmp_path / "needy")
     shutil.copytree(model, tmp_path / "needy/xlt_annotator")
     assert re.search("E681.*the data", failed_card(tmp_path / "needy", "--licences", licences))
-    card(tmp_path / "needy", "--data", "wiki", "--licences", licences)
+    card(tmp_path / "needy", "--data", "wiki", "--licences", licences, licence="MIT")
     assert meta_of(tmp_path / "needy")["license"] == "MIT"
 
 
@@ -341,13 +325,19 @@ def test_the_card_survives_packaging_the_clean_environment_and_a_push(wheel, mod
     assert body.strip() == readme.strip()
 
 
-def test_a_readme_for_the_hub_can_be_written_by_itself(model, licences, tmp_path):
-    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
-    scores = f"Bosque={tmp_path / 'scores.json'}"
-    card(model, "--data", "news", "--licences", licences, "--scores", scores, "--hub", tmp_path / "README.md")
-    _, head, body = (tmp_path / "README.md").read_text().split("---\n", 2)
-    data = yaml.safe_load(head)
-    assert data["language"] == ["pt", "en"] and data["license"] == "cc-by-sa-3.0"
-    (result,) = data["model-index"][0]["results"]
-    assert result["dataset"]["name"] == "Bosque" and result["metrics"][2]["value"] == pytest.approx(1 / 3)
-    assert "### How it was made" in body
+def test_a_copy_gets_the_card_and_takes_the_place_of_an_older_copy(model, licences, tmp_path):
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    for key in ("news", "wiki"):
+        card(model, "--data", key, "--licences", licences, "--output", tmp_path / "copy")
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+    assert "| Wiki |" in meta_of(tmp_path / "copy")["notes"]
+    spacy.load(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("where", ["file", "other", "model/inside"])
+def test_nothing_but_a_pipeline_is_replaced_by_a_copy(model, licences, tmp_path, where):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine").write_text("mine")
+    assert "E687" in failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", "-o", tmp_path / where)
+    assert (tmp_path / "file").read_text() == (tmp_path / "other/mine").read_text() == "mine"

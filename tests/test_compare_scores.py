@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 
 from spacy_xlt.compare.plan import Plan, Strategy
-from spacy_xlt.compare.report import plot, tables, to_html, to_markdown
 from spacy_xlt.compare.results import _compare, _over_seeds
 from spacy_xlt.compare.scoring import SetScore, read_gold, score_predictions
 from spacy_xlt.errors import XltError
 from spacy_xlt.evaluation.bootstrap import holm, interval, multi_bootstrap, p_value
-from spacy_xlt.evaluation.plots import INK, PAPER, Panel, Row, plot_panels, svg_file
 from spacy_xlt.io import write_docs
+from spacy_xlt.report.compare import plot, tables, to_html, to_markdown
+from spacy_xlt.report.plots import INK, PAPER, Panel, Row, plot_panels, svg_file
 
 VOCAB = spacy.blank("xx").vocab
 

@@ -10,14 +10,14 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
+from ._app import WITH_OVERRIDES, app, existing, names_in, resumable
 
 if TYPE_CHECKING:
     from ..build.inputs import InputSettings
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
-@friendly_errors
+@resumable
 def build_cli(
     ctx: typer.Context,
     config_path: Path = typer.Argument(..., help="Config with xlt components in [nlp] pipeline", metavar="CONFIG"),

@@ -11,7 +11,7 @@ from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
 from ..errors import XltError, error
-from ._app import WITH_OVERRIDES, app, friendly_errors, names_in
+from ._app import WITH_OVERRIDES, app, names_in, resumable
 
 if TYPE_CHECKING:
     from ..compare.jobs import Job
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @app.command("compare", context_settings=WITH_OVERRIDES)
-@friendly_errors
+@resumable
 def compare_cli(
     ctx: typer.Context,
     plan_path: Path = typer.Argument(..., help="Config with [compare], [sets] and [strategies]", metavar="PLAN"),
@@ -67,10 +67,10 @@ def compare_cli(
 def _report(
     plan: Any, jobs: Sequence[Job], sets: Mapping[str, Any], failures: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    from ..compare.report import plot, to_html, to_markdown
     from ..compare.results import collect
     from ..compare.state import statuses
     from ..io import write_bytes, write_json
+    from ..report.compare import plot, to_html, to_markdown
 
     result = collect(plan, jobs, statuses(jobs, sets), sets)
     for name, failure in failures.items():
@@ -82,7 +82,7 @@ def _report(
     except XltError as err:
         msg.warn(f"The report has no plot: {err.message}")
     if picture:
-        from ..evaluation.plots import svg_file
+        from ..report.plots import svg_file
 
         write_bytes(folder / "report.svg", svg_file(picture).encode("utf8"))
     file = "report.svg" if picture else None
@@ -123,7 +123,7 @@ def _show_statuses(jobs: Sequence[Job], found: Mapping[str, Status]) -> None:
 
 
 def _show(result: Mapping[str, Any]) -> None:
-    from ..compare.report import missing_lines, tables
+    from ..report.compare import missing_lines, tables
 
     for table in tables(result):
         msg.divider(table.title)

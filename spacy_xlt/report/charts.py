@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..evaluation.plots import INK, MARK, PAPER, bare, picture
+from .plots import INK, MARK, PAPER, bare, picture
 
 # Inches; in a page 400 pixels
 WIDTH, HEIGHT = 4.2, 2.3

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from ..evaluation.plots import Panel, Row, plot_panels
 from .charts import bars, reliability_chart, short
 from .page import Plots, page, table
+from .plots import Panel, Row, plot_panels
 
 PLOTTED_LABELS = 8
 Systems = Mapping[str, Mapping[str, Any]]

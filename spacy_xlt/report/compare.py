@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
 
-from ..evaluation.plots import Panel, Row, plot_panels
-from ..report.page import table
+from .page import table
+from .plots import Panel, Row, plot_panels
 
 SIGNIFICANT = 0.05
 CAPTION = (

@@ -42,7 +42,7 @@ def measure(model: str, args: argparse.Namespace) -> dict[str, dict[str, float]]
         engine = "components.xlt_aligner.engine"
         overrides = {f"{engine}.model": model, f"{engine}.layer": args.layer}
         nlp = load_pipeline_config(CONFIG, overrides)
-        scores = evaluate_projection(nlp, *args.projection)
+        scores = evaluate_projection(nlp, *args.projection).scores
         found["projection"] = {key: round(100 * scores[f"ents_{key[0]}"], 2) for key in ("precision", "recall", "f1")}
     return found
 

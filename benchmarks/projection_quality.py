@@ -3,7 +3,7 @@
     python benchmarks/projection_quality.py [CONFIG ...] [--data FOLDER] [--only NAME ...] [--json OUT.json]
 
 Europarl and PUD are in `assets/`. `--data` names a folder that has the ABSA and AbstRCT data besides, in the folders
-`absa` and `abstrct`. The ceiling is what the two sides' own annotations allow (see `count_agreement`). With several
+`absa` and `abstrct`. The ceiling is what the two sides' own annotations allow (see `label_count_f1`). With several
 configs, each has a column.
 """
 
@@ -73,7 +73,7 @@ def measure(config: Path, corpora: dict[str, tuple[Corpus, Path]], folder: Path)
         gold = convert(data / corpus.gold, corpus, corpus.lang, folder / "gold.spacy")
         result[name] = evaluate_projection(
             nlp, source, gold, labels=corpus.labels, target_lang=corpus.lang, config=config
-        )
+        ).scores
     return result
 
 

@@ -18,10 +18,8 @@ import spacy
 from spacy.tokens import Doc
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.alignment.component import AlignerPipe
 from spacy_xlt.bitext import SentencePair
-from spacy_xlt.config import load_pipeline_config
-from spacy_xlt.evaluation.projection import find_component
+from spacy_xlt.config import find_component, load_pipeline_config
 from spacy_xlt.projection.links import LinkProjector
 from spacy_xlt.readers.conll import ColumnReader, Counts
 
@@ -61,7 +59,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "project.cfg")
     args = parser.parse_args()
     pairs = [Bitext(a, b) for a, b in zip(read("en")[: args.limit], read("es"), strict=False)]
-    find_component(load_pipeline_config(args.config), AlignerPipe, args.config).align(pairs)
+    find_component(load_pipeline_config(args.config), "xlt_aligner", args.config).align(pairs)
     bitexts = [joined(pairs[k : k + args.sentences]) for k in range(0, len(pairs), args.sentences)]
     n_spans = sum(len(bitext.source.ents) for bitext in bitexts)
     projector = LinkProjector()

@@ -19,17 +19,12 @@ import spacy
 from spacy.tokens import Doc
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.alignment.component import AlignerPipe
 from spacy_xlt.bitext import LostSpan
-from spacy_xlt.config import load_pipeline_config
-from spacy_xlt.evaluation.agreement import count_agreement
-from spacy_xlt.evaluation.projection import find_component
-from spacy_xlt.evaluation.reliability import reliability
-from spacy_xlt.evaluation.spans import judge, prf
+from spacy_xlt.config import find_component, load_pipeline_config
+from spacy_xlt.evaluation.spans import label_count_f1, match_entities, prf, reliability
 from spacy_xlt.projection.candidates.engine import CandidateProjector
 from spacy_xlt.projection.combining.stacked import StackedProjector
 from spacy_xlt.projection.combining.voting import VotingProjector
-from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.constrained.engine import ConstrainedProjector
 from spacy_xlt.projection.markers.engine import MarkerProjector
 from spacy_xlt.readers.conll import ColumnReader, Counts
@@ -52,7 +47,7 @@ def read(lang: str, limit: int) -> list[Doc]:
 def configured(name: str) -> Any:
     """The projector of a config."""
     path = ROOT / "configs" / f"{name}.cfg"
-    return find_component(load_pipeline_config(path), ProjectorPipe, path).engine
+    return find_component(load_pipeline_config(path), "xlt_projector", path).engine
 
 
 def projectors() -> dict[str, Callable[[], Any]]:
@@ -99,7 +94,7 @@ def row(name: str, projector: Any, todo: list[Bitext], golds: Sequence[Doc]) -> 
     start = time.perf_counter()
     projector.project(todo)
     seconds = time.perf_counter() - start
-    found, wanted = judge([bitext.target for bitext in todo], golds)
+    found, wanted = match_entities([bitext.target for bitext in todo], golds)
     scores = {key: f"{100 * value:.2f}" for key, value in prf(found, wanted).items()}
     lost: list[LostSpan] = [span for bitext in todo for span in bitext.lost]
     surest = f"{100 * reliability(found)['precision_of_surest']:.2f}"
@@ -116,12 +111,12 @@ def main() -> None:
     source, target = ("pt", "en") if args.reverse else ("en", "pt")
     pairs = list(zip(read(source, args.limit), read(target, args.limit), strict=True))
     path = ROOT / "configs" / "project.cfg"
-    aligner = find_component(load_pipeline_config(path), AlignerPipe, path)
+    aligner = find_component(load_pipeline_config(path), "xlt_aligner", path)
     aligned = bitexts(pairs, [Alignment() for _ in pairs])
     aligner.align(aligned)
     links = [bitext.alignment for bitext in aligned]
     n_spans = sum(len(source.ents) for source, _ in pairs)
-    ceiling = f"ceiling {100 * count_agreement(pairs):.1f}"
+    ceiling = f"ceiling {100 * label_count_f1(pairs):.1f}"
     print(f"{len(pairs)} sentence pairs, {source} to {target}, {n_spans} spans; {ceiling}\n")
     print("| projector | sentences a second | P | R | F1 | P without the least sure tenth | lost |")
     print("|---|---:|---:|---:|---:|---:|---:|", flush=True)

@@ -34,6 +34,23 @@ def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = No
         raise error("E514", path=path, reason=str(err).strip()) from err
 
 
+def find_component(nlp: Language, factory: str, config: str | Path) -> Any:
+    """The first component of a factory in a pipeline.
+
+    Args:
+        nlp: The pipeline.
+        factory: Its name, such as "xlt_aligner".
+        config: What to call the pipeline in the error.
+
+    Raises:
+        XltError: E509 where there is none.
+    """
+    for name in nlp.pipe_names:
+        if nlp.pipe_factories[name] == factory:
+            return nlp.get_pipe(name)
+    raise error("E509", path=config, component=factory, known=", ".join(nlp.pipe_names) or "none")
+
+
 def component_config(nlp: Language, *, deciding: bool = False) -> dict[str, Any]:
     """The part of a pipeline's config that decides what it does to documents.
 

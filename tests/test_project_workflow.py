@@ -17,7 +17,6 @@ from helpers.paths import ROOT
 from helpers.tiny_encoder import make_tiny_encoder
 from spacy.cli.debug_config import debug_config
 from spacy.cli.init_config import fill_config
-from spacy.tokens import Doc, Span
 from spacy.util import load_config, registry
 from typer.testing import CliRunner
 from weasel.schemas import ProjectConfigSchema, validate
@@ -25,7 +24,6 @@ from weasel.schemas import ProjectConfigSchema, validate
 from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
-from spacy_xlt.evaluation.agreement import count_agreement
 from spacy_xlt.evaluation.report import Report
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -198,20 +196,6 @@ def test_a_report_option_without_a_name_is_an_error(tmp_path, item):
     result = CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--scores", item])
     assert result.exit_code == 1 and "E601" in result.output
     assert not (tmp_path / "out").exists()
-
-
-def test_agreement_counts_types_in_each_sentence():
-    vocab = spacy.blank("xx").vocab
-
-    def doc(*labels: str) -> Doc:
-        made = Doc(vocab, words=["w"] * 4)
-        made.set_ents([Span(made, i, i + 1, label=label) for i, label in enumerate(labels)], default="outside")
-        return made
-
-    assert count_agreement([(doc("PER", "LOC"), doc("LOC", "PER"))]) == 1.0
-    # the second pair has the same types as the first, and in another sentence
-    assert count_agreement([(doc("PER", "PER"), doc("PER")), (doc(), doc("PER"))]) == pytest.approx(0.5)
-    assert count_agreement([(doc(), doc())]) == 0.0
 
 
 def make_miniature(project: dict, folder: Path) -> None:

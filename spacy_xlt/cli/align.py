@@ -86,14 +86,12 @@ def _more_paths(args: list[str]) -> tuple[Path | None, Path | None, list[str]]:
 
 
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:
-    from ..alignment.component import AlignerPipe
     from ..alignment.plain import resolve_aligner
-    from ..config import load_pipeline_config
+    from ..config import find_component, load_pipeline_config
     from ..errors import error
-    from ..evaluation.projection import find_component
 
     if config_path is not None:
-        return find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path).engine
+        return find_component(load_pipeline_config(config_path, overrides), "xlt_aligner", config_path).engine
     if overrides:
         expected = "no settings of a config without --config"
         raise error(

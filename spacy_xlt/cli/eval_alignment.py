@@ -27,17 +27,15 @@ def eval_alignment_cli(
     A line of PAIRS.tsv has source tokens, target tokens and Pharaoh links (0-0 1-2, or 3p2 for a possible link), with
     tabs between. Settings can be overridden as in spacy train: --components.xlt_aligner.engine.method itermax
     """
-    from ..alignment.component import AlignerPipe
-    from ..config import load_pipeline_config
+    from ..config import find_component, load_pipeline_config
     from ..evaluation.alignment import evaluate_alignment, read_pairs
-    from ..evaluation.projection import find_component
     from ..io import write_json
 
     overrides = parse_config_overrides(ctx.args)
     existing(pairs_path, what="file of sentence pairs")
     pairs = read_pairs(pairs_path)
     setup_gpu(gpu_id, silent=True)
-    aligner = find_component(load_pipeline_config(config_path, overrides), AlignerPipe, config_path)
+    aligner = find_component(load_pipeline_config(config_path, overrides), "xlt_aligner", config_path)
     scores = evaluate_alignment(
         aligner.engine, pairs, data=pairs_path.name, source_lang=source_lang, target_lang=target_lang
     )

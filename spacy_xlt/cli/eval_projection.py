@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import setup_gpu
 from wasabi import msg
 
 from ..errors import error
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in, paths_and_overrides
 
 
 @app.command("eval-projection", context_settings=WITH_OVERRIDES)
@@ -41,7 +40,10 @@ def eval_projection_cli(
     With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
     bootstrap.
     """
+    from ..config import load_pipeline_config
+    from ..evaluation.projection import compare_projections, corpus_pairs, evaluate_projection
     from ..io import write_bytes, write_json
+    from ..review.evaluation import reviewed_pairs
 
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
@@ -50,9 +52,8 @@ def eval_projection_cli(
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
     setup_gpu(gpu_id, silent=True)
+    read_pairs = reviewed_pairs if gold_path.suffix == ".jsonl" else corpus_pairs
     if compare or report is not None:
-        from ..evaluation.comparison import compare_projections
-
         scores = compare_projections(
             configs,
             source_path,
@@ -60,6 +61,7 @@ def eval_projection_cli(
             labels=wanted,
             target_lang=target_lang,
             overrides=overrides,
+            read_pairs=read_pairs,
             progress=lambda name: msg.info(f"Projecting with {name}") if compare else None,
         )
         if report is not None:
@@ -68,16 +70,18 @@ def eval_projection_cli(
             write_bytes(report, projection_page(scores, title=f"Projection: {gold_path.stem}").encode("utf8"))
         if not compare:
             (scores,) = scores["systems"].values()
-            # of a comparison with itself
+            # What it says of a comparison with itself
             scores = {key: value for key, value in scores.items() if key not in ("difference", "p_value")}
     else:
-        from ..config import load_pipeline_config
-        from ..evaluation.projection import evaluate_projection
-
-        nlp = load_pipeline_config(configs[0], overrides)
         scores = evaluate_projection(
-            nlp, source_path, gold_path, labels=wanted, target_lang=target_lang, config=configs[0]
-        )
+            load_pipeline_config(configs[0], overrides),
+            source_path,
+            gold_path,
+            labels=wanted,
+            target_lang=target_lang,
+            config=configs[0],
+            read_pairs=read_pairs,
+        ).scores
     if json_path is not None:
         write_json(json_path, scores)
     if compare:
@@ -89,12 +93,8 @@ def eval_projection_cli(
 
 
 def _arguments(values: Sequence[str], *, compare: bool) -> tuple[list[Path], Path, Path, dict[str, Any]]:
-    """Tell the paths from the overrides that follow them.
-
-    RETURNS (tuple): Configs, source corpus, gold corpus, overrides.
-    """
-    paths = [Path(value) for value in takewhile(lambda value: not value.startswith("--"), values)]
-    overrides = parse_config_overrides(list(values[len(paths) :]))
+    """Configs, source corpus, gold corpus and overrides."""
+    paths, overrides = paths_and_overrides(values)
     if len(paths) < 3:
         hint = "Give CONFIG SOURCE GOLD, and overrides after them."
         raise error("E524", expected="a config and two corpora", found=len(paths), hint=hint)

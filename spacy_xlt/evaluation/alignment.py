@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ..errors import XltError, error
 from ..languages import to_spacy
 from ..links import Alignment
 from ..protocols import Aligner, PairContext, Tokens
+from ..textfiles import text_lines
 
 Link = tuple[int, int]
 
@@ -23,8 +24,11 @@ Link = tuple[int, int]
 class GoldPair:
     """A sentence pair with gold links.
 
-    source, target (Tokens): Its tokens.
-    sure, possible (frozenset[Link]): Links `(i, j)`; what is sure is possible too.
+    Attributes:
+        source: The source tokens.
+        target: The target tokens.
+        sure: Links `(i, j)`.
+        possible: The same, with the sure ones among them.
     """
 
     source: Tokens
@@ -38,12 +42,18 @@ def evaluate_alignment(
 ) -> dict[str, Any]:
     """Align sentence pairs and score the links.
 
-    aligner (Aligner): Its model is loaded before the time is taken.
-    pairs (Sequence[GoldPair]): As `read_pairs` gives them.
-    data (str): What to call the data in the signature.
-    source_lang, target_lang (str): The languages, for aligners that ask for them; "" for unknown.
-    RETURNS (dict[str, Any]): As `score_links`, and `pairs`, `seconds`, `pairs_per_second`, `signature`.
-    RAISES (XltError): E010 for a language that does not exist.
+    Args:
+        aligner: Its model is loaded before the time is taken.
+        pairs: As `read_pairs` gives them.
+        data: What to call the data in the signature.
+        source_lang: Language of the source, for aligners that ask for it; "" for unknown.
+        target_lang: Language of the target.
+
+    Returns:
+        What `score_links` gives, and `pairs`, `seconds`, `pairs_per_second`, `signature`.
+
+    Raises:
+        XltError: E010 for a language that does not exist.
     """
     tokens = [(pair.source, pair.target) for pair in pairs]
     source, target = (to_spacy(code) if code else "" for code in (source_lang, target_lang))
@@ -52,11 +62,11 @@ def evaluate_alignment(
     if warm_up is not None:
         aligner.align([warm_up], contexts=[context])
     start = time.perf_counter()
-    found = aligner.align(tokens, contexts=[context] * len(tokens))
+    alignments = aligner.align(tokens, contexts=[context] * len(tokens))
     seconds = time.perf_counter() - start
     languages = f"|languages:{source or '?'}-{target or '?'}" if source or target else ""
     return {
-        **score_links(found, pairs),
+        **score_links(alignments, pairs),
         "pairs": len(pairs),
         "seconds": round(seconds, 3),
         "pairs_per_second": round(len(pairs) / seconds, 2) if seconds else None,
@@ -65,23 +75,25 @@ def evaluate_alignment(
     }
 
 
-def score_links(found: Sequence[Alignment], pairs: Sequence[GoldPair]) -> dict[str, float]:
+def score_links(alignments: Sequence[Alignment], pairs: Sequence[GoldPair]) -> dict[str, float]:
     """Precision against the possible links, recall against the sure ones, F1 of both, and the alignment error rate.
 
     Och & Ney 2003, A Systematic Comparison of Various Statistical Alignment Models; counted over all pairs together.
-    RETURNS (dict[str, float]): `precision`, `recall`, `f1` and `aer`, from 0 to 100.
+
+    Returns:
+        `precision`, `recall`, `f1` and `aer`, from 0 to 100.
     """
-    links = in_sure = in_possible = sure = 0
-    for alignment, pair in zip(found, pairs, strict=True):
-        own = {(i, j) for i, j in alignment.links.tolist()}
-        links += len(own)
-        sure += len(pair.sure)
-        in_sure += len(own & pair.sure)
-        in_possible += len(own & pair.possible)
-    precision = in_possible / links if links else 0.0
-    recall = in_sure / sure if sure else 0.0
+    n_links = in_sure = in_possible = n_sure = 0
+    for alignment, pair in zip(alignments, pairs, strict=True):
+        links = {(i, j) for i, j in alignment.links.tolist()}
+        n_links += len(links)
+        n_sure += len(pair.sure)
+        in_sure += len(links & pair.sure)
+        in_possible += len(links & pair.possible)
+    precision = in_possible / n_links if n_links else 0.0
+    recall = in_sure / n_sure if n_sure else 0.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    aer = 1 - (in_sure + in_possible) / (links + sure) if links + sure else 0.0
+    aer = 1 - (in_sure + in_possible) / (n_links + n_sure) if n_links + n_sure else 0.0
     scores = {"precision": precision, "recall": recall, "f1": f1, "aer": aer}
     return {key: round(100 * value, 4) for key, value in scores.items()}
 
@@ -91,30 +103,22 @@ def read_pairs(path: str | Path) -> list[GoldPair]:
 
     Tokens have spaces between, links are Pharaoh's: `0-0 1-2`, and `3p2` for one that is possible but not sure.
     Empty lines are passed over.
-    path (str | Path): A UTF-8 file.
-    RAISES (XltError): E502, E513 and E530 to E533, with the number of the line.
+
+    Args:
+        path: A UTF-8 file, plain or compressed.
+
+    Raises:
+        XltError: E502, E513 and E530 to E533, with the number of the line.
     """
     path = Path(path)
     if not path.is_file():
         raise error("E502", what="file of sentence pairs", path=path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as err:
-        line = 1 + err.object[: err.start].count(b"\n")
-        raise error("E513", path=path, encoding="utf-8", position=err.start, line=line) from err
-    # Not splitlines: it also cuts at characters that may stand inside a token
-    pairs = [_read_pair(path, i, line) for i, line in _lines(text)]
+    pairs = [_read_pair(path, number, line) for number, line in text_lines(path, "utf-8") if line.strip()]
     if not pairs:
         raise error("E532", path=path)
     if not any(pair.sure for pair in pairs):
         raise error("E533", path=path)
     return pairs
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
 
 
 def _read_pair(path: Path, number: int, line: str) -> GoldPair:

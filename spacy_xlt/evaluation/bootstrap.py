@@ -16,8 +16,13 @@ def resampled_f1(counts: NDArray[np.int64], *, samples: int = SAMPLES, seed: int
 
     The same number of documents and seed give the same samples, so that two systems can be compared pair by pair.
 
-    counts (int64, (n_docs, 3)): Right, projected and gold spans of each document.
-    RETURNS (float64, (samples,)): As fractions.
+    Args:
+        counts: int64, `(n_docs, 3)`: right, projected and gold spans of each document.
+        samples: How many samples to draw.
+        seed: Of the draws.
+
+    Returns:
+        float64, `(samples,)`, as fractions.
     """
     rng = np.random.default_rng(seed)
     n_docs = len(counts)
@@ -26,25 +31,6 @@ def resampled_f1(counts: NDArray[np.int64], *, samples: int = SAMPLES, seed: int
         right, projected, gold = counts[rng.integers(0, n_docs, n_docs)].sum(axis=0)
         result[n] = 2 * right / (projected + gold) if projected + gold else 0.0
     return result
-
-
-def interval(sampled: NDArray[np.float64]) -> tuple[float, float]:
-    """The 95% interval of a resampled score."""
-    low, high = np.percentile(sampled, [2.5, 97.5])
-    return round(float(low), 4), round(float(high), 4)
-
-
-def p_value(sampled: NDArray[np.float64], baseline: NDArray[np.float64]) -> float:
-    """Two-sided p-value of two systems being equal: twice the share of samples in which the order turns round.
-
-    sampled, baseline (float64, (samples,)): From the same samples; ties count for both sides.
-    """
-    difference = sampled - baseline
-    if not difference.any():
-        return 1.0
-    # One more on both sides of the division: no number of samples proves a probability of zero
-    turned = min((difference <= 0).sum(), (difference >= 0).sum())
-    return round(min(1.0, 2 * (int(turned) + 1) / (len(difference) + 1)), 4)
 
 
 def multi_bootstrap(
@@ -56,9 +42,14 @@ def multi_bootstrap(
     between test sentences both count. The same numbers of runs and sentences and the same seed draw the same sentences
     and the same runs, so that two systems can be compared pair by pair. With few runs the result is too sure of itself.
 
-    counts (int64, (n_runs, n_sentences, 3)): Right, predicted and gold spans.
-    chunk (int): Samples that are drawn at once, which bounds memory.
-    RETURNS (float64, (samples,)): As fractions.
+    Args:
+        counts: int64, `(n_runs, n_sentences, 3)`: right, predicted and gold spans.
+        samples: How many samples to draw.
+        seed: Of the draws.
+        chunk: Samples that are drawn at once, which bounds memory.
+
+    Returns:
+        float64, `(samples,)`, as fractions.
     """
     n_runs, n_sentences, _ = counts.shape
     # Two streams: systems with other numbers of runs still see the same sentences
@@ -76,11 +67,35 @@ def multi_bootstrap(
     return np.concatenate(result)
 
 
+def interval(sampled: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95% interval of a resampled score."""
+    low, high = np.percentile(sampled, [2.5, 97.5])
+    return round(float(low), 4), round(float(high), 4)
+
+
+def p_value(sampled: NDArray[np.float64], baseline: NDArray[np.float64]) -> float:
+    """Two-sided p-value of two systems being equal: twice the share of samples in which the order is reversed.
+
+    Args:
+        sampled: float64, `(samples,)`.
+        baseline: The same of the other system, from the same samples; ties count for both sides.
+    """
+    difference = sampled - baseline
+    if not difference.any():
+        return 1.0
+    # One more on both sides of the division: no number of samples proves a probability of zero
+    reversed_ = min((difference <= 0).sum(), (difference >= 0).sum())
+    return round(min(1.0, 2 * (int(reversed_) + 1) / (len(difference) + 1)), 4)
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """P-values corrected for their number, so that one of many comparisons is not significant by chance (Holm 1979).
 
-    p_values (Mapping[str, float]): By the name of the comparison.
-    RETURNS (dict[str, float]): In the same order, none lower than before.
+    Args:
+        p_values: By the name of the comparison.
+
+    Returns:
+        In the same order, none lower than before.
     """
     corrected, highest = {}, 0.0
     for n, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import spacy
@@ -15,19 +16,26 @@ from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.vocab import Vocab
 
 from .. import __version__
-from ..alignment.component import AlignerPipe
-from ..bitext import DROP_FLAG, Bitext, SentencePair, training_target
+from ..bitext import DROP_FLAG, ENTS, Bitext, SentencePair, training_target
+from ..config import find_component, load_pipeline_config
 from ..docs import without
 from ..errors import error
 from ..languages import MULTI
-from ..projection.component import ProjectorPipe
 from ..readers.docbin import read_docs
-from ..review.evaluation import reviewed_pairs
-from .agreement import count_agreement
-from .reliability import reliability
-from .spans import counts_by_doc, counts_by_label, judge, keep_entities, per_length, prf
+from .bootstrap import SAMPLES, SEED, interval, p_value, resampled_f1
+from .spans import (
+    counts_by_doc,
+    counts_by_label,
+    keep_entities,
+    label_count_f1,
+    match_entities,
+    per_length,
+    prf,
+    reliability,
+)
 
 # Documents aligned and projected at a time.
 BATCH = 256
@@ -35,17 +43,45 @@ BATCH = 256
 LABELS_WITH_INTERVAL = 12
 
 
-class Scored(NamedTuple):
+class ReadPairs(Protocol):
+    """Reads documents of the source, each with its translation; both have gold entities."""
+
+    def __call__(self, source: Path, gold: Path, *, vocab: Vocab, target_lang: str) -> list[tuple[Doc, Doc]]: ...
+
+
+class ProjectionScores(NamedTuple):
     """Scores, and the counts to draw samples of.
 
-    scores (dict[str, Any]): See `evaluate_projection`.
-    counts (int64, (n_docs, 3)): See counts_by_doc.
-    by_label (dict[str, NDArray[np.int64]]): The same for the most frequent labels.
+    Attributes:
+        scores: See `evaluate_projection`.
+        counts: int64, `(n_docs, 3)`, see `counts_by_doc`.
+        by_label: The same for the most frequent labels.
     """
 
     scores: dict[str, Any]
     counts: NDArray[np.int64]
     by_label: dict[str, NDArray[np.int64]]
+
+
+def corpus_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) -> list[tuple[Doc, Doc]]:
+    """Read two `.spacy` corpora of the same documents in the same order.
+
+    Args:
+        source: File or folder.
+        gold: The same for the translations.
+        vocab: Of the source documents.
+        target_lang: Language of the gold documents.
+
+    Raises:
+        XltError: E502, E503, E504 for what is missing, empty or no corpus; E520 where the corpora differ in length.
+    """
+    firsts, seconds = list(read_docs(source, vocab=vocab)), list(read_docs(gold, lang=target_lang))
+    for path, docs in ((source, firsts), (gold, seconds)):
+        if not docs:
+            raise error("E503", path=path)
+    if len(firsts) != len(seconds):
+        raise error("E520", source=source, gold=gold, n_source=len(firsts), n_gold=len(seconds))
+    return list(zip(firsts, seconds, strict=True))
 
 
 def evaluate_projection(
@@ -56,39 +92,33 @@ def evaluate_projection(
     labels: Sequence[str] | None = None,
     target_lang: str = MULTI,
     config: str | Path = "config",
-) -> dict[str, Any]:
+    read_pairs: ReadPairs = corpus_pairs,
+) -> ProjectionScores:
     """Project the entities of one corpus onto the tokens of another, and score them there.
 
-    nlp (Language): A pipeline with an aligner and a projector; its other components are not used.
-    source, gold (Path): Corpora of the same documents in the same order, both with entities; or as gold the sentences
-        of a build of `source` that were reviewed (`.jsonl`, see reviewed_pairs).
-    labels (Sequence[str] | None): The labels to keep on both sides; all where left out.
-    target_lang (str): Language of the gold corpus, for aligners that need to know.
-    config (str | Path): What to call the pipeline in errors.
-    RETURNS (dict[str, Any]): `ents_p`, `ents_r`, `ents_f` (fractions, as spaCy's Scorer gives them), `ents_per_type`,
-        `ents_per_length` (see per_length), `reliability` (see reliability), `ceiling_f` (what the annotations of the
-        two sides allow, see count_agreement), `spans_in`, `spans_projected`, `spans_lost`, `lost_reasons`, `filtered`
-        (sentences, those that the projector's filters drop, by reason, and `ents_p`, `ents_r`, `ents_f` of the rest),
-        `seconds`, `pairs`, `pairs_per_second`, `signature`. Seconds are those of aligning and projecting, without
-        loading.
-    RAISES (XltError): E509 where the pipeline lacks a component; E502, E503, E504 for the corpora; E520 where they
-        differ in length, E521 where one has no entities, E522 where one has none of the labels.
+    Args:
+        nlp: A pipeline with an aligner and a projector; its other components are not used.
+        source: The corpus whose entities are projected.
+        gold: Its translation, with entities of its own.
+        labels: The labels to keep on both sides; None for all.
+        target_lang: Language of the gold corpus, for aligners that need to know.
+        config: What to call the pipeline in errors.
+        read_pairs: What reads the two corpora.
+
+    Returns:
+        The counts, and as `scores`: `ents_p`, `ents_r`, `ents_f` (fractions, as spaCy's Scorer gives them),
+        `ents_per_type`, `ents_per_length` (see `per_length`), `reliability` (see there), `ceiling_f` (what the
+        annotations of the two sides allow, see `label_count_f1`), `spans_in`, `spans_projected`, `spans_lost`,
+        `lost_reasons`, `filtered` (`sentences`, those that the projector's filters drop, by reason, and `ents_p`,
+        `ents_r`, `ents_f` of the rest), `seconds` of aligning and projecting without loading, `pairs`,
+        `pairs_per_second`, `signature`.
+
+    Raises:
+        XltError: E509 where the pipeline lacks a component; E521 where a corpus has no entities, E522 where one has
+            none of the labels; what `read_pairs` raises.
     """
-    return project_and_score(nlp, source, gold, labels=labels, target_lang=target_lang, config=config).scores
-
-
-def project_and_score(
-    nlp: Language,
-    source: Path,
-    gold: Path,
-    *,
-    labels: Sequence[str] | None = None,
-    target_lang: str = MULTI,
-    config: str | Path = "config",
-) -> Scored:
-    """As `evaluate_projection`, with what F1 is made of in each document."""
-    aligner, projector = find_component(nlp, AlignerPipe, config), find_component(nlp, ProjectorPipe, config)
-    pairs = _read_pairs(nlp, source, gold, target_lang)
+    aligner, projector = (find_component(nlp, name, config) for name in ("xlt_aligner", "xlt_projector"))
+    pairs = read_pairs(source, gold, vocab=nlp.vocab, target_lang=target_lang)
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
         _check_labels(path, docs, labels)
     for doc in (doc for pair in pairs for doc in pair):
@@ -103,14 +133,14 @@ def project_and_score(
         projector.project(batch)
     seconds = time.perf_counter() - start
     golds = [second for _, second in pairs]
-    found, wanted = judge([bitext.target for bitext in bitexts], golds)
+    projected, wanted = match_entities([bitext.target for bitext in bitexts], golds)
     kept = "all" if labels is None else ",".join(sorted(labels))
-    result = {
-        **_scores(bitexts, golds),
-        "ents_per_length": per_length(found, wanted),
-        "reliability": reliability(found),
-        "ceiling_f": round(count_agreement(pairs), 4),
-        **_fates(bitexts),
+    scores = {
+        **_spacy_scores(bitexts, golds),
+        "ents_per_length": per_length(projected, wanted),
+        "reliability": reliability(projected),
+        "ceiling_f": round(label_count_f1(pairs), 4),
+        **_span_outcomes(bitexts),
         "filtered": _filtered(bitexts, golds),
         "seconds": round(seconds, 3),
         "pairs": len(bitexts),
@@ -118,22 +148,87 @@ def project_and_score(
         "signature": f"exact span F1|labels:{kept}|{aligner.signature}|{projector.signature}"
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
-    n_docs = len(pairs)
-    by_label = counts_by_label(found, wanted, n_docs, most=LABELS_WITH_INTERVAL)
-    return Scored(result, counts_by_doc(found, wanted, n_docs), by_label)
+    by_label = counts_by_label(projected, wanted, len(pairs), most=LABELS_WITH_INTERVAL)
+    return ProjectionScores(scores, counts_by_doc(projected, wanted, len(pairs)), by_label)
 
 
-def _scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
-    """spaCy's own scores of the entities."""
+def compare_projections(
+    configs: Sequence[Path],
+    source: Path,
+    gold: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    target_lang: str = MULTI,
+    overrides: dict[str, Any] | None = None,
+    read_pairs: ReadPairs = corpus_pairs,
+    progress: Callable[[str], object] = lambda name: None,
+) -> dict[str, Any]:
+    """Project one corpus onto another with several configs, and compare their F1 with that of the first one.
+
+    Args:
+        configs: The configs; the first is what the others are compared with.
+        source: As for `evaluate_projection`, like `gold`, `labels`, `target_lang` and `read_pairs`.
+        overrides: Settings for all of the configs.
+        progress: Called with the name of each config before its turn.
+
+    Returns:
+        `baseline`; `systems`, by the config's name, with the scores of `evaluate_projection` and `ents_f_interval`
+        (95%; `ents_per_type` has `f_interval` for the most frequent labels), `difference` (of F1, to the first) and
+        `p_value` (paired bootstrap over documents); `bootstrap`, its settings. Scores are fractions.
+
+    Raises:
+        XltError: E523 where two configs have the same name; what `evaluate_projection` raises.
+    """
+    names = _names(configs)
+    systems: dict[str, dict[str, Any]] = {}
+    baseline: NDArray[np.float64] | None = None
+    for name, config in zip(names, configs, strict=True):
+        progress(name)
+        nlp = load_pipeline_config(config, overrides or {})
+        scores, counts, by_label = evaluate_projection(
+            nlp, source, gold, labels=labels, target_lang=target_lang, config=config, read_pairs=read_pairs
+        )
+        # One model in memory at a time
+        del nlp
+        gc.collect()
+        sampled = resampled_f1(counts)
+        scores["ents_f_interval"] = list(interval(sampled))
+        for label, of_label in by_label.items():
+            if label in (scores["ents_per_type"] or {}):
+                scores["ents_per_type"][label]["f_interval"] = list(interval(resampled_f1(of_label)))
+        if baseline is None:
+            baseline = sampled
+            scores |= {"difference": 0.0, "p_value": 1.0}
+        else:
+            difference = scores["ents_f"] - systems[names[0]]["ents_f"]
+            scores |= {"difference": round(difference, 4), "p_value": p_value(sampled, baseline)}
+        systems[name] = scores
+    bootstrap = {"unit": "document", "samples": SAMPLES, "seed": SEED}
+    return {"baseline": names[0], "systems": systems, "bootstrap": bootstrap}
+
+
+def make_bitext(source: Doc, gold: Doc) -> Bitext:
+    """A bitext of a source doc and a bare copy of a gold doc, sentence by sentence where both have equally many."""
+    words, spaces = [token.text for token in gold], [bool(token.whitespace_) for token in gold]
+    bitext = Bitext(source, Doc(gold.vocab, words=words, spaces=spaces))
+    if source.has_annotation("SENT_START") and gold.has_annotation("SENT_START"):
+        firsts, seconds = list(source.sents), list(gold.sents)
+        if len(firsts) == len(seconds):
+            pairs = zip(firsts, seconds, strict=True)
+            bitext.sentences = [SentencePair(a.start, a.end, b.start, b.end) for a, b in pairs]
+    return bitext
+
+
+def _spacy_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
     examples = [Example(bitext.target, gold) for bitext, gold in zip(bitexts, golds, strict=True)]
     scores = Scorer.score_spans(examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
     return {key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
 
 
-def _fates(bitexts: Sequence[Bitext]) -> dict[str, Any]:
-    """What became of the source's entities."""
+def _span_outcomes(bitexts: Sequence[Bitext]) -> dict[str, Any]:
+    """How many of the source's entities were projected, and why the others were lost."""
     spans_in = sum(len(bitext.source.ents) for bitext in bitexts)
-    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == "ents")
+    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == ENTS)
     return {
         "spans_in": spans_in,
         "spans_projected": spans_in - lost.total(),
@@ -151,51 +246,23 @@ def _filtered(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]
     if dropped:
         ranges = [[pair.target for pair in bitext.sentences if DROP_FLAG in pair.flags] for bitext in bitexts]
         kept = [without(gold, gone) for gold, gone in zip(golds, ranges, strict=True)]
-        result |= {f"ents_{key}": value for key, value in prf(*judge(map(training_target, bitexts), kept)).items()}
+        rest = prf(*match_entities(map(training_target, bitexts), kept))
+        result |= {f"ents_{key}": value for key, value in rest.items()}
     return result
 
 
-def find_component(nlp: Language, kind: type, config: str | Path) -> Any:
-    """The first component of a class in a pipeline.
-
-    config (str | Path): What to call the pipeline in the error.
-    RAISES (XltError): E509 where there is none.
-    """
-    for _, pipe in nlp.pipeline:
-        if isinstance(pipe, kind):
-            return pipe
-    name = {"AlignerPipe": "xlt_aligner", "ProjectorPipe": "xlt_projector"}[kind.__name__]
-    raise error("E509", path=config, component=name, known=", ".join(nlp.pipe_names) or "none")
-
-
-def make_bitext(source: Doc, gold: Doc) -> Bitext:
-    """A bitext of a source doc and a bare copy of a gold doc, sentence by sentence where both have equally many."""
-    words, spaces = [token.text for token in gold], [bool(token.whitespace_) for token in gold]
-    bitext = Bitext(source, Doc(gold.vocab, words=words, spaces=spaces))
-    if source.has_annotation("SENT_START") and gold.has_annotation("SENT_START"):
-        firsts, seconds = list(source.sents), list(gold.sents)
-        if len(firsts) == len(seconds):
-            pairs = zip(firsts, seconds, strict=True)
-            bitext.sentences = [SentencePair(a.start, a.end, b.start, b.end) for a, b in pairs]
-    return bitext
-
-
-def _read_pairs(nlp: Language, source: Path, gold: Path, target_lang: str) -> list[tuple[Doc, Doc]]:
-    if gold.suffix == ".jsonl":
-        return reviewed_pairs(source, gold, vocab=nlp.vocab, target_lang=target_lang)
-    firsts = list(read_docs(source, vocab=nlp.vocab))
-    seconds = list(read_docs(gold, lang=target_lang))
-    for path, docs in ((source, firsts), (gold, seconds)):
-        if not docs:
-            raise error("E503", path=path)
-    if len(firsts) != len(seconds):
-        raise error("E520", source=source, gold=gold, n_source=len(firsts), n_gold=len(seconds))
-    return list(zip(firsts, seconds, strict=True))
+def _names(configs: Sequence[Path]) -> list[str]:
+    """Short names for configs: without folders where that is enough to tell them apart."""
+    short = [config.stem for config in configs]
+    names = short if len(set(short)) == len(short) else [str(config) for config in configs]
+    if len(set(names)) < len(names):
+        raise error("E523", name=next(name for name in names if names.count(name) > 1))
+    return names
 
 
 def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None) -> None:
-    found = {ent.label_ for doc in docs for ent in doc.ents}
-    if not found:
+    in_corpus = {ent.label_ for doc in docs for ent in doc.ents}
+    if not in_corpus:
         raise error("E521", path=path)
-    if labels is not None and not found.intersection(labels):
-        raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(found)))
+    if labels is not None and not in_corpus.intersection(labels):
+        raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(in_corpus)))

@@ -1,29 +1,33 @@
-"""Entities judged one by one: which projected ones are right, how sure they were, and how long."""
+"""Entities matched one by one: which projected ones are right, how sure the projector was, how long they are."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP
+from ..bitext import ENTS_GROUP, span_scores
 
-# Lengths in tokens that are reported together: from the first up to the second.
+# Lengths in tokens that are reported together: from the first to the second.
 LENGTHS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, None))
+BINS = 10
+# The share of the least sure spans that is left out to see whether precision rises.
+LEAST_SURE = 0.1
 
 
-class Judged(NamedTuple):
+class EntityMatch(NamedTuple):
     """One entity, of the projection or of the gold annotation.
 
-    doc (int): Index of its document.
-    label (str): Its label.
-    length (int): In tokens.
-    score (float): How sure the projector was; 1 for gold.
-    correct (bool): Whether the other side has the same label and the same ends.
+    Attributes:
+        doc: Index of its document.
+        label: Its label.
+        length: In tokens.
+        score: How sure the projector was; 1 for gold.
+        correct: Whether the other side has the same label and the same ends.
     """
 
     doc: int
@@ -33,69 +37,58 @@ class Judged(NamedTuple):
     correct: bool
 
 
-def judge(predicted: Iterable[Doc], gold: Iterable[Doc]) -> tuple[list[Judged], list[Judged]]:
-    """Judge the entities of documents against the gold ones, exactly.
+def match_entities(predicted: Iterable[Doc], gold: Iterable[Doc]) -> tuple[list[EntityMatch], list[EntityMatch]]:
+    """Match the entities of documents with the gold ones, exactly.
 
-    predicted (Iterable[Doc]): Docs with projected entities and their scores in the mirroring span group.
-    gold (Iterable[Doc]): The same docs with gold entities.
-    RETURNS (tuple[list[Judged], list[Judged]]): The projected entities, and the gold ones.
+    Args:
+        predicted: Docs with projected entities and their scores in the span group `xlt_ents`.
+        gold: The same docs with gold entities.
+
+    Returns:
+        The projected entities, and the gold ones.
     """
-    found, wanted = [], []
+    projected, wanted = [], []
     for n, (doc, gold_doc) in enumerate(zip(predicted, gold, strict=True)):
-        scores = _scores(doc)
-        ours = {(ent.start, ent.end, ent.label_) for ent in doc.ents}
-        theirs = {(ent.start, ent.end, ent.label_) for ent in gold_doc.ents}
-        found += [Judged(n, k[2], k[1] - k[0], scores.get(k, 1.0), k in theirs) for k in sorted(ours)]
-        wanted += [Judged(n, k[2], k[1] - k[0], 1.0, k in ours) for k in sorted(theirs)]
-    return found, wanted
+        scores = span_scores(doc, ENTS_GROUP)
+        ours, theirs = ({(ent.start, ent.end, ent.label_) for ent in side.ents} for side in (doc, gold_doc))
+        projected += [EntityMatch(n, k[2], k[1] - k[0], scores.get(k, 1.0), k in theirs) for k in sorted(ours)]
+        wanted += [EntityMatch(n, k[2], k[1] - k[0], 1.0, k in ours) for k in sorted(theirs)]
+    return projected, wanted
 
 
-def _scores(doc: Doc) -> dict[tuple[int, int, str], float]:
-    if ENTS_GROUP not in doc.spans:
-        return {}
-    group = doc.spans[ENTS_GROUP]
-    scores = group.attrs.get("scores", ())
-    return {(span.start, span.end, span.label_): float(s) for span, s in zip(group, scores, strict=False)}
-
-
-def prf(found: Sequence[Judged], wanted: Sequence[Judged]) -> dict[str, float]:
+def prf(projected: Sequence[EntityMatch], wanted: Sequence[EntityMatch]) -> dict[str, float]:
     """Precision, recall and F1 as fractions, under "p", "r" and "f"; 0 where there is nothing to divide by."""
-    p = sum(span.correct for span in found) / len(found) if found else 0.0
+    p = sum(span.correct for span in projected) / len(projected) if projected else 0.0
     r = sum(span.correct for span in wanted) / len(wanted) if wanted else 0.0
     return {"p": p, "r": r, "f": 2 * p * r / (p + r) if p + r else 0.0}
 
 
-def per_length(found: Sequence[Judged], wanted: Sequence[Judged]) -> dict[str, dict[str, float]]:
+def per_length(projected: Sequence[EntityMatch], wanted: Sequence[EntityMatch]) -> dict[str, dict[str, float]]:
     """Scores by length in tokens: precision over projected entities of that length, recall over gold ones.
 
-    RETURNS (dict): By length such as "2", "3-4" and "9+", "p", "r", "f" and "gold", the number of gold entities.
+    Returns:
+        By length, such as "2", "3-4" and "9+": "p", "r", "f", and "gold", the number of gold entities.
     """
     result = {}
     for low, high in LENGTHS:
         name = f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
         ours, theirs = (
             [span for span in spans if low <= span.length and (high is None or span.length <= high)]
-            for spans in (found, wanted)
+            for spans in (projected, wanted)
         )
         if ours or theirs:
             result[name] = {**prf(ours, theirs), "gold": len(theirs)}
     return result
 
 
-def keep_entities(doc: Doc, labels: Sequence[str] | None) -> None:
-    """Take the entities with other labels out of a document; their words are outside of entities then.
+def counts_by_doc(projected: Sequence[EntityMatch], wanted: Sequence[EntityMatch], n_docs: int) -> NDArray[np.int64]:
+    """What F1 is made of, for each document.
 
-    labels (Sequence[str] | None): The labels to keep; all where left out.
+    Returns:
+        int64, `(n_docs, 3)`: right, projected and gold entities.
     """
-    others = [] if labels is None else [ent for ent in doc.ents if ent.label_ not in labels]
-    if others:
-        doc.set_ents([], outside=others, default="unmodified")
-
-
-def counts_by_doc(found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int) -> NDArray[np.int64]:
-    """What F1 is made of, for each document: int64, (n_docs, 3): right, projected and gold entities."""
     counts = np.zeros((n_docs, 3), np.int64)
-    for span in found:
+    for span in projected:
         counts[span.doc] += (span.correct, 1, 0)
     for span in wanted:
         counts[span.doc, 2] += 1
@@ -103,15 +96,80 @@ def counts_by_doc(found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int
 
 
 def counts_by_label(
-    found: Sequence[Judged], wanted: Sequence[Judged], n_docs: int, *, most: int
+    projected: Sequence[EntityMatch], wanted: Sequence[EntityMatch], n_docs: int, *, most: int
 ) -> dict[str, NDArray[np.int64]]:
-    """The same for single labels, those with the most gold entities first.
-
-    most (int): How many labels.
-    """
-    sizes = Counter(span.label for span in wanted)
+    """The counts of `counts_by_doc` for single labels: those `most` labels that have the most gold entities."""
     result = {}
-    for label, _ in sizes.most_common(most):
-        ours, theirs = ([span for span in spans if span.label == label] for spans in (found, wanted))
+    for label, _ in Counter(span.label for span in wanted).most_common(most):
+        ours, theirs = ([span for span in spans if span.label == label] for spans in (projected, wanted))
         result[label] = counts_by_doc(ours, theirs, n_docs)
     return result
+
+
+def keep_entities(doc: Doc, labels: Sequence[str] | None) -> None:
+    """Remove the entities with other labels from a document; their words are outside of entities then.
+
+    Args:
+        doc: Changed in place.
+        labels: The labels to keep; None for all.
+    """
+    others = [] if labels is None else [ent for ent in doc.ents if ent.label_ not in labels]
+    if others:
+        doc.set_ents([], outside=others, default="unmodified")
+
+
+def label_count_f1(pairs: Iterable[tuple[Doc, Doc]]) -> float:
+    """F1 of the numbers of entities of each label, sentence by sentence: the most that a projection can reach.
+
+    Where the two sides of a bitext were annotated apart, one has entities that the other lacks. A projection gives each
+    entity of the source at most one in the target, so that its F1 cannot pass this unless it loses the right ones.
+
+    Args:
+        pairs: A document and its translation each, both with entities.
+
+    Returns:
+        Between 0 and 1; 0 where neither side has an entity.
+    """
+    matched = in_source = in_target = 0
+    for source, target in pairs:
+        first, second = (Counter(ent.label_ for ent in doc.ents) for doc in (source, target))
+        matched += (first & second).total()
+        in_source += first.total()
+        in_target += second.total()
+    return 2 * matched / (in_source + in_target) if in_source + in_target else 0.0
+
+
+def reliability(projected: Sequence[EntityMatch]) -> dict[str, Any]:
+    """Whether the scores of projected entities mean something: precision by score, and without the least sure ones.
+
+    Returns:
+        `curve`, entities of similar score in groups of the same size, each with the mean `score`, `precision` and
+        `spans`, their number; `precision` of all; `precision_of_surest`, without the least sure tenth; and
+        `calibration_error`, the mean distance between score and precision over the curve, weighted by spans (the
+        expected calibration error of Naeini et al. 2015, with bins of equal mass).
+    """
+    if not projected:
+        return {"curve": [], "precision": 0.0, "precision_of_surest": 0.0, "calibration_error": 0.0}
+    order = sorted(projected, key=lambda span: span.score)
+    scores = np.asarray([span.score for span in order], np.float64)
+    correct = np.asarray([span.correct for span in order], np.float64)
+    curve = [
+        {"score": float(scores[part].mean()), "precision": float(correct[part].mean()), "spans": len(part)}
+        for part in np.array_split(np.arange(len(order)), min(BINS, len(order)))
+    ]
+    distance = sum(abs(point["score"] - point["precision"]) * point["spans"] for point in curve) / len(order)
+    return {
+        "curve": [{key: round(value, 4) for key, value in point.items()} for point in curve],
+        "precision": round(float(correct.mean()), 4),
+        "precision_of_surest": round(_precision_of_surest(scores, correct), 4),
+        "calibration_error": round(distance, 4),
+    }
+
+
+def _precision_of_surest(scores: NDArray[np.float64], correct: NDArray[np.float64]) -> float:
+    """Precision without the least sure tenth. Spans that share the score at the cut count in part, in any order."""
+    keep = len(scores) - int(len(scores) * LEAST_SURE)
+    cut = scores[len(scores) - keep]
+    above, at = scores > cut, scores == cut
+    share = (keep - above.sum()) / at.sum()
+    return float((correct[above].sum() + share * correct[at].sum()) / keep)

@@ -1,4 +1,4 @@
-"""`spacy xlt eval-projection`: the scores, the JSON, and what bad corpora get."""
+"""`spacy xlt eval-projection`: the scores, the JSON, configs side by side, the page, and what bad corpora get."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ min_score = 0.0
 """
 KEYS = {
     "ents_p", "ents_r", "ents_f", "ents_per_type", "spans_in", "spans_projected", "spans_lost", "lost_reasons",
-    "seconds", "pairs_per_second", "signature",
+    "ceiling_f", "reliability", "seconds", "pairs_per_second", "signature",
 }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_settings_can_be_overridden(evaluate, corpora):
         (lambda s, g: ([], g), ["E503", "source.spacy"]),
     ],
 )
-def test_corpora_that_do_not_fit_are_refused(evaluate, corpora, change, expected):
+def test_eval_projection_rejects_corpora_that_do_not_fit(evaluate, corpora, change, expected):
     result, scores = evaluate(*change(*corpora))
     assert result.exit_code == 1 and scores is None
     assert all(part in result.output for part in expected)
@@ -108,13 +108,13 @@ def test_corpora_that_do_not_fit_are_refused(evaluate, corpora, change, expected
     ("options", "expected"),
     [(("--labels", "MISC"), ["E522", "MISC", "LOC, PER"]), (("--labels", " ,"), ["E510", "--labels"])],
 )
-def test_labels_that_are_not_there_are_named(evaluate, corpora, options, expected):
+def test_eval_projection_names_labels_that_are_missing(evaluate, corpora, options, expected):
     result, scores = evaluate(*corpora, *options)
     assert result.exit_code == 1 and scores is None
     assert all(part in result.output for part in expected)
 
 
-def test_a_config_without_a_projector_is_refused(evaluate, corpora):
+def test_eval_projection_rejects_config_without_projector(evaluate, corpora):
     result, _ = evaluate(*corpora, config=CONFIG.replace(',"xlt_projector"', ""))
     assert result.exit_code == 1 and "E509" in result.output and "xlt_projector" in result.output
 
@@ -146,3 +146,90 @@ def test_filters_trade_sentences_for_precision(evaluate, make_doc):
     assert filtered["sentences"] == 2 and filtered["dropped"] == 1 and filtered["reasons"] == {"short": 1}
     assert filtered["ents_p"] == 1.0 and filtered["ents_r"] == 1.0
     assert "1 of 2 sentences left out (short 1)" in result.output
+
+
+@pytest.fixture
+def compare(tmp_path, write_corpus, make_doc):
+    """Run the comparison of a projector that keeps everything with others; the result and its JSON."""
+    source, gold = [], []
+    for n in range(30):
+        source.append(make_doc("Ann saw Bo in Rio", (0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC")))
+        # every third person has another label in the gold annotation
+        gold.append(make_doc("Ana viu Bo em Rio", (0, 1, "PER"), (2, 3, "ORG" if n % 3 else "PER"), (4, 5, "LOC")))
+    corpora = [str(write_corpus(docs, f"{name}.spacy")) for name, docs in (("source", source), ("gold", gold))]
+
+    def run(*configs, options=()):
+        paths = []
+        for name, text in configs:
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            paths.append(str(path))
+        out = tmp_path / "out.json"
+        several = ["--compare"] if len(configs) > 1 else []
+        arguments = ["xlt", "eval-projection", *several, *paths, *corpora, "--json", str(out), *options]
+        result = CliRunner().invoke(app, arguments)
+        return result, json.loads(out.read_text()) if out.exists() else None
+
+    return run
+
+
+def test_each_config_is_compared_with_the_first(compare):
+    # links of the diagonal aligner have score 1 and so do the spans: a higher demand cannot be met
+    nothing = CONFIG.replace('pipeline = ["xlt_aligner","xlt_projector"]', "").replace(
+        "min_score = 0.0", "ents = false"
+    )
+    nothing = nothing.replace("[nlp]", '[nlp]\npipeline = ["xlt_aligner","xlt_projector"]')
+    result, scores = compare(("all.cfg", CONFIG), ("same.cfg", CONFIG), ("none.cfg", nothing))
+    assert result.exit_code == 0, result.output
+    assert scores["baseline"] == "all" and list(scores["systems"]) == ["all", "same", "none"]
+    every, same, none = scores["systems"].values()
+    # 10 of the 30 sentences have 3 right of 3, the others 2 of 3
+    assert every["ents_f"] == pytest.approx(70 / 90)
+    low, high = every["ents_f_interval"]
+    assert low < 70 / 90 < high and 0.7 < low and high < 0.87
+    assert same["difference"] == 0 and same["p_value"] == 1.0
+    assert none["ents_f"] == 0 and none["difference"] == pytest.approx(-70 / 90, abs=1e-4) and none["p_value"] < 0.01
+    assert "same" in result.output and "F by label" in result.output and "F by length" in result.output
+
+
+def test_configs_of_the_same_name_are_shown_with_their_folders(compare):
+    _, scores = compare(("one/project.cfg", CONFIG), ("two/project.cfg", CONFIG))
+    names = list(scores["systems"])
+    assert names[0].endswith("one/project.cfg") and names[1].endswith("two/project.cfg")
+
+
+def test_overrides_hold_for_all_configs(compare):
+    override = ("--components.xlt_projector.engine.ents", "false")
+    result, scores = compare(("a.cfg", CONFIG), ("b.cfg", CONFIG), options=override)
+    assert result.exit_code == 0, result.output
+    assert all(of_config["ents_f"] == 0 for of_config in scores["systems"].values())
+
+
+def test_eval_projection_rejects_wrong_numbers_of_paths(compare, tmp_path):
+    result, _ = compare(("a.cfg", CONFIG), ("a.cfg", CONFIG))
+    assert result.exit_code == 1 and "XLT-E523" in result.output
+    (tmp_path / "a.cfg").write_text(CONFIG)
+    few = CliRunner().invoke(app, ["xlt", "eval-projection", "a.cfg", "b.spacy"])
+    assert few.exit_code == 1 and "XLT-E524" in few.output
+    many = CliRunner().invoke(app, ["xlt", "eval-projection", "a.cfg", "b.cfg", "c.spacy", "d.spacy"])
+    assert many.exit_code == 1 and "--compare" in many.output
+
+
+def test_the_report_shows_configs_with_intervals_and_curves(compare, tmp_path):
+    page = tmp_path / "report.html"
+    result, scores = compare(("all.cfg", CONFIG), ("same.cfg", CONFIG), options=["--report", str(page)])
+    assert result.exit_code == 0 and "report.html" in result.output, result.output
+    text = page.read_text(encoding="utf8")
+    # all labels, single labels, a curve for each config, speed
+    assert text.count('class="xlt-plot"') == 5 and 'id="reliability"' in text
+    low, high = scores["systems"]["same"]["ents_f_interval"]
+    assert f"{100 * low:.1f} to {100 * high:.1f}" in text and "<td>+0.00</td><td>1.0000</td>" in text
+    per_type = scores["systems"]["all"]["ents_per_type"]
+    assert all(one["f_interval"][0] <= one["f"] <= one["f_interval"][1] for one in per_type.values())
+
+
+def test_one_config_has_a_report_as_well(compare, tmp_path):
+    _, scores = compare(("all.cfg", CONFIG), options=["--report", str(tmp_path / "one.html")])
+    assert "hollow square" not in (tmp_path / "one.html").read_text(encoding="utf8")
+    assert scores["ents_f"] == pytest.approx(70 / 90) and "p_value" not in scores

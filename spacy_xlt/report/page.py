@@ -1,118 +1,59 @@
-"""A report as one page that needs nothing from elsewhere."""
+"""Pages of reports that need nothing from elsewhere: one base template, one style sheet, one palette."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from ..errors import XltError, warn
 from ..view.colors import label_colors
 from ..view.page import digest, variables
+from .plots import short
+from .table import percent, share
 
 
-class Plots:
-    """Plots of a report, or nothing where matplotlib is not installed, which is said once."""
+def render_page(template: str, *, title: str, labels: Iterable[str] = (), **context: Any) -> str:
+    """A page as text. Only its own script runs, and nothing is loaded: the policy in its head allows no more.
 
-    def __init__(self) -> None:
-        self.missing = False
-
-    def __call__(self, draw: Callable[..., str], *args: Any, whole: bool = False, **settings: Any) -> str:
-        """The plot that a function draws, in a `<figure>`; "" where there are none.
-
-        whole (bool): Whether the plot is wide, and scrolls in its frame on a narrow screen.
-        """
-        if self.missing:
-            return ""
-        try:
-            svg = draw(*args, **settings)
-        except XltError as err:
-            if err.code != "E670":
-                raise
-            self.missing = True
-            warn("W580", reason=err.message)
-            return ""
-        return f'<figure class="whole" tabindex="0">{svg}</figure>' if whole else f"<figure>{svg}</figure>"
-
-
-def page(title: str, intro: str, sections: Sequence[tuple[str, str, str]], *, labels: Iterable[str] = ()) -> str:
-    """The page as text. Only its own script runs, and nothing is loaded.
-
-    title (str): Plain text.
-    intro (str): HTML below the title.
-    sections (Sequence[tuple[str, str, str]]): For each its name in the address, its heading, and its HTML. Sections
-        without content are left out.
-    labels (Iterable[str]): Those that get the colours `.label-0`, `.label-1` and so on.
+    Args:
+        template: File name of a template that extends `base.html.j2`.
+        title: Plain text.
+        labels: Those that get the colours `.label-0`, `.label-1` and so on.
+        **context: What the template names. Text is escaped.
     """
-    script, style = _static("report.js"), _static("report.css")
-    style = f"{variables(list(label_colors(labels).values()))}\n{style}"
-    # Plots are styled where they stand, which no checksum covers. A style can do no harm where nothing can be loaded.
-    policy = (
-        f"default-src 'none'; script-src '{digest(script)}'; style-src 'unsafe-inline'; base-uri 'none'; "
-        "form-action 'none'"
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Surrounding space of blocks stays out of the page: words of a sentence stand in lines of the template
+    environment = Environment(
+        loader=PackageLoader("spacy_xlt.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    kept = [section for section in sections if section[2]]
-    links = "".join(f'<li><a href="#{name}">{escape(heading)}</a></li>' for name, heading, _ in kept)
-    body = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-heading"><h2 id="{name}-heading">{escape(heading)}</h2>{content}'
-        "</section>\n"
-        for name, heading, content in kept
-    )
-    text = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="referrer" content="no-referrer">\n<title>{escape(title)}</title>\n<style>{style}</style>\n'
-        f'</head>\n<body>\n<header><h1>{escape(title)}</h1>{intro}</header>\n<nav aria-label="Parts of the report">'
-        f"<ul>{links}</ul></nav>\n<main>\n{body}</main>\n<script>{script}</script>\n</body>\n</html>\n"
+    environment.filters.update(short=short, share=share, percent=percent)
+    environment.globals["digest"] = digest
+    colors = variables(list(label_colors(labels).values()))
+    style = "\n".join([colors, read_static("report.css"), read_static("plots.css")])
+    page = environment.get_template(template).render(
+        title=title, style=style, script=read_static("report.js"), **context
     )
     # half of a surrogate pair has no place in UTF-8
-    return text.encode("utf8", "replace").decode("utf8")
+    return page.encode("utf8", "replace").decode("utf8")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], *, text: frozenset[int] = frozenset()) -> str:
-    """A table with headings of columns and rows, in a frame that scrolls.
+def render_plot(plot: Any) -> str:
+    """A plot as the text of an SVG file, with the colours of light and dark pages in it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    text (frozenset[int]): Columns besides the first that hold words, not figures.
-    """
-
-    def kind(n: int) -> str:
-        return ' class="text"' if n in text else ""
-
-    first = "".join(f'<th scope="col"{kind(n)}>{escape(cell)}</th>' for n, cell in enumerate(head))
-    body = "".join(
-        f'<tr><th scope="row">{escape(str(row[0]))}</th>'
-        + "".join(f"<td{kind(n)}>{escape(str(cell))}</td>" for n, cell in enumerate(row[1:], 1))
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="wide" tabindex="0"><table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table></div>'
-        if body
-        else ""
-    )
+    environment = Environment(loader=PackageLoader("spacy_xlt.report"), autoescape=True, undefined=StrictUndefined)
+    environment.filters["short"] = short
+    macros: Any = environment.get_template("svg.html.j2").module
+    style = f"{variables([])}\n{read_static('plots.css')}\n.xlt-plot {{ background: var(--page); }}"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{macros.panels(plot, style)}\n'
 
 
-def totals(values: Iterable[tuple[str, Any]]) -> str:
-    """Single figures in large print."""
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in values)
-    return f'<dl class="totals">{items}</dl>'
-
-
-def folded(summary: str, content: str, *, kind: str = "", opened: bool = False) -> str:
-    """Content to open with a click.
-
-    summary, content (str): HTML.
-    """
-    attributes = (f' class="{kind}"' if kind else "") + (" open" if opened else "")
-    return f"<details{attributes}><summary>{summary}</summary>{content}</details>" if content else ""
-
-
-def share(part: float, whole: float) -> str:
-    """As a percentage; "-" of nothing."""
-    return f"{100 * part / whole:.1f}%" if whole else "-"
-
-
-def _static(name: str) -> str:
+def read_static(name: str) -> str:
+    """A file of the folder `static`."""
     return (files(__package__) / "static" / name).read_text(encoding="utf8")

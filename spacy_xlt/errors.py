@@ -218,7 +218,6 @@ _MESSAGES: dict[str, str] = {
     "E667": "{path} is in use by another comparison{holder}. Wait until it is finished, or choose another folder.",
     "E668": "{path} is not empty and holds no comparison (it has no {marker}). Choose another folder.",
     "E669": "{path}: the evaluation set {name} has no entity{of_labels}, so there is nothing to score.",
-    "E670": "plots: matplotlib is not installed. Run: pip install 'spacy-xlt[plots]'",
     "E671": "--jobs is {value}; expected a number from 1.",
     "E672": "{path} was predicted for another text than {name} has now. Run the comparison again.",
     "E673": "It needs {name}, which failed.",
@@ -413,10 +412,8 @@ _MESSAGES: dict[str, str] = {
     "--workers lower where the memory is short.",
     "E592": "The worker on {host} has {found}, and another one has {expected}: their output could differ. Put the same "
     "models and packages everywhere.",
-    "W580": "The report has no plots: {reason}",
     "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
     "W583": "{path} cannot be read and is left out: {reason}",
-    "W582": "The report shows no examples from {path}: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }

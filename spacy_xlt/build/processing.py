@@ -20,7 +20,6 @@ from ..bitext import ENTS_GROUP, Bitext
 from ..docs import sentence_ranges
 from ..errors import is_document_error
 from ..memory import give_back, keep_little, trim
-from ..report.figures import Figures
 from ..review.apply import apply_corrections
 from ..review.records import Corrections
 from ..bitext import dropped_pairs, training_target
@@ -60,7 +59,6 @@ class ShardProcessor:
         self.nlp = nlp
         self.corrections = corrections
         self._drop = frozenset(flag for _, pipe in nlp.pipeline for flag in getattr(pipe, "drop_flags", ()))
-        self._backwards = any(getattr(pipe, "direction", "") == "target_to_source" for _, pipe in nlp.pipeline)
         # The work that a thread is at, for the error handler
         self._now = threading.local()
         nlp.set_error_handler(self._set_aside)
@@ -166,11 +164,7 @@ class ShardProcessor:
         start = time.perf_counter()
         bitexts = self._bitexts(work)
         files = self._files(work, bitexts)
-        figures = Figures(work.shard.id, backwards=self._backwards)
-        for number, bitext in bitexts:
-            figures.add(number, bitext)
-        work.counts.spend(WRITE, time.perf_counter() - start)
-        return Built(work.shard.id, files, {**work.counts.to_json(), "figures": figures.to_json()})
+        return Built(work.shard.id, files, work.counts.to_json())
 
     def _bitexts(self, work: _Work) -> list[tuple[int, Bitext]]:
         """The bitexts of a shard, each with the number of its document, with the corrections in them."""

@@ -10,7 +10,7 @@ import typer
 from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
-from ..errors import XltError, error
+from ..errors import error
 from ._app import WITH_OVERRIDES, app, names_in, resumable
 
 if TYPE_CHECKING:
@@ -69,26 +69,13 @@ def _report(
 ) -> dict[str, Any]:
     from ..compare.results import collect
     from ..compare.state import statuses
-    from ..io import write_bytes, write_json
-    from ..report.compare import plot, to_html, to_markdown
+    from ..report.compare import write_comparison
 
     result = collect(plan, jobs, statuses(jobs, sets), sets)
     for name, failure in failures.items():
         if name in result["missing"]:
             result["missing"][name] = failure.reason
-    picture = None
-    try:
-        picture = plot(result)
-    except XltError as err:
-        msg.warn(f"The report has no plot: {err.message}")
-    if picture:
-        from ..report.plots import svg_file
-
-        write_bytes(folder / "report.svg", svg_file(picture).encode("utf8"))
-    file = "report.svg" if picture else None
-    write_json(folder / "report.json", result)
-    write_bytes(folder / "report.md", to_markdown(result, picture=file).encode("utf8"))
-    write_bytes(folder / "report.html", to_html(result, picture=picture).encode("utf8"))
+    write_comparison(result, folder)
     return result
 
 
@@ -123,13 +110,9 @@ def _show_statuses(jobs: Sequence[Job], found: Mapping[str, Status]) -> None:
 
 
 def _show(result: Mapping[str, Any]) -> None:
-    from ..report.compare import missing_lines, tables
+    from ..report.compare import tables
 
     for table in tables(result):
-        msg.divider(table.title)
-        aligns = ["l" if n in table.text else "r" for n in range(len(table.head))]
-        msg.table(table.rows, header=table.head, aligns=aligns, divider=True, max_col=60)
-        if table.note:
-            msg.text(table.note)
-    for line in missing_lines(result):
-        msg.warn(line)
+        typer.echo(f"\n{table.terminal()}")
+    for name, reason in result["missing"].items():
+        msg.warn(f"{name}: {reason}")

@@ -1,134 +1,108 @@
-"""The report of a comparison: the same tables for Markdown, a page and the terminal, and the plot."""
+"""The report of a comparison: the same tables for Markdown, a page and the terminal, and a forest plot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
-from .page import table
-from .plots import Panel, Row, plot_panels
+from ..io import write_bytes, write_json
+from .page import render_plot
+from .parts import Part, page_of_parts
+from .plots import Panel, Panels, Row
+from .table import Table
 
 SIGNIFICANT = 0.05
 CAPTION = (
     "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and lines "
     "are the strategies to compare with."
 )
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--line:#c9ced6;--soft:#f3f5f7}
-@media (prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#16181c;--line:#454b54;--soft:#21252b}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:70rem;
-margin:0 auto;padding:1rem}
-.wide,figure{overflow-x:auto}figure{margin:0}figcaption{font-size:.9rem}table{border-collapse:collapse;margin:.5rem 0}
-th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}thead th{background:var(--soft)}
-td.text{text-align:left;white-space:normal}code{font-size:.8rem;overflow-wrap:anywhere}
-"""
 
 
-class Table(NamedTuple):
-    """A table of a report.
+def write_comparison(result: Mapping[str, Any], folder: Path) -> None:
+    """Write report.json, report.md, report.html and, where there is something to draw, report.svg.
 
-    note (str): What a reader has to know, below it.
-    text (frozenset[int]): Columns that hold words, not figures.
+    Args:
+        result: What `compare.results.collect` gives.
+        folder: Where to write.
     """
-
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    note: str = ""
-    text: frozenset[int] = frozenset((0,))
+    plot = comparison_plot(result)
+    write_json(folder / "report.json", result)
+    write_bytes(folder / "report.md", to_markdown(result, picture="report.svg" if plot else None).encode("utf8"))
+    write_bytes(folder / "report.html", comparison_page(result).encode("utf8"))
+    if plot is not None:
+        write_bytes(folder / "report.svg", render_plot(plot).encode("utf8"))
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
-    """The tables of a result, as `collect` gives it."""
+    """The tables of a result."""
     if not result["runs"]:
         return []
     made = [_scores(result)]
     made += [_against_baseline(result, name) for name in result["sets"]]
     made += [_per_label(result, name) for name in result["sets"]]
-    return [*(one for one in made if one.rows), _cost(result), _selection(result)]
+    return [*(table for table in made if table.rows), _cost(result), _selection(result)]
 
 
-def plot(result: Mapping[str, Any]) -> str | None:
-    """The picture of a result as an SVG element; None where there is nothing to draw.
-
-    RAISES (XltError): E670 where matplotlib is not installed.
-    """
+def comparison_plot(result: Mapping[str, Any]) -> Panels | None:
+    """The forest plot of a result; None where there is nothing to draw."""
     panels = []
     for set_name in result["sets"]:
         rows, lines = [], {}
-        for name, one in _scored(result, set_name):
-            low, high = one["interval"]
+        for name, scores in _scored(result, set_name):
+            low, high = scores["interval"]
             special = name in (result["baseline"], result["ceiling"])
-            points = [100 * value for value in one["f"]["values"]]
-            mean = 100 * one["f"]["mean"]
-            note = _mean_sd(one["f"]) + _star(one)
+            points = [100 * value for value in scores["f"]["values"]]
+            mean = 100 * scores["f"]["mean"]
+            note = _mean_sd(scores["f"]) + _star(scores)
             rows.append(Row(name, mean, 100 * low, 100 * high, points if len(points) > 1 else (), note, special))
             if special:
                 lines[name] = mean
         if rows:
             panels.append(Panel(set_name, rows, lines))
-    if not panels:
-        return None
     title = "F1 of every strategy on " + ", ".join(panel.title for panel in panels)
-    return plot_panels(panels, unit="F1, with 95% intervals", title=title)
+    return Panels(title, panels, "F1, with 95% intervals") if panels else None
 
 
 def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str:
     """The report as Markdown.
 
-    picture (str | None): File name of the plot.
+    Args:
+        result: What `compare.results.collect` gives.
+        picture: File name of the plot.
     """
     parts = ["# Comparison", *([f"![F1 of every strategy]({picture})", CAPTION] if picture else [])]
-    for one in tables(result):
-        rule = [":--" if n in one.text else "--:" for n in range(len(one.head))]
-        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (one.head, *one.rows)]
-        lines.insert(1, f"| {' | '.join(rule)} |")
-        parts += [f"## {one.title}", "\n".join(lines), *([one.note] if one.note else [])]
-    if missing := missing_lines(result):
-        parts += ["## Missing", "\n".join(f"- {line}" for line in missing)]
-    parts += ["## Sets", "\n".join(f"- {line}" for line in set_lines(result))]
+    for table in tables(result):
+        parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]
+    lists = {"Missing": result["missing"], "Sets": _sets(result)}
+    for title, lines in lists.items():
+        if lines:
+            parts += [f"## {title}", "\n".join(f"- {name}: {text}" for name, text in lines.items())]
     parts += ["## Signatures", "\n".join(f"- `{name}`: `{run['signature']}`" for name, run in result["runs"].items())]
     return "\n\n".join(parts) + "\n"
 
 
-def to_html(result: Mapping[str, Any], *, picture: str | None = None) -> str:
-    """The report as one page that needs nothing from elsewhere.
-
-    picture (str | None): The plot as an SVG element.
-    """
-    parts = ["<h1>Comparison</h1>"]
-    if picture:
-        parts.append(f"<figure>{picture}<figcaption>{CAPTION}</figcaption></figure>")
-    for one in tables(result):
-        note = f"<p>{escape(one.note)}</p>" if one.note else ""
-        parts.append(f"<h2>{escape(one.title)}</h2>{table(one.head, one.rows, text=one.text)}{note}")
-    for title, lines in (("Missing", missing_lines(result)), ("Sets", set_lines(result))):
-        if lines:
-            parts.append(f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
-    signatures = "".join(
-        f"<li>{escape(name)}: <code>{escape(run['signature'])}</code></li>" for name, run in result["runs"].items()
-    )
-    parts.append(f"<h2>Signatures</h2><ul>{signatures}</ul>")
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<title>Comparison</title><style>{_STYLE}</style></head>\n'
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
-    )
+def comparison_page(result: Mapping[str, Any]) -> str:
+    """The report as one page that needs nothing from elsewhere."""
+    plot = comparison_plot(result)
+    made = tables(result)
+    signatures = [(name, run["signature"]) for name, run in result["runs"].items()]
+    parts = [
+        Part("f1", "F1", plots=[plot] if plot else [], whole=True, note=CAPTION if plot else "", tables=made[:1]),
+        Part("details", "In detail", tables=made[1:]),
+        Part("missing", "Missing", lines=list(result["missing"].items())),
+        Part("sets", "Sets", lines=list(_sets(result).items())),
+        Part("signatures", "Signatures", lines=signatures, code=True),
+    ]
+    return page_of_parts(parts, title="Comparison")
 
 
-def missing_lines(result: Mapping[str, Any]) -> list[str]:
-    """The runs that are not there, and why."""
-    return [f"{name}: {reason}" for name, reason in result["missing"].items()]
-
-
-def set_lines(result: Mapping[str, Any]) -> list[str]:
-    """What the evaluation sets are."""
-    lines = []
+def _sets(result: Mapping[str, Any]) -> dict[str, str]:
+    """What the evaluation sets are, by name."""
+    lines = {}
     for name, one in result["sets"].items():
         entities = ", ".join(f"{label} {n}" for label, n in one["entities"].items())
-        lines.append(f"{name}: {one['docs']} documents, {one['words']} words, {entities}; SHA-256 {one['digest'][:12]}")
+        lines[name] = f"{one['docs']} documents, {one['words']} words, {entities}; SHA-256 {one['digest'][:12]}"
     return lines
 
 
@@ -137,7 +111,7 @@ def _scores(result: Mapping[str, Any]) -> Table:
     has_ceiling = bool(result["ceiling"])
     head = ["strategy", "seeds"]
     for name in sets:
-        head += [f"{name} F1", *(["closed"] if has_ceiling else [])]
+        head += [f"{name} F1", *(["gap closed (%)"] if has_ceiling else [])]
     rows = []
     for strategy, data in result["strategies"].items():
         row = [strategy, f"{data['runs']} of {data['runs_wanted']}"]
@@ -145,13 +119,13 @@ def _scores(result: Mapping[str, Any]) -> Table:
             one = data["sets"].get(name)
             row.append("missing" if one is None else _mean_sd(one["f"]) + _star(one))
             if has_ceiling:
-                row.append("" if one is None or one["closed"] is None else f"{100 * one['closed']:.0f}%")
+                row.append("" if one is None or one["closed"] is None else f"{100 * one['closed']:.0f}")
         rows.append(row)
     note = f"F1 of exact spans, mean ± standard deviation over seeds. *: differs from {result['baseline']}, "
     note += f"p < {SIGNIFICANT} ({result['bootstrap']['method']}; corrected: {result['bootstrap']['correction']})."
     if has_ceiling:
-        note += f" Closed: the share of the way from {result['baseline']} to {result['ceiling']}."
-    return Table("F1", head, rows, note)
+        note += f" Gap closed: the share of the way from {result['baseline']} to {result['ceiling']}."
+    return Table(head, rows, title="F1", note=note)
 
 
 def _against_baseline(result: Mapping[str, Any], set_name: str) -> Table:
@@ -169,7 +143,7 @@ def _against_baseline(result: Mapping[str, Any], set_name: str) -> Table:
     method = result["bootstrap"]
     note = f"Differences to {result['baseline']}: {method['method']}, {method['samples']} samples."
     note += " With fewer than five seeds the intervals are on the narrow side." if few else ""
-    return Table(f"{set_name}: against {result['baseline']}", head, rows, note)
+    return Table(head, rows, title=f"{set_name}: against {result['baseline']}", note=note)
 
 
 def _per_label(result: Mapping[str, Any], set_name: str) -> Table:
@@ -182,7 +156,8 @@ def _per_label(result: Mapping[str, Any], set_name: str) -> Table:
         ]
         for name, one in _scored(result, set_name)
     ]
-    return Table(f"{set_name}: precision, recall, and F1 by label", ["strategy", "P", "R", "F1", *labels], rows)
+    title = f"{set_name}: precision, recall, and F1 by label"
+    return Table(["strategy", "P", "R", "F1", *labels], rows, title=title)
 
 
 def _cost(result: Mapping[str, Any]) -> Table:
@@ -193,13 +168,13 @@ def _cost(result: Mapping[str, Any]) -> Table:
         rows.append([name, data["type"], needs, *(_figure(data[key]) for key in figures), devices])
     head = ["strategy", "type", "needs", "seconds", "trained words/s", "words/s", "peak MiB", "device"]
     note = "Means over seeds; the highest memory of any of its processes. Seconds are without those of what it needs."
-    return Table("Cost", head, rows, note, frozenset((0, 1, 2, 7)))
+    return Table(head, rows, title="Cost", note=note, text=(1, 2, 7))
 
 
 def _selection(result: Mapping[str, Any]) -> Table:
     rows = [[name, data["selected_by"]] for name, data in result["strategies"].items()]
     note = "The evaluation sets choose nothing."
-    return Table("What chose the checkpoints", ["strategy", "chosen by"], rows, note, frozenset((0, 1)))
+    return Table(["strategy", "chosen by"], rows, title="What chose the checkpoints", note=note, text=(1,))
 
 
 def _scored(result: Mapping[str, Any], set_name: str) -> list[tuple[str, Mapping[str, Any]]]:

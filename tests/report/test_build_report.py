@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,10 @@ import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.bitext import ENTS_GROUP, Alignment, Bitext, LostSpan, SentencePair
 from spacy_xlt.build import builder as build_module
 from spacy_xlt.build.builder import Builder
-from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.report.build import write_build_report
-from spacy_xlt.report.charts import histogram
-from spacy_xlt.report.examples import side_html
-from spacy_xlt.report.figures import EXAMPLES, RATIO_EDGES, SCORE_BINS, Figures, score_bin
+from spacy_xlt.errors import XltError
+from spacy_xlt.report.build import pieces, write_build_report
+from spacy_xlt.report.plots import Histogram, nice_ticks
+from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats, score_bin
 
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")
@@ -123,37 +121,6 @@ def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, monkeypatch, 
     assert killed_page.replace("killed", "whole") == whole_page and 'id="time"' in pages[0]
 
 
-def test_a_build_of_before_there_were_reports_has_the_same_one(lost_build):
-    write_build_report(lost_build)
-    files = [lost_build / "report.json", lost_build / "report.html"]
-    before = [file.read_bytes() for file in files]
-    manifest = lost_build / "manifest.jsonl"
-    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
-    assert all("figures" in line for line in lines[1:])
-    without = [{key: value for key, value in line.items() if key != "figures"} for line in lines]
-    manifest.write_text("".join(json.dumps(line) + "\n" for line in without))
-    write_build_report(lost_build)
-    assert [file.read_bytes() for file in files] == before
-
-
-def test_a_report_without_the_bitexts_has_its_figures(lost_build):
-    before = write_build_report(lost_build)
-    for file in (lost_build / "bitext").iterdir():
-        file.write_bytes(b"x")
-    with pytest.warns(XltWarning, match="W582"):
-        assert write_build_report(lost_build) == before
-    assert 'class="example"' not in (lost_build / "report.html").read_text(encoding="utf8")
-
-
-def test_without_matplotlib_there_are_tables(lost_build, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.warns(XltWarning, match=r"W580.*spacy-xlt\[plots\]") as warned:
-        write_build_report(lost_build)
-    assert len(warned) == 1
-    page = (lost_build / "report.html").read_text(encoding="utf8")
-    assert "<svg" not in page and "<details open><summary>The same as a table" in page
-
-
 def test_text_and_labels_are_escaped(make_doc, write_corpus, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"})
@@ -194,27 +161,20 @@ def bitexts(draw: st.DrawFn) -> Bitext:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(bitexts(), max_size=60), st.integers(1, 20))
-def test_figures_of_shards_add_up_to_those_of_the_whole(found, size):
-    merged, sums = Figures(), {"out": 0, "lost": 0, "pairs": 0}
-    for n in range(0, len(found), size):
-        part = Figures(f"{n:05d}")
-        for i, bitext in enumerate(found[n : n + size]):
-            part.add(i, bitext)
-        merged.merge(json.loads(json.dumps(part.to_json())))
-    data = merged.to_json()
-    for direction in data["directions"].values():
-        sums["pairs"] += direction["pairs"]
-        for counts in (c for labels in direction["spans"].values() for c in labels.values()):
-            sums["out"] += counts["out"]
-            sums["lost"] += sum(counts["lost"].values())
-            assert sum(counts["scores"]) == counts["out"] and len(counts["scores"]) == SCORE_BINS
-    assert sums["out"] == sum(len(bitext.target.ents) for bitext in found)
-    assert sums["lost"] == sum(len(bitext.lost) for bitext in found)
-    assert sums["pairs"] == data["sentences"] == len(found)
-    assert all(len(kept) <= EXAMPLES and kept == sorted(kept) for kept in data["examples"].values())
-    scores = sorted(s for bitext in found for s in bitext.target.spans[ENTS_GROUP].attrs["scores"])
-    assert [example[0] for example in data["examples"].get("least sure", [])] == scores[:EXAMPLES]
+@given(st.lists(bitexts(), max_size=60))
+def test_stats_count_every_span_and_keep_the_least_sure(made):
+    stats = BuildStats()
+    for i, bitext in enumerate(made):
+        stats.add("00000", i, bitext)
+    counts = [label for one in stats.directions.values() for label in one.spans.values()]
+    assert all(sum(label.scores) == label.out and len(label.scores) == SCORE_BINS for label in counts)
+    assert sum(label.out for label in counts) == sum(len(bitext.target.ents) for bitext in made)
+    assert sum(label.lost.total() for label in counts) == sum(len(bitext.lost) for bitext in made)
+    assert sum(one.pairs for one in stats.directions.values()) == stats.sentences == len(made)
+    assert all(len(kept) <= EXAMPLES and kept == sorted(kept) for kept in stats.examples.values())
+    scores = sorted(s for bitext in made for s in bitext.target.spans[ENTS_GROUP].attrs["scores"])
+    assert [example.rank for example in stats.examples.get("least sure", [])] == scores[:EXAMPLES]
+    assert all(example.row["doc"] == example.doc for kept in stats.examples.values() for example in kept)
 
 
 def test_scores_outside_their_range_have_a_bin():
@@ -227,14 +187,16 @@ def test_a_sentence_of_thousands_of_words_is_cut_around_the_lost_span():
         "words": [f"w{n} " for n in range(5000)],
         "spans": [[3100, 3102, "PER", "ents", None, "overlap"]],
     }
-    html = side_html(part, {"PER": 0})
-    assert "<s>w3000 w3001</s>" in html and len(html) < 1500 and html.startswith("… ") and html.endswith(" …")
+    made = pieces(part)
+    assert made[0] == ("… ", None) and made[-1] == (" …", None) and len(made) < 100
+    assert [text for text, span in made if span] == ["w3000 w3001"]
 
 
 def test_spans_that_cross_leave_the_words_as_they_are():
     spans = [[0, 3, "A", "sc", 0.5, None], [1, 4, "B", "ents", 0.5, None], [2, 5, "C", "ents", None, "no_links"]]
-    html = side_html({"at": 0, "words": ["a ", "b ", "c ", "d ", "e"], "spans": spans}, {})
-    assert re.sub(r"<b>.*?</b>|<[^>]*>", "", html) == "a b c d e" and "<s>c d e</s>" in html
+    made = pieces({"at": 0, "words": ["a ", "b ", "c ", "d ", "e"], "spans": spans})
+    assert "".join(text for text, _ in made) == "a b c d e"
+    assert [(text, span[2]) for text, span in made if span] == [("c d e", "C")]
 
 
 def test_what_is_no_build_is_refused(tmp_path, lost_build):
@@ -264,7 +226,14 @@ def test_the_commands_write_reports(corpus, tmp_path):
     assert "Build report: plain" in again.read_text(encoding="utf8")
 
 
-def test_the_heights_of_a_logarithmic_histogram_are_plain_numbers():
-    pytest.importorskip("matplotlib")
-    picture = histogram([1, 20, 3000], title="scores", unit="score", ticks={0: "0", 3: "1"}, y_unit="spans", log=True)
-    assert "mathdefault" not in picture and "1,000" in picture
+def test_a_logarithmic_histogram_shows_small_bars_beside_large_ones():
+    plot = Histogram("scores", [1, 20, 0, 3000], "score", "spans", {0: "0"}, log=True)
+    assert plot.levels == [1, 10, 100, 1000]
+    heights = [plot.height(count) for count in plot.counts]
+    assert heights[2] == 0 and 0.05 < heights[0] < heights[1] < heights[3] == 1
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_are_inside_and_few(low, span):
+    ticks = nice_ticks(low, low + span)
+    assert len(ticks) <= 6 and all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) for tick in ticks)

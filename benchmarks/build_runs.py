@@ -89,14 +89,13 @@ class Setting:
 def make_setting(folder: Path, *, docs: int, shard: int, config: Path | None = None, report: bool = True) -> Setting:
     """Write corpus, config and engines."""
     from spacy.tokens import DocBin
-    from spacy.vocab import Vocab
 
-    from spacy_xlt.readers.conll import ColumnReader, Counts
+    from spacy_xlt.readers import read_corpus
 
     corpus = folder / "a corpus"
     corpus.mkdir(parents=True, exist_ok=True)
-    vocab, bins = Vocab(), [DocBin() for _ in range(3)]
-    for n, doc in zip(range(docs), ColumnReader("iob2").stream(SOURCE, vocab, Counts()), strict=False):
+    bins = [DocBin() for _ in range(3)]
+    for n, doc in zip(range(docs), read_corpus(SOURCE), strict=False):
         # Not as many in each file, and no multiple of the shard's size
         bins[0 if n < docs // 2 + 3 else 1 if n < docs - 7 else 2].add(doc)
     for name, data in zip("aáb", bins, strict=True):

@@ -91,11 +91,11 @@ def templates() -> tuple[list[Template], dict[str, list[Name]]]:
     """All sentences, and the names of each label."""
     from spacy.lang.en import English
 
-    from spacy_xlt.readers.conll import ColumnReader, Counts
+    from spacy_xlt.readers import read_corpus
 
     nlp, found = English(), []
     for path, format in ANNOTATED.items():
-        for doc in ColumnReader(format).stream(ASSETS / path, nlp.vocab, Counts()):
+        for doc in read_corpus(ASSETS / path, format=format):
             entities = tuple((ent.start, ent.end, ent.label_) for ent in doc.ents)
             found.append(_template(doc, entities))
     names: dict[str, set[Name]] = defaultdict(set)

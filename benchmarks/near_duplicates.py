@@ -16,8 +16,7 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from spacy_xlt.languages import blank
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 from spacy_xlt.training.contractions import TABLES
 from spacy_xlt.training.duplicates import MIN_LETTERS, NearDuplicates, sentences_of
 
@@ -156,7 +155,7 @@ def _changed(texts: list[str], change: Change, others: list[str]) -> list[str]:
 
 
 def _read(path: Path, lang: str) -> list[Doc]:
-    return [doc for doc in ColumnReader(format="iob2").read(path, blank(lang).vocab, Counts()) if sentences_of(doc)]
+    return [doc for doc in read_corpus(path, lang=lang) if sentences_of(doc)]
 
 
 if __name__ == "__main__":

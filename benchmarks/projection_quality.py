@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.projection import evaluate_projection
 from spacy_xlt.io import write_docs
-from spacy_xlt.languages import blank
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("PER", "LOC", "ORG")
@@ -59,8 +58,7 @@ CORPORA = {
 def convert(path: Path, corpus: Corpus, lang: str, output: Path) -> Path:
     """Write a file of columns as a corpus."""
     columns = {"token_col": 1, "tag_col": 2} if corpus.format == "tsv" else {}
-    reader = ColumnReader(format=corpus.format, **columns)
-    write_docs(output, reader.read(path, blank(lang).vocab, Counts()))
+    write_docs(output, read_corpus(path, format=corpus.format, lang=lang, **columns))
     return output
 
 

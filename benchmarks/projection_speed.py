@@ -14,14 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import spacy
 from spacy.tokens import Doc
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import SentencePair
 from spacy_xlt.config import find_component, load_pipeline_config
 from spacy_xlt.projection.links import LinkProjector
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "assets" / "europarl-ner"
@@ -29,7 +28,7 @@ DATA = ROOT / "assets" / "europarl-ner"
 
 def read(lang: str) -> list[Doc]:
     """The sentences of one side."""
-    return ColumnReader("conll").read(DATA / f"{lang}-europarl.test.conll02", spacy.blank(lang).vocab, Counts())
+    return list(read_corpus(DATA / f"{lang}-europarl.test.conll02", lang=lang))
 
 
 def joined(parts: Sequence[Bitext]) -> Bitext:

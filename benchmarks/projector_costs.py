@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.tokens import Doc
 
 from spacy_xlt import Alignment, Bitext
@@ -27,7 +26,7 @@ from spacy_xlt.projection.combining.stacked import StackedProjector
 from spacy_xlt.projection.combining.voting import VotingProjector
 from spacy_xlt.projection.constrained.engine import ConstrainedProjector
 from spacy_xlt.projection.markers.engine import MarkerProjector
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
 FILES = {"en": "English-PUD/en_pud-ud-test.iob2", "pt": "Portuguese-PUD/pt_pud-ud-test.iob2"}
@@ -36,9 +35,8 @@ LABELS = {"PER", "LOC", "ORG"}
 
 def read(lang: str, limit: int) -> list[Doc]:
     """The sentences of one side with their entities of the three types."""
-    reader = ColumnReader("iob2", token_col=2, tag_col=3)
     docs = []
-    for doc in reader.read(ROOT / "assets" / "uner" / FILES[lang], spacy.blank(lang).vocab, Counts()):
+    for doc in read_corpus(ROOT / "assets" / "uner" / FILES[lang], lang=lang):
         doc.set_ents([ent for ent in doc.ents if ent.label_ in LABELS], default="outside")
         docs.append(doc)
     return docs[:limit]

@@ -41,7 +41,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train_while_improving
 from spacy.util import load_config, registry, resolve_dot_names
 
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "assets" / "uner" / "English-EWT" / "en_ewt-ud-dev.iob2"
@@ -224,7 +224,7 @@ def make_loops(args: argparse.Namespace) -> tuple[OurLoop, PlainLoop]:
     config = args.config or ROOT / "configs" / ("train_gpu.cfg" if args.gpu else "train_cpu.cfg")
     with tempfile.TemporaryDirectory() as folder:
         corpus = str(Path(folder, "corpus.spacy"))
-        DocBin(docs=ColumnReader("iob2").read(DATA, spacy.blank("en").vocab, Counts())).to_disk(corpus)
+        DocBin(docs=read_corpus(DATA, lang="en")).to_disk(corpus)
         settings: dict[str, Any] = {"nlp.lang": "en", "paths.encoder": args.encoder}
         settings |= {"paths.train": corpus, "paths.dev": corpus}
         settings |= parse_config_overrides([f"--{change}" for change in args.set], env_var=None)

@@ -329,7 +329,7 @@ _MESSAGES: dict[str, str] = {
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. "
     "Set --tag-col, counted from 1.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
-    "latin-1.",
+    "{hint}.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
@@ -357,7 +357,7 @@ _MESSAGES: dict[str, str] = {
     "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as "
     "'T1<TAB>PER 0 5<TAB>Maria'.",
     "E538": "{path} changed while it was read: {reason}. Start again when nothing writes to it.",
-    "E539": "The format of {path} cannot be told from its name or its first lines. Set --format to one of: {known}.",
+    "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",
     "E540": "There is no room in {folder} to unpack {path}: {reason}. Set the environment variable TMPDIR to a folder "
     "with more room.",
     "E541": "{setting} is set, and no file of {path} has a format that it is for: {formats}.",

@@ -1,24 +1,82 @@
-"""Text read line by line, in any encoding, with the line and the byte where one is not in it."""
+"""Files of text, compressed or not, in any encoding: one way to read them, and one set of errors."""
 
 from __future__ import annotations
 
+import bz2
 import codecs
-from collections.abc import Iterator
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
-from .compression import opened, reason_of
 from .errors import XltError, error
 
 _PIECE = 1 << 16
 _UTF8_MARK = codecs.BOM_UTF8
+_WIDE_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_ZSTD = ".zst"
+SUFFIXES = (*_OPENERS, _ZSTD)
 
 
-def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers from 1, without the line end. Only a line feed, with or without a carriage return
-    before it, ends a line: other characters that may end one occur inside tokens, such as U+0085.
+def plain_name(name: str) -> str:
+    """A file's name without what says that it is compressed: "a.jsonl.gz" → "a.jsonl"."""
+    return next((name[: -len(end)] for end in SUFFIXES if name.lower().endswith(end)), name)
 
-    path (Path): The file, plain or compressed.
-    RAISES (XltError): E510 for an unknown encoding, E513 for what is not in it, E535 for a file that cannot be read.
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; one whose name ends with .gz, .bz2, .xz or .zst is unpacked on the way.
+
+    Args:
+        path: The file.
+
+    Raises:
+        XltError: E535 for what cannot be read, also while it is open; E534 for Zstandard where no package reads it.
+    """
+    suffix = path.suffix.lower()
+    broken: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError)
+    opener: Callable[[Path], Any] = _OPENERS.get(suffix, lambda path: path.open("rb"))
+    if suffix == _ZSTD:
+        try:
+            from backports import zstd
+        except ImportError as err:
+            raise error("E534", path=path) from err
+        opener, broken = zstd.open, (*broken, zstd.ZstdError)
+    try:
+        with opener(path) as file:
+            yield cast(BinaryIO, file)
+    except broken as err:
+        raise error("E535", path=path, reason=f"it is damaged or cut short ({err})") from err
+    except OSError as err:
+        raise error("E535", path=path, reason=err.strerror or str(err)) from err
+
+
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a file, unpacked.
+
+    Raises:
+        XltError: As `open_bytes`.
+    """
+    with open_bytes(path) as file:
+        return file.read()
+
+
+def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
+    """Lines with their numbers from 1, without the line end.
+
+    Only a line feed, with or without a carriage return before it, ends a line: other characters that may end one occur
+    inside tokens, such as U+0085.
+
+    Args:
+        path: The file, plain or compressed.
+        encoding: Of its text. A byte order mark of UTF-8 at its start is no text.
+
+    Raises:
+        XltError: E510 for an unknown encoding, E513 for what is not in it, E534 and E535 as `open_bytes`.
     """
     number, rest = 0, ""
     for piece in _decoded(path, encoding):
@@ -30,22 +88,31 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         yield number + 1, rest
 
 
-def read_text(path: Path, encoding: str, *, keep_mark: bool = False) -> str:
+def read_text(path: Path, encoding: str = "utf8", *, keep_mark: bool = False) -> str:
     """A whole text, with its line ends as they are.
 
-    keep_mark (bool): With the byte order mark of UTF-8, where there is one.
-    RAISES (XltError): As `text_lines`.
+    Args:
+        path: The file, plain or compressed.
+        encoding: Of its text.
+        keep_mark: Keep the byte order mark of UTF-8, where there is one.
+
+    Raises:
+        XltError: As `text_lines`.
     """
     return "".join(_decoded(path, encoding, keep_mark=keep_mark))
 
 
 def check_encoding(encoding: str) -> None:
-    """RAISES (XltError): E510 for an encoding that Python does not know, or that is not one of text."""
+    """Make sure that Python knows an encoding of text.
+
+    Raises:
+        XltError: E510 where it does not.
+    """
     try:
-        known = codecs.lookup(encoding)
+        codec = codecs.lookup(encoding)
     except LookupError as err:
         raise _unknown(encoding) from err
-    if known.incrementaldecoder is None or not getattr(known, "_is_text_encoding", True):
+    if codec.incrementaldecoder is None or not getattr(codec, "_is_text_encoding", True):
         raise _unknown(encoding)
 
 
@@ -56,13 +123,14 @@ def _unknown(encoding: str) -> XltError:
 def _decoded(path: Path, encoding: str, *, keep_mark: bool = False) -> Iterator[str]:
     check_encoding(encoding)
     decoder = codecs.getincrementaldecoder(encoding)()
-    n_read, n_lines = 0, 0
-    try:
-        with opened(path) as file:
-            piece = file.read(_PIECE)
-            n_read = len(piece)
-            if codecs.lookup(encoding).name == "utf-8" and not keep_mark:
-                piece = piece.removeprefix(_UTF8_MARK)
+    n_read, n_lines, hint = 0, 0, "latin-1"
+    with open_bytes(path) as file:
+        piece = file.read(_PIECE)
+        n_read = len(piece)
+        hint = next((name for mark, name in _WIDE_MARKS.items() if piece.startswith(mark)), hint)
+        if codecs.lookup(encoding).name == "utf-8" and not keep_mark:
+            piece = piece.removeprefix(_UTF8_MARK)
+        try:
             while piece:
                 text = decoder.decode(piece)
                 n_lines += text.count("\n")
@@ -70,10 +138,8 @@ def _decoded(path: Path, encoding: str, *, keep_mark: bool = False) -> Iterator[
                 piece = file.read(_PIECE)
                 n_read += len(piece)
             yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError as err:
-        # What the decoder holds ends where reading has come to
-        position = n_read - len(err.object) + err.start
-        line = n_lines + 1 + err.object[: err.start].count(b"\n")
-        raise error("E513", path=path, encoding=encoding, position=position, line=line) from err
-    except OSError as err:
-        raise error("E535", path=path, reason=reason_of(err)) from err
+        except UnicodeDecodeError as err:
+            # What the decoder holds ends where reading has come to
+            position = n_read - len(err.object) + err.start
+            line = n_lines + 1 + err.object[: err.start].count(b"\n")
+            raise error("E513", path=path, encoding=encoding, position=position, line=line, hint=hint) from err

@@ -20,9 +20,9 @@ from spacy_xlt.bitext import LostSpan, SentencePair, training_target
 from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.readers import ReadNotes, read_corpus
 from spacy_xlt.readers.docbin import read_docs
-from spacy_xlt.readers.jsonl import AnnotationReader, to_doc
-from spacy_xlt.review.accepted import AcceptedReader
+from spacy_xlt.readers.jsonl import annotated_texts, to_doc
 from spacy_xlt.review.apply import apply_corrections
 from spacy_xlt.review.identity import pair_ids
 from spacy_xlt.review.records import Corrections
@@ -78,7 +78,7 @@ def test_what_is_written_is_read_back(words, data, tmp_path):
     cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
     spans = [(a, b, f"L{a}") for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
     doc.set_ents([Span(doc, *span) for span in spans])
-    (found,) = AnnotationReader().read(write(tmp_path / "a.jsonl", annotation(doc, spans)))
+    (found,) = annotated_texts(write(tmp_path / "a.jsonl", annotation(doc, spans)))
     again = to_doc(found, doc.vocab, path="a")
     assert [t.text_with_ws for t in again] == [t.text_with_ws for t in doc] and ents(again) == ents(doc)
 
@@ -86,17 +86,17 @@ def test_what_is_written_is_read_back(words, data, tmp_path):
 def test_texts_without_tokens_get_those_of_their_language(tmp_path):
     text = "🇵🇹 Lisboa, no 𝔗ejo."
     data = {"text": text, "spans": [{"start": 3, "end": 9, "label": "LOC"}, {"start": 14, "end": 18, "label": "LOC"}]}
-    (doc,) = AcceptedReader(lang="pt").read(write(tmp_path / "a.jsonl", data))
+    (doc,) = read_corpus(write(tmp_path / "a.jsonl", data), format="prodigy", lang="pt")
     assert [ent.text for ent in doc.ents] == ["Lisboa", "𝔗ejo"]
 
 
 def test_spans_off_the_tokens_are_left_out_and_named(tmp_path):
     good = {"text": "Rio .", "spans": [{"start": 0, "end": 3, "label": "LOC"}]}
     bad = {"text": "Rio .", "spans": [{"start": 1, "end": 3, "label": "LOC"}]}
-    reader = AcceptedReader()
+    path, notes = write(tmp_path / "a.jsonl", good, bad, {**good, "answer": "reject"}), ReadNotes()
     with pytest.warns(XltWarning, match=r"W562.* 1 lines .*line 2, where the span LOC from 1 to 3"):
-        assert len(list(reader.read(write(tmp_path / "a.jsonl", good, bad, {**good, "answer": "reject"})))) == 1
-    assert reader.left_out == {"reject": 1}
+        assert len(list(read_corpus(path, format="prodigy", notes=notes))) == 1
+    assert notes.answers == {"reject": 1}
 
 
 @pytest.mark.parametrize(
@@ -120,19 +120,19 @@ def test_files_of_another_form_are_refused_with_the_line(tmp_path, text, code, n
     path = tmp_path / "a.jsonl"
     path.write_text(text, encoding="utf8")
     with pytest.raises(XltError, match=code) as err:
-        list(AcceptedReader().read(path))
+        list(read_corpus(path, format="prodigy"))
     assert named in str(err.value)
 
 
 def test_a_file_in_another_encoding_is_refused_with_the_line(tmp_path):
     (tmp_path / "a.jsonl").write_bytes('{"text": "a"}\n{"text": "São"}\n'.encode("latin-1"))
-    with pytest.raises(XltError, match="E236.*line 2"):
-        list(AnnotationReader().read(tmp_path / "a.jsonl"))
+    with pytest.raises(XltError, match="E513.*line 2"):
+        list(annotated_texts(tmp_path / "a.jsonl"))
 
 
 def test_spans_that_overlap_go_into_a_group(tmp_path):
     text = '{"text": "a b c", "spans": [{"start":0,"end":3,"label":"A"},{"start":2,"end":5,"label":"B"}]}'
-    (doc,) = AcceptedReader(spans_key="sc").read(write(tmp_path / "a.jsonl", text))
+    (doc,) = read_corpus(write(tmp_path / "a.jsonl", text), format="prodigy", spans_key="sc")
     assert [span.label_ for span in doc.spans["sc"]] == ["A", "B"] and not doc.has_annotation("ENT_IOB")
 
 

@@ -24,8 +24,8 @@ from spacy_xlt.build.shards import parquet
 from spacy_xlt.build.shards.exporting import Exporter
 from spacy_xlt.build.shards.records import Records
 from spacy_xlt.errors import XltError
+from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import read_docs
-from spacy_xlt.review.accepted import AcceptedReader
 
 
 def export(folder, path, **settings):
@@ -127,7 +127,7 @@ def test_json_lines_can_be_read_back_as_prodigy_s(built_shards, tmp_path):
     docs = [doc for doc in read_docs(built_shards / "target") if "-es" in doc.text]
     rows = [line for line in (tmp_path / "out.jsonl").read_text().splitlines() if '"tokens": []' not in line]
     (tmp_path / "some.jsonl").write_text("\n".join(rows))
-    again = list(AcceptedReader(lang="es").read(tmp_path / "some.jsonl"))
+    again = list(read_corpus(tmp_path / "some.jsonl", format="prodigy", lang="es"))
     assert [[token.text_with_ws for token in doc] for doc in again] == [[t.text_with_ws for t in doc] for doc in docs]
     assert [[str(ent) for ent in doc.ents] for doc in again] == [[str(ent) for ent in doc.ents] for doc in docs]
     assert any("sc" in doc.spans for doc in again)

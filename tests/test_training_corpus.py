@@ -233,10 +233,10 @@ def test_a_budget_that_cannot_be_is_named(values):
 
 def test_every_url_of_the_web_treebank_fits(encoder, nlp, tmp_path):
     from spacy_xlt.io import write_docs
-    from spacy_xlt.readers.conll import ColumnReader, Counts
+    from spacy_xlt.readers import read_corpus
 
     source = ASSETS / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
-    write_docs(tmp_path / "ewt.spacy", ColumnReader(format="iob2").read(source, nlp.vocab, Counts()))
+    write_docs(tmp_path / "ewt.spacy", read_corpus(source))
     corpus = create_corpus(tmp_path / "ewt.spacy", encoder, max_pieces=64, max_word_pieces=12, gold_tokens=True)
     with pytest.warns(XltWarning, match="W601"):
         egs = list(corpus(nlp))

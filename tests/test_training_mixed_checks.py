@@ -16,8 +16,7 @@ from spacy.util import load_config_from_str, resolve_dot_names
 
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.io import write_docs
-from spacy_xlt.languages import blank
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 from spacy_xlt.training.duplicates import NearDuplicates, _letters, _shingles
 from spacy_xlt.training.mixed import create_dev_corpus, create_mixed_corpus
 from spacy_xlt.training.selection import selection_of
@@ -36,7 +35,7 @@ def pud(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pud")
     paths = {lang: str(folder / f"{lang}.spacy") for lang in FILES}
     for lang, name in FILES.items():
-        read = ColumnReader(format="iob2").read(ASSETS / "uner" / f"{name}.iob2", blank(lang).vocab, Counts())
+        read = read_corpus(ASSETS / "uner" / f"{name}.iob2", lang=lang)
         write_docs(paths[lang], islice(read, 100))
     return paths
 
@@ -151,9 +150,8 @@ def test_sentences_of_evaluation_sets_are_removed_with_their_near_duplicates(nlp
 
 
 def test_different_sentences_of_real_corpora_are_no_near_duplicates(pud):
-    read = ColumnReader(format="iob2")
     path = ASSETS / "uner" / "Portuguese-Bosque" / "pt_bosque-ud-test.iob2"
-    bosque = [doc.text for doc in islice(read.read(path, blank("pt").vocab, Counts()), 600)]
+    bosque = [doc.text for doc in islice(read_corpus(path, lang="pt"), 600)]
     index = NearDuplicates(bosque[:300], threshold=0.6)
     assert len(index) == len({_letters(text) for text in bosque[:300]})
     assert not [text for text in bosque[300:] if index.similarity(text)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
-from spacy_xlt.readers.conll import ColumnReader, Counts
+from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
 from spacy_xlt.training.spans import EntsToSpans
@@ -159,8 +160,7 @@ def test_a_long_text_has_no_more_spans_to_look_at_than_the_limit_allows(encoder,
 @pytest.fixture(scope="module")
 def bosque(tmp_path_factory) -> Path:
     (file,) = (ASSETS / "uner/Portuguese-Bosque").glob("*dev*")
-    reader = ColumnReader(format="iob2", n_sents=20)
-    docs = [doc for doc, _ in zip(reader.read(file, spacy.blank("xx").vocab, Counts()), range(5), strict=False)]
+    docs = list(islice(read_corpus(file, n_sents=20), 5))
     path = tmp_path_factory.mktemp("bosque") / "bosque.spacy"
     DocBin(docs=docs).to_disk(path)
     return path

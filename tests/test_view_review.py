@@ -12,7 +12,7 @@ from helpers.view_bitexts import arabic, bitext, hostile, lisbon, many, side
 from helpers.view_browser import wait_for_count, word
 
 from spacy_xlt import Bitext, render
-from spacy_xlt.readers.jsonl import AnnotationReader
+from spacy_xlt.readers.jsonl import annotated_texts
 from spacy_xlt.review.apply import apply_corrections
 from spacy_xlt.review.records import Corrections
 
@@ -230,7 +230,7 @@ def test_characters_beyond_the_basic_plane_count_as_in_python(open_review, tmp_p
     words = "👩‍👩‍👧 𝔏isboa 🇵🇹 é linda".split()
     page = open_review([bitext(side(words), side(" ".join(words), [(1, 2, "LOC"), (3, 4, "X")], scores=[0.5, 0.5]))])
     page.keyboard.press("d")
-    (one,) = AnnotationReader().read(saved(page, tmp_path))
+    (one,) = annotated_texts(saved(page, tmp_path))
     assert one.words == words and one.spans == [(1, 2, "LOC", "ents"), (3, 4, "X", "ents")]
 
 

@@ -17,7 +17,8 @@ from .. import __version__
 from ..errors import XltError, error, warn
 from ..languages import MULTI
 from ..config import component_config
-from ..review.records import Corrections, lines_named
+from ..readers.settings import lines_named
+from ..review.records import Corrections
 from .executors.base import Executor
 from .executors.local import InProcess
 from .inputs import InputFile, InputSettings, open_inputs

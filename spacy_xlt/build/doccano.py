@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..readers.jsonl import Malformed
+from .inputs.old_jsonl import Malformed
 
 # Its versions differ: `label` or `labels` with [start, end, label], `entities` with objects; `data` for the text
 _LISTS = ("entities", "labels", "label", "annotations")

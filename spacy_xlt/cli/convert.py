@@ -1,7 +1,9 @@
-"""`spacy xlt convert`: annotated text in columns → a `.spacy` corpus."""
+"""`spacy xlt convert`: annotated text of any format → a `.spacy` corpus."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +13,17 @@ from wasabi import msg
 from ._app import app, friendly_errors, names_in
 
 if TYPE_CHECKING:
-    from ..readers.conll import Counts
-    from ..review.accepted import AcceptedReader
+    from spacy.tokens import Doc
+
+    from ..readers import ReadNotes
 
 
 @app.command("convert")
 @friendly_errors
 def convert_cli(
-    input_path: Path = typer.Argument(..., help="File of columns, or of JSON lines", metavar="INPUT"),
+    input_path: Path = typer.Argument(..., help="Annotated text: a file or a folder", metavar="INPUT"),
     output_path: Path = typer.Argument(..., help="Corpus to write (.spacy)", metavar="OUTPUT"),
-    format: str = typer.Option("iob2", "--format", "-f", help="iob2, conll, tsv or prodigy"),
+    format: str = typer.Option("auto", "--format", "-f", help="iob2, conll, tsv, jsonl, prodigy, brat or spacy"),
     token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
     tag_col: int | None = typer.Option(None, help="Column of the entity tag, counted from 1; negative from the end"),
     lang: str = typer.Option("xx", "--lang", "-l", help="Language code of the text"),
@@ -29,53 +32,57 @@ def convert_cli(
     spans_key: str = typer.Option("", help="Also put the entities into this span group, to train and score spancat"),
     encoding: str = typer.Option("utf8", help="Encoding of the input"),
 ) -> None:
-    """Convert annotated text in columns, or in JSON lines, to a .spacy corpus.
+    """Convert annotated text to a .spacy corpus.
 
     iob2: token in column 2, tag in column 3, comments kept apart and used (UniversalNER); conll: token first, tag
-    last; tsv: token and tag. Sentences end at blank lines. prodigy: JSON lines as Prodigy and the page of
-    `view --review` save them, of which those that were accepted are taken.
+    last; tsv: token and tag. Sentences end at blank lines. jsonl: JSON lines of Prodigy, doccano and the page of
+    `view --review`, of which those that were accepted are taken; prodigy: the same, without lines whose spans do not
+    begin and end with tokens. brat: texts with .ann beside them. Without --format, the name of the file tells it.
     """
-    from ..docs import copy_ents
     from ..io import write_docs
-    from ..languages import blank
-    from ..readers.conll import ColumnReader, Counts
+    from ..readers import ReadNotes, read_corpus
 
-    wanted = frozenset(names_in(labels)) or None
-    if format == "prodigy":
-        from ..review.accepted import AcceptedReader
-
-        accepted = AcceptedReader(lang=lang, labels=wanted, spans_key=spans_key, encoding=encoding)
-        write_docs(output_path, accepted.read(input_path))
-        _report_accepted(accepted, output_path)
-        return
-    reader = ColumnReader(
+    notes, counts = ReadNotes(), Counter[str]()
+    entities = Counter[str]()
+    docs = read_corpus(
+        input_path,
+        notes=notes,
         format=format,
         token_col=token_col,
         tag_col=tag_col,
+        lang=lang,
+        labels=frozenset(names_in(labels)) or None,
         n_sents=n_sents,
-        labels=wanted,
+        spans_key=spans_key,
         encoding=encoding,
     )
-    counts = Counts()
-    docs = reader.stream(input_path, blank(lang).vocab, counts)
-    # Columns leave no entity unknown, so that every document gets its group
-    write_docs(output_path, (doc for doc in docs if not spans_key or copy_ents(doc, spans_key)))
-    _report(counts, output_path)
+    write_docs(output_path, _counted(docs, counts, entities))
+    _report(notes, counts, entities, output_path)
 
 
-def _report(counts: Counts, path: Path) -> None:
-    entities = ", ".join(f"{label} {n}" for label, n in sorted(counts.entities.items())) or "no entities"
-    msg.good(f"{counts.docs} documents, {counts.sentences} sentences, {counts.tokens} tokens; {entities}", str(path))
-    if counts.dropped:
-        msg.info("Labels left out: " + ", ".join(f"{label} {n}" for label, n in sorted(counts.dropped.items())))
-    if counts.repaired:
-        msg.info(f"{counts.repaired} entities begin with an I- tag, as in IOB1")
-    if counts.no_text:
-        msg.warn(f"{counts.no_text} sentences: the raw text does not fit the tokens, so a space follows each token")
+def _counted(docs: Iterable[Doc], counts: Counter[str], entities: Counter[str]) -> Iterator[Doc]:
+    for doc in docs:
+        counts["documents"] += 1
+        if doc.has_annotation("SENT_START"):
+            counts["sentences"] += sum(1 for _ in doc.sents)
+            counts["tokens"] += len(doc)
+        spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
+        entities.update(label for _, _, label in {(span.start, span.end, span.label_) for span in spans})
+        yield doc
 
 
-def _report_accepted(reader: AcceptedReader, path: Path) -> None:
-    spans = ", ".join(f"{label} {n}" for label, n in sorted(reader.spans.items())) or "no spans"
-    msg.good(f"{reader.docs} documents; {spans}", str(path))
-    for answer, n in sorted(reader.left_out.items()):
+def _report(notes: ReadNotes, counts: Counter[str], entities: Counter[str], path: Path) -> None:
+    size = ", ".join(f"{n} {what}" for what, n in counts.items())
+    msg.good(f"{size}; {_numbers(entities) or 'no entities'}", str(path))
+    if notes.dropped:
+        msg.info(f"Labels left out: {_numbers(notes.dropped)}")
+    if n := notes.counts["repaired"]:
+        msg.info(f"{n} entities begin with an I- tag, as in IOB1")
+    if n := notes.counts["no text"]:
+        msg.warn(f"{n} sentences: the raw text does not fit the tokens, so a space follows each token")
+    for answer, n in sorted(notes.answers.items()):
         msg.info(f'{n} lines with the answer "{answer}" left out')
+
+
+def _numbers(counts: Counter[str]) -> str:
+    return ", ".join(f"{label} {n}" for label, n in sorted(counts.items()))

@@ -1,0 +1,77 @@
+"""Annotated corpora of any format as documents: `.spacy`, columns, JSON lines and brat's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spacy.tokens import Doc
+
+from ..errors import XltError
+from .brat import read_brat
+from .conll import read_conll
+from .docbin import read_docbin
+from .files import CorpusFile, corpus_files
+from .jsonl import read_jsonl
+from .settings import BRAT, COLUMNS, JSONL, PRODIGY, SPACY, ReadNotes, ReadSettings
+
+__all__ = ["CorpusFile", "ReadNotes", "ReadSettings", "corpus_files", "read_corpus", "read_file"]
+
+_READERS: dict[str, Callable[[Path, ReadSettings, ReadNotes], Iterator[Doc]]] = {
+    SPACY: read_docbin,
+    **dict.fromkeys(COLUMNS, read_conll),
+    JSONL: read_jsonl,
+    PRODIGY: read_jsonl,
+    BRAT: read_brat,
+}
+
+
+def read_corpus(path: str | Path, *, notes: ReadNotes | None = None, **settings: Any) -> Iterator[Doc]:
+    """Read the documents of a corpus one by one, in the order of its files.
+
+    Args:
+        path: A file of any known format, compressed or not, or a folder of such files; see `corpus_files`.
+        notes: Filled in with what was met.
+        **settings: Those of `ReadSettings`: `format`, `lang`, `encoding`, `labels`, `spans_key`, …
+
+    Returns:
+        The documents. Their vocabularies are not all the same in a long corpus.
+
+    Raises:
+        XltError: For the settings and the path at once, as `ReadSettings` and `corpus_files`; for what is wrong in a
+            file when it comes to it, as `read_file`.
+    """
+    reading = ReadSettings(**settings)
+    files = corpus_files(path, reading)
+    return (doc for file in files for doc in read_file(file, reading, notes=notes))
+
+
+def read_file(
+    file: CorpusFile, settings: ReadSettings, *, notes: ReadNotes | None = None, quiet: bool = False
+) -> Iterator[Doc]:
+    """Read the documents of one file of a corpus. What is not as it was annotated is warned of at its end, once a kind.
+
+    Args:
+        file: From `corpus_files`.
+        settings: How it is read.
+        notes: Filled in with what was met, when the file is at its end.
+        quiet: Without the warnings, for a file that was read before.
+
+    Raises:
+        XltError: With file and line: E503 for an empty file; E513, E534 and E535 for one that cannot be read; E504
+            (.spacy), E511 and E512 (columns), E564, E566 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
+            in it.
+    """
+    met = ReadNotes()
+    try:
+        yield from _READERS[file.format](file.path, replace(settings, format=file.format), met)
+    except XltError:
+        # What was left out may be why
+        met.warn(file.path, settings)
+        raise
+    if not quiet:
+        met.warn(file.path, settings)
+    if notes is not None:
+        notes.update(met)

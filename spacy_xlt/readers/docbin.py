@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spacy.tokens import Doc, DocBin
@@ -11,12 +12,15 @@ from spacy.vocab import Vocab
 
 from ..errors import error
 from ..languages import MULTI, blank
+from ..textfiles import read_bytes
+from .settings import ReadNotes, ReadSettings
 
 
 def corpus_files(path: str | Path) -> list[Path]:
     """The `.spacy` files that a path stands for: itself, or all inside a folder, sorted by name and numbers in it.
 
-    RAISES (XltError): E502 where there is nothing, E503 for a folder without a corpus in it.
+    Raises:
+        XltError: E502 where there is nothing, E503 for a folder without a corpus in it.
     """
     path = Path(path)
     if not path.exists():
@@ -37,35 +41,63 @@ def in_order(path: Path) -> tuple[list[list[str | int]], Path]:
 
 
 def read_bin(file: str | Path) -> DocBin:
-    """Read one `.spacy` file.
+    """Read one `.spacy` file, which may be compressed once more.
 
-    RAISES (XltError): E503 for an empty file, E504 for one that is no corpus or is cut short.
+    Raises:
+        XltError: E503 for an empty file, E504 for one that is no corpus or is cut short, E534 and E535 for one that
+            cannot be read.
     """
     file = Path(file)
-    data = file.read_bytes()
+    data = read_bytes(file)
     if not data:
         raise error("E503", path=file)
-    try:
+    with _naming(file):
         return DocBin().from_bytes(data)
-    except Exception as err:  # zlib.error, msgpack's and numpy's errors: whatever the bytes run into
-        raise error("E504", path=file, reason=f"{type(err).__name__}: {err}") from err
 
 
 def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None) -> Iterator[Doc]:
-    """Read documents one by one from a `.spacy` file or a folder of them.
+    """Read documents one by one from a `.spacy` file or a folder of them. Each file is read whole.
 
-    Other formats, and files larger than the memory, are for `spacy_xlt.build.inputs`; here each file is read whole,
-    as what trains from a corpus needs it.
+    Other formats are for `spacy_xlt.readers.read_corpus`.
 
-    path (str | Path): File or folder.
-    lang (str): Language of the documents, whose vocabulary they get; a corpus does not say it.
-    vocab (Vocab | None): A vocabulary to use instead.
-    YIELDS (Doc): The documents, with their user data.
-    RAISES (XltError): E502, E503, E504 for what is missing, empty or not a corpus.
+    Args:
+        path: File or folder.
+        lang: Language of the documents, whose vocabulary they get; a corpus does not say it.
+        vocab: A vocabulary to use instead.
+
+    Yields:
+        The documents, with their user data.
+
+    Raises:
+        XltError: E502, E503, E504 for what is missing, empty or not a corpus.
     """
     vocab = blank(lang).vocab if vocab is None else vocab
     for file in corpus_files(path):
-        yield from read_bin(file).get_docs(vocab)
+        yield from _docs(file, vocab)
+
+
+def read_docbin(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
+    """Read the documents of one `.spacy` file as they are; see `readers.read_file`."""
+    yield from _docs(path, blank(settings.lang).vocab)
+
+
+def _docs(file: Path, vocab: Vocab) -> Iterator[Doc]:
+    docs = read_bin(file).get_docs(vocab)
+    while True:
+        with _naming(file):
+            doc = next(docs, None)
+        if doc is None:
+            return
+        yield doc
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Turn whatever broken bytes run into into one error."""
+    try:
+        yield
+    except Exception as err:  # zlib.error, msgpack's, numpy's and spaCy's errors
+        raise error("E504", path=file, reason=f"{type(err).__name__}: {err}") from err
 
 
 def has_annotation_to_project(docs: Iterable[Doc]) -> bool:

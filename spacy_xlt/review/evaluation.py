@@ -11,10 +11,9 @@ from ..docs import without
 from ..errors import error, warn
 from ..languages import blank
 from ..readers.docbin import read_docs
-from ..readers.jsonl import Annotated, to_doc
-from .accepted import AcceptedReader
+from ..readers.jsonl import AnnotatedText, annotated_texts, to_doc
+from ..readers.settings import ReadNotes, ReadSettings, lines_named
 from .identity import source_digest, source_of
-from .records import lines_named
 
 
 def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) -> list[tuple[Doc, Doc]]:
@@ -25,10 +24,15 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     vocab (Vocab): For the source documents.
     target_lang (str): Language of the gold sentences.
     RETURNS (list[tuple[Doc, Doc]]): Source and gold, a sentence each, in the order of the file.
-    RAISES (XltError): As AcceptedReader; E564 for a line that no page wrote; E570 where no source has the sentences.
+    RAISES (XltError): As `annotated_texts`; E568 where nothing was accepted;
+        E564 for a line that no page wrote; E570 where no source has the sentences.
     """
-    reader = AcceptedReader(lang=target_lang)
-    lines = [(*_place(one, gold), one) for one in reader.lines(gold)]
+    notes = ReadNotes()
+    accepted = annotated_texts(gold, lang=target_lang, accepted=True, notes=notes)
+    lines = [(*_place(line, gold), line) for line in accepted]
+    notes.warn(gold, ReadSettings())
+    if not lines:
+        raise error("E568", path=gold, what='line with the answer "accept"')
     wanted = {digest for digest, _, _ in lines}
     folder = source / "bitext"
     docs: dict[str, Doc] = {}
@@ -51,7 +55,7 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     return pairs
 
 
-def _place(one: Annotated, path: Path) -> tuple[str, tuple[int, int]]:
+def _place(one: AnnotatedText, path: Path) -> tuple[str, tuple[int, int]]:
     """The digest of the source document, and the tokens of it that the sentence translates."""
     pair_id, tokens = one.meta.get("id"), one.meta.get("source_tokens")
     if not (isinstance(pair_id, str) and isinstance(tokens, list) and [type(token) for token in tokens] == [int, int]):

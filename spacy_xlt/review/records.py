@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from spacy.tokens import Doc
 from ..bitext import Bitext
 from ..errors import error
 from ..io import file_digest
-from ..readers.jsonl import Annotated, AnnotationReader, TokenSpan
+from ..readers.jsonl import AnnotatedText, TokenSpan, annotated_texts
+from ..readers.settings import ReadNotes
 from .identity import pair_ids, source_digest, source_of
 
 REVIEW_FORMAT = 1
-# How many lines a message names
-_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Correction:
     """
 
     id: str
-    annotated: Annotated
+    annotated: AnnotatedText
     marks: tuple[Mark, ...]
 
     @property
@@ -55,22 +54,22 @@ class Corrections:
     """The corrections of a file, found by the sentence they are about.
 
     path (str | Path): JSON lines.
-    RAISES (XltError): As `AnnotationReader`; E564 also for a line that no page wrote, E567 where two lines contradict
+    RAISES (XltError): As `annotated_texts`; E564 also for a line that no page wrote, E567 where two lines contradict
         each other, E568 where there are no lines, E569 for a line of a newer version.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        reader = AnnotationReader()
+        notes = ReadNotes()
         self._by_id: dict[str, Correction] = {}
-        for one in reader.read(self.path):
+        for one in annotated_texts(self.path, notes=notes):
             found = _correction(one, self.path)
             other = self._by_id.setdefault(found.id, found)
             if (other.answer, sorted(other.annotated.spans)) != (found.answer, sorted(one.spans)):
                 raise error("E567", path=self.path, first=other.annotated.line, second=one.line)
         if not self._by_id:
             raise error("E568", path=self.path, what="lines")
-        self.misfits = reader.misfits
+        self.misfits = notes.misfits
         self.digest = file_digest(self.path)
 
     def __len__(self) -> int:
@@ -102,15 +101,7 @@ class Corrections:
         return sorted({one.annotated.line for one in self if one.id not in known} | {n for n, _ in self.misfits})
 
 
-def lines_named(numbers: Sequence[int]) -> str:
-    """`line 3, 7, 9 and 4 more`; "" for none."""
-    if not numbers:
-        return ""
-    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
-    return "line " + ", ".join(map(str, numbers[:_NAMED])) + more
-
-
-def _correction(one: Annotated, path: Path) -> Correction:
+def _correction(one: AnnotatedText, path: Path) -> Correction:
     pair_id, version = one.meta.get("id"), one.meta.get("format")
     if isinstance(version, int) and version > REVIEW_FORMAT:
         raise error("E569", path=path, line=one.line, found=version, known=REVIEW_FORMAT)

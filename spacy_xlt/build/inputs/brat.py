@@ -17,7 +17,7 @@ from spacy.util import filter_spans
 
 from ...errors import error
 from ...languages import blank
-from ...readers.jsonl import covering
+from .old_jsonl import covering
 from ..tally import Tally
 from ...textfiles import read_text, text_lines
 from ...io import file_digest

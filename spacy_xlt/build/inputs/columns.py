@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from ...languages import blank
 from ...docs import copy_ents
-from ...readers.conll import ColumnReader, Counts, Sentence
+from .old_conll import ColumnReader, Counts, Sentence
 from ..tally import Tally
 from .base import StreamedFile
 from .settings import InputSettings

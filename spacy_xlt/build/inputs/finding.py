@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import error, warn
-from ...readers.conll import FORMATS as COLUMNS
+from .old_conll import FORMATS as COLUMNS
 from ...compression import SUFFIXES, plain_name, reason_of
 from .base import InputFile, shown_name
 from .binary import SpacyFile

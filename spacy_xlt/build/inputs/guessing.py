@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import error
-from ...readers.conll import TAG
+from .old_conll import TAG
 from ...compression import opened, reason_of
 from ..doccano import is_annotated
 from .settings import JSONL, SPACY, InputSettings

@@ -12,8 +12,8 @@ from spacy.tokens import Doc
 
 from ...errors import error, warn
 from ...languages import blank
-from ...readers.jsonl import IGNORE, REJECT, Annotated, AnnotationReader, Malformed, to_doc
-from ...review.records import lines_named
+from .old_jsonl import IGNORE, REJECT, Annotated, AnnotationReader, Malformed, to_doc
+from ...readers.settings import lines_named
 from ..doccano import as_spans, is_annotated
 from ..tally import Tally
 from .base import FileInfo, StreamedFile

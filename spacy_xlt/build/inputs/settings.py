@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import error
 from ...languages import MULTI
-from ...readers.conll import FORMATS as COLUMNS
+from .old_conll import FORMATS as COLUMNS
 from ...textfiles import check_encoding
 
 AUTO, SPACY, JSONL, BRAT = "auto", "spacy", "jsonl", "brat"

@@ -1,0 +1,146 @@
+"""How a corpus is read, and what was met while it was read."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import error, warn
+from ..languages import MULTI
+from ..textfiles import check_encoding
+
+AUTO, SPACY, JSONL, PRODIGY, BRAT = "auto", "spacy", "jsonl", "prodigy", "brat"
+# Default columns of the formats, counted from 1 (negative: from the end): token, tag.
+COLUMNS = {"iob2": (2, 3), "conll": (1, -1), "tsv": (1, 2)}
+FORMATS = (SPACY, *COLUMNS, JSONL, PRODIGY, BRAT)
+# Which formats a setting is for
+_USED_BY = {
+    "token_col": tuple(COLUMNS),
+    "tag_col": tuple(COLUMNS),
+    "n_sents": tuple(COLUMNS),
+    "encoding": FORMATS[1:],
+    "labels": FORMATS[1:],
+    "spans_key": FORMATS[1:],
+}
+# How many lines a message names
+_NAMED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadSettings:
+    """How a corpus is read. A `.spacy` file is taken as it is: only `format` and `lang` are for it.
+
+    Attributes:
+        format: "auto" for what each file's name says, else "spacy", "iob2", "conll", "tsv", "jsonl", "brat", or
+            "prodigy": JSON lines of which those with a span that does not begin and end with tokens are left out.
+        lang: Language code of the text, whose vocabulary the documents get; its tokenizer cuts text that has no tokens.
+        encoding: Of files of text.
+        token_col: Column of the token, counted from 1; negative from the end. The format's own where left out.
+        tag_col: Column of the entity tag, likewise.
+        n_sents: Sentences a document, in columns, unless the file begins a new document first.
+        labels: Labels to keep; all where left out.
+        spans_key: Also put all entities into this span group; they may overlap there.
+
+    Raises:
+        XltError: E510 for a format or an encoding that does not exist, and for `n_sents` below 1.
+    """
+
+    format: str = AUTO
+    lang: str = MULTI
+    encoding: str = "utf8"
+    token_col: int | None = None
+    tag_col: int | None = None
+    n_sents: int = 1
+    labels: frozenset[str] | None = None
+    spans_key: str = ""
+
+    def __post_init__(self) -> None:
+        if self.format not in (AUTO, *FORMATS):
+            raise error("E510", setting="--format", value=self.format, expected=", ".join((AUTO, *FORMATS)))
+        if self.n_sents < 1:
+            raise error("E510", setting="--n-sents", value=self.n_sents, expected="a number from 1")
+        check_encoding(self.encoding)
+
+    def check_used(self, path: Path, formats: Iterable[str]) -> None:
+        """Make sure that what is set has an effect.
+
+        Args:
+            path: The corpus.
+            formats: The formats of its files.
+
+        Raises:
+            XltError: E541 for a setting that is for none of them.
+        """
+        present, default = set(formats), ReadSettings()
+        for name, used_by in _USED_BY.items():
+            if getattr(self, name) != getattr(default, name) and present.isdisjoint(used_by):
+                option = "--" + name.replace("_", "-")
+                raise error("E541", setting=option, path=path, formats=", ".join(used_by))
+
+    def keeps(self, label: str) -> bool:
+        """Whether spans with this label are kept."""
+        return self.labels is None or label in self.labels
+
+
+@dataclass
+class ReadNotes:
+    """What was met while a corpus was read, counted, for one warning at the end instead of one each time.
+
+    Attributes:
+        counts: By kind: "widened", "overlapping", "in pieces", "empty" (spans), "from 0" (columns counted so),
+            "repaired" (entities that begin with an I- tag: the rule in IOB1, a slip in IOB2), "no text" (sentences
+            whose raw text does not fit their tokens).
+        first: The first of a kind, shortened.
+        dropped: Spans left out by `labels`, by label.
+        answers: JSON lines with another answer than "accept", by answer.
+        misfits: JSON lines left out because their spans or tokens do not fit the text: number and reason.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    misfits: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, kind: str, example: str = "") -> None:
+        """Count one more of a kind."""
+        self.counts[kind] += 1
+        if kind not in self.first:
+            self.first[kind] = repr(textwrap.shorten(example, 60) or example[:60])
+
+    def update(self, other: ReadNotes) -> None:
+        """Add what was met in another file."""
+        self.counts.update(other.counts)
+        self.first = {**other.first, **self.first}
+        self.dropped.update(other.dropped)
+        self.answers.update(other.answers)
+        self.misfits += other.misfits
+
+    def warn(self, path: str | Path, settings: ReadSettings) -> None:
+        """Warn of what is not as it was annotated, once a kind.
+
+        Args:
+            path: The file that was read.
+            settings: How it was read.
+        """
+        if self.counts["from 0"]:
+            warn("W511", path=path, token_col=settings.token_col, tag_col=settings.tag_col, stacklevel=4)
+        all_in_group = f"The span group {settings.spans_key!r} has them all."
+        hint = all_in_group if settings.spans_key else "Set --spans-key to have them all."
+        for kind, code in {"widened": "W535", "overlapping": "W536", "in pieces": "W537", "empty": "W538"}.items():
+            if n := self.counts[kind]:
+                warn(code, path=path, n=n, first=self.first[kind], hint=hint, stacklevel=4)
+        if self.misfits:
+            numbers, reason = [number for number, _ in self.misfits], self.misfits[0][1]
+            warn("W562", n=len(numbers), path=path, lines=lines_named(numbers), reason=reason, stacklevel=4)
+
+
+def lines_named(numbers: Sequence[int]) -> str:
+    """`line 3, 7, 9 and 4 more`; "" for none."""
+    if not numbers:
+        return ""
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    return "line " + ", ".join(map(str, numbers[:_NAMED])) + more

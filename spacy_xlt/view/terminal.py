@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 import wasabi
-from wasabi.util import supports_ansi
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ..bitext import ENTS, Bitext
 from .colors import label_colors
-from .columns import Piece, cut, plain, wrapped
 from .data import SIDES, Row, has_lost, rows
 
-LOW = 0.5
+LOW_SCORE = 0.5
+WIDTH = 80
+_LABEL_WIDTH = 24
+# What turns the direction of text: it could make a line read as something else
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def has_colors() -> bool:
     """Whether what is printed comes to a terminal that shows colours, and its reader wants them."""
-    return sys.stdout.isatty() and supports_ansi() and not os.environ.get("NO_COLOR")
+    console = Console()
+    return console.is_terminal and console.color_system is not None and not console.no_color
 
 
 def as_text(
@@ -30,24 +36,55 @@ def as_text(
 ) -> Iterator[str]:
     """The sentences of the first documents, then a summary of all.
 
-    numbered (Iterable[tuple[int, Bitext]]): Bitexts, each with the number of its document.
-    limit (int): Documents to show; the summary is about all of them.
-    only_lost (bool): Show only sentences in which a span was lost.
-    colors (bool): Colour the spans. Brackets and labels say the same.
-    YIELDS (str): Lines of at most 80 columns.
+    Args:
+        numbered: Bitexts, each with the number of its document.
+        limit: Documents to show; the summary is about all of them.
+        only_lost: Show only sentences in which a span was lost.
+        colors: Colour the spans. Brackets and labels say the same.
+
+    Yields:
+        Lines of at most 80 columns.
     """
     summary, n_shown, last = Summary(), 0, None
     for number, bitext in numbered:
-        found = list(rows(bitext, doc=number))
-        chosen = [row for row in found if not only_lost or has_lost(row)]
+        made = list(rows(bitext, doc=number))
+        chosen = [(n, row) for n, row in enumerate(made) if not only_lost or has_lost(row)]
         if chosen and (number == last or n_shown < limit):
             n_shown += number != last
             last = number
-            for row in chosen:
-                yield from sentence(row, number=summary.n_sentences + found.index(row) + 1, colors=colors)
+            for n, row in chosen:
+                yield from sentence(row, number=summary.n_sentences + n + 1, colors=colors)
                 yield ""
-        summary.add(number, bitext, found)
+        summary.add(number, bitext, made)
     yield from summary.lines()
+
+
+def plain(text: str) -> str:
+    """The text on one line, without what a terminal would obey: escape sequences, line ends, turns of direction."""
+    return "".join(
+        " "
+        if char in "\t\n\r\u2028\u2029"
+        else "\ufffd"
+        if char in _TURNING or unicodedata.category(char) in ("Cc", "Cs")
+        else char
+        for char in text
+    )
+
+
+def hanging(prefix: str, text: Text, *, indent: int, colors: bool = False) -> Iterator[str]:
+    """Lines of 80 columns: the first begins with a prefix, the others with as many spaces as `indent`."""
+    console = Console(
+        file=StringIO(), width=WIDTH, force_terminal=colors, color_system="256" if colors else None, highlight=False,
+        legacy_windows=False, _environ={},
+    )  # fmt: skip
+    grid = Table.grid()
+    grid.add_column(width=indent)
+    grid.add_column(overflow="fold")
+    grid.add_row(prefix, text)
+    with console.capture() as capture:
+        console.print(grid if indent else text)
+    for line in capture.get().rstrip("\n").split("\n"):
+        yield line.rstrip()
 
 
 def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
@@ -55,43 +92,41 @@ def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
     source, target = row["langs"]
     notes = [f"#{number}", f"document {row['doc'] + 1}", f"{source} → {target}"]
     notes += [] if row["score"] is None else [f"translation {row['score']:.2f}"]
-    yield from wrapped([Piece("  ".join(notes + [f"⚑ {flag}" for flag in row["flags"]]), bold=colors)], "", "    ")
+    notes += [f"⚑ {plain(flag)}" for flag in row["flags"]]
+    yield from hanging("", Text("  ".join(notes), style="bold"), indent=0, colors=colors)
     for side, lang in zip(SIDES, row["langs"], strict=True):
-        yield from wrapped(_pieces(row[side], colors=colors), f"  {lang:<3} ", "      ")
+        yield from hanging(f"  {plain(lang)[:3]:<3} ", _side(row[side]), indent=6, colors=colors)
     for side in SIDES:
         at, words = row[side]["at"], row[side]["words"]
         for start, end, label, _, _, reason in row[side]["spans"]:
             if reason is not None:
-                text = "".join(words[max(0, start - at) : max(0, end - at)]).strip()
-                yield from wrapped(
-                    [Piece(f"✗ lost {label or '(no label)'} “{plain(text)}”: {reason}")], "      ", "        "
-                )
+                text = plain("".join(words[max(0, start - at) : max(0, end - at)]).strip())
+                lost = Text(f"lost {plain(label) or '(no label)'} “{text}”: {plain(reason)}")
+                yield from hanging("      ✗ ", lost, indent=8, colors=colors)
 
 
-def _pieces(part: dict[str, Any], *, colors: bool) -> list[Piece]:
+def _side(part: dict[str, Any]) -> Text:
     """The words of one side: entities in `[…]`, spans of span groups in `{…}`, each closed by its label."""
     at, last = part["at"], part["at"] + len(part["words"])
-    looks = label_colors({span[2] for span in part["spans"]}) if colors else {}
+    looks = label_colors({span[2] for span in part["spans"]})
     opened: dict[int, list[Any]] = {}
     closed: dict[int, list[Any]] = {}
     for span in part["spans"]:
         opened.setdefault(max(at, span[0]), []).append(span)
         closed.setdefault(min(last, span[1]) - 1, []).append(span)
-    pieces, inside = [], []
+    text, inside = Text(), []
     for token, word in enumerate(part["words"], at):
-        here = opened.get(token, [])
-        inside += here
+        starting, ending = opened.get(token, []), closed.get(token, [])
+        inside += starting
         # the innermost has the colour
-        look = looks[inside[-1][2]][0] if inside and colors else None
-        style = (look.foreground, look.background) if look else (None, None)
+        look = looks[inside[-1][2]][0] if inside else None
+        style = f"{look.foreground} on {look.background}" if look else ""
         space = " " if len(word) > 1 and word.endswith(" ") else ""
-        ends = "".join(_tag(span) for span in reversed(closed.get(token, [])))
-        starts = "".join("[" if span[3] == ENTS else "{" for span in here)
-        text = starts + plain(word[: len(word) - len(space)]) + ends
-        inside = [span for span in inside if span not in closed.get(token, [])]
-        pieces.append(Piece(text, *style))
-        pieces.append(Piece(space, *style) if inside else Piece(space))
-    return pieces
+        text.append("".join("[" if span[3] == ENTS else "{" for span in starting), style)
+        text.append(plain(word[: len(word) - len(space)]) + "".join(map(_tag, reversed(ending))), style)
+        inside = [span for span in inside if span not in ending]
+        text.append(space, style if inside else "")
+    return text
 
 
 def _tag(span: list[Any]) -> str:
@@ -114,14 +149,14 @@ class Summary:
     reasons: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
 
-    def add(self, number: int, bitext: Bitext, found: Iterable[Row]) -> None:
+    def add(self, number: int, bitext: Bitext, made: Iterable[Row]) -> None:
         """Count a bitext and its rows; a span that reaches over several rows counts once."""
         self.docs.add(number)
         self.n_links += len(bitext.alignment)
         self.words["source"] += len(bitext.source)
         self.words["target"] += len(bitext.target)
         seen = set()
-        for row in found:
+        for row in made:
             self.n_sentences += 1
             self.flags.update(row["flags"])
             seen |= {(side, *span) for side in SIDES for span in row[side]["spans"]}
@@ -145,17 +180,24 @@ class Summary:
         }
         for name, value in counts.items():
             shown = f"{value:,}" if isinstance(value, int) else plain(str(value))
-            yield from wrapped([Piece(shown)], f"{name:<11}", " " * 11)
+            yield from hanging(f"{name:<11}", Text(shown), indent=11)
         labels = sorted({*self.spans["source"], *self.spans["target"]})
         if not labels:
             yield "no spans"
             return
-        table = [[cut(plain(label) or "(no label)", 24), *self._numbers(label)] for label in labels]
-        header = ["label", "source", "target", "lost", "mean score", f"below {LOW}"]
-        yield from wasabi.table(table, header=header, divider=True, aligns=("l", *"rrrrr"), max_col=24).splitlines()
+        table = [[_cut(plain(label) or "(no label)"), *self._numbers(label)] for label in labels]
+        header = ["label", "source", "target", "lost", "mean score", f"below {LOW_SCORE}"]
+        made = wasabi.table(table, header=header, divider=True, aligns=("l", *"rrrrr"), max_col=_LABEL_WIDTH)
+        yield from made.splitlines()
 
     def _numbers(self, label: str) -> list[str]:
         scores = self.scores.get(label, [])
         mean = f"{sum(scores) / len(scores):.3f}" if scores else "–"
         counts = [self.spans["source"][label], self.spans["target"][label], self.lost[label]]
-        return [*(f"{n:,}" for n in counts), mean, f"{sum(score < LOW for score in scores):,}"]
+        return [*(f"{n:,}" for n in counts), mean, f"{sum(score < LOW_SCORE for score in scores):,}"]
+
+
+def _cut(label: str) -> str:
+    text = Text(label)
+    text.truncate(_LABEL_WIDTH, overflow="ellipsis")
+    return text.plain

@@ -23,20 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from spacy import registry
 
 from spacy_xlt.protocols import Translation
-from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
-from spacy_xlt.translation.quality.base import Judged, QualityFilter
-from spacy_xlt.translation.quality.copied import CopiedFilter
-from spacy_xlt.translation.quality.empty import EmptyFilter
-from spacy_xlt.translation.quality.gates import DEFAULT
-from spacy_xlt.translation.quality.language import SourceLanguageFilter, WrongLanguageFilter
-from spacy_xlt.translation.quality.length import LengthRatioFilter
-from spacy_xlt.translation.quality.log_probability import LogProbabilityFilter
-from spacy_xlt.translation.quality.looping import LoopingFilter
-from spacy_xlt.translation.quality.names import NamesFilter
-from spacy_xlt.translation.quality.numbers import NumbersFilter
-from spacy_xlt.translation.quality.round_trip import RoundTripFilter
+from spacy_xlt.translation.quality import (
+    DEFAULT,
+    CopiedFilter,
+    EmptyFilter,
+    LengthRatioFilter,
+    LogProbabilityFilter,
+    LoopingFilter,
+    NamesFilter,
+    NumbersFilter,
+    QualityFilter,
+    RoundTripFilter,
+    SourceLanguageFilter,
+    TranslationPair,
+    WrongLanguageFilter,
+)
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FILTERS: tuple[Callable[[], QualityFilter], ...] = (*DEFAULT, NamesFilter, WrongLanguageFilter, SourceLanguageFilter)
@@ -48,34 +52,34 @@ def other_language() -> list[str]:
     return [line.partition("= ")[2] for line in lines if line.startswith("# text =")]
 
 
-def faults(pairs: list[Judged]) -> dict[str, tuple[type[QualityFilter], list[Judged]]]:
+def faults(pairs: list[TranslationPair]) -> dict[str, tuple[type[QualityFilter], list[TranslationPair]]]:
     """Pairs with a fault of each kind planted, and the gate that should catch it."""
     rng = random.Random(0)
     german = other_language()
 
-    def changed(change: Callable[[Judged], str]) -> list[Judged]:
+    def changed(change: Callable[[TranslationPair], str]) -> list[TranslationPair]:
         new = [(pair, change(pair)) for pair in pairs]
         return [replace(pair, target=text) for pair, text in new if text != pair.target]
 
-    def loop(pair: Judged) -> str:
+    def loop(pair: TranslationPair) -> str:
         words = pair.target.split()
         return " ".join(words + words[-3:] * 4)
 
-    def word_loop(pair: Judged) -> str:
+    def word_loop(pair: TranslationPair) -> str:
         words = pair.target.split()
         return " ".join(words[: len(words) // 2] + words[len(words) // 2 : len(words) // 2 + 1] * 8)
 
-    def without_numbers(pair: Judged) -> str:
+    def without_numbers(pair: TranslationPair) -> str:
         return re.sub(r"\d[\d.,]*\d\d", "", pair.target) if re.search(r"\d\d\d", pair.source) else pair.target
 
-    def another_number(pair: Judged) -> str:
+    def another_number(pair: TranslationPair) -> str:
         other = re.sub(r"\d(?=\d\d)", lambda m: str((int(m.group()) + 1) % 10), pair.target)
         return other if re.search(r"\d\d\d", pair.source) else pair.target
 
-    def without_names(pair: Judged) -> str:
+    def without_names(pair: TranslationPair) -> str:
         return re.sub(r"(?<=\w )[A-ZÀ-Ý]\w+", "", pair.target)
 
-    def start(pair: Judged) -> str:
+    def start(pair: TranslationPair) -> str:
         words = pair.target.split()
         return " ".join(words[: len(words) // 3])
 
@@ -97,7 +101,7 @@ def faults(pairs: list[Judged]) -> dict[str, tuple[type[QualityFilter], list[Jud
     }
 
 
-def share_flagged(gate: QualityFilter, pairs: list[Judged], engine: Any = None) -> float:
+def share_flagged(gate: QualityFilter, pairs: list[TranslationPair], engine: Any = None) -> float:
     """The share of pairs that a gate does not accept."""
     scores = gate.scores(pairs, engine=engine)
     return sum(score is not None and not gate.accept(score) for score in scores) / max(1, len(pairs))
@@ -129,12 +133,12 @@ def speed(texts: list[str], source: str, target: str, rounds: int) -> dict[str, 
 def measure(source: Path, reference: Path, langs: tuple[str, str], *, model: bool, round_trip: int) -> dict[str, Any]:
     """Run all gates."""
     texts = [path.read_text(encoding="utf8").splitlines() for path in (source, reference)]
-    gold = [Judged(s, t, *langs) for s, t in zip(*texts, strict=True)]
+    gold = [TranslationPair(s, t, *langs) for s, t in zip(*texts, strict=True)]
     made: list[Translation] = []
-    engine = make_bergamot_translator()
+    engine = registry.misc.get("spacy_xlt.BergamotTranslator.v1")()
     if model:
         made = engine.translate(texts[0], source=langs[0], target=langs[1])
-    judged = [Judged(pair.source, t.text, *langs, score=t.score) for pair, t in zip(gold, made, strict=False)]
+    judged = [TranslationPair(pair.source, t.text, *langs, score=t.score) for pair, t in zip(gold, made, strict=False)]
     gates = {}
     for make in FILTERS:
         gate = make()

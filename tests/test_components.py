@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import spacy
 from helpers.engines import DIAGONAL, UPPER
@@ -15,7 +14,7 @@ from thinc.api import Config
 
 from spacy_xlt import Alignment
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.protocols import Aligner, SoftAlignment, Translation, Translator
+from spacy_xlt.protocols import Aligner, Translator
 from spacy_xlt.translation.component import TranslatorPipe
 
 TEXTS = [
@@ -114,54 +113,6 @@ def test_a_component_without_its_predecessor_says_so(make_doc):
 def test_an_engine_of_the_wrong_kind_is_refused_with_the_setting():
     with pytest.raises(XltError, match=r"E101.*DiagonalAligner.*components\.xlt_translator\.engine"):
         spacy.blank("en").add_pipe("xlt_translator", config={"engine": DIAGONAL, "target": "pt"})
-
-
-def test_an_unknown_target_language_is_refused():
-    with pytest.raises(XltError, match="E010.*klingon"):
-        spacy.blank("en").add_pipe("xlt_translator", config={"engine": UPPER, "target": "klingon"})
-
-
-def test_a_missing_target_pipeline_is_named():
-    nlp = spacy.blank("en")
-    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "target_pipeline": "no_such_pipeline"})
-    with pytest.raises(XltError, match="E104.*no_such_pipeline.*target_pipeline"):
-        nlp("a")
-
-
-def test_the_target_pipeline_cuts_the_translation(tmp_path):
-    other = spacy.blank("pt")
-    other.tokenizer = spacy.tokenizer.Tokenizer(other.vocab)
-    other.to_disk(tmp_path / "white_space")
-    config = {"engine": UPPER, "target": "pt", "target_pipeline": str(tmp_path / "white_space")}
-    nlp = spacy.blank("en")
-    nlp.add_pipe("xlt_translator", config=config)
-    assert [token.text for token in nlp("a, b.")._.xlt["pt"].target] == ["A,", "B."]
-
-
-def test_an_engine_that_returns_too_little_is_caught():
-    class Short:
-        signature = "short"
-
-        def translate(self, texts, *, source, target):
-            return [Translation("x")]
-
-    with pytest.raises(XltError, match="E105.*1 results for 2"):
-        TranslatorPipe("t", Short(), source="en", target="pt")(spacy.blank("en")("One. Two."))
-
-
-def test_attention_of_the_translation_is_kept_as_soft_links():
-    class Attentive:
-        signature = "attentive"
-
-        def translate(self, texts, *, source, target):
-            pieces = np.asarray([[0, 2], [3, 5]], np.int32)
-            soft = SoftAlignment(np.asarray([[0.9, 0.0], [0.1, 1.0]], np.float32), pieces, pieces)
-            return [Translation(text, alignment=soft) for text in texts]
-
-    doc = spacy.blank("en")("  ab cd")
-    bitext = TranslatorPipe("t", Attentive(), source="en", target="pt").predict([doc])[0]
-    assert bitext.attention.links.tolist() == [[1, 1], [2, 1], [2, 2]]
-    assert bitext.attention.scores.tolist() == pytest.approx([0.9, 0.1, 1.0])
 
 
 def test_translate_test_annotates_the_document_itself(tmp_path, make_doc):

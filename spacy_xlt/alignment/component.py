@@ -96,4 +96,5 @@ def _tokens(bitext: Bitext, pair: SentencePair) -> TokenPair:
 
 def _context(bitext: Bitext, pair: SentencePair) -> PairContext:
     attention = None if bitext.attention is None else bitext.attention.between(pair.source, pair.target)
-    return PairContext(bitext.source_lang, bitext.target_lang, attention)
+    # A sentence that was translated with stand-ins has none
+    return PairContext(bitext.source_lang, bitext.target_lang, attention if attention else None)

@@ -12,23 +12,8 @@ from spacy.training import Example
 from ..docs import Replacement
 from ..docs import edit as replaced
 from ..errors import error
+from ..translation.contractions import TABLES
 from .augmenting import example_like
-
-# Contraction → its words, as in the Universal Dependencies treebanks of Portuguese. Where the same letters are also
-# another word ("nos" as a pronoun, "pela" as a verb), the contraction is by far the more frequent.
-_DEMONSTRATIVES = "este esta estes estas esse essa esses essas aquele aquela aqueles aquelas isto isso aquilo".split()
-_PRONOUNS = "ele ela eles elas".split()
-_PORTUGUESE: dict[str, tuple[str, str]] = {
-    **{f"d{article}": ("de", article) for article in ("o", "a", "os", "as")},
-    **{f"n{article}": ("em", article) for article in ("o", "a", "os", "as")},
-    **{f"pel{article}": ("por", article) for article in ("o", "a", "os", "as")},
-    **{f"a{article}": ("a", article) for article in ("o", "os")},
-    **{"à": ("a", "a"), "às": ("a", "as")},
-    **{f"n{article}": ("em", article) for article in ("um", "uma", "uns", "umas")},
-    **{f"d{word}": ("de", word) for word in [*_DEMONSTRATIVES, *_PRONOUNS]},
-    **{f"n{word}": ("em", word) for word in [*_DEMONSTRATIVES, *_PRONOUNS]},
-}
-TABLES: dict[str, dict[str, tuple[str, str]]] = {"pt": _PORTUGUESE}
 
 Augmenter = Callable[[Language, Example], Iterator[Example]]
 

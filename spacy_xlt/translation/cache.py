@@ -1,4 +1,4 @@
-"""A cache of translations on the disk: one SQLite file, shared by any number of processes."""
+"""A cache of translations on the disk, one SQLite file shared by any number of processes, and a translator with one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import srsly
 
-from ..errors import warn
-from ..protocols import SoftAlignment, Term, Translation
+from ..errors import error, warn
+from ..protocols import SoftAlignment, Translation
 
 USER_CACHE = "user"
 _FORMAT = 1
@@ -47,9 +46,8 @@ def cache_path(setting: str | Path) -> Path:
     return path / "translations.sqlite" if path.is_dir() else path
 
 
-@dataclass(frozen=True)
-class CacheStats:
-    """What a cache holds: translations by direction and engine signature, and bytes on the disk."""
+class CacheStats(NamedTuple):
+    """What a cache holds: translations, also by direction and by engine signature, and bytes on the disk."""
 
     entries: int
     bytes: int
@@ -63,8 +61,9 @@ class TranslationCache:
     Safe for many processes at once and for a kill at any moment. Where the file cannot be used (another kind of file, a
     full or write-protected disk), it warns once with W250 and does nothing from then on.
 
-    path (str | Path): The file; see `cache_path`.
-    max_mb (float): The most mebibytes of translations; beyond, those not used for the longest time go.
+    Args:
+        path: The file; see `cache_path`.
+        max_mb: The most mebibytes of translations; beyond, those not used for the longest time go.
     """
 
     def __init__(self, path: str | Path, *, max_mb: float = 1024):
@@ -129,7 +128,8 @@ class TranslationCache:
     def stats(self) -> CacheStats:
         """What is in it.
 
-        RAISES (sqlite3.Error, OSError): Where the file cannot be read.
+        Raises:
+            sqlite3.Error: Where it is no cache. An OSError where the file cannot be read.
         """
         connection = self._open()
         directions = {
@@ -145,7 +145,7 @@ class TranslationCache:
         return CacheStats(sum(directions.values()), n_pages * page, directions, signatures)
 
     def entries(self, *, limit: int = 20) -> Iterator[tuple[str, str, str, str, float | None]]:
-        """The entries used last. YIELDS: Languages, source text, translation, score."""
+        """Yield the entries used last: both languages, source text, translation, score."""
         query = "SELECT source, target, text, value FROM translations ORDER BY used DESC LIMIT ?"
         for source, target, text, value in self._open().execute(query, (limit,)):
             translation = _unpacked(value)
@@ -153,7 +153,7 @@ class TranslationCache:
                 yield source, target, text, translation.text, translation.score
 
     def clear(self) -> int:
-        """Remove everything. RETURNS (int): How many translations there were."""
+        """Remove everything, and return how many translations there were."""
         connection = self._open()
         with connection:
             removed = connection.execute("DELETE FROM translations").rowcount
@@ -209,40 +209,81 @@ class TranslationCache:
         warn("W250", path=self.path, reason=str(err), stacklevel=4)
 
 
-def entry_key(text: str, *, source: str, target: str, signature: str, terms: Sequence[Term] | None = None) -> bytes:
+class CachedTranslator:
+    """An engine behind a cache. It counts the texts that were in the cache (`hits`) and those that were not (`misses`).
+
+    Args:
+        engine: A `Translator`. One that says `cacheable = False`, because its output depends on more than the text,
+            goes without the cache.
+        cache: Where translations are kept.
+        name: The component's, for messages.
+        with_attention: Whether the attention of a translation is of use; it takes most of the room.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        *,
+        cache: TranslationCache | None = None,
+        name: str = "xlt_translator",
+        with_attention: bool = False,
+    ):
+        self.engine = engine
+        self.cache = cache if getattr(engine, "cacheable", True) else None
+        self.name = name
+        self.with_attention = with_attention
+        self.hits = 0
+        self.misses = 0
+
+    def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
+        """As the engine's; what is in the cache is not translated again, nor is a text that comes twice.
+
+        Raises:
+            XltError: E105 where the engine returns another number of translations than it got texts.
+        """
+        if self.cache is None:
+            return self._ask(texts, source, target)
+        signature = str(getattr(self.engine, "signature", type(self.engine).__name__))
+        if self.with_attention:
+            signature += "|with attention"
+        where = {"source": source, "target": target, "signature": signature}
+        keys = [entry_key(text, **where) for text in texts]
+        known = self.cache.get(list(dict.fromkeys(keys)))
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        made = dict(zip(new, self._ask(list(new.values()), source, target), strict=True))
+        self.cache.put([(key, new[key], translation) for key, translation in made.items()], **where)
+        self.hits += len(texts) - len(new)
+        return [known.get(key) or made[key] for key in keys]
+
+    def _ask(self, texts: Sequence[str], source: str, target: str) -> list[Translation]:
+        if not texts:
+            return []
+        made = list(self.engine.translate(texts, source=source, target=target))
+        if len(made) != len(texts):
+            raise error("E105", name=self.name, found=len(made), expected=len(texts))
+        self.misses += len(texts)
+        return made if self.with_attention else [replace(translation, alignment=None) for translation in made]
+
+
+def entry_key(text: str, *, source: str, target: str, signature: str) -> bytes:
     """The key of a translation: a digest of everything that decides it."""
-    given = [[term.source, term.target] for term in terms or ()]
-    whole = json.dumps([_FORMAT, signature, source, target, given, text], ensure_ascii=True)
+    whole = json.dumps([_FORMAT, signature, source, target, text], ensure_ascii=True)
     return hashlib.sha256(whole.encode("ascii")).digest()
 
 
 def _packed(translation: Translation) -> bytes:
-    """A translation as bytes: a line of JSON, then the arrays of the alignment, exactly as they are."""
+    # JSON takes any text, also one with half of a surrogate pair
+    head = json.dumps([translation.text, translation.score, translation.flags])
     soft = translation.alignment
-    head: dict[str, Any] = {"text": translation.text, "score": translation.score, "flags": list(translation.flags)}
-    arrays = b""
-    if soft is not None:
-        head["shape"] = list(soft.weights.shape)
-        spans = [np.asarray(part, "<i4").tobytes() for part in (soft.source_spans, soft.target_spans)]
-        arrays = b"".join([np.asarray(soft.weights, "<f4").tobytes(), *spans])
-    return zlib.compress(json.dumps(head).encode("ascii") + b"\n" + arrays, 1)
+    arrays = None if soft is None else [soft.weights, soft.source_spans, soft.target_spans]
+    return zlib.compress(srsly.msgpack_dumps([head, arrays]), 1)
 
 
 def _unpacked(value: bytes) -> Translation | None:
     """The counterpart; None for bytes that are damaged."""
     try:
-        head, arrays = zlib.decompress(value).split(b"\n", 1)
-        data = json.loads(head)
-        soft = None
-        if "shape" in data:
-            n_source, n_target = data["shape"]
-            cells, spans = 4 * n_source * n_target, 8 * n_source
-
-            def ints(part: bytes) -> NDArray[np.int32]:
-                return np.frombuffer(part, "<i4").astype(np.int32).reshape(-1, 2)
-
-            weights = np.frombuffer(arrays[:cells], "<f4").astype(np.float32).reshape(n_source, n_target)
-            soft = SoftAlignment(weights, ints(arrays[cells : cells + spans]), ints(arrays[cells + spans :]))
-        return Translation(data["text"], data["score"], tuple(data["flags"]), soft)
-    except (zlib.error, ValueError, KeyError, TypeError):
+        head, arrays = srsly.msgpack_loads(zlib.decompress(value))
+        text, score, flags = json.loads(head)
+        return Translation(text, score, tuple(flags), None if arrays is None else SoftAlignment(*arrays))
+    except (zlib.error, ValueError, TypeError):
         return None

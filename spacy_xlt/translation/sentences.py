@@ -12,7 +12,7 @@ from itertools import accumulate
 from spacy.tokens import Doc
 
 from ..docs import sentence_ranges
-from .placeholders import find_protected
+from .constraints import find_placeholders
 
 LINE_BREAKS = ("auto", "keep", "join")
 # From this length on, a line without an end of sentence is taken to go on in the next one: text is commonly wrapped at
@@ -31,10 +31,11 @@ _CLAUSE_END = frozenset(",;:—–)、，；：،؛)…")
 class Part:
     """A stretch of text that is translated at once.
 
-    text (str): Without white space around it.
-    offset (int): Where it starts in the document, in characters.
-    gap (str | None): What stands before it, in the sentence and in its translation: white space as it is, or None
-        between parts of what was too long, where the target language says whether a space is due.
+    Attributes:
+        text: Without white space around it.
+        offset: Where it starts in the document, in characters.
+        gap: What stands before it, in the sentence and in its translation: white space as it is, or None between parts
+            of what was too long, where the target language says whether a space is due.
     """
 
     text: str
@@ -46,9 +47,11 @@ class Part:
 class Sentence:
     """A sentence of a document.
 
-    start, end (int): Its token range `[start, end)`.
-    parts (tuple[Part, ...]): What is translated; nothing for a sentence of white space.
-    after (str): The white space after the last part.
+    Attributes:
+        start: Its first token.
+        end: The token behind its last one.
+        parts: What is translated; nothing for a sentence of white space.
+        after: The white space after the last part.
     """
 
     start: int
@@ -60,15 +63,16 @@ class Sentence:
 def sentences_of(
     doc: Doc, *, max_chars: int | None = None, line_breaks: str = "auto", protect: tuple[str, ...] = ()
 ) -> Iterator[Sentence]:
-    """The sentences of a doc: its own, else those of spaCy's sentencizer rule.
+    """Yield the sentences of a doc, in order: its own, else those of spaCy's sentencizer rule. They cover the doc.
 
-    max_chars (int | None): Longer parts are cut: where a sentence ends, else at a comma or the like, else at a space,
-        else anywhere. Wide characters, such as Chinese ones, count three times.
-    line_breaks (str): What a line break inside a sentence means; a blank line always ends a part. "keep": it ends a
-        part and is kept. "join": it is a space. "auto": a space after a line of 50 characters or more, as text is
-        wrapped, unless a list item follows; else kept.
-    protect (tuple[str, ...]): Kinds of strings that the sentencizer rule must not cut; see `find_protected`.
-    YIELDS (Sentence): In order; they cover the doc.
+    Args:
+        doc: The document.
+        max_chars: Longer parts are cut: where a sentence ends, else at a comma or the like, else at a space, else
+            anywhere. Wide characters, such as Chinese ones, count three times.
+        line_breaks: What a line break inside a sentence means; a blank line always ends a part. "keep": it ends a part
+            and is kept. "join": it is a space. "auto": a space after a line of 50 characters or more, as text is
+            wrapped, unless a list item follows; else kept.
+        protect: Kinds of strings that the sentencizer rule must not cut; see `find_placeholders`.
     """
     text = doc.text
     for start, end in _ranges(doc, protect):
@@ -97,7 +101,7 @@ def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:
     ranges = sentence_ranges(doc)
     if len(ranges) < 2 or doc.has_annotation("SENT_START"):
         return ranges
-    strings = find_protected(doc.text, kinds=protect)
+    strings = find_placeholders(doc.text, kinds=protect)
     if not strings:
         return ranges
     starts = set()
@@ -112,7 +116,7 @@ def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def _lines(text: str, start: int, end: int, line_breaks: str) -> Iterator[tuple[int, int, str | None]]:
-    """Cut where a line break is kept. YIELDS: Start, end, and the white space before it (None for the first)."""
+    """Cut where a line break is kept: start, end, and the white space before it (None for the first)."""
     begin, before = start, None
     for match in _BREAK.finditer(text, start, end):
         if len(_ONE_BREAK.findall(match.group())) == 1 and _is_wrapped(text, match, line_breaks):
@@ -130,7 +134,7 @@ def _is_wrapped(text: str, match: re.Match[str], line_breaks: str) -> bool:
 
 
 def _cut(text: str, max_chars: int | None) -> Iterator[tuple[int, str]]:
-    """Cut at ends of sentences inside tokens, and what is too long. YIELDS: Where each piece starts, and its text."""
+    """Cut at ends of sentences inside tokens, and what is too long: where each piece starts, and its text."""
     begin = 0
     ends = [match.end() for match in _INNER_END.finditer(text)] if not text.isascii() else []
     for end in [*(e for e in ends if e < len(text)), len(text)]:

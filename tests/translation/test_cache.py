@@ -15,6 +15,7 @@ import warnings
 import numpy as np
 import pytest
 import spacy
+from helpers.translators import translator_pipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
@@ -23,10 +24,8 @@ from typer.testing import CliRunner
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.build.builder import Builder
 from spacy_xlt.errors import XltWarning
-from spacy_xlt.protocols import SoftAlignment, Term, Translation
-from spacy_xlt.translation.cache import TranslationCache, cache_path, entry_key
-from spacy_xlt.translation.cached import CachedTranslator
-from spacy_xlt.translation.component import TranslatorPipe
+from spacy_xlt.protocols import SoftAlignment, Translation
+from spacy_xlt.translation.cache import CachedTranslator, TranslationCache, cache_path, entry_key
 
 WHERE = {"source": "en", "target": "pt", "signature": "test"}
 
@@ -87,17 +86,13 @@ def test_everything_that_decides_is_in_the_key():
         entry_key("a", **{**WHERE, "source": "es"}),
         entry_key("a", **{**WHERE, "target": "es"}),
         entry_key("a", **{**WHERE, "signature": "other"}),
-        entry_key("a", **WHERE, terms=[Term("b")]),
-        entry_key("a", **WHERE, terms=[Term("b", "c")]),
-        entry_key("a", **WHERE, terms=[Term("b"), Term("c")]),
-        entry_key("a", **WHERE, terms=[Term("c"), Term("b")]),
     }
-    assert len(keys) == 9 and entry_key("a", **WHERE, terms=[]) == entry_key("a", **WHERE)
+    assert len(keys) == 5
 
 
 def test_only_what_is_missing_is_translated_once_and_in_order(tmp_path):
     engine = Counting()
-    cached = CachedTranslator(engine, cache=TranslationCache(tmp_path / "c.sqlite"))
+    cached = CachedTranslator(engine, cache=TranslationCache(tmp_path / "c.sqlite"), with_attention=True)
     languages = {"source": "en", "target": "pt"}
     assert [t.text for t in cached.translate(["b", "a", "b"], **languages)] == ["B", "A", "B"]
     assert (engine.texts, cached.hits, cached.misses) == (2, 1, 2)
@@ -107,6 +102,15 @@ def test_only_what_is_missing_is_translated_once_and_in_order(tmp_path):
     for _ in range(2):
         assert all(map(same, cached.translate(["c", "a", *texts], **languages), expected))
     assert engine.texts == 1201
+
+
+def test_attention_is_kept_only_where_it_is_of_use(tmp_path):
+    cache, engine = TranslationCache(tmp_path / "c.sqlite"), Counting()
+    for with_attention in (False, True, False, True):
+        cached = CachedTranslator(engine, cache=cache, with_attention=with_attention)
+        (made,) = cached.translate(["a"], source="en", target="pt")
+        assert (made.alignment is not None) is with_attention
+    assert engine.texts == 2
 
 
 def test_an_engine_whose_output_depends_on_more_than_the_text_is_not_cached(tmp_path):
@@ -221,7 +225,7 @@ def broken_caches(tmp_path):
 def test_a_cache_that_cannot_be_used_is_said_once_and_left_out(tmp_path):
     for path in broken_caches(tmp_path):
         engine = Counting()
-        pipe = TranslatorPipe("t", engine, source="en", target="pt", cache=str(path))
+        pipe = translator_pipe(engine, cache=str(path))
         nlp = spacy.blank("en")
         with pytest.warns(XltWarning, match=f"W250.*{path.name}") as caught:
             for _ in range(3):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import spacy
+from helpers.translators import translator_pipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
-from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Translation
-from spacy_xlt.translation.component import TranslatorPipe
 from spacy_xlt.translation.sentences import sentences_of
 
 ENGLISH = spacy.blank("en")
@@ -105,7 +104,7 @@ def test_parts_are_put_together_with_the_space_of_the_target_language():
     text = "one two three, four five six seven\n\nend"
     for target, expected in (("pt", text), ("zh", text.replace("three, four", "three,four"))):
         engine = Copy()
-        pipe = TranslatorPipe("t", engine, source="en", target=target, max_chars=20)
+        pipe = translator_pipe(engine, target=target, max_chars=20)
         bitext = pipe.predict([ENGLISH(text)])[0]
         assert bitext.target.text == expected
         assert engine.seen == ["one two three,", "four five six seven", "end"]
@@ -115,18 +114,8 @@ def test_parts_are_put_together_with_the_space_of_the_target_language():
 
 def test_a_sentence_of_white_space_is_not_translated():
     engine = Copy()
-    doc = TranslatorPipe("t", engine, source="en", target="pt")(
-        Doc(ENGLISH.vocab, words=["\n", "\n"], spaces=[True, False])
-    )
+    doc = translator_pipe(engine)(Doc(ENGLISH.vocab, words=["\n", "\n"], spaces=[True, False]))
     assert engine.seen == [] and doc._.xlt["pt"].target.text == doc.text
-
-
-@pytest.mark.parametrize(
-    "setting", [{"max_chars": 5}, {"line_breaks": "wrap"}, {"drop_flags": "empty"}, {"cache_mb": 0}]
-)
-def test_settings_that_cannot_be(setting):
-    with pytest.raises(XltError, match=f"E103.*{next(iter(setting))}"):
-        TranslatorPipe("t", Copy(), source="en", target="pt", **setting)
 
 
 def test_the_sentencizer_rule_cuts_no_placeholder():

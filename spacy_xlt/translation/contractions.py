@@ -11,17 +11,33 @@ import numpy as np
 from spacy.tokens import Doc
 
 from ..links import Alignment
-from ..training.contractions import TABLES
+
+# Contraction → its words, as in the Universal Dependencies treebanks of Portuguese. Where the same letters are also
+# another word ("nos" as a pronoun, "pela" as a verb), the contraction is by far the more frequent.
+_DEMONSTRATIVES = "este esta estes estas esse essa esses essas aquele aquela aqueles aquelas isto isso aquilo".split()
+_PRONOUNS = "ele ela eles elas".split()
+_PORTUGUESE: dict[str, tuple[str, str]] = {
+    **{f"d{article}": ("de", article) for article in ("o", "a", "os", "as")},
+    **{f"n{article}": ("em", article) for article in ("o", "a", "os", "as")},
+    **{f"pel{article}": ("por", article) for article in ("o", "a", "os", "as")},
+    **{f"a{article}": ("a", article) for article in ("o", "os")},
+    **{"à": ("a", "a"), "às": ("a", "as")},
+    **{f"n{article}": ("em", article) for article in ("um", "uma", "uns", "umas")},
+    **{f"d{word}": ("de", word) for word in [*_DEMONSTRATIVES, *_PRONOUNS]},
+    **{f"n{word}": ("em", word) for word in [*_DEMONSTRATIVES, *_PRONOUNS]},
+}
+TABLES: dict[str, dict[str, tuple[str, str]]] = {"pt": _PORTUGUESE}
 
 
 @dataclass(frozen=True)
-class Reading:
+class ContractedView:
     """A document as it is translated, and how its tokens correspond to those of the document itself.
 
-    doc (Doc): What is translated.
-    original (Doc): The document itself.
-    first (list[int]): For each token of `doc` the first of the original's tokens that it stands for, and at the end
-        the number of the original's tokens.
+    Attributes:
+        doc: What is translated.
+        original: The document itself.
+        first: For each token of `doc` the first of the original's tokens that it stands for, and at the end the number
+            of the original's tokens.
     """
 
     doc: Doc
@@ -53,23 +69,25 @@ class Reading:
 
 
 @lru_cache(maxsize=8)
-def joins_of(lang: str) -> Mapping[tuple[str, str], str]:
+def contraction_table(lang: str) -> Mapping[tuple[str, str], str]:
     """Two words → their contraction, in lower case; nothing for a language without a table."""
     return {words: contraction for contraction, words in TABLES.get(lang, {}).items()}
 
 
-def as_it_is(doc: Doc) -> Reading:
+def unchanged(doc: Doc) -> ContractedView:
     """A document that is translated as it is."""
-    return Reading(doc, doc, list(range(len(doc) + 1)))
+    return ContractedView(doc, doc, list(range(len(doc) + 1)))
 
 
-def contracted(doc: Doc, joins: Mapping[tuple[str, str], str]) -> Reading:
+def contracted(doc: Doc, table: Mapping[tuple[str, str], str]) -> ContractedView:
     """A document with words that are written as one again, wherever two such stand side by side.
 
     Nothing is joined over the start of a sentence, nor where the second word alone is capitalised, as it is the
     beginning of a name then ("de O Globo").
 
-    joins (Mapping[tuple[str, str], str]): See `joins_of`.
+    Args:
+        doc: The document.
+        table: See `contraction_table`.
     """
     words: list[str] = []
     spaces: list[bool] = []
@@ -79,7 +97,7 @@ def contracted(doc: Doc, joins: Mapping[tuple[str, str], str]) -> Reading:
     for i, token in enumerate(doc):
         # What was joined already ends here, and does not begin another contraction
         free = i > 0 and first[-1] == i - 1 and not (has_sentences and token.is_sent_start)
-        both = _join(doc, i - 1, joins) if free else None
+        both = _join(doc, i - 1, table) if free else None
         if both is not None:
             words[-1], spaces[-1] = both, bool(token.whitespace_)
             continue
@@ -88,19 +106,19 @@ def contracted(doc: Doc, joins: Mapping[tuple[str, str], str]) -> Reading:
         spaces.append(bool(token.whitespace_))
         starts.append(token.is_sent_start if has_sentences else None)
     if len(words) == len(doc):
-        return as_it_is(doc)
+        return unchanged(doc)
     copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts if has_sentences else None)
-    return Reading(copy, doc, [*first, len(doc)])
+    return ContractedView(copy, doc, [*first, len(doc)])
 
 
-def _join(doc: Doc, i: int, joins: Mapping[tuple[str, str], str]) -> str | None:
+def _join(doc: Doc, i: int, table: Mapping[tuple[str, str], str]) -> str | None:
     """The contraction of a token and the next one; None where they are no pair."""
     first, second = doc[i].text, doc[i + 1].text
-    found = joins.get((first.lower(), second.lower()))
-    if found is None or doc[i].whitespace_ != " ":
+    contraction = table.get((first.lower(), second.lower()))
+    if contraction is None or doc[i].whitespace_ != " ":
         return None
     if first.islower():
-        return found if second.islower() else None
+        return contraction if second.islower() else None
     if second.isupper():
-        return found.upper() if first.isupper() else None
-    return found[0].upper() + found[1:]
+        return contraction.upper() if first.isupper() else None
+    return contraction[0].upper() + contraction[1:]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import spacy
+from helpers.translators import translator_pipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from spacy_xlt.protocols import SoftAlignment, Translation
-from spacy_xlt.training.contractions import TABLES, split_contractions
-from spacy_xlt.translation.component import TranslatorPipe
-from spacy_xlt.translation.contracted import contracted, joins_of
+from spacy_xlt.training.contractions import split_contractions
+from spacy_xlt.translation.contractions import TABLES, contracted, contraction_table
 
 VOCAB = Vocab()
 WORDS = st.lists(st.sampled_from([*TABLES["pt"], "Maria", "casa", "Em", "DE", "a", "o", "O", "."]), max_size=12)
@@ -23,10 +23,10 @@ WORDS = st.lists(st.sampled_from([*TABLES["pt"], "Maria", "casa", "Em", "DE", "a
 @given(WORDS)
 def test_contractions_that_were_taken_apart_are_joined_again(words):
     doc = split_contractions(Doc(VOCAB, words=words), TABLES["pt"])
-    reading = contracted(doc, joins_of("pt"))
-    assert reading.first[0] == 0 or not len(doc)
-    assert reading.first[-1] == len(doc) and len(reading.first) == len(reading.doc) + 1
-    for token, start, end in zip(reading.doc, reading.first, reading.first[1:], strict=False):
+    view = contracted(doc, contraction_table("pt"))
+    assert view.first[0] == 0 or not len(doc)
+    assert view.first[-1] == len(doc) and len(view.first) == len(view.doc) + 1
+    for token, start, end in zip(view.doc, view.first, view.first[1:], strict=False):
         if end - start == 1:
             assert token.text == doc[start].text
         else:
@@ -45,16 +45,16 @@ def test_contractions_that_were_taken_apart_are_joined_again(words):
 )
 def test_how_contractions_are_written(text, joined):
     doc = spacy.blank("pt")(text)
-    assert contracted(doc, joins_of("pt")).doc.text == joined
+    assert contracted(doc, contraction_table("pt")).doc.text == joined
 
 
 def test_nothing_is_joined_over_the_start_of_a_sentence_or_without_a_space():
     nlp = spacy.blank("pt")
     doc = Doc(nlp.vocab, words=["Vem", "de", "o", "norte"], sent_starts=[True, False, True, False])
-    assert contracted(doc, joins_of("pt")).doc is doc
+    assert contracted(doc, contraction_table("pt")).doc is doc
     doc = Doc(nlp.vocab, words=["de", "o"], spaces=[False, False])
-    assert contracted(doc, joins_of("pt")).doc is doc
-    assert contracted(doc, joins_of("de")).doc is doc
+    assert contracted(doc, contraction_table("pt")).doc is doc
+    assert contracted(doc, contraction_table("de")).doc is doc
 
 
 class Attentive:
@@ -77,7 +77,7 @@ class Attentive:
 def test_the_document_keeps_its_tokens_when_contractions_are_joined():
     engine = Attentive()
     nlp = spacy.blank("pt")
-    pipe = TranslatorPipe("t", engine, source="pt", target="en", join_contractions=True, keep=["PER"])
+    pipe = translator_pipe(engine, source="pt", target="en", join_contractions=True, keep=["PER"], store_attention=True)
     doc = nlp("Gosto de a Maria . Vou a a casa de o Rui .")
     doc.ents = [Span(doc, 3, 4, label="PER"), Span(doc, 11, 12, label="PER")]
     bitext = pipe(doc)._.xlt["en"]

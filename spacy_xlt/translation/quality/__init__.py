@@ -1,1 +1,0 @@
-"""Quality gates: what makes a translation doubtful. One file a gate."""

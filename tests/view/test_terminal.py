@@ -53,7 +53,7 @@ def test_the_terminal_has_80_columns(make):
 def test_colours_only_add_to_what_the_text_says():
     plain_lines, colored = (list(as_text([(0, lisbon())], limit=1, colors=colors)) for colors in (False, True))
     assert "\x1b[" not in "".join(plain_lines) and re.search(r"\x1b\[38;5;\d+;48;5;\d+m", "".join(colored))
-    assert [ANSI.sub("", line) for line in colored] == plain_lines
+    assert [ANSI.sub("", line).rstrip() for line in colored] == plain_lines
 
 
 def test_the_summary_is_about_all_and_the_limit_about_what_is_shown(write_corpus, tmp_path):

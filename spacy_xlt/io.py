@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves either the old file or the new one, never half of one."""
+"""Files and folders that a kill at any moment leaves whole, and locks of folders that it lets go of."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import json
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc, DocBin
+
+from .errors import error, warn
 
 # What the system says where a file cannot be written, whatever is in it.
 CANNOT_WRITE = frozenset(
@@ -22,6 +26,14 @@ CANNOT_WRITE = frozenset(
     if hasattr(errno, name)
 )
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<end>part|old)", re.DOTALL)
+
+LOCK_NAME = ".lock"
+# Other processes cannot read what is locked on Windows, which is the first byte
+_LOCKED_BYTES = 1
+_POLL_SECONDS = 0.2
+# So long a lock may have no holder with a name: one that has not written it yet, or a dead one whose forked processes
+# have not come to let go of it
+_GRACE_SECONDS = 2.0
 
 
 @contextmanager
@@ -39,8 +51,8 @@ def naming(path: str | Path) -> Iterator[None]:
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside the final one to write to; it takes the final name when the block ends well, else goes away.
 
-    YIELDS (Path): Where to write.
-    RAISES (OSError): Where that cannot be; it names the final path.
+    Raises:
+        OSError: Where that cannot be; it names the final path.
     """
     path = Path(path)
     with naming(path):
@@ -65,8 +77,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
     A folder that is there under the final name is replaced.
 
-    YIELDS (Path): Where to write.
-    RAISES (OSError): Where that cannot be; it names the final path.
+    Raises:
+        OSError: Where that cannot be; it names the final path.
     """
     path = Path(path)
     with naming(path):
@@ -99,8 +111,11 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
 
     To be called where no other process writes there, before anything is written. Links are not followed.
 
-    RETURNS (list[Path]): What was there and is no more. A folder that was about to be replaced has its name again.
-    RAISES (OSError): Where it cannot be removed.
+    Returns:
+        What was there and is no more. A folder that was about to be replaced has its name again.
+
+    Raises:
+        OSError: Where it cannot be removed.
     """
     removed = []
     for place, folders, files in os.walk(folder):
@@ -124,8 +139,9 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
 def is_leftover(name: str, *, of: str | None = None) -> bool:
     """Whether a file or folder is what a killed process left when it wrote another one.
 
-    name (str): Its name.
-    of (str | None): The name of the other one; any where left out.
+    Args:
+        name: Its name.
+        of: The name of the other one; any where left out.
     """
     found = _LEFTOVER.fullmatch(name)
     return found is not None and of in (None, found["name"])
@@ -145,8 +161,13 @@ def write_json(path: str | Path, data: Any) -> None:
 def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
     """Write documents as one `.spacy` file, whole or not at all.
 
-    store_user_data (bool): Also what is in `doc.user_data`, such as Bitexts.
-    RETURNS (bytes): What was written.
+    Args:
+        path: The file.
+        docs: The documents.
+        store_user_data: Also write what is in `doc.user_data`, such as Bitexts.
+
+    Returns:
+        What was written.
     """
     data = docs_bytes(docs, store_user_data=store_user_data)
     write_bytes(path, data)
@@ -165,6 +186,84 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+class FolderLock:
+    """Keeps a folder for this process: `with FolderLock(folder):`.
+
+    The system lets go of the lock when the process ends, however it does. The folder gets a file that stays; who holds
+    the lock is written in it.
+
+    Args:
+        folder: Made where it is not there.
+        busy: Code of the error where another process has it.
+        wait: Wait for the other process instead, with a warning.
+
+    Raises:
+        XltError: `busy`, on entering, with who has the folder and since when; E501 where it is a file.
+        OSError: Where it cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, *, busy: str = "E571", wait: bool = False):
+        from filelock import FileLock
+
+        self.folder, self.path = Path(folder), Path(folder) / LOCK_NAME
+        self.busy, self.wait = busy, wait
+        self._lock = FileLock(self.path)
+
+    def __enter__(self) -> FolderLock:
+        from filelock import Timeout
+
+        if self.folder.exists() and not self.folder.is_dir():
+            raise error("E501", path=self.folder, reason="it is no folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0 if self._holder() else _GRACE_SECONDS)
+        except Timeout as err:
+            if not self.wait:
+                raise error(self.busy, path=self.folder, holder=self._holder()) from err
+            warn("W572", path=self.folder, holder=self._holder())
+            self._lock.acquire(poll_interval=_POLL_SECONDS)
+        since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._write(None)
+        self._lock.release()
+
+    def _write(self, holder: dict[str, object] | None) -> None:
+        # Only for messages, so a full disk is no reason to stop
+        with suppress(OSError), self.path.open("r+b", buffering=0) as file:
+            file.truncate(_LOCKED_BYTES)
+            if holder is not None:
+                file.seek(_LOCKED_BYTES)
+                file.write(json.dumps(holder).encode())
+
+    def _holder(self) -> str:
+        """Who has the lock, as part of a sentence; "" where that is not known."""
+        try:
+            holder = json.loads(self.path.read_bytes()[_LOCKED_BYTES:])
+            pid, host, since = int(holder["pid"]), holder["host"], holder["since"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        if host != socket.gethostname():
+            return f" (process {pid} on {host}, since {since})"
+        # A dead one has not had time to say that it let go
+        return f" (process {pid}, since {since})" if _is_alive(pid) else ""
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":
+        # There, signal 0 ends the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

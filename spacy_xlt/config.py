@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,24 +70,24 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
     """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
 
     A block that is of another kind than the one below it (another registered function, factory or source) replaces
-    that block as a whole; any other is merged key by key. So an overlay names only what it changes. Of the components
-    that overlays add, those are kept that are in the pipeline: an overlay may fit several pipelines.
+    that block as a whole; any other is merged key by key. So an overlay names only what it changes. Components that are
+    not in the pipeline are left out: an overlay may fit several pipelines, or change the pipeline.
 
-    paths (Sequence[str | Path]): Config files, the base first.
-    overrides (Mapping[str, Any] | None): Values by dotted name, as on spaCy's command line: `training.max_steps`.
-    RAISES (XltError): E608 for a file that is not there or is no config, E609 for an override of a section that is not
-        in the result.
+    Args:
+        paths: Config files, the base first.
+        overrides: Values by dotted name, as on spaCy's command line: `training.max_steps`.
+
+    Raises:
+        XltError: E608 for a file that is not there or is no config, E609 for an override of a section that is not in
+            the result.
     """
     merged: dict[str, Any] = {}
-    base: dict[str, Any] = {}
     order: list[str] = []
     for path in paths:
-        config = _read(Path(path))
+        config = read_config(path)
         order += [name for name in config if name not in order]
-        if not base:
-            base = config
         merged = _merge(merged, config)
-    _drop_unused(merged, known=base.get("components", {}))
+    _drop_unused(merged)
     for name, value in (overrides or {}).items():
         *sections, key = name.split(".")
         node: Any = merged
@@ -98,22 +99,43 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
     return Config(merged, section_order=order)
 
 
-def _drop_unused(config: Mapping[str, Any], *, known: Mapping[str, Any]) -> None:
-    """Take out components that are neither in the pipeline nor in the base config, which `known` holds.
-
-    spaCy would train a sourced component even where no pipeline has it.
-    """
+def _drop_unused(config: Mapping[str, Any]) -> None:
+    """Take out components that are not in the pipeline: spaCy would train a sourced one even then."""
     components, pipeline = config.get("components", {}), config.get("nlp", {}).get("pipeline")
     if isinstance(pipeline, list):
-        for name in [name for name in components if name not in pipeline and name not in known]:
+        for name in [name for name in components if name not in pipeline]:
             del components[name]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: str | Path) -> Config:
+    """Read a config file or an overlay, its variables as they are. Sections need no parents there.
+
+    Args:
+        path: The file.
+
+    Raises:
+        XltError: E608 for a file that is not there or is no config.
+    """
     try:
-        return dict(Config().from_disk(path, interpolate=False))
-    except (OSError, ValueError) as err:
+        text = Path(path).read_text(encoding="utf8")
+        return Config().from_str(_with_parents(text), interpolate=False)
+    except (OSError, ValueError, KeyError) as err:
         raise error("E608", path=path, reason=" ".join(str(err).split())[:300]) from err
+
+
+def _with_parents(text: str) -> str:
+    """The text of a config with empty sections before those that have none around them."""
+    header = re.compile(r"^\[([^\[\]]+)\]", flags=re.MULTILINE)
+    declared = set(header.findall(text))
+
+    def add(match: re.Match[str]) -> str:
+        names = match[1].split(".")
+        parents = [".".join(names[:n]) for n in range(1, len(names))]
+        missing = [parent for parent in parents if parent not in declared]
+        declared.update(missing)
+        return "".join([*(f"[{parent}]\n" for parent in missing), match[0]])
+
+    return header.sub(add, text)
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any], *within: str) -> dict[str, Any]:

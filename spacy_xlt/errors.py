@@ -247,8 +247,9 @@ _MESSAGES: dict[str, str] = {
     "E612": "Nothing is left to read of the source {name!r} ({path}): {counts}. Change its settings in [{section}], or "
     "set its `weight` to 0 to leave it out.",
     "E613": "The sources do not have the same {key} labels, so what one calls an entity another one teaches to be none."
-    '\n{table}\nWhere two labels mean the same, or one is to be left out (""), add to the config, for example:\n{lines}'
-    "\nWhere the difference is meant to be, set `labels_may_differ` in [{section}] to {labels}, or to true.",
+    '\n{table}\nWhere two labels mean the same, or one is to be left out (""), map them in '
+    '[{section}.sources.NAME.labels]: PERSON = "PER". Where the difference is meant to be, set `labels_may_differ` '
+    "in [{section}] to {labels}, or to true.",
     "E614": "The source {name!r} ({path}) is declared to be in {lang!r}, and its text is not: {reason}. Set `lang` or "
     "`path` in [{section}] to what it is, or `check_language` to false.",
     "E615": "The source {name!r} of the development set is annotated by people in {lang!r}, a language that the "

@@ -25,7 +25,7 @@ def average_cli(
     The pipelines must have the same components, labels in the same order, and encoder. Runs must have begun from the
     same values (spacy_xlt.head_seed.v1). The result is an ordinary pipeline; its meta.json says what it is made of.
     """
-    from ..training.averaging import average_pipelines, check_output, check_weights, find_members, write_average
+    from ..training.average import average_pipelines, check_output, check_weights, find_members, write_average
 
     members = find_members(paths, last=last)
     shares = check_weights(_numbers(weights), len(members))

@@ -18,9 +18,9 @@ def merge_config_cli(
     output: Path = typer.Argument(..., help="Config to write", metavar="OUTPUT.cfg"),
     configs: list[str] = typer.Argument(..., help="Base and overlays, each over the ones before", metavar="CONFIG..."),
 ) -> None:
-    """Merge a base config with a strategy and parts into one that `spacy train` takes.
+    """Merge a base config with overlays, a strategy and parts into one that `spacy train` takes.
 
-    For example configs/train_cpu.cfg with configs/strategies/translate_train.cfg.
+    For example configs/train.cfg with configs/gpu.cfg and configs/strategies/zero_shot.cfg.
     Settings can be changed as in `spacy train`: --training.max_steps 2000.
     """
     from ..config import merge_configs

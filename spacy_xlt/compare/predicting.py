@@ -16,7 +16,7 @@ from wasabi import msg
 from ..device import disable_cudnn_attention
 from ..io import file_digest, write_docs, write_json
 from ..readers.docbin import read_docs
-from ..training.examples import bare_doc
+from ..training.windows import bare_doc
 from .processes import peak_mib
 
 

@@ -20,9 +20,10 @@ def create_logger(
 ) -> Callable[..., tuple[LogStep, Callable[[], None]]]:
     """Registered logger `spacy_xlt.Logger.v1`: prints like `spacy.ConsoleLogger.v3` and sums up in a file.
 
-    output_file (str | Path | None): A JSON file, written over at each evaluation: updates, words seen, seconds (with
-        those of the evaluations), words a second, and the score of each checkpoint.
-    progress_bar (str | None): "train", "eval" or none, as in spaCy.
+    Args:
+        output_file: A JSON file, written over at each evaluation: updates, words seen, seconds (with those of the
+            evaluations), words a second, and the score of each checkpoint.
+        progress_bar: "train", "eval" or none, as in spaCy.
     """
     console = console_logger_v3(progress_bar=progress_bar)
 

@@ -109,7 +109,7 @@ def selection_from(dev: Mapping[str, Any], config: Mapping[str, Any]) -> Selecti
         paths = [str(dev[key]) for key in ("path", "also") if dev.get(key)]
         found = [SelectedBy("", UNSTATED, "", path, int(dev.get("limit") or 0)) for path in paths]
         return Selection(tuple(found))
-    blocks = {name: block for name, block in dev.get("sources", {}).items() if block.get("weight", 1) != 0}
+    blocks = used_sources(dev)
     gold = {name for name, block in blocks.items() if block.get("kind", "gold") == "gold"}
     targets = targets_of(config, dev)
     of_target = {name for name in gold if is_target(blocks[name].get("lang") or "", targets)}
@@ -122,6 +122,32 @@ def selection_from(dev: Mapping[str, Any], config: Mapping[str, Any]) -> Selecti
         path, limit = str(block.get("path") or ""), int(block.get("limit") or 0)
         found.append(SelectedBy(name, kind, str(block.get("lang") or ""), path, limit))
     return Selection(tuple(found))
+
+
+def without_unused_sources(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config, without variables, in which the corpora have only the sources that they read.
+
+    Args:
+        config: A whole training config. It is not changed.
+    """
+    corpora = {
+        name: {**corpus, "sources": used_sources(corpus)} if isinstance(corpus.get("sources"), Mapping) else corpus
+        for name, corpus in config.get("corpora", {}).items()
+    }
+    return {**config, "corpora": corpora}
+
+
+def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The blocks of the sources that a corpus reads.
+
+    Args:
+        corpus: The block of a MixedCorpus or DevCorpus.
+    """
+    use = corpus.get("use")
+    blocks = corpus.get("sources") or {}
+    return {
+        name: block for name, block in blocks.items() if (use is None or name in use) and block.get("weight", 1) != 0
+    }
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,7 @@ def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
         return Targets((own,))
     try:
         train: Any = dot_to_object(config, config["training"]["train_corpus"])  # type: ignore[arg-type]
-        blocks = [block for block in train.get("sources", {}).values() if block.get("weight", 1) != 0]
+        blocks = list(used_sources(train).values())
     except (KeyError, AttributeError, TypeError):
         blocks = []
     projected = tuple(str(block["lang"]) for block in blocks if block.get("kind") == PROJECTED and block.get("lang"))

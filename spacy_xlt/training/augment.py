@@ -1,0 +1,260 @@
+"""Augmenters: contractions taken apart, Latin letters, entities as spans, and several in a row.
+
+Code switching is in `code_switch`.
+"""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..docs import Replacement, copy_ents, edit, with_words
+from ..engine import Engine, invalid_setting, setting
+from ..errors import error, warn
+from ..languages import MULTI, to_iso639_3
+from ..translation.contractions import TABLES
+from .windows import bare_doc
+
+# Words that are kept with what they became; a longer one is romanised each time.
+_CACHED, _LONGEST_CACHED = 1 << 15, 64
+# Letters before this one are Latin.
+_AFTER_LATIN = "\u0370"
+
+
+def example_like(nlp: Language, old: Example, reference: Doc) -> Example:
+    """An example with another reference: its own tokens for the pipeline where the old one had them, else its text's.
+
+    Args:
+        nlp: The pipeline that is trained.
+        old: What the reference was made from.
+        reference: The annotated document.
+    """
+    own = [token.text for token in old.predicted] == [token.text for token in old.reference]
+    return Example(bare_doc(nlp, reference, own_tokens=own), reference)
+
+
+@dataclass(kw_only=True, eq=False)
+class ChainedAugmenters(Engine):
+    """Registered augmenter `spacy_xlt.chain_augmenters.v1`: each applied to all that the ones before it made.
+
+    Args:
+        augmenters: By name, in order; None for one that is switched off.
+
+    Raises:
+        XltError: E150 for something that is no augmenter.
+    """
+
+    augmenters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, augmenter in self.augmenters.items():
+            if augmenter is not None and not callable(augmenter):
+                expected = 'a block with "@augmenters", or null'
+                raise invalid_setting("spacy_xlt.chain_augmenters.v1", f"augmenters.{name}", augmenter, expected)
+
+    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
+        """Yield what the last augmenter makes."""
+        used = [augmenter for augmenter in self.augmenters.values() if augmenter is not None]
+        yield from _apply(used, nlp, example)
+
+
+def _apply(augmenters: Sequence[Any], nlp: Language, example: Example) -> Iterator[Example]:
+    if not augmenters:
+        yield example
+        return
+    for made in augmenters[0](nlp, example):
+        yield from _apply(augmenters[1:], nlp, made)
+
+
+@dataclass(kw_only=True, eq=False)
+class SplitContractions(Engine):
+    """Registered augmenter `spacy_xlt.split_contractions.v1`: some documents with their contractions taken apart.
+
+    Treebanks take "da" apart into "de" and "a", and a translation does not: where the pipeline is to read both, it
+    should see both.
+
+    Args:
+        lang: Language of the table.
+        share: Share of the documents that are changed, drawn at random; the others stay as they are.
+
+    Raises:
+        XltError: E606 for a language without a table, unless the share is 0; E150 for an invalid share.
+    """
+
+    lang: str = "pt"
+    share: float = setting(0.5, ge=0, le=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.share and self.lang not in TABLES:
+            raise error("E606", lang=self.lang, known=", ".join(sorted(TABLES)))
+
+    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
+        """Yield the example, or what it becomes."""
+        if random.random() >= self.share:
+            yield example
+            return
+        yield example_like(nlp, example, split_contractions(example.reference, TABLES[self.lang]))
+
+
+def split_contractions(doc: Doc, table: Mapping[str, tuple[str, str]]) -> Doc:
+    """A copy of a document in which contractions are two words; entities, also missing ones, span groups and sentences
+    are kept.
+
+    An entity or span that begins with a contraction then begins after it: of "da Fazenda", "Fazenda" is the name.
+
+    Args:
+        doc: The document.
+        table: Contraction in lower case → its words. The case of the first letter, or of all letters, is carried over.
+    """
+    parts = {token.i: words for token in doc if len(words := _split(token.text, table)) > 1}
+    replacements = [
+        Replacement(i, i + 1, words, [True] * len(words), [doc[i].ent_iob == 0] * len(words))
+        for i, words in parts.items()
+    ]
+    return edit(doc, replacements, start_of=lambda span: span.start + (len(span) > 1 and span.start in parts))
+
+
+def _split(word: str, table: Mapping[str, tuple[str, str]]) -> Sequence[str]:
+    parts = table.get(word.lower())
+    if parts is None:
+        return [word]
+    if word.islower():
+        return parts
+    # "Da" → "De a", "DA" → "DE A"
+    if len(word) > 1 and word.isupper():
+        return [part.upper() for part in parts]
+    return [parts[0].capitalize(), *parts[1:]]
+
+
+@dataclass(kw_only=True, eq=False)
+class Romanise(Engine):
+    """Registered augmenter `spacy_xlt.romanise.v1`: a share of the documents in Latin letters, token by token.
+
+    With the package uroman (Hermjakob et al. 2018): pip install 'spacy-xlt[romanise]'. Tokens, spaces, sentences,
+    entities (also missing ones), span groups and every other annotation stay as they are. A token that is written in
+    Latin letters already keeps them, and so does one of which nothing would be left.
+
+    Args:
+        share: Share of the documents that are changed, drawn at random.
+        lang: Language of the documents, where its own way to read letters matters (Ukrainian "г" is "h").
+        strip_marks: Also take the marks off Latin letters: "São" → "Sao".
+        keep_original: Give the document as it was beside the changed one.
+
+    Raises:
+        XltError: E150 for an invalid setting, E010 for an unknown language, E650 where uroman is missing.
+    """
+
+    share: float = setting(0.3, ge=0, le=1)
+    lang: str | None = None
+    strip_marks: bool = False
+    keep_original: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._code = None if self.lang in (None, "", MULTI) else to_iso639_3(str(self.lang))
+        if self.share and find_spec("uroman") is None:
+            raise error("E650")
+
+    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
+        """Yield the example, what it becomes, or both."""
+        if random.random() >= self.share:
+            yield example
+            return
+        reference = romanised_doc(example.reference, lang=self._code, strip_marks=self.strip_marks)
+        changed = reference is not example.reference
+        if self.keep_original or not changed:
+            yield example
+        if changed:
+            yield example_like(nlp, example, reference)
+
+
+def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = False) -> Doc:
+    """The same document in Latin letters; itself where there is nothing to change.
+
+    Args:
+        doc: The document.
+        lang: ISO 639-3 code.
+        strip_marks: Also take the marks off Latin letters.
+    """
+    old = [token.text for token in doc]
+    words = [romanised_word(word, lang, strip_marks) for word in old]
+    return doc if words == old else with_words(doc, words)
+
+
+def romanised_word(word: str, lang: str | None = None, strip_marks: bool = False) -> str:
+    """A token in Latin letters, in one piece; the token itself where nothing would be left of it."""
+    if word.isascii():
+        return word
+    return (_romanised_cached if len(word) <= _LONGEST_CACHED else _romanised)(word, lang, strip_marks)
+
+
+def _romanised(word: str, lang: str | None, strip_marks: bool) -> str:
+    new = word
+    if any(_is_foreign(char) for char in word):
+        # A token stays one token: no spaces in it, such as uroman puts after a full stop
+        new = "".join(str(_uroman().romanize_string(word, lcode=lang)).split())
+    if strip_marks:
+        new = "".join(char for char in unicodedata.normalize("NFD", new) if not unicodedata.combining(char))
+    return new if new.strip() else word
+
+
+_romanised_cached = lru_cache(maxsize=_CACHED)(_romanised)
+
+
+@lru_cache(maxsize=1)
+def _uroman() -> Any:
+    from uroman import Uroman
+
+    return Uroman()
+
+
+def _is_foreign(char: str) -> bool:
+    """Whether a character belongs to a script that is not Latin; quotation marks, dashes and symbols do not."""
+    if char < _AFTER_LATIN:
+        return False
+    if char.isalpha():
+        return not unicodedata.name(char, "").startswith("LATIN ")
+    return unicodedata.category(char)[0] in "MNP" and not "\u2000" <= char < "\u2c00"
+
+
+@dataclass(kw_only=True, eq=False)
+class EntsToSpans(Engine):
+    """Registered augmenter `spacy_xlt.ents_to_spans.v1`: gives each example its entities as a span group.
+
+    What has the group already is not changed. A document in which entities are missing is left out and counted: to
+    `spancat` every span that is not in the group is a wrong one. A MixedCorpus does the same with its `spans_key`.
+
+    Args:
+        key: Name of the span group, `spans_key` of `spancat`.
+
+    Raises:
+        XltError: E150 for an invalid key.
+    """
+
+    key: str = "sc"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.key:
+            raise invalid_setting("spacy_xlt.ents_to_spans.v1", "key", self.key, "the name of a span group")
+        self.left_out = 0
+
+    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
+        """Yield the example with the group."""
+        if copy_ents(example.reference, self.key):
+            yield example
+            return
+        self.left_out += 1
+        if self.left_out == 1:
+            warn("W633")

@@ -1,0 +1,224 @@
+"""What is checked before a training: labels that mean the same in all sources, and text in the language declared."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+import langcodes
+from spacy.language import Language
+from spacy.util import get_lang_class
+
+from ..bitext import ENTS
+from ..errors import error, warn
+from ..languages import MULTI
+from .sources import LoadedSource, Source
+
+# How a table of labels calls the pipeline itself
+PIPELINE = "(the pipeline)"
+
+# The language test. A language is evident where so many words are stop words of it, and not of the declared one
+MIN_WORDS = 20
+# Least share of stop words among the words of a text; where lists are long it is higher
+MIN_SHARE = 0.25
+# Where the declared language has no list, or one in another script: no language has so many in common with a stranger
+MIN_SHARE_ALONE = 0.38
+# Stop words of the one language alone against those of the other alone
+MIN_RATIO = 4
+MIN_LETTERS = 100
+MIN_SHARE_OF_SCRIPT = 0.8
+# Lists shorter than this say little
+MIN_LIST = 40
+# Languages that CLDR has in more than one script, for which a script proves nothing
+_SEVERAL_SCRIPTS = frozenset(
+    "az bm bs ff ha hi ja kk kmr kn ko ks ku ky mn ms pa sa sd shi sr tg tk tt ug ur uz vai yue zh".split()
+)
+
+
+def check_labels(
+    nlp: Language, loaded: Sequence[LoadedSource], *, section: str, may_differ: bool | Sequence[str]
+) -> None:
+    """Make sure that every source has every label, of what the pipeline learns.
+
+    Args:
+        nlp: The pipeline that is trained.
+        loaded: The sources.
+        section: Where the corpus stands in the config, for the message.
+        may_differ: True where it is meant to be; or labels that not every source must have.
+
+    Raises:
+        XltError: E613 with each source's labels.
+    """
+    if may_differ is True:
+        return
+    for key in _learned_by(nlp):
+        by_name = _labels_by_source(loaded, key)
+        every = {label for labels in by_name.values() for label in labels} - set(may_differ or ())
+        lacking = {name: sorted(every - set(labels)) for name, labels in by_name.items()}
+        if any(lacking.values()):
+            raise _difference(key, by_name, lacking, section)
+
+
+def check_labels_known(
+    nlp: Language, loaded: Sequence[LoadedSource], *, section: str, may_differ: bool | Sequence[str]
+) -> None:
+    """Make sure that a trained pipeline knows the labels that it is scored on. One without labels yet knows all.
+
+    Args:
+        nlp: The pipeline.
+        loaded: The sources of the development set.
+        section: Where the corpus stands in the config, for the message.
+        may_differ: True to check nothing; or labels that the pipeline need not know.
+
+    Raises:
+        XltError: E613 with the labels of the pipeline and of each source.
+    """
+    if may_differ is True:
+        return
+    for key, known in _learned_by(nlp).items():
+        by_name = _labels_by_source(loaded, key)
+        lacking = {label for labels in by_name.values() for label in labels} - known - set(may_differ or ())
+        if known and lacking:
+            # Only what the pipeline lacks is wrong: a small development set need not have every label
+            pipeline = dict.fromkeys(sorted(known), 0)
+            raise _difference(key, {PIPELINE: pipeline, **by_name}, {PIPELINE: sorted(lacking)}, section)
+
+
+def _learned_by(nlp: Language) -> dict[str, set[str]]:
+    """What the components of a pipeline learn ("ents", keys of span groups; "ents" if it is unclear), and its labels
+    so far."""
+    learned: dict[str, set[str]] = {}
+    for name, pipe in nlp.pipeline:
+        assigns = nlp.get_pipe_meta(name).assigns
+        key = ENTS if "doc.ents" in assigns else getattr(pipe, "key", None) if "doc.spans" in assigns else None
+        if isinstance(key, str):
+            learned.setdefault(key, set()).update(getattr(pipe, "labels", ()))
+    return learned or {ENTS: set()}
+
+
+def _labels_by_source(loaded: Sequence[LoadedSource], key: str) -> dict[str, dict[str, int]]:
+    return {source.name: dict(source.counts.labels.get(key, {})) for source in loaded}
+
+
+def _difference(
+    key: str, by_name: Mapping[str, Mapping[str, int]], lacking: Mapping[str, Sequence[str]], section: str
+) -> Exception:
+    table = [
+        f"  {name}: {', '.join(f'{label} {n}' if n else label for label, n in sorted(labels.items())) or 'none'}"
+        + (f" (lacks {', '.join(lacking[name])})" if lacking.get(name) else "")
+        for name, labels in by_name.items()
+    ]
+    named = sorted({label for labels in lacking.values() for label in labels})
+    return error(
+        "E613",
+        key="entity" if key == ENTS else f"{key!r} span",
+        table="\n".join(table),
+        section=section,
+        labels="[" + ", ".join(f'"{label}"' for label in named) + "]",
+    )
+
+
+def warn_of_unused_labels(source: Source, loaded: LoadedSource, *, section: str) -> None:
+    """Warn of labels that a mapping names and the source does not have: most often a slip of the pen."""
+    ours = {label for labels in loaded.counts.labels.values() for label in labels}
+    # A label that was renamed is no longer there under its own name, so ask for the new one
+    unused = [
+        label
+        for label, other in source.labels.items()
+        if label not in loaded.counts.labels_out and (not other or other not in ours)
+    ]
+    if unused:
+        known = ", ".join(sorted(ours)) or "none"
+        warn("W612", section=section, labels=", ".join(sorted(unused)), path=source.path, known=known)
+
+
+def check_language(loaded: LoadedSource, others: Iterable[str], *, section: str) -> None:
+    """Make sure that a source is not evidently in another language than declared.
+
+    Args:
+        loaded: The source.
+        others: Languages that it may be in instead.
+        section: Where the corpus stands in the config, for the message.
+
+    Raises:
+        XltError: E614 with the reason.
+    """
+    if reason := wrong_language(loaded.words, loaded.lang, others):
+        values = {"name": loaded.name, "path": loaded.path, "lang": loaded.lang, "reason": reason}
+        raise error("E614", section=section, **values)
+
+
+def wrong_language(words: Mapping[str, int], declared: str, others: Iterable[str]) -> str:
+    """What speaks against a text being in the language declared, by spaCy's stop words and the script alone.
+
+    Args:
+        words: Words of the text, in lower case, and how often each is there.
+        declared: spaCy's code.
+        others: Languages that it may be in instead.
+
+    Returns:
+        The reason, in words; "" where nothing evident speaks against it.
+    """
+    if declared == MULTI:
+        return ""
+    expected = stop_words(declared)
+    letters = Counter(_script(char) for word, n in words.items() for char in word for _ in range(n) if char.isalpha())
+    total = sum(letters.values())
+    if total < MIN_LETTERS:
+        return ""
+    script, n_letters = letters.most_common(1)[0]
+    expected_script = _script_of(expected)
+    if n_letters >= MIN_SHARE_OF_SCRIPT * total and expected_script and script not in (expected_script, "LATIN"):
+        if declared not in _SEVERAL_SCRIPTS:
+            return f"{100 * n_letters / total:.0f}% of its letters are {script.capitalize()}"
+    usable = expected if expected_script == script else frozenset()
+    for other in dict.fromkeys(others):
+        if other not in (declared, MULTI) and (reason := _is_rather(words, declared, usable, other)):
+            return reason
+    return ""
+
+
+def _is_rather(words: Mapping[str, int], declared: str, expected: frozenset[str], other: str) -> str:
+    foreign = stop_words(other)
+    if len(foreign) < MIN_LIST or (not expected and _related(declared, other)):
+        return ""
+    n_words = sum(words.values())
+    n_foreign = sum(n for word, n in words.items() if word in foreign)
+    n_expected = sum(n for word, n in words.items() if word in expected)
+    only_foreign = sum(n for word, n in words.items() if word in foreign and word not in expected)
+    only_expected = sum(n for word, n in words.items() if word in expected and word not in foreign)
+    if only_foreign < MIN_WORDS or n_foreign < (MIN_SHARE if expected else MIN_SHARE_ALONE) * n_words:
+        return ""
+    if only_foreign < MIN_RATIO * only_expected:
+        return ""
+    against = f", {n_expected} of {declared!r}" if expected else ""
+    return f"of {n_words} words {n_foreign} are stop words of {other!r}{against}"
+
+
+@lru_cache(maxsize=256)
+def stop_words(lang: str) -> frozenset[str]:
+    """spaCy's stop words of a language, without single letters; none where spaCy has no class for it."""
+    try:
+        words = get_lang_class(lang).Defaults.stop_words
+    except ImportError:
+        return frozenset()
+    return frozenset(word for word in words if len(word) > 1)
+
+
+def _related(first: str, second: str) -> bool:
+    """Whether the languages are close in CLDR's table of which other language a speaker reads: nn and nb, gl and es."""
+    return langcodes.tag_distance(first, second) < 30 or langcodes.tag_distance(second, first) < 30
+
+
+@lru_cache(maxsize=4096)
+def _script(char: str) -> str:
+    name = unicodedata.name(char, "").split(" ")[0]
+    return "CJK" if name in ("HIRAGANA", "KATAKANA", "CJK") else name
+
+
+@lru_cache(maxsize=256)
+def _script_of(words: frozenset[str]) -> str:
+    counts = Counter(_script(char) for word in words for char in word if char.isalpha())
+    return counts.most_common(1)[0][0] if counts else ""

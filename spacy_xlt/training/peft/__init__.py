@@ -1,1 +1,0 @@
-"""Training few of an encoder's weights, with less memory: what is saved is an ordinary transformer."""

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spacy.tokens import Doc
+from spacy_xlt.training.contractions import TABLES
 
 from spacy_xlt.readers import read_corpus
-from spacy_xlt.training.contractions import TABLES
 from spacy_xlt.training.duplicates import MIN_LETTERS, NearDuplicates, sentences_of
 
 UNER = Path(__file__).parent.parent / "assets" / "uner"

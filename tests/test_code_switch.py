@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.vocab import Vocab
+from spacy_xlt.training.code_switching.augmenter import CodeSwitcher, create_code_switch
+from spacy_xlt.training.code_switching.phrases import Swap, possible_swaps
+from spacy_xlt.training.code_switching.stored import BitextIndex, side_of
+from spacy_xlt.training.corpus import create_corpus
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import SentencePair
@@ -22,10 +26,6 @@ from spacy_xlt.docs import Replacement
 from spacy_xlt.docs import edit as replaced
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.io import write_docs
-from spacy_xlt.training.code_switching.augmenter import CodeSwitcher, create_code_switch
-from spacy_xlt.training.code_switching.phrases import Swap, possible_swaps
-from spacy_xlt.training.code_switching.stored import BitextIndex, side_of
-from spacy_xlt.training.corpus import create_corpus
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.util import registry
+from spacy_xlt.training.augmenting import create_chain_augmenters
+from spacy_xlt.training.contractions import create_split_contractions
+from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError
 from spacy_xlt.io import write_docs
-from spacy_xlt.training.augmenting import create_chain_augmenters
-from spacy_xlt.training.contractions import create_split_contractions
-from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
 
 WORDS = ["Москва", "Иван", "ъ", "(", "2,5", "São", "Ελλάδα", "北京", "\u200d", "🙂", "a", "١٢", "।", "«", " ", "ＡＢＣ"]
 

@@ -16,13 +16,13 @@ from spacy.cli.package import package
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Example
+from spacy_xlt.training.averaging import average_pipelines, check_weights, find_members, write_average
+from spacy_xlt.training.weights import read_weights, write_weights
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.training.averaging import average_pipelines, check_weights, find_members, write_average
-from spacy_xlt.training.weights import read_weights, write_weights
 
 TEXT = "Maria Silva mora em Lisboa e trabalha no Banco Central ."
 ENTS = [(0, 2, "PER"), (4, 5, "LOC"), (8, 10, "ORG")]

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-
-from spacy_xlt.errors import XltError
 from spacy_xlt.training.contractions import TABLES, create_split_contractions, split_contractions
 from spacy_xlt.training.corpus import create_corpus
+
+from spacy_xlt.errors import XltError
 
 PT = TABLES["pt"]
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
-
-from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.training.batching import WordPieceBatcher
 from spacy_xlt.training.corpus import Corpus, create_corpus
 from spacy_xlt.training.cutting import CutCounts, Cutter
 from spacy_xlt.training.pieces import PieceCounter
+
+from spacy_xlt.errors import XltError, XltWarning
 
 URL = "http://www.example.com/" + "x7/qZ9" * 60
 

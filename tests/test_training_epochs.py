@@ -10,7 +10,6 @@ from helpers.mixed_sources import source, texts
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
-
 from spacy_xlt.training.mixed import create_mixed_corpus, epoch_parts
 
 

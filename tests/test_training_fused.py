@@ -13,13 +13,13 @@ from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from spacy_xlt.training.chained import ChainedCallbacks
+from spacy_xlt.training.fused import FusedStep, create_fused_optimizer
 from thinc.api import fix_random_seed
 from thinc.optimizers import Adam, RAdam
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.callbacks import create_freeze_encoder
-from spacy_xlt.training.chained import ChainedCallbacks
-from spacy_xlt.training.fused import FusedStep, create_fused_optimizer
 
 SETTINGS = {"L2": 0.01, "use_averages": False, "eps": 1e-8, "grad_clip": 1.0}
 

@@ -15,12 +15,12 @@ from helpers.tiny_heads import assert_close, examples, found, initialize, make_p
 from spacy.language import Language
 from spacy.ml.tb_framework import forward as stock_forward
 from spacy.tokens import Span
+from spacy_xlt.training.heads_on_cpu import create_heads_on_cpu, forward
+from spacy_xlt.training.pooling import create_batched_pooling
 from thinc.api import NumpyOps, get_ops, require_cpu, require_gpu
 from thinc.optimizers import Adam
 
 from spacy_xlt.errors import XltError
-from spacy_xlt.training.heads_on_cpu import create_heads_on_cpu, forward
-from spacy_xlt.training.pooling import create_batched_pooling
 
 SGD = {"use_averages": False, "L2": 0.01}
 

@@ -18,7 +18,6 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry, resolve_dot_names
-
 from spacy_xlt.training.batching import WordPieceBatcher
 from spacy_xlt.training.cutting import CutCounts, Cutter
 from spacy_xlt.training.pieces import PieceCounter

@@ -16,10 +16,10 @@ from helpers.mixed_sources import source, texts
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.util import load_config_from_str, registry, resolve_dot_names
+from spacy_xlt.training.mixed import MixedCorpus, create_mixed_corpus
 
 from spacy_xlt.bitext import ENTS_GROUP
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.training.mixed import MixedCorpus, create_mixed_corpus
 
 CONFIG = """
 [nlp]

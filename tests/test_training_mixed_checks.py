@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.util import load_config_from_str, resolve_dot_names
+from spacy_xlt.training.mixed import create_dev_corpus, create_mixed_corpus
+from spacy_xlt.training.wronglang import wrong_language
 
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.io import write_docs
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.training.duplicates import NearDuplicates, _letters, _shingles
-from spacy_xlt.training.mixed import create_dev_corpus, create_mixed_corpus
 from spacy_xlt.training.selection import selection_of
-from spacy_xlt.training.wronglang import wrong_language
 
 FILES = {
     "en": "English-PUD/en_pud-ud-test",

@@ -12,11 +12,11 @@ from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_training import encoder_of, entities, make_examples, make_pipeline, output, update
 from spacy.language import Language
 from spacy.util import load_model_from_config
+from spacy_xlt.training.peft.plain import plain_config
+from spacy_xlt.training.peft.settings import METHODS
 from thinc.api import Config, Optimizer
 
 from spacy_xlt.errors import XltWarning
-from spacy_xlt.training.peft.plain import plain_config
-from spacy_xlt.training.peft.settings import METHODS
 
 KINDS = ("bert", "xlm-roberta", "distilbert", "deberta-v2")
 

@@ -11,11 +11,11 @@ import spacy
 from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_training import encoder_of, make_pipeline
 from spacy.tokens import Doc
-
-from spacy_xlt.errors import XltError
 from spacy_xlt.training.batching import WordPieceBatcher
 from spacy_xlt.training.corpus import create_corpus
 from spacy_xlt.training.peft.settings import PeftSettings
+
+from spacy_xlt.errors import XltError
 
 
 @pytest.fixture(scope="module")

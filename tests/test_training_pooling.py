@@ -27,11 +27,11 @@ from spacy.language import Language
 from spacy_transformers.data_classes import FullTransformerBatch
 from spacy_transformers.layers import transformer_model
 from spacy_transformers.span_getters import configure_get_sent_spans, configure_strided_spans
+from spacy_xlt.training.pooling import create_batched_pooling, encode, pool
 from thinc.api import Model, Ragged
 from thinc.optimizers import Adam
 
 from spacy_xlt.errors import XltError
-from spacy_xlt.training.pooling import create_batched_pooling, encode, pool
 
 WORDS = SENTENCES[-1].split()
 WITH_EMPTY = ["", SENTENCES[0], "", SENTENCES[1], ""]

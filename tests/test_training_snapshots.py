@@ -18,13 +18,13 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
+from spacy_xlt.training.averaging import average_pipelines, find_members
+from spacy_xlt.training.heads import create_head_seed
+from spacy_xlt.training.weights import read_weights
 
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.training.averaging import average_pipelines, find_members
-from spacy_xlt.training.heads import create_head_seed
 from spacy_xlt.training.snapshots import Snapshots, _schedule, snapshot_folders
-from spacy_xlt.training.weights import read_weights
 
 SENTENCES = [
     ("Maria Silva mora em Lisboa .", [(0, 2, "PER"), (4, 5, "LOC")]),

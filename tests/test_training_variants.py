@@ -16,6 +16,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
+from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
+from spacy_xlt.training.spans import EntsToSpans
 from typer.testing import CliRunner
 
 from spacy_xlt.build.builder import Builder
@@ -24,8 +26,6 @@ from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import read_docs
-from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
-from spacy_xlt.training.spans import EntsToSpans
 
 # A person inside a longer span, a place inside an organisation inside it all
 NESTED = [

@@ -17,7 +17,7 @@ from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
 from ..readers.docbin import corpus_files
-from ..training.selection import Selection, is_target, selection_of, targets_of
+from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
 
 TRANSLATE_TEST, ENSEMBLE = "translate-test", "ensemble"
 # In [paths]: the pipeline that a training goes on from.
@@ -158,10 +158,8 @@ def _sources(config: dict[str, Any]) -> Iterator[TrainingSource]:
         return
     if not isinstance(train, Mapping):
         return
-    blocks = train.get("sources")
-    if isinstance(blocks, Mapping):
-        used = train.get("use") or [name for name, block in blocks.items() if block.get("weight", 1) != 0]
-        chosen = {name: blocks[name] for name in used if name in blocks}
+    if isinstance(train.get("sources"), Mapping):
+        chosen = used_sources(train)
     else:
         chosen = {name: {"path": train[name], "kind": ""} for name in ("path", "also") if train.get(name)}
     for name, block in chosen.items():

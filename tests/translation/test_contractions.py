@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from spacy_xlt.protocols import SoftAlignment, Translation
-from spacy_xlt.training.contractions import split_contractions
+from spacy_xlt.training.augment import split_contractions
 from spacy_xlt.translation.contractions import TABLES, contracted, contraction_table
 
 VOCAB = Vocab()

@@ -10,7 +10,7 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from spacy_xlt.training.mixed import MixedCorpus
+from spacy_xlt.training.readers import MixedCorpus
 
 
 @pytest.fixture

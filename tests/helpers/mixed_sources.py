@@ -10,6 +10,7 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+
 from spacy_xlt.training.readers import MixedCorpus
 
 

@@ -107,15 +107,11 @@ _MESSAGES: dict[str, str] = {
     "E236": "{path}, line {line}, byte {position}: not {encoding}. Set `encoding`, for example to cp1252.",
     "E237": "{n} of {total} texts are not in the translation memory, the first one is {text!r}. Set `missing` to "
     '"flag" to go on without them, or `fallback` to an engine that translates them.',
-    "E250": "xlt_translator: `protect` has {value!r}; known kinds: {known}. Leave it out for all of them, or give [] "
-    "for none.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
     "E252": "{path}, line {line}: {reason}.",
     "E253": 'The span group {key!r} has {found} forms in attrs["{attr}"] for {expected} spans; it needs one for each.',
-    "E254": "{gate}: setting `{setting}` is {value!r}; expected {expected}.",
     "E255": "Languages are identified by the package py3langid, which cannot be used: {reason}. "
     "Run: pip install 'spacy-xlt[langid]', or leave the language filters out of `quality`.",
-    "E256": "`quality` has {value}, which is no filter: it needs `scores`, `accept` and a `flag`.",
     "E257": "The cache {path} cannot be read: {reason}.",
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as '
@@ -124,11 +120,9 @@ _MESSAGES: dict[str, str] = {
     "Set `beam_size` or `max_pieces` lower.",
     "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. "
     "Set `batch_tokens` lower.",
-    "E238": "{what} cannot be run: {reason}. On Debian or Ubuntu: apt-get install apertium {package}, or set "
-    "`data_dir` to the folder of Apertium's data.",
-    "E239": "ApertiumTranslator: setting `{setting}` is {value!r}; expected {expected}.",
+    "E238": "Apertium cannot be run: {reason}. On Debian or Ubuntu install it with a pair of languages, for example "
+    "apt-get install apertium apertium-eng-spa, or set `data_dir` to the folder of Apertium's data.",
     "E240": "Apertium gave no translation of {text!r}: {reason}",
-    "E243": "{path} cannot be used: {reason}. Install the Apertium language pair again, or set `data_dir`.",
     "E241": "CTranslate2Translator needs the package ctranslate2: {reason}. Run: pip install 'spacy-xlt[ctranslate2]'",
     "E244": "CTranslate2Translator: setting `precision` is {value!r}, and this {device} computes in: {expected}.",
     "E245": "CTranslate2Translator cannot convert the model {model!r} to {quantization}: {reason}. Nothing of it was "

@@ -14,9 +14,10 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from .. import __version__
-from ..errors import XltError, error, warn
-from ..languages import MULTI
 from ..config import component_config
+from ..errors import XltError, error, warn
+from ..io import remove_leftovers, write_bytes, write_json
+from ..languages import MULTI
 from ..readers.settings import lines_named
 from ..review.records import Corrections
 from .executors.base import Executor
@@ -26,7 +27,6 @@ from .manifest import Manifest, read_header
 from .planning import ShardPlan
 from .processing import ShardProcessor, stage_names
 from .sharding import Built, ShardCounts, cache_hit_share, shard_id
-from ..io import remove_leftovers, write_bytes, write_json
 
 if TYPE_CHECKING:
     from .progress import Numbers

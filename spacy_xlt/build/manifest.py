@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import XltError, error
+from ..io import file_digest, is_leftover, write_bytes
 from ..locks import FILE_NAME as LOCK
 from .runlog import FILE_NAME as LOG
 from .sharding import shard_id
-from ..io import file_digest, is_leftover, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 2

@@ -16,17 +16,16 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..bitext import ENTS_GROUP, Bitext
+from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
 from ..docs import sentence_ranges
 from ..errors import is_document_error
+from ..io import docs_bytes
 from ..memory import give_back, keep_little, trim
 from ..review.apply import apply_corrections
 from ..review.records import Corrections
-from ..bitext import dropped_pairs, training_target
 from .overlapping import OverlappedStages, Stage
 from .sharding import BITEXT, LOST, TARGET, Built, Shard, ShardCounts
 from .threads import ThreadSettings, torch_threads
-from ..io import docs_bytes
 
 # Documents after which spaCy forgets the words that it has taken into the pipeline's vocabulary. They are few megabytes
 DOCS_PER_ZONE = 10_000

@@ -13,13 +13,13 @@ from typing import Any
 
 from spacy import util
 
+from ..io import file_digest
 from .builder import SUMMARY
 from .inputs import InputSettings, open_inputs
 from .manifest import Manifest, read_header
 from .planning import ShardPlan
 from .runlog import FILE_NAME as LOG
 from .runlog import RunLog
-from ..io import file_digest
 
 # What a config names may be a folder of models; of one with more files the first are looked at
 _MOST_FILES = 10_000

@@ -91,14 +91,14 @@ def _pairs(
     from ..build.lines import read_line_pairs
     from ..errors import XltError, error
     from ..links import Alignment
-    from ..translation.parallel.reading import read_parallel
+    from ..readers.lines import read_parallel
 
     if links is None:
         for a, b in read_line_pairs(source, target, encoding=encoding):
             yield tokenizers(a, b), None
         return
-    rows = read_parallel((source, target, links), languages=("source", "target", "links"), encoding=encoding)
-    for number, ((_, a), (_, b), (_, pharaoh)) in enumerate(rows, start=1):
+    rows = read_parallel((source, target, links), encoding=encoding)
+    for number, (a, b, pharaoh) in enumerate(rows, start=1):
         first, second = tokenizers(a, b)
         try:
             alignment = Alignment.from_pharaoh(pharaoh).check(len(first), len(second))

@@ -9,7 +9,7 @@ from ...build.lines import read_line_pairs, split_tokens
 from ...errors import error
 from ...languages import to_spacy
 from ...protocols import TokenPair
-from ...translation.parallel.reading import numbered_lines
+from ...textfiles import text_lines
 
 
 def read_corpus(item: str | Path | Sequence[str], *, target: str = "") -> Iterator[TokenPair]:
@@ -41,7 +41,7 @@ def _cut(lines: Iterator[tuple[str, str]]) -> Iterator[TokenPair]:
 def _columns(path: Path) -> Iterator[TokenPair]:
     if not path.is_file():
         raise error("E502", what="corpus", path=path)
-    for number, line in numbered_lines(path, "utf8"):
+    for number, line in text_lines(path, "utf8"):
         if not line.strip():
             continue
         columns = line.split("\t")

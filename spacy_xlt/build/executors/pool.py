@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 from spacy.tokens import DocBin
 
-from ...errors import XltError, error
 from ...docs import select_docs
+from ...errors import XltError, error
 from ..sharding import Built, Shard
 from .recipe import identity
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from spacy.tokens import Doc, DocBin
 
-from ...errors import error, warn
 from ...compression import reason_of
-from ..tally import Tally
+from ...errors import error, warn
 from ...io import file_digest
+from ..tally import Tally
 from .settings import InputSettings
 
 Range = tuple[int, int]

@@ -16,12 +16,12 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.util import filter_spans
 
 from ...errors import error
-from ...languages import blank
-from .old_jsonl import covering
-from ..tally import Tally
-from ...textfiles import read_text, text_lines
 from ...io import file_digest
+from ...languages import blank
+from ...textfiles import read_text, text_lines
+from ..tally import Tally
 from .base import StreamedFile, shown_name
+from .old_jsonl import covering
 from .settings import BRAT, InputSettings
 
 TEXT, ANNOTATION = ".txt", ".ann"

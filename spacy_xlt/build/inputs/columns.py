@@ -8,11 +8,11 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from ...languages import blank
 from ...docs import copy_ents
-from .old_conll import ColumnReader, Counts, Sentence
+from ...languages import blank
 from ..tally import Tally
 from .base import StreamedFile
+from .old_conll import ColumnReader, Counts, Sentence
 from .settings import InputSettings
 
 

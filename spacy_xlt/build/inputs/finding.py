@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import error, warn
-from .old_conll import FORMATS as COLUMNS
 from ...compression import SUFFIXES, plain_name, reason_of
+from ...errors import error, warn
 from .base import InputFile, shown_name
 from .binary import SpacyFile
 from .brat import ANNOTATION, TEXT, BratFiles, Pair
 from .columns import ColumnFile
 from .guessing import guess_format
 from .jsonl import JsonLinesFile
+from .old_conll import FORMATS as COLUMNS
 from .settings import AUTO, BRAT, FORMATS, JSONL, SPACY, InputSettings
 
 # What an extension says. Those of other files say nothing, and ".txt" says only that it is text.

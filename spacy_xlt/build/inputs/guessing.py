@@ -8,10 +8,10 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import error
-from .old_conll import TAG
 from ...compression import opened, reason_of
+from ...errors import error
 from ..doccano import is_annotated
+from .old_conll import TAG
 from .settings import JSONL, SPACY, InputSettings
 
 _HEAD = 1 << 16

@@ -12,11 +12,11 @@ from spacy.tokens import Doc
 
 from ...errors import error, warn
 from ...languages import blank
-from .old_jsonl import IGNORE, REJECT, Annotated, AnnotationReader, Malformed, to_doc
 from ...readers.settings import lines_named
 from ..doccano import as_spans, is_annotated
 from ..tally import Tally
 from .base import FileInfo, StreamedFile
+from .old_jsonl import IGNORE, REJECT, Annotated, AnnotationReader, Malformed, to_doc
 from .settings import InputSettings
 
 # A line's number, its data, and what it says where it is known

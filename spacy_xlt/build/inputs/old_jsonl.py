@@ -13,10 +13,10 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from ...bitext import ENTS
-from ..tally import Tally
 from ...errors import error
 from ...languages import MULTI, blank
-from ...translation.parallel.reading import numbered_lines
+from ...textfiles import text_lines
+from ..tally import Tally
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 # start, end (tokens, the end not included), label, "ents" or the key of a span group
@@ -83,7 +83,7 @@ class AnnotationReader:
         path = Path(path)
         if not path.is_file():
             raise error("E502", what="file", path=path)
-        for number, line in numbered_lines(path, self.encoding):
+        for number, line in text_lines(path, self.encoding):
             if line.strip():
                 yield number, _object(line, path, number)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...errors import error
 from ...languages import MULTI
-from .old_conll import FORMATS as COLUMNS
 from ...textfiles import check_encoding
+from .old_conll import FORMATS as COLUMNS
 
 AUTO, SPACY, JSONL, BRAT = "auto", "spacy", "jsonl", "brat"
 FORMATS = (SPACY, *COLUMNS, JSONL, BRAT)

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 from srsly.msgpack import Unpacker
 
-from ...errors import XltError, error
 from ...compression import Damaged, opened, reason_of
+from ...errors import XltError, error
 
 _PIECE = 1 << 18
 # Smaller ones stay in memory, larger ones go to a file without a name that ends with the process

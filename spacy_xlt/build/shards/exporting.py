@@ -13,8 +13,8 @@ from typing import Protocol
 from spacy.tokens import Doc
 
 from ...errors import error
-from ...languages import blank
 from ...io import replacing
+from ...languages import blank
 from .output import check_file
 from .parquet import ParquetWriter, check_installed
 from .reading import bitext_of, check_found, read_sources, read_targets, translated

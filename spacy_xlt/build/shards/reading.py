@@ -10,9 +10,9 @@ from spacy.tokens import Doc, DocBin
 
 from ...bitext import USER_DATA_KEY, Bitext
 from ...errors import XltError, error
+from ...io import file_digest
 from ...languages import blank
 from ...readers.docbin import read_bin
-from ...io import file_digest
 from .records import Record
 
 

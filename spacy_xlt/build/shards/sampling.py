@@ -10,10 +10,10 @@ from pathlib import Path
 from spacy.tokens import Doc, DocBin
 
 from ...bitext import USER_DATA_KEY
-from ...errors import error
-from ...languages import blank
 from ...docs import select_docs
+from ...errors import error
 from ...io import docs_bytes, write_bytes
+from ...languages import blank
 from .draws import draw
 from .output import check_file
 from .reading import check_found, read_file, read_sources, translated

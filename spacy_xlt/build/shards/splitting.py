@@ -12,10 +12,10 @@ from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.strings import StringStore
 from spacy.tokens import DocBin
 
-from ...errors import error, warn
-from ...review.identity import source_digest
 from ...docs import select_docs
+from ...errors import error, warn
 from ...io import replacing_folder, write_json
+from ...review.identity import source_digest
 from .draws import draw
 from .output import check_folder
 from .reading import check_found, read_sources, read_targets, translated

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..sharding import BITEXT, LOST, TARGET
 from ...io import file_digest, is_leftover
+from ..sharding import BITEXT, LOST, TARGET
 from .records import Record, Records
 
 # Shards whose files are being read or wait for it

@@ -1,1 +1,0 @@
-"""Apertium, the rule-based translator that Debian packages with its language pairs."""

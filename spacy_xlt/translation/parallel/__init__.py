@@ -1,1 +1,0 @@
-"""Translations that already exist: translation memories and line-parallel files."""

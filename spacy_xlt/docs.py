@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 from operator import attrgetter
@@ -9,7 +11,7 @@ from typing import Any, NamedTuple
 
 from spacy.attrs import intify_attr
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
 
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
@@ -258,3 +260,15 @@ def select_docs(docs: DocBin, numbers: Sequence[int]) -> DocBin:
         values = getattr(docs, name)
         setattr(chosen, name, [values[i] for i in numbers])
     return chosen
+
+
+def tokens_digest(tokens: Iterable[Token], *prefix: str) -> str:
+    """A digest of tokens with the white space behind them, without their annotation: 16 hexadecimal digits.
+
+    Args:
+        tokens: A document or a part of one.
+        *prefix: Text that comes before them.
+    """
+    # ASCII, so that text that has no UTF-8 has a digest as well
+    data = json.dumps([*prefix, *(token.text_with_ws for token in tokens)]).encode("ascii")
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -23,9 +23,7 @@ from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import ReadNotes, read_corpus
 from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.readers.jsonl import annotated_texts, to_doc
-from spacy_xlt.review.apply import apply_corrections
-from spacy_xlt.review.identity import pair_ids
-from spacy_xlt.review.records import Corrections
+from spacy_xlt.review.records import Corrections, pair_ids
 
 Ent = tuple[int, int, str]
 
@@ -148,7 +146,7 @@ def two_sentences() -> Bitext:
 def test_a_reviewed_sentence_has_its_spans_and_no_others(tmp_path):
     one = two_sentences()
     path = write(tmp_path / "a.jsonl", line(one, [(0, 3, "PER")]))
-    assert apply_corrections(one, Corrections(path)) == [pair_ids(one)[0]]
+    assert Corrections(path).apply(one) == [pair_ids(one)[0]]
     assert ents(one.target) == [(0, 3, "PER"), (6, 7, "LOC")]
     group = one.target.spans["xlt_ents"]
     assert group.attrs == {"scores": [1.0, 0.7], "sources": [-1, 3], "reviewed": [True, False]}
@@ -165,7 +163,7 @@ def test_marks_of_a_sentence_that_is_not_done_change_only_their_spans(tmp_path):
     ]
     placed = [{"mark": "placed", "from": None, "to": [0, 1, "PER", "ents"], "lost": [0, 1, "PER", "ents"]}]
     lines = line(one, [], answer="ignore", marks=marks), line(one, [], pair=1, answer="ignore", marks=placed)
-    apply_corrections(one, Corrections(write(tmp_path / "a.jsonl", *lines)))
+    Corrections(write(tmp_path / "a.jsonl", *lines)).apply(one)
     assert ents(one.target) == [(1, 3, "LOC"), (4, 5, "PER"), (6, 7, "LOC")]
     assert one.target.spans["xlt_ents"].attrs == {
         "scores": [1.0, 1.0, 0.7], "sources": [1, 2, 3], "reviewed": [True, True, False],
@@ -175,7 +173,7 @@ def test_marks_of_a_sentence_that_is_not_done_change_only_their_spans(tmp_path):
 
 def test_a_rejected_sentence_is_left_out_of_what_is_trained_on(tmp_path):
     one = two_sentences()
-    apply_corrections(one, Corrections(write(tmp_path / "a.jsonl", line(one, [], pair=1, answer="reject"))))
+    Corrections(write(tmp_path / "a.jsonl", line(one, [], pair=1, answer="reject"))).apply(one)
     assert one.sentences[1].flags == ("dropped", "reviewed")
     assert training_target(one).text == "Ana viu Rio . "
 
@@ -183,9 +181,9 @@ def test_a_rejected_sentence_is_left_out_of_what_is_trained_on(tmp_path):
 def test_applying_twice_changes_nothing_more(tmp_path):
     one = lisbon()
     corrections = Corrections(write(tmp_path / "a.jsonl", line(one, [(1, 2, "DATE"), (5, 8, "LOC")])))
-    apply_corrections(one, corrections)
+    corrections.apply(one)
     first = one.to_stored()
-    apply_corrections(one, corrections)
+    corrections.apply(one)
     assert one.to_stored() == first
 
 

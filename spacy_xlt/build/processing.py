@@ -21,7 +21,6 @@ from ..docs import sentence_ranges
 from ..errors import is_document_error
 from ..io import docs_bytes
 from ..memory import give_back, keep_little, trim
-from ..review.apply import apply_corrections
 from ..review.records import Corrections
 from .overlapping import OverlappedStages, Stage
 from .sharding import BITEXT, LOST, TARGET, Built, Shard, ShardCounts
@@ -170,7 +169,7 @@ class ShardProcessor:
         bitexts = [(i, bitext) for i, doc in enumerate(work.docs) for bitext in doc._.xlt.values()]
         if self.corrections is not None:
             for i, bitext in bitexts:
-                if done := apply_corrections(bitext, self.corrections):
+                if done := self.corrections.apply(bitext):
                     work.counts.corrected.update(done)
                     work.docs[i]._.xlt[bitext.target_lang] = bitext
         return bitexts

@@ -7,25 +7,30 @@ from pathlib import Path
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from ..docs import without
+from ..docs import tokens_digest, without
 from ..errors import error, warn
 from ..languages import blank
 from ..readers.docbin import read_docs
 from ..readers.jsonl import AnnotatedText, annotated_texts, to_doc
 from ..readers.settings import ReadNotes, ReadSettings, lines_named
-from .identity import source_digest, source_of
+from .records import source_of
 
 
 def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) -> list[tuple[Doc, Doc]]:
     """The accepted sentences of a file that the page of `spacy xlt view --review` saved, each with its source.
 
-    source (Path): The corpus that was built from, or the build's `bitext` folder.
-    gold (Path): JSON lines.
-    vocab (Vocab): For the source documents.
-    target_lang (str): Language of the gold sentences.
-    RETURNS (list[tuple[Doc, Doc]]): Source and gold, a sentence each, in the order of the file.
-    RAISES (XltError): As `annotated_texts`; E568 where nothing was accepted;
-        E564 for a line that no page wrote; E570 where no source has the sentences.
+    Args:
+        source: The corpus that was built from, or the build's `bitext` folder.
+        gold: JSON lines.
+        vocab: For the source documents.
+        target_lang: Language of the gold sentences.
+
+    Returns:
+        Source and gold, a sentence each, in the order of the file.
+
+    Raises:
+        XltError: As `annotated_texts`; E564 for a line that no page wrote; E568 where nothing was accepted; E570 where
+            no source has the sentences.
     """
     notes = ReadNotes()
     accepted = annotated_texts(gold, lang=target_lang, accepted=True, notes=notes)
@@ -37,16 +42,16 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     folder = source / "bitext"
     docs: dict[str, Doc] = {}
     for doc in read_docs(folder if folder.is_dir() else source, vocab=vocab):
-        if (digest := source_digest(doc)) in wanted:
+        if (digest := tokens_digest(doc)) in wanted:
             docs.setdefault(digest, doc)
     pairs, missing = [], []
-    for digest, (start, end), one in lines:
-        found = docs.get(digest)
-        if found is None or not 0 <= start < end <= len(found):
-            missing.append(one.line)
+    for digest, (start, end), line in lines:
+        document = docs.get(digest)
+        if document is None or not 0 <= start < end <= len(document):
+            missing.append(line.line)
             continue
-        sentence = without(found, [(0, start), (end, len(found))])
-        pairs.append((sentence, to_doc(one, blank(target_lang).vocab, path=gold)))
+        sentence = without(document, [(0, start), (end, len(document))])
+        pairs.append((sentence, to_doc(line, blank(target_lang).vocab, path=gold)))
     if not pairs:
         raise error("E570", path=gold, n=len(lines), where=source)
     if missing:
@@ -55,10 +60,10 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     return pairs
 
 
-def _place(one: AnnotatedText, path: Path) -> tuple[str, tuple[int, int]]:
+def _place(line: AnnotatedText, path: Path) -> tuple[str, tuple[int, int]]:
     """The digest of the source document, and the tokens of it that the sentence translates."""
-    pair_id, tokens = one.meta.get("id"), one.meta.get("source_tokens")
+    pair_id, tokens = line.meta.get("id"), line.meta.get("source_tokens")
     if not (isinstance(pair_id, str) and isinstance(tokens, list) and [type(token) for token in tokens] == [int, int]):
         reason = '"meta" does not say which sentence of the source it is about'
-        raise error("E564", path=path, line=one.line, reason=reason)
+        raise error("E564", path=path, line=line.line, reason=reason)
     return source_of(pair_id), (tokens[0], tokens[1])

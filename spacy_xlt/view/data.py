@@ -16,8 +16,7 @@ from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, REASONS, Bitext, span_s
 from ..docs import missing_ranges
 from ..errors import XltError
 from ..languages import MULTI, is_right_to_left
-from ..review.identity import page_digest, pair_ids
-from ..review.records import REVIEW_FORMAT
+from ..review.records import REVIEW_FORMAT, page_digest, pair_ids
 
 # Of the data in the page. Rows have token positions of the whole documents, so that what is said about them there can
 # be brought back to the documents.

@@ -13,7 +13,6 @@ from helpers.view_browser import wait_for_count, word
 
 from spacy_xlt import Bitext, render
 from spacy_xlt.readers.jsonl import annotated_texts
-from spacy_xlt.review.apply import apply_corrections
 from spacy_xlt.review.records import Corrections
 
 
@@ -46,7 +45,7 @@ def choose(page: Any, text: str, *, row: int = 0) -> None:
 
 def corrected(path: Path, one: Bitext) -> set[tuple[str, str]]:
     """The entities of a bitext after the corrections of a file."""
-    assert apply_corrections(one, Corrections(path))
+    assert Corrections(path).apply(one)
     return {(ent.text, ent.label_) for ent in one.target.ents}
 
 

@@ -12,10 +12,9 @@ from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.strings import StringStore
 from spacy.tokens import DocBin
 
-from ...docs import select_docs
+from ...docs import select_docs, tokens_digest
 from ...errors import error, warn
 from ...io import replacing_folder, write_json
-from ...review.identity import source_digest
 from .draws import draw
 from .output import check_folder
 from .reading import check_found, read_sources, read_targets, translated
@@ -71,7 +70,7 @@ class Splitter:
     def side_of(self, digest: str) -> str:
         """Where a text belongs.
 
-        digest (str): The `source_digest` of its source document.
+        digest (str): The `tokens_digest` of its source document.
         """
         return DEV if draw(self.seed, digest) < self.dev else TRAIN
 
@@ -106,7 +105,7 @@ class Splitter:
         folder = self.records.folder
         found = list(translated(folder, record, read_sources(folder, record), self.lang))
         targets = read_targets(folder, record, found)
-        side_of = {one.number: self.side_of(source_digest(one.source)) for one in found}
+        side_of = {one.number: self.side_of(tokens_digest(one.source)) for one in found}
         places: dict[tuple[str, str], list[int]] = defaultdict(list)
         used = set()
         for one in found:

@@ -141,18 +141,6 @@ _MESSAGES: dict[str, str] = {
     "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, "
     "such as BergamotTranslator.",
     "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
-    "E320": "Cannot read the weights of CombinedAligner in {path}: {reason}. Set `weights` to a folder that "
-    "`benchmarks/fit_combined.py` wrote, or leave it out for those that come with the package.",
-    "E321": "The changes to the encoder do not fit the model {model!r}: {name} should be {expected} and is {found}. "
-    "Set `model` to one that the weights were fitted with.",
-    "E323": "CombinedAligner: {engine}, which `aligners` names {name!r}, has no method `align`. Give engines that are "
-    "aligners, such as StatisticalAligner.",
-    "E324": "CombinedAligner: the aligner {name!r} gave {found} alignments for {expected} pairs; it must give one for "
-    "each.",
-    "W323": "Words of different scripts could be compared in Latin letters, but the package uroman is not installed. "
-    "Run: pip install 'spacy-xlt[romanise]'",
-    "W320": "CombinedAligner: the weights were fitted with {models}, and `model` is {model!r}. Its links may be worse "
-    "and their scores too sure. Fit weights for it with `benchmarks/fit_combined.py`, or use EmbeddingAligner.",
     "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
     "Make it with the highest layer that is needed.",
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "

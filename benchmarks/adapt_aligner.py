@@ -1,7 +1,7 @@
 """What adapting the encoder to parallel text does for its links, and if asked for the projected spans.
 
     python benchmarks/adapt_aligner.py SOURCE.txt TARGET.txt GOLD.tsv [GOLD.tsv …] [--languages en es] [--steps 150]
-        [--tlm 0.0] [--links LINKS] [--threshold 0.2 0.3] [--projection SOURCE.spacy GOLD.spacy] [--json OUT.json]
+        [--links LINKS] [--threshold 0.2 0.3] [--projection SOURCE.spacy GOLD.spacy] [--json OUT.json]
 
 SOURCE.txt and TARGET.txt are line-parallel and cut into tokens by spaCy's tokenizers; each GOLD.tsv is what
 `spacy xlt eval-alignment` reads, and may be of another pair of languages. Prints the scores of `EmbeddingAligner` with
@@ -17,14 +17,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from spacy_xlt.alignment.adapting import Adapter, AdaptingSettings
+from spacy_xlt.alignment.api import pair_tokenizer
 from spacy_xlt.alignment.embedding import EmbeddingAligner
-from spacy_xlt.alignment.plain import Tokenizers
-from spacy_xlt.build.lines import read_line_pairs
+from spacy_xlt.alignment.trainer import AdaptingSettings, adapt
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.alignment import evaluate_alignment, read_pairs
 from spacy_xlt.evaluation.projection import evaluate_projection
 from spacy_xlt.links import Alignment
+from spacy_xlt.readers.lines import read_line_pairs
 
 CONFIG = Path(__file__).parents[1] / "configs" / "project.cfg"
 
@@ -35,7 +35,7 @@ def measure(model: str, args: argparse.Namespace) -> dict[str, dict[str, float]]
     for path in args.gold:
         gold = read_pairs(path)
         for threshold in args.threshold:
-            scores = evaluate_alignment(EmbeddingAligner(model, layer=args.layer, threshold=threshold), gold)
+            scores = evaluate_alignment(EmbeddingAligner(model=model, layer=args.layer, threshold=threshold), gold)
             kept = {key: scores[key] for key in ("precision", "recall", "f1")}
             found[f"{path.parent.name}/{path.name} threshold {threshold:g}"] = kept
     if args.projection:
@@ -57,15 +57,13 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=6)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--learning-rate", type=float, default=5e-5)
-    parser.add_argument("--self-training", type=float, default=1.0)
-    parser.add_argument("--tlm", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--links", type=Path, help="Pharaoh links of each pair, instead of the encoder's own")
     parser.add_argument("--threshold", type=float, nargs="+", default=[0.2, 0.3])
     parser.add_argument("--projection", nargs=2, type=Path, metavar=("SOURCE.spacy", "GOLD.spacy"))
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     args = parser.parse_args()
-    cut = Tokenizers(*args.languages)
+    cut = pair_tokenizer(*args.languages)
     pairs = [cut(*pair) for pair in read_line_pairs(args.source, args.target)]
     links: list[Any] = [None] * len(pairs)
     if args.links:
@@ -76,14 +74,12 @@ def main() -> None:
         steps=args.steps,
         warmup=args.steps // 10,
         learning_rate=args.learning_rate,
-        self_training=args.self_training,
-        tlm=args.tlm,
         seed=args.seed,
     )
     before = measure(args.model, args)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "adapted"
-        summary = Adapter(settings).run(zip(pairs, links, strict=True), model)
+        summary = adapt(settings, zip(pairs, links, strict=True), model)
         after = measure(str(model), args)
     for name, old in before.items():
         scores = "  ".join(f"{key} {old[key]:.2f} -> {after[name][key]:.2f}" for key in old)

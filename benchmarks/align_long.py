@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled:encoder")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     args = parser.parse_args()
-    aligner = EmbeddingAligner(args.model, method=args.method)
+    aligner = EmbeddingAligner(model=args.model, method=args.method)
     pairs = read(args.source, args.target, args.pairs)
     texts = {"as it is": pairs, "sentences left out": left_out(pairs), "without ends": without_ends(pairs)}
     result = {name: compare(aligner, chosen) for name, chosen in texts.items()}

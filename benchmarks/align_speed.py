@@ -5,11 +5,10 @@
 
 The files have one sentence a line, the same sentences in the same order; tokens are what spaces separate. The default
 is NTREX-128 in assets/ntrex. All align the same pairs in turn, a block at a time, so that whatever else the machine
-does falls on each; loading is not counted. Ours runs four times: `exact` with simalign's method in float32, of which
-the links are compared; `rounded` with the same method in the precision that "auto" means here; `default`, the softmax
-of cosines with its own settings; and `combined`, the aligner of configs/project.cfg. For each, the arithmetic of the
-encoder's matrix products is set beside the most that a product of matrices of their size reaches in the same run on as
-many threads.
+does falls on each; loading is not counted. Ours runs three times: `exact` with simalign's method in float32, of which
+the links are compared; `rounded` with the same method in the precision that "auto" means here; and `default`, the
+softmax of cosines, as in configs/project.cfg. For each, the arithmetic of the encoder's matrix products is set beside
+the most that a product of matrices of their size reaches in the same run on as many threads.
 
 With `--gpu` there is no simalign: the stages of `default` are timed by themselves, which shows the one that limits it.
 """
@@ -27,7 +26,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from spacy_xlt.alignment.combined.engine import CombinedAligner
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.encoder import precision_on
 from spacy_xlt.alignment.simalign import SimAlignAligner
@@ -37,7 +35,6 @@ from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import TokenPair
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ntrex"
-TOKEN_TYPES = {"subword": "bpe", "word": "word"}
 BLOCK = 200
 
 
@@ -54,14 +51,13 @@ def precision_here() -> str:
     return precision_on(get_torch_default_device(), "auto")
 
 
-def make_ours(folder: str, *, layer: int, method: str, level: str) -> dict[str, EmbeddingAligner | CombinedAligner]:
+def make_ours(folder: str, *, layer: int, method: str) -> dict[str, EmbeddingAligner]:
     """The settings that are measured."""
-    same = {"layer": layer, "method": method, "level": level, "center": False}
+    same = {"model": folder, "layer": layer, "method": method}
     return {
-        "exact": EmbeddingAligner(folder, precision="float32", **same),
-        "rounded": EmbeddingAligner(folder, precision=precision_here(), **same),
-        "default": EmbeddingAligner(folder, layer=layer),
-        "combined": CombinedAligner(),
+        "exact": EmbeddingAligner(precision="float32", **same),
+        "rounded": EmbeddingAligner(precision=precision_here(), **same),
+        "default": EmbeddingAligner(model=folder, layer=layer),
     }
 
 
@@ -70,11 +66,11 @@ def links_of(alignments: list[Alignment]) -> list[set[tuple[int, int]]]:
     return [{(i, j) for i, j in alignment.links.tolist()} for alignment in alignments]
 
 
-def compare(folder: str, pairs: list[TokenPair], *, layer: int, method: str, level: str) -> dict[str, Any]:
+def compare(folder: str, pairs: list[TokenPair], *, layer: int, method: str) -> dict[str, Any]:
     """Align with all, block by block in turn."""
-    ours = make_ours(folder, layer=layer, method=method, level=level)
+    ours = make_ours(folder, layer=layer, method=method)
     aligners: dict[str, Any] = {
-        "simalign": SimAlignAligner(folder, layer=layer, method=method, token_type=TOKEN_TYPES[level]),
+        "simalign": SimAlignAligner(model=folder, layer=layer, method=method),
         **ours,
     }
     seconds = dict.fromkeys(aligners, 0.0)
@@ -149,7 +145,7 @@ def measure_gpu(model: str, pairs: list[TokenPair], *, layer: int) -> dict[str, 
     from thinc.api import require_gpu
 
     require_gpu()
-    aligner = EmbeddingAligner(model, layer=layer)
+    aligner = EmbeddingAligner(model=model, layer=layer)
     aligner.align(pairs)
     seconds = {}
     for stage, run in (
@@ -162,7 +158,7 @@ def measure_gpu(model: str, pairs: list[TokenPair], *, layer: int) -> dict[str, 
         seconds[stage] = time.perf_counter() - start
     texts = [np.asarray([piece for word in tokens for piece in made[word]]) for pair in pairs for tokens in pair]
     start = time.perf_counter()
-    aligner.encoder.embed_on_device(texts, batch_tokens=aligner.batch_tokens * 32)
+    aligner.encoder.embed(texts, batch_tokens=aligner.batch_tokens)
     torch.cuda.synchronize()
     seconds["encoder"] = time.perf_counter() - start
     seconds["links"] = seconds["all"] - seconds["pieces"] - seconds["encoder"]
@@ -186,7 +182,6 @@ def main() -> None:
     parser.add_argument("--model", default="bundled:encoder")
     parser.add_argument("--layer", type=int, default=6)
     parser.add_argument("--method", choices=("inter", "itermax", "mwmf"), default="inter")
-    parser.add_argument("--level", choices=tuple(TOKEN_TYPES), default="subword")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     parser.add_argument("--gpu", action="store_true", help="measure the default on a GPU, without simalign")
     args = parser.parse_args()
@@ -199,7 +194,7 @@ def main() -> None:
         if args.gpu:
             result = measure_gpu(model, pairs, layer=args.layer)
         else:
-            result = compare(model, pairs, layer=args.layer, method=args.method, level=args.level)
+            result = compare(model, pairs, layer=args.layer, method=args.method)
     result = {"threads": args.threads, "model": args.model, **result}
     for key, value in result.items():
         print(f"{key:34} {value}")

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .alignment.plain import align
+    from .alignment.api import align
     from .bitext import Alignment, Bitext
     from .view.render import render
 
@@ -21,9 +21,9 @@ def __getattr__(name: str) -> Any:
 
         return getattr(bitext, name)
     if name == "align":
-        from .alignment import plain
+        from .alignment import api
 
-        return plain.align
+        return api.align
     if name == "render":
         from .view.render import render
 

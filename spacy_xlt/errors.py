@@ -131,32 +131,28 @@ _MESSAGES: dict[str, str] = {
     "set `model`.",
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
-    "E301": "The aligner's setting `{setting}` is {value!r}. Known: {known}.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
     "or 'bundled:encoder'.",
-    "E304": "The aligner's setting `{setting}` is {value!r}; expected {expected}.",
     "E305": "simalign cannot align a pair of {n_source} and {n_target} tokens: {reason}. Use EmbeddingAligner, which "
     "reads texts of any length.",
     "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, "
     "such as BergamotTranslator.",
-    "E307": "The aligner got {n_contexts} contexts for {n_pairs} pairs; it needs one for each.",
+    "E308": "AttentionAligner: a pair comes without stored attention, and there is no translator to read it. Set "
+    "`translator`, for example to BergamotTranslator.",
+    "E309": "AttentionAligner: the languages of a pair are unknown. Set `{setting}` to a language code, or give the "
+    "documents their language.",
     "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
     "Make it with the highest layer that is needed.",
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
     "first has the source alone.",
-    "E351": "{setting} is {value!r}; expected {expected}.",
-    "E352": "{path} holds what was left of an adaptation with other settings or texts; nothing was changed there. "
-    "Different: {difference}. Give the same ones to go on, choose another folder, or remove it to begin anew.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
     "E354": "{path} has no sentence pairs to learn from: {reason}.",
     "E355": "{path} is there already. Choose another folder, or remove this one first.",
     "E356": "align got {n_source} source and {n_target} target sentences; it needs one translation for each.",
     "E357": "{options} both name what to write. Set one of them.",
-    "E358": "{path}, line {line}: {found} columns; expected source and target with a tab between.",
     "E359": "StatisticalAligner needs the package sil-thot, which is not installed. "
     "Run: pip install 'spacy-xlt[statistical]'",
-    "E360": "StatisticalAligner: the setting `{setting}` is {value!r}; expected {expected}.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",
     "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",
@@ -404,7 +400,7 @@ _MESSAGES: dict[str, str] = {
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
     **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
-    **dict.fromkeys("E005 E102 E237 E342 E402 E404 E413".split(), InputMismatch),
+    **dict.fromkeys("E005 E102 E237 E308 E309 E342 E402 E404 E413".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }
 # What the system says of a disk, of files and of the number of processes.

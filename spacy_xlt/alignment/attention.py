@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
+from ..engine import Engine, setting
 from ..errors import UnknownDirection, error
 from ..languages import MULTI, to_spacy
 from ..links import Alignment
-from ..protocols import Attender, PairContext, TokenPair
+from ..protocols import Attender, PairContext, TokenPair, Tokens
 from .soft import SYMMETRISATIONS, links_above, symmetrise
 
 
-def make_attention_aligner(
-    *,
-    translator: Attender | None = None,
-    source: str = "en",
-    target: str = "pt",
-    threshold: float = 0.4,
-    symmetrisation: str = "mean",
-    stored: bool = True,
-) -> AttentionAligner:
-    """Make the aligner from a config. The settings are those of `AttentionAligner`."""
-    return AttentionAligner(
-        translator, source=source, target=target, threshold=threshold, symmetrisation=symmetrisation, stored=stored
-    )
-
-
-class AttentionAligner:
+@dataclass(kw_only=True, eq=False)
+class AttentionAligner(Engine):
     """Links words by the guided-alignment head of a translation model.
 
     Where the attention that came with a translation is stored, its links are taken from there and cost nothing: that
@@ -39,106 +26,95 @@ class AttentionAligner:
     and what they say is brought together. Stored attention that does not fit the tokens, because the text was
     tokenised anew since, is passed over.
 
-    translator (Attender | None): A translator with `attend`; the bundled one where left out, made when needed.
-    source, target (str): The languages, where nothing is known of a pair.
-    threshold (float): What the attention must exceed to make a link.
-    symmetrisation (str): How both directions become one, see `soft.symmetrise`: "mean", "geometric", "intersection",
-        "union" or "grow-diag-final-and". Where there is one direction, its weights are cut at the threshold.
-    stored (bool): Use stored attention; if not, always attend.
-    RAISES (XltError): E301 for an unknown symmetrisation, E304 for an impossible threshold, E306 for a translator
-        without `attend`.
+    Args:
+        translator: A translator with `attend`, such as BergamotTranslator. Without one, only stored attention is used.
+        source: Language code of the source, for pairs that do not say theirs.
+        target: The same for the target.
+        threshold: What the attention must exceed to make a link.
+        symmetrisation: How both directions become one, see `soft.symmetrise`: "mean", "geometric", "intersection",
+            "union" or "grow-diag-final-and". Where there is one direction, its weights are cut at the threshold.
+        stored: Use stored attention; if not, always attend.
+
+    Raises:
+        XltError: E150 for an invalid setting, E306 for a translator without `attend`.
     """
 
-    def __init__(
-        self,
-        translator: Attender | None = None,
-        *,
-        source: str = "en",
-        target: str = "pt",
-        threshold: float = 0.4,
-        symmetrisation: str = "mean",
-        stored: bool = True,
-    ):
-        if symmetrisation not in SYMMETRISATIONS:
-            raise error("E301", setting="symmetrisation", value=symmetrisation, known=", ".join(SYMMETRISATIONS))
-        if not 0 <= threshold <= 1:
-            raise error("E304", setting="threshold", value=threshold, expected="a number from 0 to 1")
-        if translator is not None and not isinstance(translator, Attender):
-            raise error("E306", engine=type(translator).__name__)
-        self.source = to_spacy(source)
-        self.target = to_spacy(target)
-        self.threshold = float(threshold)
-        self.symmetrisation = symmetrisation
-        self.stored = stored
-        self._translator = translator
+    translator: Any = None
+    source: str = ""
+    target: str = ""
+    threshold: float = setting(0.4, ge=0, le=1)
+    symmetrisation: str = setting("mean", choices=SYMMETRISATIONS)
+    stored: bool = True
 
-    @property
-    def translator(self) -> Any:
-        """What attends; the bundled translator is made at first use."""
-        if self._translator is None:
-            from ..translation.bergamot.engine import BergamotTranslator
-
-            self._translator = BergamotTranslator()
-        return self._translator
-
-    @property
-    def signature(self) -> str:
-        """The settings, and the translator's signature."""
-        settings = f"threshold:{self.threshold:g}|{self.symmetrisation}|stored:{'yes' if self.stored else 'no'}"
-        return f"AttentionAligner|{settings}|version:{__version__}|{self.translator.signature}"
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.translator is not None and not isinstance(self.translator, Attender):
+            raise error("E306", engine=type(self.translator).__name__)
+        self._default = [to_spacy(lang) if lang else "" for lang in (self.source, self.target)]
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
         """Link the words of pairs.
 
-        contexts (Sequence[PairContext] | None): Languages, which override the settings, and stored attention.
-        RETURNS (list[Alignment]): In order; a link's score is its attention.
-        RAISES (XltError): E307 where there is not one context for each pair; E201 where the translator knows neither
-            direction of a pair.
+        Args:
+            pairs: Source tokens and target tokens.
+            contexts: One for each pair: languages, which override the settings, and stored attention.
+
+        Returns:
+            In order; a link's score is its attention.
+
+        Raises:
+            XltError: E308 for a pair without stored attention where there is no translator, E309 where its languages
+                are not known.
+            UnknownDirection: E201 where the translator knows neither direction of a pair.
         """
-        known = [PairContext()] * len(pairs) if contexts is None else list(contexts)
-        if len(known) != len(pairs):
-            raise error("E307", n_contexts=len(known), n_pairs=len(pairs))
+        known = [PairContext()] * len(pairs) if contexts is None else contexts
         result = [Alignment()] * len(pairs)
         to_read: dict[tuple[str, str], list[int]] = {}
         for i, ((source, target), context) in enumerate(zip(pairs, known, strict=True)):
             if self.stored and context.attention is not None and fits(context.attention, source, target):
-                kept = context.attention.scores > self.threshold
-                result[i] = Alignment(context.attention.links[kept], context.attention.scores[kept])
+                result[i] = context.attention.above(self.threshold)
             elif source and target:
-                languages = _known(context.source_lang, self.source), _known(context.target_lang, self.target)
-                to_read.setdefault(languages, []).append(i)
+                to_read.setdefault(self._languages(context), []).append(i)
         for languages, indices in to_read.items():
-            found = self._attend([pairs[i] for i in indices], *languages)
-            for i, alignment in zip(indices, found, strict=True):
+            for i, alignment in zip(indices, self._attend([pairs[i] for i in indices], *languages), strict=True):
                 result[i] = alignment
         return result
+
+    def _languages(self, context: PairContext) -> tuple[str, str]:
+        if self.translator is None:
+            raise error("E308")
+        given = (context.source_lang, context.target_lang)
+        source, target = (
+            default if lang in {"", MULTI} else lang for lang, default in zip(given, self._default, strict=True)
+        )
+        if not source or not target:
+            raise error("E309", setting="target" if source else "source")
+        return source, target
 
     def _attend(self, pairs: Sequence[TokenPair], source: str, target: str) -> list[Alignment]:
         """Links from the directions that the translator knows."""
         firsts, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        forward, refusal = self._one_way(firsts, seconds, source, target)
-        backward, _ = self._one_way(seconds, firsts, target, source)
-        if forward is None and backward is None:
-            assert refusal is not None
-            raise refusal
-        turned = None if backward is None else [weights.T for weights in backward]
-        if forward is None or turned is None:
-            return [links_above(weights, self.threshold) for weights in forward or turned or []]
-        both = zip(forward, turned, strict=True)
-        return [symmetrise(*ways, method=self.symmetrisation, threshold=self.threshold) for ways in both]
+        forward = self._one_way(firsts, seconds, source, target)
+        backward = self._one_way(seconds, firsts, target, source)
+        if isinstance(forward, UnknownDirection):
+            if isinstance(backward, UnknownDirection):
+                raise forward
+            return [links_above(weights.T, self.threshold) for weights in backward]
+        if isinstance(backward, UnknownDirection):
+            return [links_above(weights, self.threshold) for weights in forward]
+        return [
+            symmetrise(there, back.T, method=self.symmetrisation, threshold=self.threshold)
+            for there, back in zip(forward, backward, strict=True)
+        ]
 
     def _one_way(
-        self, sources: Sequence[Any], targets: Sequence[Any], source: str, target: str
-    ) -> tuple[list[NDArray[np.float32]] | None, UnknownDirection | None]:
+        self, sources: Sequence[Tokens], targets: Sequence[Tokens], source: str, target: str
+    ) -> list[NDArray[np.float32]] | UnknownDirection:
         try:
-            return self.translator.attend(sources, targets, source=source, target=target), None
+            return self.translator.attend(sources, targets, source=source, target=target)
         except UnknownDirection as err:
             # No model for this direction: the other one may do
-            return None, err
-
-
-def _known(language: str, default: str) -> str:
-    return default if language in {"", MULTI} else language
+            return err
 
 
 def fits(stored: Alignment, source: Sequence[str], target: Sequence[str]) -> bool:

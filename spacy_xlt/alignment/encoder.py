@@ -1,4 +1,4 @@
-"""Vectors of word pieces from one layer of an encoder, in length-sorted batches and at any length."""
+"""Vectors of word pieces from layers of an encoder, in length-sorted batches and at any length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device import batches_by_length, disable_cudnn_attention, one_thread_after_fork, run_side_by_side
+from ..device import batches_by_length, one_thread_after_fork, run_side_by_side, without_cudnn_attention
 from ..errors import error
 from ..tokens import encodable, has_text
 from . import pretrained
@@ -16,13 +16,19 @@ from . import pretrained
 if TYPE_CHECKING:
     import torch
 
+# On a GPU, a batch has so many times as many pieces
+GPU_BATCH = 32
+
 
 class Window(NamedTuple):
     """A stretch of a text that fits the model.
 
-    text (int): Index of the text.
-    start, end (int): Its pieces.
-    keep_from, keep_to (int): The pieces whose vectors are taken from it and not from a neighbour.
+    Attributes:
+        text: Index of the text.
+        start: Its first piece.
+        end: The piece behind its last one.
+        keep_from: The first piece whose vector is taken from it and not from a neighbour.
+        keep_to: The piece behind the last of those.
     """
 
     text: int
@@ -33,49 +39,53 @@ class Window(NamedTuple):
 
 
 class Encoder:
-    """A pretrained encoder up to one layer.
+    """A pretrained encoder up to the highest of the layers that are wanted.
 
-    model (str): A model folder, a Hugging Face name, or "bundled:NAME".
-    layer (int | Sequence[int]): Whose output to give, of several layers the mean; 0 is the embeddings below the first.
-    precision (str): What to compute in: "float32", "float16" or "bfloat16"; or "auto", which is float16 on a GPU,
-        bfloat16 on a CPU with instructions for it, and float32 elsewhere.
-    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, E341 where it gives no
-        vectors of its layers, 7xx for a bundled one.
+    Args:
+        model: A model folder, a Hugging Face name, or "bundled:NAME".
+        layers: Whose outputs to give the mean of; 0 is the embeddings below the first.
+        precision: What to compute in: "float32", "float16" or "bfloat16"; or "auto", which is float16 on a GPU,
+            bfloat16 on a CPU with instructions for it, and float32 elsewhere.
+
+    Raises:
+        XltError: E302 where there is no such layer, E303 where the model cannot be loaded, E341 where it gives no
+            vectors of its layers, 7xx for a bundled one.
     """
 
-    def __init__(self, model: str, layer: int | Sequence[int], *, precision: str = "float32"):
-        self.layers = (layer,) if isinstance(layer, int) else tuple(layer)
+    def __init__(self, model: str, layers: Sequence[int], *, precision: str = "float32"):
+        self.layers = tuple(layers)
         self.precision = precision
         self.model, self.tokenizer = pretrained.load(model, self.layers)
         self.prefix, self.suffix = pretrained.special_pieces(self.tokenizer)
         limit = pretrained.position_limit(self.model, self.tokenizer)
         self.window = limit - len(self.prefix) - len(self.suffix)
         self.pad = self.tokenizer.pad_token_id or 0
-        self.vocabulary = pretrained.vocabulary_size(self.model)
         # Before there are any texts, so that a model which cannot be used does not fail in the middle of them
-        self.name = model
-        self.dim = self._probe()
+        ids = [*self.prefix, *self.suffix] or [self.pad]
+        self.dim = pretrained.probe(self.model, ids, self.layers, name=model)
+        self.vocabulary = int(self.model.config.vocab_size)
 
     def pieces(self, words: Iterable[str]) -> dict[str, list[int]]:
         """The piece ids of each distinct word, tokenised by itself as SimAlign does; none where it has no text.
 
-        RAISES (XltError): E342 where the tokenizer knows more pieces than the model.
+        Raises:
+            XltError: E342 where the tokenizer knows more pieces than the model.
         """
-        distinct = dict.fromkeys(words)
-        visible = [word for word in distinct if has_text(word)]
-        result: dict[str, list[int]] = {word: [] for word in distinct}
-        if self.tokenizer.is_fast:
-            backend = self.tokenizer.backend_tokenizer
-            # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
-            for word in visible:
-                result[word] = backend.encode([encodable(word)], is_pretokenized=True, add_special_tokens=False).ids
-        else:
-            to_ids = self.tokenizer.convert_tokens_to_ids
-            result.update((word, to_ids(self.tokenizer.tokenize(encodable(word)))) for word in visible)
-        for word in visible:
+        result: dict[str, list[int]] = {}
+        for word in words:
+            if word in result:
+                continue
+            result[word] = self._pieces_of(encodable(word)) if has_text(word) else []
             if max(result[word], default=0) >= self.vocabulary:
                 raise error("E342", piece=max(result[word]), token=word, known=self.vocabulary)
         return result
+
+    def _pieces_of(self, word: str) -> list[int]:
+        # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
+        if self.tokenizer.is_fast:
+            encode = self.tokenizer.backend_tokenizer.encode
+            return list(encode([word], is_pretokenized=True, add_special_tokens=False).ids)
+        return list(self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(word)))
 
     def embed(
         self,
@@ -84,55 +94,41 @@ class Encoder:
         batch_tokens: int,
         layers: Sequence[int] | None = None,
         window: int | None = None,
-    ) -> list[NDArray[np.float32]]:
-        """The vectors of all pieces of texts.
+    ) -> torch.Tensor:
+        """The vectors of all pieces of texts, one text behind the other, on the device where they were computed.
 
         A text beyond the model's position limit is read in overlapping windows, and each piece taken from the
         window in which it has more context around it.
 
-        texts (Sequence[int64, (n_pieces,)]): Piece ids, without special pieces.
-        batch_tokens (int): Pieces a batch, padding included.
-        layers (Sequence[int] | None): Give these layers one by one, from one pass. None is above the highest one that
-            the encoder was made with.
-        window (int | None): The most pieces to read at once, if that is fewer than the model can.
-        RETURNS (list[float32]): In order of the texts: (n_pieces, dim), or (n_layers, n_pieces, dim) for `layers`.
-        RAISES (XltError): E340 for a layer that is not loaded.
+        Args:
+            texts: Piece ids of each, without special pieces: int64, (n_pieces of the text,).
+            batch_tokens: Pieces a batch, padding included; on a GPU, 32 times as many.
+            layers: Give these layers one by one, from one pass. None may be above the highest one that is loaded.
+            window: The most pieces to read at once, if that is fewer than the model can.
+
+        Returns:
+            The mean of the encoder's layers, float32, (n_pieces, dim); for `layers`, (n_layers, n_pieces, dim).
+
+        Raises:
+            XltError: E340 for a layer that is not loaded.
         """
+        import torch
+
         wanted = self.layers if layers is None else tuple(layers)
         if not wanted or not 0 <= min(wanted) <= max(wanted) <= max(self.layers):
             raise error("E340", layers=list(wanted), known=max(self.layers))
         size = min(self.window, window or self.window)
-        rows = self._embed_rows(texts, wanted, mean=layers is None, batch_tokens=batch_tokens, window=size)
-        vectors = np.split(rows.cpu().numpy(), np.cumsum([len(text) for text in texts])[:-1], axis=1) if texts else []
-        return vectors if layers else [vector[0] for vector in vectors]
-
-    def embed_on_device(self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int) -> torch.Tensor:
-        """The same as `embed`, left where it was computed, one text behind the other: float32, (n_pieces, dim)."""
-        return self._embed_rows(texts, self.layers, mean=True, batch_tokens=batch_tokens, window=self.window)[0]
-
-    def _embed_rows(
-        self,
-        texts: Sequence[NDArray[np.int64]],
-        layers: tuple[int, ...],
-        *,
-        mean: bool,
-        batch_tokens: int,
-        window: int,
-    ) -> torch.Tensor:
-        """RETURNS (float32, (n_layers, n_pieces, dim)): All texts, one behind the other; for `mean` of one layer."""
-        import torch
-
-        windows = [found for index, text in enumerate(texts) for found in windows_of(index, len(text), window)]
+        windows = [w for index, text in enumerate(texts) for w in windows_of(index, len(text), size)]
         starts = np.cumsum([0, *(len(text) for text in texts)])
         self._to_device()
         one_thread_after_fork()
         device = self.model.device
-        result = torch.zeros((1 if mean else len(layers), int(starts[-1]), self.dim), device=device)
+        result = torch.zeros((1 if layers is None else len(wanted), int(starts[-1]), self.dim), device=device)
 
         def run(batch: list[int]) -> None:
             """Fill in the vectors of the windows of these indices."""
             chosen = [windows[i] for i in batch]
-            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], layers, mean=mean)
+            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], wanted, mean=layers is None)
             width = hidden.shape[2]
             places, rows = [], []
             for number, w in enumerate(chosen):
@@ -143,24 +139,21 @@ class Encoder:
             result.index_copy_(1, row, hidden.flatten(1, 2).index_select(1, place))
 
         extra = len(self.prefix) + len(self.suffix)
-        batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=batch_tokens)
-        run_side_by_side(run, batches, device=device)
-        return result
+        budget = batch_tokens * (GPU_BATCH if device.type == "cuda" else 1)
+        batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=budget)
+        with without_cudnn_attention(device):
+            run_side_by_side(run, batches, device=device)
+        return result[0] if layers is None else result
 
     def _forward(self, rows: list[NDArray[np.int64]], layers: tuple[int, ...], *, mean: bool) -> torch.Tensor:
-        """Run a batch.
-
-        RETURNS (float32, (n_layers, n_rows, length, dim)): For `mean` the first axis has one entry.
-        """
+        """Run a batch: float32, (n_layers or for `mean` 1, n_rows, length, dim)."""
         import torch
 
-        lengths = [len(self.prefix) + len(row) + len(self.suffix) for row in rows]
-        # A model that makes one vector of several characters has none for fewer
-        least = getattr(self.model.config, "downsampling_rate", 1)
-        ids = np.full((len(rows), max(least, *lengths)), self.pad, np.int64)
+        lengths = np.asarray([len(self.prefix) + len(row) + len(self.suffix) for row in rows])
+        ids = np.full((len(rows), lengths.max()), self.pad, np.int64)
         for i, row in enumerate(rows):
             ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
-        mask = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
         device = self.model.device
         with torch.no_grad():
             output = self.model(
@@ -169,35 +162,17 @@ class Encoder:
                 output_hidden_states=True,
                 return_dict=True,
             )
-            hidden = torch.stack([_at_length(output.hidden_states[layer], ids.shape[1]).float() for layer in layers])
-            if mean and len(layers) > 1:
-                hidden = hidden.mean(dim=0, keepdim=True)
-        return hidden
+            hidden = torch.stack([output.hidden_states[layer].float() for layer in layers])
+            return hidden.mean(dim=0, keepdim=True) if mean and len(layers) > 1 else hidden
 
     def _to_device(self) -> None:
         import torch
         from thinc.api import get_torch_default_device
 
         device = get_torch_default_device()
-        precision = self.precision
-        if precision == "auto" and self.model.config.model_type in pretrained.FLOAT32_ONLY:
-            precision = "float32"
-        dtype = getattr(torch, precision_on(device, precision))
+        dtype = getattr(torch, precision_on(device, self.precision))
         if self.model.device != device or self.model.dtype != dtype:
-            disable_cudnn_attention(device)
             self.model.to(device=device, dtype=dtype)
-            self._probe()
-
-    def _probe(self) -> int:
-        return pretrained.probe(self.model, [*self.prefix, *self.suffix] or [self.pad], self.layers, name=self.name)
-
-
-def _at_length(hidden: torch.Tensor, length: int) -> torch.Tensor:
-    """One vector for each piece, also from a layer that has one for several neighbours (CANINE)."""
-    if hidden.shape[1] == length:
-        return hidden
-    rate = -(-length // hidden.shape[1])
-    return hidden.repeat_interleave(rate, dim=1)[:, :length]
 
 
 def precision_on(device: torch.device, precision: str) -> str:
@@ -216,9 +191,10 @@ def precision_on(device: torch.device, precision: str) -> str:
 def windows_of(text: int, length: int, size: int) -> Iterator[Window]:
     """Cut a text into windows that overlap by a quarter.
 
-    text (int): Its index.
-    length (int): Its pieces.
-    size (int): The most pieces of a window.
+    Args:
+        text: Its index.
+        length: Its pieces.
+        size: The most pieces of a window.
     """
     if not length:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,17 +15,19 @@ _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
 # normalisation behind its last layer, and one layer more is kept to get the output before it.
 _POST_NORM = {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
-# Their code in transformers mixes in float32 and fails in any other precision.
-FLOAT32_ONLY = {"canine"}
-
 
 def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
     """Load an encoder without the layers above those needed.
 
-    model (str): A model folder, a Hugging Face name, or "bundled:NAME". Of an encoder-decoder, the encoder.
-    layers (Sequence[int]): The layers needed; the output of each is `hidden_states[layer]`, as in the whole model.
-    RETURNS: A transformers model in evaluation mode, on the CPU, and its tokenizer.
-    RAISES (XltError): E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
+    Args:
+        model: A model folder, a Hugging Face name, or "bundled:NAME". Of an encoder-decoder, the encoder.
+        layers: The layers needed; the output of each is `hidden_states[layer]`, as in the whole model.
+
+    Returns:
+        A transformers model in evaluation mode, on the CPU, and its tokenizer.
+
+    Raises:
+        XltError: E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
     """
     return _load_bundled(model, layers) if model.startswith(PREFIX) else _load_pretrained(model, layers)
 
@@ -114,7 +115,6 @@ def position_limit(model: Any, tokenizer: Any) -> int:
     for name, module in model.named_modules():
         if not name.endswith("position_embeddings"):
             continue
-        # CANINE has as many positions as it has hash buckets
         limit = min(limit, getattr(module, "num_embeddings", limit))
         # RoBERTa's positions start behind the index of the padding
         if getattr(module, "padding_idx", None) is not None:
@@ -122,24 +122,18 @@ def position_limit(model: Any, tokenizer: Any) -> int:
     return int(min(limit, tokenizer.model_max_length, _LONGEST_WINDOW))
 
 
-def vocabulary_size(model: Any) -> int:
-    """How many pieces a model knows; without a limit for one that reads characters by their numbers (CANINE)."""
-    try:
-        return int(model.get_input_embeddings().num_embeddings)
-    except (AttributeError, NotImplementedError):
-        return sys.maxunicode + 1
-
-
 def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -> int:
     """Run a model once, on nothing but special pieces.
 
-    RETURNS (int): The length of its vectors.
-    RAISES (XltError): E341 where it cannot be run or has no vectors of these layers.
+    Returns:
+        The length of its vectors.
+
+    Raises:
+        XltError: E341 where it cannot be run or does not have a vector of each piece from these layers.
     """
     import torch
 
-    # Convolutions of character models need some length
-    text = torch.tensor([(list(ids) * 8)[:8]], device=model.device)
+    text = torch.tensor([(list(ids) * 8)[:8]])
     try:
         with torch.inference_mode():
             output = model(
@@ -149,7 +143,8 @@ def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -
     except Exception as err:
         raise error("E341", model=name, reason=first_line(err)) from err
     hidden = getattr(output, "hidden_states", None)
-    if not hidden or len(hidden) <= max(layers) or any(hidden[layer].dim() != 3 for layer in layers):
-        reason = f"it is a {type(model).__name__}, which gives none for layer {max(layers)}"
+    by_pieces = hasattr(model.config, "vocab_size") and hidden and len(hidden) > max(layers)
+    if not by_pieces or any(hidden[layer].shape[:2] != text.shape for layer in layers):
+        reason = f"it is a {type(model).__name__}, which gives none for each piece from layer {max(layers)}"
         raise error("E341", model=name, reason=reason)
     return int(hidden[max(layers)].shape[-1])

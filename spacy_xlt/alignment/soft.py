@@ -20,12 +20,15 @@ def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: Ar
     that reaches over several tokens is shared among them by characters; characters of no token (spaces)
     don't count.
 
-    soft (SoftAlignment): The weights between pieces.
-    source_spans (int, (n_source, 2)): Start and end of each source token in characters of the same text that
-        the pieces are counted in; in order, not overlapping.
-    target_spans (int, (n_target, 2)): The same for the target.
-    RETURNS (float32, (n_source, n_target)): A column sums to 1 at most: what looks at the end mark belongs
-        to no token. Tokens without pieces (white space, characters that the translator drops) have zeros.
+    Args:
+        soft: The weights between pieces.
+        source_spans: Start and end of each source token in characters of the same text that the pieces are counted
+            in; in order, not overlapping: int, (n_source, 2).
+        target_spans: The same for the target: int, (n_target, 2).
+
+    Returns:
+        float32, (n_source, n_target). A column sums to 1 at most: what looks at the end mark belongs to no token.
+        Tokens without pieces (white space, characters that the translator drops) have zeros.
     """
     source, target = _spans(source_spans), _spans(target_spans)
     rows, _ = _gather(soft.weights, _spans(soft.source_spans), source)
@@ -37,8 +40,9 @@ def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: Ar
 def links_above(weights: NDArray[np.floating], threshold: float) -> Alignment:
     """The links of all cells above a threshold; their scores are the weights.
 
-    weights (float, (n_source, n_target)): Weights between tokens.
-    threshold (float): Cells that are not greater than this give no link.
+    Args:
+        weights: Weights between tokens: float, (n_source, n_target).
+        threshold: Cells that are not greater than this give no link.
     """
     links = np.argwhere(weights > threshold)
     scores = weights[links[:, 0], links[:, 1]]
@@ -55,11 +59,14 @@ def symmetrise(
     ("intersection") or of either ("union"), or begin with the former and add neighbours of links, and at last links
     between tokens that both have none, from the latter ("grow-diag-final-and"; Koehn, Och & Marcu 2003).
 
-    forward (float, (n_source, n_target)): For each target token (column) weights over the source tokens.
-    backward (float, (n_source, n_target)): For each source token (row) weights over the target tokens.
-    method (str): One of `SYMMETRISATIONS`.
-    threshold (float): What the average, or the weight of each best link, must exceed.
-    RETURNS (Alignment): A score is the average: the geometric one for "geometric" and "intersection", else the mean.
+    Args:
+        forward: For each target token (column) weights over the source tokens: float, (n_source, n_target).
+        backward: For each source token (row) weights over the target tokens: float, (n_source, n_target).
+        method: One of `SYMMETRISATIONS`.
+        threshold: What the average, or the weight of each best link, must exceed.
+
+    Returns:
+        A score is the average: the geometric one for "geometric" and "intersection", else the mean.
     """
     if method == "geometric":
         return links_above(np.sqrt(forward * backward), threshold)
@@ -114,7 +121,8 @@ def _gather(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Add up the rows of pieces that lie in a token.
 
-    RETURNS (float32, (n_tokens, n_columns), and float32, (n_tokens,)): The sums, and how many pieces are in each.
+    Returns:
+        The sums, float32, (n_tokens, n_columns), and how many pieces are in each, float32, (n_tokens,).
     """
     sums = np.zeros((len(tokens), weights.shape[1]), np.float32)
     counts = np.zeros(len(tokens), np.float32)
@@ -134,7 +142,8 @@ def _overlaps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Which piece has characters of which token, and which part of its characters that is.
 
-    RETURNS (int64, int64, float32, each (n,)): Piece, token and share; the shares of a piece sum to 1.
+    Returns:
+        Piece, token and share: int64, int64 and float32, each (n,); the shares of a piece sum to 1.
     """
     first = np.searchsorted(tokens[:, 1], pieces[:, 0], side="right")
     last = np.searchsorted(tokens[:, 0], pieces[:, 1], side="left")

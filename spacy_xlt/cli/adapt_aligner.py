@@ -31,12 +31,9 @@ def adapt_aligner_cli(
     batch_tokens: int = typer.Option(1024, help="Word pieces a batch, both sides and padding counted"),
     learning_rate: float = typer.Option(5e-5, help="Learning rate after --warmup steps; it then falls to 0"),
     warmup: int = typer.Option(30, help="Steps in which the learning rate rises"),
-    self_training: float = typer.Option(1.0, help="Weight of self-training on mutual links"),
-    tlm: float = typer.Option(0.0, help="Weight of translation language modelling"),
     links_path: Path | None = typer.Option(None, "--links", help="Pharaoh links of each pair, instead of its own"),
     max_pieces: int = typer.Option(128, help="Sentences with more word pieces are left out"),
     max_pairs: int | None = typer.Option(None, help="The most sentence pairs to read"),
-    checkpoint_every: int = typer.Option(100, help="Steps after which the state is saved"),
     seed: int = typer.Option(0, help="Of everything random"),
     tokenize: bool = typer.Option(False, "--tokenize", help="Cut the lines into tokens with spaCy's tokenizers"),
     lang_src: str = typer.Option("xx", help="Language of SRC, for --tokenize"),
@@ -48,10 +45,10 @@ def adapt_aligner_cli(
     """Adapt an encoder to parallel text, so that its vectors align the words of the pair better.
 
     OUT_DIR becomes an ordinary model folder to set as `model` of EmbeddingAligner, with the same layer. It appears when
-    it is complete; the same command given again after an interruption goes on from the last saved state.
+    it is complete.
     """
-    from ..alignment.adapting import Adapter, AdaptingSettings
-    from ..alignment.plain import Tokenizers
+    from ..alignment.api import pair_tokenizer
+    from ..alignment.trainer import AdaptingSettings, adapt
 
     settings = AdaptingSettings(
         model=model,
@@ -60,46 +57,40 @@ def adapt_aligner_cli(
         batch_tokens=batch_tokens,
         learning_rate=learning_rate,
         warmup=warmup,
-        self_training=self_training,
-        tlm=tlm,
         max_pieces=max_pieces,
         max_pairs=max_pairs,
-        checkpoint_every=checkpoint_every,
         seed=seed,
     )
     for path in (source_path, target_path, *([links_path] if links_path else [])):
         existing(path, what="file")
-    tokenizers = Tokenizers(lang_src, lang_tgt) if tokenize else Tokenizers()
+    tokenizer = pair_tokenizer(lang_src, lang_tgt) if tokenize else pair_tokenizer()
     setup_gpu(gpu_id, silent=silent)
-    adapter = Adapter(settings)
-    pairs = _pairs(source_path, target_path, links_path, tokenizers, encoding)
+    pairs = _pairs(source_path, target_path, links_path, tokenizer, encoding)
     with closing(pairs), tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
-        summary = adapter.run(pairs, output_path, progress=lambda step, losses: _advance(bar, step, losses))
+        summary = adapt(settings, pairs, output_path, progress=lambda step, loss: _advance(bar, loss))
     if not silent:
         _show(summary, output_path)
 
 
-def _advance(bar: Any, step: int, losses: dict[str, float]) -> None:
-    bar.set_postfix(losses, refresh=False)
-    # After an interruption the first one is not 1
-    bar.update(step - bar.n)
+def _advance(bar: Any, loss: float) -> None:
+    bar.set_postfix(loss=round(loss, 5), refresh=False)
+    bar.update()
 
 
 def _pairs(
-    source: Path, target: Path, links: Path | None, tokenizers: Any, encoding: str
+    source: Path, target: Path, links: Path | None, tokenizer: Any, encoding: str
 ) -> Generator[tuple[TokenPair, Alignment | None], None, None]:
-    from ..build.lines import read_line_pairs
     from ..errors import XltError, error
     from ..links import Alignment
-    from ..readers.lines import read_parallel
+    from ..readers.lines import read_line_pairs, read_parallel
 
     if links is None:
         for a, b in read_line_pairs(source, target, encoding=encoding):
-            yield tokenizers(a, b), None
+            yield tokenizer(a, b), None
         return
-    rows = read_parallel((source, target, links), encoding=encoding)
+    rows = read_parallel([source, target, links], encoding=encoding)
     for number, (a, b, pharaoh) in enumerate(rows, start=1):
-        first, second = tokenizers(a, b)
+        first, second = tokenizer(a, b)
         try:
             alignment = Alignment.from_pharaoh(pharaoh).check(len(first), len(second))
         except XltError as err:
@@ -110,6 +101,5 @@ def _pairs(
 def _show(summary: dict[str, Any], output: Path) -> None:
     left_out = f"{summary['pairs_long']} too long, {summary['pairs_empty']} with an empty side"
     msg.good(f"{summary['pairs_used']} of {summary['pairs_read']} pairs used ({left_out})", str(output))
-    for name, loss in summary["losses_last"].items():
-        msg.info(f"{name}: loss {summary['losses_first'][name]} at first, {loss} at last")
+    msg.info(f"Loss {summary['loss_first']} at first, {summary['loss_last']} at last")
     msg.text(f'{summary["steps"]} steps. Use it: model = "{output}", layer = {summary["layer"]}')

@@ -46,10 +46,10 @@ def align_cli(
     written where a name ends in .gz. With --config, settings can be overridden as in spacy train:
     --components.xlt_aligner.engine.threshold 0.4
     """
-    from ..alignment.plain import Tokenizers, align_stream
-    from ..build.lines import read_line_pairs
+    from ..alignment.api import align_stream, pair_tokenizer
     from ..errors import error
     from ..languages import MULTI
+    from ..readers.lines import read_line_pairs
 
     target_path, output, rest = _more_paths(ctx.args)
     overrides = parse_config_overrides(rest)
@@ -59,7 +59,7 @@ def align_cli(
         existing(path, what="file")
     setup_gpu(gpu_id, silent=True)
     engine = _engine(config_path, overrides)
-    cut = Tokenizers(lang_src or MULTI, lang_tgt or MULTI) if tokenize else Tokenizers()
+    cut = pair_tokenizer(lang_src or MULTI, lang_tgt or MULTI) if tokenize else pair_tokenizer()
 
     def read() -> Iterator[TokenPair]:
         return (cut(*pair) for pair in read_line_pairs(source_path, target_path, encoding=encoding))
@@ -86,7 +86,7 @@ def _more_paths(args: list[str]) -> tuple[Path | None, Path | None, list[str]]:
 
 
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:
-    from ..alignment.plain import resolve_aligner
+    from ..alignment.api import default_aligner
     from ..config import find_component, load_pipeline_config
     from ..errors import error
 
@@ -97,14 +97,14 @@ def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:
         raise error(
             "E510", setting=f"--{next(iter(overrides))}", value=next(iter(overrides.values())), expected=expected
         )
-    return resolve_aligner()
+    return default_aligner()
 
 
 def _writers(
     stack: ExitStack, links: Path | None, scores: Path | None, tokens: Path | None
 ) -> Callable[[TokenPair, Alignment], None]:
     """What writes each pair; the files take their names when the stack closes well."""
-    from ..build.lines import SEPARATOR
+    from ..readers.lines import SEPARATOR
 
     to_links = sys.stdout if links is None else _open(stack, links)
     to_scores = None if scores is None else _open(stack, scores)

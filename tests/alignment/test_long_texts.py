@@ -8,9 +8,9 @@ from helpers.paths import ASSETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.alignment import longtext
-from spacy_xlt.alignment.documents import Bead, blocks_of, fill_gaps, find_beads, units_of
+from spacy_xlt.alignment import long_texts
 from spacy_xlt.alignment.embedding import EmbeddingAligner
+from spacy_xlt.alignment.long_texts import Bead, blocks_of, fill_gaps, find_beads, units_of
 
 NTREX = ASSETS / "ntrex"
 
@@ -24,7 +24,7 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def aligner():
-    return EmbeddingAligner("bundled:encoder-en-pt", layer=4)
+    return EmbeddingAligner(model="bundled:encoder-en-pt", layer=4)
 
 
 def _f1(found, expected):
@@ -45,7 +45,7 @@ def _whole(pairs):
 
 @pytest.mark.parametrize("window", [8192, 700])
 def test_a_long_text_is_aligned_as_its_sentences_are(aligner, pairs, window, monkeypatch):
-    monkeypatch.setattr(longtext, "_WINDOW", window)
+    monkeypatch.setattr(long_texts, "_HELD", window)
     expected = _links_of_sentences(aligner, pairs)
     found = {(i, j) for i, j in aligner.align([_whole(pairs)])[0].links.tolist()}
     assert len(expected) > 500

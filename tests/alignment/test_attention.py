@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_xlt.alignment.attention import AttentionAligner, make_attention_aligner
+from spacy_xlt.alignment.attention import AttentionAligner
 from spacy_xlt.alignment.soft import SYMMETRISATIONS, symmetrise
-from spacy_xlt.errors import XltError, error
+from spacy_xlt.errors import UnknownDirection, XltError, error
 from spacy_xlt.links import Alignment
 from spacy_xlt.protocols import Aligner, PairContext
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
@@ -33,12 +33,17 @@ class Fixed:
         return [np.asarray(self.weights[source, target], np.float32) for _ in sources]
 
 
+def en_pt(translator, **settings):
+    """An aligner for pairs that do not say their languages."""
+    return AttentionAligner(translator=translator, source="en", target="pt", **settings)
+
+
 def _pairs(alignment):
     return {(i, j) for i, j in alignment.links.tolist()}
 
 
 def test_words_find_their_translations_in_both_directions():
-    engine = make_attention_aligner()
+    engine = AttentionAligner(translator=BergamotTranslator(), source="en", target="pt")
     assert isinstance(engine, Aligner)
     there = engine.align([PAIR, ([], ["a"]), PAIR])
     words = {(PAIR[0][i], PAIR[1][j]) for i, j in _pairs(there[0])}
@@ -50,7 +55,7 @@ def test_words_find_their_translations_in_both_directions():
 
 
 def test_both_directions_are_averaged_and_cut():
-    engine = AttentionAligner(Fixed({("en", "pt"): [[0.9, 0.5]], ("pt", "en"): [[0.7], [0.2]]}), threshold=0.4)
+    engine = en_pt(Fixed({("en", "pt"): [[0.9, 0.5]], ("pt", "en"): [[0.7], [0.2]]}), threshold=0.4)
     found = engine.align([(["a"], ["x", "y"])])[0]
     assert _pairs(found) == {(0, 0)}
     assert found.scores.tolist() == pytest.approx([0.8])
@@ -59,7 +64,7 @@ def test_both_directions_are_averaged_and_cut():
 @pytest.mark.parametrize("known", [("en", "pt"), ("pt", "en")])
 def test_one_direction_is_enough(known):
     weights = [[0.9, 0.1]] if known == ("en", "pt") else [[0.9], [0.1]]
-    found = AttentionAligner(Fixed({known: weights})).align([(["a"], ["x", "y"])])[0]
+    found = en_pt(Fixed({known: weights})).align([(["a"], ["x", "y"])])[0]
     assert _pairs(found) == {(0, 0)} and found.scores.tolist() == pytest.approx([0.9])
 
 
@@ -67,32 +72,49 @@ def test_stored_attention_is_used_without_a_call():
     stored = Alignment([(0, 0), (1, 1), (1, 0)], [0.9, 0.5, 0.3])
     translator = Fixed({})
     contexts = [PairContext("en", "pt", attention=stored)]
-    found = AttentionAligner(translator).align([(["a", "b"], ["x", "y"])], contexts=contexts)[0]
+    found = en_pt(translator).align([(["a", "b"], ["x", "y"])], contexts=contexts)[0]
     assert found == Alignment([(0, 0), (1, 1)], [0.9, 0.5]) and translator.calls == []
-    attended = AttentionAligner(Fixed({("en", "pt"): [[0, 0.8], [0, 0]]}), stored=False)
+    attended = en_pt(Fixed({("en", "pt"): [[0, 0.8], [0, 0]]}), stored=False)
     assert _pairs(attended.align([(["a", "b"], ["x", "y"])], contexts=contexts)[0]) == {(0, 1)}
 
 
 def test_languages_of_the_pair_override_the_settings_where_they_are_known():
     translator = Fixed({("de", "pt"): [[0.9]], ("en", "pt"): [[0.9]]})
     contexts = [PairContext("de", "pt"), PairContext("", "xx"), PairContext("de", "pt")]
-    AttentionAligner(translator).align([(["a"], ["b"])] * 3, contexts=contexts)
+    en_pt(translator).align([(["a"], ["b"])] * 3, contexts=contexts)
     assert {call for call in translator.calls if call[1] == "pt"} == {("de", "pt", 2), ("en", "pt", 1)}
 
 
-def test_unknown_directions_and_bad_settings_are_errors():
-    with pytest.raises(XltError, match="E201.*'en' to 'ja'.*en to pt"):
-        AttentionAligner(BergamotTranslator(), target="ja").align([(["a"], ["b"])])
+def test_languages_that_are_known_nowhere_are_not_guessed():
+    translator = Fixed({("en", "pt"): [[0.9]]})
+    for context in (PairContext(), PairContext("xx", "xx"), PairContext("en", "")):
+        with pytest.raises(XltError, match="E309.*Set `source`|E309.*Set `target`"):
+            AttentionAligner(translator=translator).align([(["a"], ["b"])], contexts=[context])
+    assert translator.calls == []
+    assert len(AttentionAligner(translator=translator).align([(["a"], ["b"])], contexts=[PairContext("en", "pt")])[0])
+
+
+def test_without_a_translator_only_stored_attention_is_used():
+    stored = PairContext("en", "pt", attention=Alignment([(0, 0)], [0.9]))
+    aligner = AttentionAligner()
+    assert len(aligner.align([(["a"], ["x"]), ([], ["y"])], contexts=[stored, PairContext()])[0]) == 1
+    with pytest.raises(XltError, match="E308.*Set `translator`"):
+        aligner.align([(["a"], ["x"])], contexts=[PairContext("en", "pt")])
+
+
+def test_unknown_directions_and_invalid_settings_are_errors():
+    with pytest.raises(UnknownDirection, match="E201.*'en' to 'ja'.*en to pt"):
+        AttentionAligner(translator=BergamotTranslator(), source="en", target="ja").align([(["a"], ["b"])])
     with pytest.raises(XltError, match="E306.*str"):
-        AttentionAligner("bergamot")
-    with pytest.raises(XltError, match="E304.*`threshold` is 2"):
+        AttentionAligner(translator="bergamot")
+    with pytest.raises(XltError, match="E150.*`threshold`.* 2;"):
         AttentionAligner(threshold=2)
-    with pytest.raises(XltError, match="E307.*1 contexts for 2 pairs"):
-        AttentionAligner(Fixed({})).align([PAIR, PAIR], contexts=[PairContext()])
+    with pytest.raises(XltError, match="E150.*`symmetrisation`.*'middle'.*mean or geometric"):
+        AttentionAligner(symmetrisation="middle")
 
 
 def test_engine_travels_without_its_model():
-    engine = AttentionAligner()
+    engine = en_pt(BergamotTranslator())
     engine.align([PAIR])
     data = pickle.dumps(engine)
     assert len(data) < 5000
@@ -104,7 +126,7 @@ def test_both_directions_can_be_brought_together_in_several_ways():
     pair = (["a", "b"], ["x", "y"])
     found = {}
     for name in SYMMETRISATIONS:
-        aligner = AttentionAligner(translator, threshold=0.4, symmetrisation=name)
+        aligner = en_pt(translator, threshold=0.4, symmetrisation=name)
         found[name] = aligner.align([pair])[0]
         assert name in aligner.signature
     assert _pairs(found["mean"]) == _pairs(found["geometric"]) == {(0, 0), (1, 1)}
@@ -115,17 +137,10 @@ def test_both_directions_can_be_brought_together_in_several_ways():
     assert _pairs(found["union"]) == _pairs(found["grow-diag-final-and"]) == {(0, 0), (0, 1), (1, 1)}
 
 
-def test_an_unknown_symmetrisation_is_an_error():
-    with pytest.raises(XltError, match="E301.*`symmetrisation` is 'middle'.*mean, geometric"):
-        AttentionAligner(symmetrisation="middle")
-
-
 def test_stored_attention_of_other_tokens_is_passed_over():
     stored = Alignment([(0, 0), (4, 1)], [0.9, 0.9])
     translator = Fixed({("en", "pt"): [[0, 0.8], [0, 0]]})
-    found = AttentionAligner(translator).align(
-        [(["a", "b"], ["x", "y"])], contexts=[PairContext("en", "pt", attention=stored)]
-    )[0]
+    found = en_pt(translator).align([(["a", "b"], ["x", "y"])], contexts=[PairContext("en", "pt", attention=stored)])[0]
     assert _pairs(found) == {(0, 1)} and translator.calls
 
 

@@ -1,4 +1,4 @@
-"""One direction of a statistical alignment model, trained by the `sil-thot` package."""
+"""Which words become which, learned from parallel text by the package `sil-thot`, in one direction of reading."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import error
+from ..errors import error
 
 Keys = Sequence[str]
 
-# What is trained one after the other for a model, with the iterations of each; None: as many as the model asks for.
-STAGES: dict[str, tuple[tuple[str, int | None], ...]] = {
-    "fast_align": (("FastAlignModel", 5),),
-    "ibm1": (("Ibm1AlignmentModel", 5),),
-    "ibm2": (("Ibm1AlignmentModel", 5), ("Ibm2AlignmentModel", 5)),
-    "hmm": (("Ibm1AlignmentModel", 5), ("HmmAlignmentModel", 5)),
-    "eflomal": (("EflomalAlignmentModel", None),),
+# The class of sil-thot for a model, and its iterations; None: as many as it asks for
+_CLASSES: dict[str, tuple[str, int | None]] = {
+    "fast_align": ("FastAlignModel", 5),
+    "eflomal": ("EflomalAlignmentModel", None),
 }
-# Of these the probability of each link is known in closed form; the others give their best alignment.
-_CLOSED = {"fast_align", "ibm1"}
+MODELS = tuple(_CLASSES)
 _NULL, _UNKNOWN = 0, 1
 # A word pair never seen
 _FLOOR = 1e-9
@@ -38,7 +34,8 @@ _WORDS_REMEMBERED = 50_000
 def thot() -> Any:
     """The package's module of alignment models.
 
-    RAISES (XltError): E359 where it is not installed.
+    Raises:
+        XltError: E359 where it is not installed.
     """
     try:
         import thot.alignment as module
@@ -47,11 +44,12 @@ def thot() -> Any:
     return module
 
 
-class Direction:
-    """Says how likely each target word comes from each source word.
+class LexicalModel:
+    """One direction of a model of the package sil-thot: how likely each target word comes from each source word.
 
-    kind (str): One of `STAGES`.
-    seed (int): For "eflomal", which samples.
+    Args:
+        kind: "fast_align" or "eflomal".
+        seed: For "eflomal", which samples.
     """
 
     def __init__(self, kind: str, *, seed: int = 0):
@@ -64,34 +62,31 @@ class Direction:
     @property
     def limit(self) -> int | None:
         """The most tokens of a side; None where there is no limit in aligning."""
-        return None if self.kind in _CLOSED else int(self._model.max_sentence_length)
+        return None if self.kind == "fast_align" else int(self._model.max_sentence_length)
 
     def fit(self, pairs: Iterable[tuple[Keys, Keys]]) -> None:
         """Train on sentence pairs, which the model copies."""
-        previous = None
-        for name, iterations in STAGES[self.kind]:
-            model = self._made(name, previous)
-            if previous is None:
-                for source, target in pairs:
-                    if max(len(source), len(target)) <= model.max_sentence_length:
-                        model.add_sentence_pair(source, target, 1)
-            model.start_training()
-            for _ in range(model.scheduled_iterations if iterations is None else iterations):
-                model.train()
-            model.end_training()
-            previous = model
-        self._use(previous)
+        model = self._made()
+        for source, target in pairs:
+            if max(len(source), len(target)) <= model.max_sentence_length:
+                model.add_sentence_pair(source, target, 1)
+        model.start_training()
+        iterations = _CLASSES[self.kind][1]
+        for _ in range(model.scheduled_iterations if iterations is None else iterations):
+            model.train()
+        model.end_training()
+        self._use(model)
 
     def weights(self, source: Keys, target: Keys) -> NDArray[np.float32]:
         """Probabilities of links: (n_source, n_target), a column sums to 1 at most; the rest is for no word at all.
 
-        Of models without probabilities in closed form, only the links of the best alignment have a weight: at least
+        eflomal has no probabilities of links in closed form: only those of its best alignment have a weight, at least
         0.5, and the more the surer the words alone are.
         """
         if not source or not target:
             return np.zeros((len(source), len(target)), np.float32)
         words = self._lexical(source, target)
-        if self.kind in _CLOSED:
+        if self.kind == "fast_align":
             joint = words * self._positions(len(source), len(target))
             return (joint / joint.sum(axis=0))[1:].astype(np.float32)
         alone = (words / words.sum(axis=0))[1:]
@@ -109,14 +104,13 @@ class Direction:
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.items():
                 (Path(folder) / name).write_bytes(data)
-            model = self._made(STAGES[self.kind][-1][0], None)
+            model = self._made()
             if not files or not model.load(os.path.join(folder, "model")):
                 raise error("E361", path="The folder", reason="a part of the model is missing")
         self._use(model)
 
-    def _made(self, name: str, previous: Any) -> Any:
-        kind = getattr(thot(), name)
-        model = kind() if previous is None else kind(previous)
+    def _made(self) -> Any:
+        model = getattr(thot(), _CLASSES[self.kind][0])()
         if self.kind == "eflomal":
             model.deterministic = True
             model.seed = self.seed + 1
@@ -157,8 +151,6 @@ class Direction:
 
     def _positions(self, m: int, n: int) -> NDArray[np.float64]:
         """How likely a target place comes from each source place (first row: from none): (1 + m, n)."""
-        if self.kind == "ibm1":
-            return np.full((1 + m, n), 1 / (1 + m))
         # Dyer, Chahuneau & Smith 2013, equation 1
         source, target = np.arange(1, m + 1) / m, np.arange(1, n + 1) / n
         near = np.exp(-self._tension * np.abs(source[:, None] - target))

@@ -6,27 +6,30 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers.tiny_encoder import make_tiny_encoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from spacy_xlt.alignment import matching
-from spacy_xlt.alignment.embedding import EmbeddingAligner, make_embedding_aligner
-from spacy_xlt.alignment.encoder import Encoder, windows_of
+from spacy_xlt.alignment import word_vectors
+from spacy_xlt.alignment.embedding import METHODS, EmbeddingAligner
+from spacy_xlt.alignment.encoder import Encoder
 from spacy_xlt.bundled import write
 from spacy_xlt.device import run_side_by_side
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
 
+STRANGE = ["", " ", "\x00", "a\x00b", "\u200b", "\ud800", "a\udfffb", "😀", "\ufeff", "e\u0301", "x" * 3000, "ﷺ", "\n"]
 SMALL = "bundled:encoder-en-pt"
 PAIRS = [
     ("The red house stands near the river .".split(), "A casa vermelha fica perto do rio .".split()),
     ("Maria Silva works in Lisbon .".split(), "Maria Silva trabalha em Lisboa .".split()),
     ("In 1998 , the European Union adopted the law .".split(), "A União Europeia adotou a lei em 1998 .".split()),
 ]
-METHODS = ("softmax", "inter", "itermax", "mwmf")
 
 
 @pytest.fixture(scope="module")
 def aligner():
-    return EmbeddingAligner(SMALL)
+    return EmbeddingAligner(model=SMALL)
 
 
 def _links(alignment):
@@ -39,14 +42,14 @@ def _words(pair, alignment):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_words_find_their_translations(method):
-    found = EmbeddingAligner(SMALL, method=method).align(PAIRS)
+    found = EmbeddingAligner(model=SMALL, method=method).align(PAIRS)
     assert {("red", "vermelha"), ("house", "casa"), ("river", "rio")} <= _words(PAIRS[0], found[0])
     assert {("Maria", "Maria"), ("Silva", "Silva"), ("Lisbon", "Lisboa")} <= _words(PAIRS[1], found[1])
     assert {("European", "Europeia"), ("Union", "União"), ("1998", "1998")} <= _words(PAIRS[2], found[2])
 
 
 def test_the_defaults_align_with_the_multilingual_encoder():
-    engine = make_embedding_aligner()
+    engine = EmbeddingAligner()
     assert isinstance(engine, Aligner) and engine.model == "bundled:encoder"
     pair = ("Angela Merkel visited Paris .".split(), "Angela Merkel besuchte Paris .".split())
     assert _links(engine.align([pair])[0]) == {(i, i) for i in range(5)}
@@ -54,7 +57,7 @@ def test_the_defaults_align_with_the_multilingual_encoder():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_links_do_not_depend_on_what_else_is_in_the_batch(method):
-    engine = EmbeddingAligner(SMALL, method=method, batch_tokens=64)
+    engine = EmbeddingAligner(model=SMALL, method=method, batch_tokens=64)
     together = engine.align(PAIRS * 3)
     for i, pair in enumerate(PAIRS * 3):
         alone = engine.align([pair])[0]
@@ -63,9 +66,8 @@ def test_links_do_not_depend_on_what_else_is_in_the_batch(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("level", ["subword", "word"])
-def test_tokens_without_text_get_no_link_and_others_keep_theirs(method, level):
-    engine = EmbeddingAligner(SMALL, method=method, level=level)
+def test_tokens_without_text_get_no_link_and_others_keep_theirs(method):
+    engine = EmbeddingAligner(model=SMALL, method=method)
     source = ["", " ", "Maria", "\u200b", "😀", "\n\n", "Silva", "\ud800", "\x01"]
     target = ["\ufeff", "Maria", "\t", "Silva", "😀"]
     alignment = engine.align([(source, target)])[0]
@@ -81,13 +83,49 @@ def test_a_side_without_words_gives_an_empty_alignment(aligner, source, target):
     assert len(found[0]) == 0 and len(found[1]) > 5
 
 
+@pytest.fixture(scope="module")
+def tiny_aligners(tmp_path_factory):
+    folder = str(make_tiny_encoder(tmp_path_factory.mktemp("models") / "tiny"))
+    return [EmbeddingAligner(model=folder, layer=2, method=method) for method in METHODS]
+
+
+tokens = st.lists(st.text(st.characters(), max_size=4) | st.sampled_from(STRANGE), max_size=20)
+
+
+@given(pairs=st.lists(st.tuples(tokens, tokens), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_any_tokens_give_links_between_them(tiny_aligners, pairs):
+    for aligner in tiny_aligners:
+        found = aligner.align(pairs)
+        assert len(found) == len(pairs)
+        for alignment, (source, target) in zip(found, pairs, strict=True):
+            alignment.check(len(source), len(target))
+            assert np.isfinite(alignment.scores).all()
+            assert len({tuple(link) for link in alignment.links.tolist()}) == len(alignment)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_byte_level_models_take_any_tokens(tmp_path, whole):
+    import transformers as t
+
+    config = t.T5Config(vocab_size=384, d_model=16, d_kv=8, d_ff=32, num_layers=3, num_heads=2)
+    (t.T5ForConditionalGeneration if whole else t.T5EncoderModel)(config).save_pretrained(tmp_path)
+    t.ByT5Tokenizer().save_pretrained(tmp_path)
+    pairs = [(STRANGE, STRANGE[::-1]), (["a"], ["b"]), ([""], ["\u200b"]), (["some", "words"] * 300, ["words"] * 700)]
+    found = EmbeddingAligner(model=str(tmp_path), layer=2, method="inter").align(pairs)
+    for alignment, (source, target) in zip(found, pairs, strict=True):
+        alignment.check(len(source), len(target))
+        assert np.isfinite(alignment.scores).all()
+    assert [len(alignment) for alignment in found[1:3]] == [1, 0]
+
+
 def test_no_pairs_give_no_alignments(aligner):
     assert aligner.align([]) == []
 
 
 @pytest.mark.parametrize("method", ["softmax", "inter"])
 def test_one_word_a_side_is_linked(method):
-    found = EmbeddingAligner(SMALL, method=method).align([(["Thanks"], ["Obrigado"])])
+    found = EmbeddingAligner(model=SMALL, method=method).align([(["Thanks"], ["Obrigado"])])
     assert found[0].links.tolist() == [[0, 0]]
 
 
@@ -95,45 +133,33 @@ def test_a_long_text_is_linked_to_its_end():
     numbers = [str(1000 + 7 * i) for i in range(400)]
     source = [word for number in numbers for word in ("in", number, ",")]
     target = [word for number in numbers for word in ("em", number, ",")]
-    found = _links(EmbeddingAligner(SMALL, method="inter").align([(source, target)])[0])
+    found = _links(EmbeddingAligner(model=SMALL, method="inter").align([(source, target)])[0])
     right = sum((3 * i + 1, 3 * i + 1) in found for i in range(400))
     assert right >= 390
 
 
 @pytest.mark.parametrize("method", ["softmax", "inter"])
 def test_very_long_input_is_worked_on_in_small_parts(method, monkeypatch):
-    engine = EmbeddingAligner(SMALL, method=method, layer=0, batch_tokens=1024)
-    forwards, blocks = [], []
-    forward, products = Encoder._forward, matching._products
+    engine = EmbeddingAligner(model=SMALL, method=method, layer=0, batch_tokens=1024)
+    forwards, cells = [], []
+    forward, link_batch = Encoder._forward, word_vectors._link_batch
 
     def recorded_forward(self, rows, layers, *, mean):
         hidden = forward(self, rows, layers, mean=mean)
         forwards.append(hidden.shape[1] * hidden.shape[2])
         return hidden
 
-    def recorded_products(source, target):
-        for start, block in products(source, target):
-            blocks.append(block.size)
-            yield start, block
+    def recorded_links(texts, pairs, *args):
+        cells.append(len(pairs) * texts.lengths[pairs].max() ** 2)
+        return link_batch(texts, pairs, *args)
 
     monkeypatch.setattr(Encoder, "_forward", recorded_forward)
-    monkeypatch.setattr(matching, "_products", recorded_products)
+    monkeypatch.setattr(word_vectors, "_link_batch", recorded_links)
     long = [f"word{i % 97}" for i in range(5000)]
     found = engine.align([(long, long[:3000]), (["x" * 3000], ["y" * 3000, "z"])])
     assert len(found) == 2
     assert max(forwards) <= 1024 and len(forwards) > 10
-    assert max(blocks) <= 1 << 22 and len(blocks) > 3
-
-
-def test_windows_cover_a_text_once_with_context_on_both_sides():
-    for length in (1, 9, 10, 11, 17, 18, 100):
-        windows = list(windows_of(3, length, 10))
-        kept = [i for w in windows for i in range(w.keep_from, w.keep_to)]
-        assert kept == list(range(length))
-        for w in windows:
-            assert w.text == 3 and 0 < w.end - w.start <= 10
-            assert w.start <= w.keep_from < w.keep_to <= w.end
-            assert w.keep_from == 0 or w.keep_from - w.start >= 1
+    assert max(cells) <= 1 << 22 and len(cells) >= 2
 
 
 def test_engine_travels_without_its_model(aligner):
@@ -153,7 +179,7 @@ def test_batches_side_by_side_give_the_same_and_leave_the_threads_as_they_were()
         found = []
         for n in (1, 2, 3):
             torch.set_num_threads(n)
-            found.append([_links(a) for a in EmbeddingAligner(SMALL, batch_tokens=64).align(PAIRS * 5)])
+            found.append([_links(a) for a in EmbeddingAligner(model=SMALL, batch_tokens=64).align(PAIRS * 5)])
             assert torch.get_num_threads() == n
         assert found[0] == found[1] == found[2]
         torch.set_num_threads(2)
@@ -168,7 +194,7 @@ def test_batches_side_by_side_give_the_same_and_leave_the_threads_as_they_were()
 def test_a_forked_process_can_go_on_with_a_model_that_was_used():
     import torch
 
-    engine = EmbeddingAligner(SMALL)
+    engine = EmbeddingAligner(model=SMALL)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -188,49 +214,62 @@ def test_a_forked_process_can_go_on_with_a_model_that_was_used():
 
 
 def test_threshold_keeps_the_surer_links():
-    all_links = EmbeddingAligner(SMALL, method="inter").align(PAIRS)
+    all_links = EmbeddingAligner(model=SMALL, method="inter").align(PAIRS)
     limit = float(np.median(np.concatenate([a.scores for a in all_links])))
-    surer = EmbeddingAligner(SMALL, method="inter", threshold=limit).align(PAIRS)
+    surer = EmbeddingAligner(model=SMALL, method="inter", threshold=limit).align(PAIRS)
     for some, every in zip(surer, all_links, strict=True):
         assert _links(some) == {tuple(link) for link in every.links[every.scores > limit].tolist()}
     assert sum(map(len, surer)) < sum(map(len, all_links))
 
 
-def test_softmax_without_a_temperature_is_that_of_dot_products():
-    engine = EmbeddingAligner(SMALL, method="softmax", temperature=None)
-    assert (engine.level, engine.center, engine.threshold) == ("subword", False, 0.001)
-    assert {("red", "vermelha"), ("river", "rio")} <= _words(PAIRS[0], engine.align(PAIRS[:1])[0])
+def test_weak_links_come_besides_the_links():
+    found = EmbeddingAligner(model=SMALL, weak_links=0.001).align(PAIRS)
+    alone = EmbeddingAligner(model=SMALL, weak_links=None).align(PAIRS)
+    lower = EmbeddingAligner(model=SMALL, weak_links=None, threshold=0.001).align(PAIRS)
+    for both, links, weak in zip(found, alone, lower, strict=True):
+        assert _links(both) == _links(links) == {tuple(link) for link in weak.links[weak.scores > 0.3].tolist()}
+        assert both.weak_links == weak and links.weak_links is None
+    assert sum(map(len, lower)) > sum(map(len, alone))
+    assert EmbeddingAligner(model=SMALL, method="inter").align(PAIRS)[0].weak_links is None
 
 
 @pytest.mark.parametrize(
-    "settings, code",
+    "wrong, expected",
     [
-        ({"method": "fast"}, "E301.*'fast'.*softmax, inter, itermax, mwmf"),
-        ({"level": "char"}, "E301.*'char'.*subword, word"),
-        ({"layer": -1}, "E304.*`layer` is -1"),
-        ({"layer": 6.0}, "E304.*`layer` is 6.0"),
-        ({"batch_tokens": 0}, "E304.*`batch_tokens` is 0"),
-        ({"threshold": 1.5}, "E304.*`threshold` is 1.5"),
-        ({"temperature": 0}, "E304.*`temperature` is 0"),
+        ({"method": "fast"}, "`method`.*'fast'.*softmax or inter or itermax or mwmf"),
+        ({"precision": "int8"}, "`precision`.*'int8'.*auto or float32"),
+        ({"layer": -1}, "`layer`.*-1"),
+        ({"layer": 6.0}, "`layer`.*6.0"),
+        ({"layer": []}, "`layer`"),
+        ({"layer": [6, True]}, "`layer`"),
+        ({"layer": [-1]}, "`layer`"),
+        ({"batch_tokens": 0}, "`batch_tokens`.* 0;"),
+        ({"threshold": 1.5}, "`threshold`.*1.5"),
+        ({"temperature": 0}, "`temperature`"),
     ],
 )
-def test_impossible_settings_are_named(settings, code):
-    with pytest.raises(XltError, match=code):
-        EmbeddingAligner(SMALL, **settings)
+def test_invalid_settings_are_named(wrong, expected):
+    with pytest.raises(XltError, match=f"E150.*{expected}"):
+        EmbeddingAligner(model=SMALL, **wrong)
+
+
+def test_auto_precision_is_float32_for_the_methods_of_simalign():
+    assert "precision:float32" in EmbeddingAligner(method="inter").signature
+    assert "precision:auto" in EmbeddingAligner(method="softmax").signature
 
 
 def test_a_layer_that_does_not_exist_is_an_error(tmp_path):
     folder = write("encoder-en-pt", tmp_path / "model", layers=2)
     for model, known in ((SMALL, 12), (str(folder), 2)):
         with pytest.raises(XltError, match=f"E302.*has {known} layers.*`layer` is 13"):
-            EmbeddingAligner(model, layer=13).align(PAIRS[:1])
+            EmbeddingAligner(model=model, layer=13).align(PAIRS[:1])
 
 
 def test_a_folder_that_is_no_model_is_an_error(tmp_path):
     (tmp_path / "readme.txt").write_text("nothing")
     for model in (str(tmp_path), str(tmp_path / "missing")):
         with pytest.raises(XltError, match="E303.*Set `model`"):
-            EmbeddingAligner(model, layer=1).align(PAIRS[:1])
+            EmbeddingAligner(model=model, layer=1).align(PAIRS[:1])
 
 
 @pytest.mark.parametrize("damage", ["model.safetensors", "tokenizer.json", "config.json"])
@@ -239,7 +278,7 @@ def test_a_truncated_model_is_an_error(tmp_path, damage):
     data = (folder / damage).read_bytes()
     (folder / damage).write_bytes(data[: len(data) // 2])
     with pytest.raises(XltError, match="E303"):
-        EmbeddingAligner(str(folder), layer=1).align(PAIRS[:1])
+        EmbeddingAligner(model=str(folder), layer=1).align(PAIRS[:1])
 
 
 def test_a_model_that_lacks_weights_is_an_error(tmp_path):
@@ -250,16 +289,13 @@ def test_a_model_that_lacks_weights_is_an_error(tmp_path):
     del weights["encoder.layer.0.attention.self.key.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(XltError, match="E303.*lacks the weights.*self.key"):
-        EmbeddingAligner(str(folder), layer=1).align(PAIRS[:1])
+        EmbeddingAligner(model=str(folder), layer=1).align(PAIRS[:1])
 
 
 def test_the_mean_of_layers_aligns():
-    engine = EmbeddingAligner(SMALL, layer=[5, 6])
-    assert "layer:5+6|" in engine.signature
+    engine = EmbeddingAligner(model=SMALL, layer=[5, 6])
+    assert "layer:[5,6]|" in engine.signature
     assert {("red", "vermelha"), ("river", "rio")} <= _words(PAIRS[0], engine.align(PAIRS[:1])[0])
-    for layer in ([], [6, True], [-1], "6"):
-        with pytest.raises(XltError, match="E304.*`layer`"):
-            EmbeddingAligner(SMALL, layer=layer)
 
 
 @pytest.mark.gpu
@@ -269,7 +305,7 @@ def test_half_precision_on_a_gpu_gives_the_links_of_the_cpu():
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    expected = EmbeddingAligner(SMALL).align(PAIRS)
+    expected = EmbeddingAligner(model=SMALL).align(PAIRS)
     with use_ops("cupy"):
-        found = EmbeddingAligner(SMALL).align(PAIRS)
+        found = EmbeddingAligner(model=SMALL).align(PAIRS)
     assert [_links(a) for a in found] == [_links(a) for a in expected]

@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
+from helpers.tiny_encoder import make_tiny_encoder
 
-from spacy_xlt.alignment.encoder import Encoder
+from spacy_xlt.alignment.encoder import Encoder, precision_on, windows_of
 from spacy_xlt.bundled import load
 from spacy_xlt.errors import XltError
 
 SMALL = "bundled:encoder-en-pt"
+
+
+def _embed(encoder, texts, **settings):
+    """The vectors of each text by itself."""
+    rows = encoder.embed(texts, **settings).numpy()
+    return np.split(rows, np.cumsum([len(text) for text in texts])[:-1], axis=-2)
 
 
 def _tiny_config(kind):
@@ -43,9 +50,9 @@ def test_each_architecture_gives_the_layer_of_the_whole_model(tmp_path, kind, la
     whole.save_pretrained(tmp_path)
     _, tokenizer = load("encoder-en-pt", layers=1)
     tokenizer.save_pretrained(tmp_path)
-    encoder = Encoder(str(tmp_path), layer)
+    encoder = Encoder(str(tmp_path), [layer])
     texts = [np.asarray([100, 200, 300, 400]), np.asarray([500]), np.asarray([], np.int64)]
-    found = encoder.embed(texts, batch_tokens=100)
+    found = _embed(encoder, texts, batch_tokens=100)
     assert [len(vectors) for vectors in found] == [4, 1, 0]
     inner = whole.get_encoder() if whole.config.is_encoder_decoder else whole
     for text, vectors in zip(texts[:2], found, strict=False):
@@ -53,15 +60,15 @@ def test_each_architecture_gives_the_layer_of_the_whole_model(tmp_path, kind, la
             output = inner(input_ids=torch.tensor([[0, *text, 2]]), output_hidden_states=True)
         assert np.allclose(output.hidden_states[layer][0, 1:-1].numpy(), vectors, atol=1e-5)
     # Beyond the positions of the model
-    assert np.isfinite(encoder.embed([np.arange(100, 160)], batch_tokens=64)[0]).all()
+    assert np.isfinite(encoder.embed([np.arange(100, 160)], batch_tokens=64).numpy()).all()
 
 
 def test_several_layers_come_from_one_pass():
     encoder = Encoder(SMALL, [2, 4])
     texts = [np.asarray([100, 200, 300]), np.asarray([], np.int64), np.arange(100, 700)]
-    each = [Encoder(SMALL, layer).embed(texts, batch_tokens=700) for layer in (1, 2, 4)]
-    together = encoder.embed(texts, batch_tokens=700, layers=[4, 1])
-    mean = encoder.embed(texts, batch_tokens=700)
+    each = [_embed(Encoder(SMALL, [layer]), texts, batch_tokens=700) for layer in (1, 2, 4)]
+    together = _embed(encoder, texts, batch_tokens=700, layers=[4, 1])
+    mean = _embed(encoder, texts, batch_tokens=700)
     for i, text in enumerate(texts):
         assert together[i].shape == (2, len(text), 384)
         assert np.allclose(together[i], [each[2][i], each[0][i]], atol=1e-4)
@@ -84,5 +91,59 @@ def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path):
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(tmp_path)
     config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     RobertaModel(RobertaConfig(vocab_size=len(alphabet), **config)).save_pretrained(tmp_path)
-    pieces = Encoder(str(tmp_path), 1).pieces(["ab", "c"])
+    pieces = Encoder(str(tmp_path), [1]).pieces(["ab", "c"])
     assert pieces == {"ab": [alphabet.index(p) for p in ("Ġ", "a", "b")], "c": [alphabet.index(p) for p in ("Ġ", "c")]}
+
+
+def test_windows_cover_a_text_once_with_context_on_both_sides():
+    for length in (1, 9, 10, 11, 17, 18, 100):
+        windows = list(windows_of(3, length, 10))
+        kept = [i for w in windows for i in range(w.keep_from, w.keep_to)]
+        assert kept == list(range(length))
+        for w in windows:
+            assert w.text == 3 and 0 < w.end - w.start <= 10
+            assert w.start <= w.keep_from < w.keep_to <= w.end
+            assert w.keep_from == 0 or w.keep_from - w.start >= 1
+
+
+def test_auto_precision_depends_on_the_device():
+    import torch
+
+    assert precision_on(torch.device("cuda"), "auto") == "float16"
+    assert precision_on(torch.device("cpu"), "auto") in ("float32", "bfloat16")
+    assert precision_on(torch.device("cpu"), "float32") == "float32"
+
+
+def test_bfloat16_changes_vectors_little(tmp_path):
+    folder = str(make_tiny_encoder(tmp_path / "tiny"))
+    texts = [np.arange(10, 60), np.arange(30, 40)]
+    exact = _embed(Encoder(folder, [3]), texts, batch_tokens=128)
+    rounded = _embed(Encoder(folder, [3], precision="bfloat16"), texts, batch_tokens=128)
+    for a, b in zip(exact, rounded, strict=True):
+        assert b.dtype == np.float32 and not np.array_equal(a, b)
+        assert (np.einsum("kd,kd->k", a, b) > 0.999 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)).all()
+
+
+@pytest.mark.parametrize("kind", ["vit", "canine"])
+def test_a_model_without_a_vector_for_each_piece_is_an_error(tmp_path, kind):
+    import transformers as t
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    if kind == "vit":
+        t.ViTModel(t.ViTConfig(**sizes, image_size=16, patch_size=8)).save_pretrained(tmp_path)
+        load("encoder-en-pt", layers=1)[1].save_pretrained(tmp_path)
+    else:
+        t.CanineModel(t.CanineConfig(**sizes, num_hash_buckets=64)).save_pretrained(tmp_path)
+        t.CanineTokenizer().save_pretrained(tmp_path)
+    with pytest.raises(XltError, match="E341.*encoder of text"):
+        Encoder(str(tmp_path), [2])
+
+
+def test_pieces_that_the_model_lacks_are_an_error(tmp_path):
+    import transformers as t
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    t.BertModel(t.BertConfig(**sizes, vocab_size=10, max_position_embeddings=64)).save_pretrained(tmp_path)
+    load("encoder-en-pt", layers=1)[1].save_pretrained(tmp_path)
+    with pytest.raises(XltError, match="E342.*'Lisboa'.*10 pieces"):
+        Encoder(str(tmp_path), [1]).pieces(["Lisboa"])

@@ -1,0 +1,277 @@
+"""Adapting an encoder to a pair of languages with parallel text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..device import batches_by_length, without_cudnn_attention
+from ..engine import check_settings, setting
+from ..errors import error
+from ..io import replacing_folder, write_json
+from ..links import Alignment
+from ..protocols import TokenPair, Tokens
+
+if TYPE_CHECKING:
+    from .encoder import Encoder
+    from .objective import PieceSequence
+
+_CLIP = 1.0
+# Pairs of so many batches are sorted by length together
+_POOL = 64
+
+
+@dataclass(kw_only=True)
+class AdaptingSettings:
+    """What an adaptation does.
+
+    Args:
+        model: A model folder, a Hugging Face name, or "bundled:NAME".
+        layer: The layer whose vectors will be compared. It and those below are adapted, those above left out.
+        steps: Batches to learn from.
+        batch_tokens: Word pieces a batch, both sides and padding counted.
+        learning_rate: Of AdamW, after `warmup` steps; then it falls to 0 in a line.
+        warmup: Steps in which the learning rate rises.
+        temperature: What the cosines are divided by, as in `EmbeddingAligner`.
+        threshold: What a link must exceed to be learned from, as in `EmbeddingAligner`.
+        max_pieces: Sentences with more word pieces are left out.
+        max_pairs: The most sentence pairs to read.
+        seed: Of everything random.
+
+    Raises:
+        XltError: E150 for an invalid setting.
+    """
+
+    model: str = "bundled:encoder"
+    layer: int = setting(6, ge=1)
+    steps: int = setting(300, ge=1)
+    batch_tokens: int = setting(1024, ge=16)
+    learning_rate: float = setting(5e-5, ge=0)
+    warmup: int = setting(30, ge=0)
+    temperature: float = setting(0.05, gt=0)
+    threshold: float = setting(0.3, ge=0, lt=1)
+    max_pieces: int = setting(128, ge=2)
+    max_pairs: int | None = setting(None, ge=1)
+    seed: int = setting(0, ge=0)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass
+class ParallelPieces:
+    """Sentence pairs as word pieces, all in memory: 8 bytes a piece.
+
+    Attributes:
+        pairs: The pairs kept.
+        links: The links of each to learn from, where they are given: int32, (n, 2).
+        read: Pairs read.
+        empty: Pairs left out for an empty side.
+        long: Pairs left out for a side of too many pieces.
+    """
+
+    pairs: list[tuple[PieceSequence, PieceSequence]] = field(default_factory=list)
+    links: list[NDArray[np.int32]] | None = None
+    read: int = 0
+    empty: int = 0
+    long: int = 0
+
+
+def read_pieces(
+    pairs: Iterable[tuple[TokenPair, Alignment | None]], encoder: Encoder, *, max_pieces: int
+) -> ParallelPieces:
+    """Cut sentence pairs into pieces.
+
+    Args:
+        pairs: Tokens of both sides, and links where they are known.
+        encoder: Whose tokenizer cuts.
+        max_pieces: The most pieces of a side.
+    """
+    data = ParallelPieces()
+    pieces: dict[str, list[int]] = {}
+    for tokens, alignment in pairs:
+        data.read += 1
+        pieces |= encoder.pieces(word for side in tokens for word in side if word not in pieces)
+        source, target = (_pieces_of(side, pieces) for side in tokens)
+        if not len(source.pieces) or not len(target.pieces):
+            data.empty += 1
+        elif max(len(source.pieces), len(target.pieces)) > max_pieces:
+            data.long += 1
+        else:
+            data.pairs.append((source, target))
+            if alignment is not None:
+                data.links = data.links or []
+                data.links.append(alignment.check(*map(len, tokens)).links)
+    return data
+
+
+def _pieces_of(tokens: Tokens, pieces: dict[str, list[int]]) -> PieceSequence:
+    from .objective import PieceSequence
+
+    counts = [len(pieces[word]) for word in tokens]
+    ids = np.asarray([piece for word in tokens for piece in pieces[word]], np.int32)
+    return PieceSequence(ids, np.repeat(np.arange(len(tokens), dtype=np.int32), counts))
+
+
+def batches(lengths: NDArray[np.int64], *, batch_tokens: int, seed: int) -> Iterator[list[int]]:
+    """Which pairs are in which batch, without end: every pair once an epoch, in an order that the seed fixes.
+
+    Args:
+        lengths: Pieces of the longer side of each pair, special ones counted: int, (n_pairs,).
+        batch_tokens: The most pieces of a batch, both sides and padding counted.
+        seed: Fixes the order.
+    """
+    pool = max(1, int(_POOL * batch_tokens / (2 * max(1.0, float(lengths.mean())))))
+    epoch = 0
+    while True:
+        random = np.random.default_rng([seed, epoch])
+        order = random.permutation(len(lengths))
+        made: list[list[int]] = []
+        for start in range(0, len(order), pool):
+            indices = order[start : start + pool]
+            parts = batches_by_length(lengths[indices].tolist(), batch_tokens=max(1, batch_tokens // 2))
+            made.extend([int(indices[i]) for i in part] for part in parts)
+        yield from (made[i] for i in random.permutation(len(made)))
+        epoch += 1
+
+
+def adapt(
+    settings: AdaptingSettings,
+    pairs: Iterable[tuple[TokenPair, Alignment | None]],
+    output: str | Path,
+    *,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> dict[str, Any]:
+    """Adapt an encoder with parallel text and write it as an ordinary model folder.
+
+    Dou & Neubig 2021, awesome-align: self-training on the encoder's own mutual links, or on links that are given. The
+    embeddings below the first layer stay as they are.
+
+    Args:
+        settings: What to do.
+        pairs: Tokens of both sides, and for each pair, or for none, links to learn from instead of the encoder's own.
+        output: The model folder to write. It appears when it is complete.
+        progress: Called after each step with the steps done and the loss.
+
+    Returns:
+        Settings, pairs read and left out, mean losses of the first and the last tenth of the steps, seconds.
+
+    Raises:
+        XltError: E353 for a model that cannot be adapted, E354 for texts without pairs to learn from, E355 where the
+            folder is there already; E302 and E303 as `EmbeddingAligner`.
+    """
+    from .encoder import Encoder
+
+    output = Path(output)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise error("E355", path=output)
+    encoder = Encoder(settings.model, [settings.layer])
+    _check_model(encoder.model, settings.model)
+    max_pieces = min(settings.max_pieces, encoder.window)
+    data = read_pieces(islice(pairs, settings.max_pairs), encoder, max_pieces=max_pieces)
+    if not data.pairs:
+        reason = f"{data.read} read, {data.empty} with an empty side, {data.long} of over {max_pieces} pieces"
+        raise error("E354", path="The parallel text", reason=reason)
+    start = time.perf_counter()
+    losses = _train(settings, encoder, data, progress)
+    tenth = max(1, len(losses) // 10)
+    summary = {
+        **asdict(settings),
+        "version": __version__,
+        "pairs_read": data.read,
+        "pairs_used": len(data.pairs),
+        "pairs_empty": data.empty,
+        "pairs_long": data.long,
+        "loss_first": round(float(np.mean(losses[:tenth])), 4),
+        "loss_last": round(float(np.mean(losses[-tenth:])), 4),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    with replacing_folder(output) as folder:
+        _write(encoder, folder, summary)
+    return summary
+
+
+def _check_model(model: Any, name: str) -> None:
+    from transformers import MODEL_MAPPING
+
+    mapping: Any = MODEL_MAPPING
+    if mapping.get(type(model.config), None) is not type(model):
+        raise error("E353", model=name, reason="it is a part of a larger model")
+
+
+def _train(
+    settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, progress: Callable[[int, float], None]
+) -> list[float]:
+    """Run the steps; the loss of each."""
+    import torch
+    from thinc.api import get_torch_default_device
+
+    device = get_torch_default_device()
+    model = encoder.model.to(device)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not ("embeddings." in name or name.startswith(("pooler.", "wte.", "wpe."))))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
+    special = len(encoder.prefix) + len(encoder.suffix)
+    lengths = np.asarray([max(len(a.pieces), len(b.pieces)) for a, b in data.pairs], np.int64) + special
+    order = batches(lengths, batch_tokens=settings.batch_tokens, seed=settings.seed)
+    losses = []
+    model.train()
+    with without_cudnn_attention(device):
+        for step, batch in enumerate(islice(order, settings.steps)):
+            # The model's own dropout
+            torch.manual_seed(settings.seed * 1_000_003 + step)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * _rate(settings, step)
+            optimizer.zero_grad(set_to_none=True)
+            loss = _loss(settings, encoder, data, batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, _CLIP)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            progress(step + 1, losses[-1])
+    model.eval()
+    return losses
+
+
+def _rate(settings: AdaptingSettings, step: int) -> float:
+    """The share of the learning rate at a step: up in `warmup` steps, then down in a line."""
+    warmup = min(settings.warmup, settings.steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return (settings.steps - step) / max(1, settings.steps - warmup)
+
+
+def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, batch: list[int]) -> Any:
+    from .objective import link_loss, pad, words_of
+
+    sides = []
+    for side in (0, 1):
+        sentences = [data.pairs[i][side] for i in batch]
+        ids, mask = pad(sentences, encoder, encoder.model.device)
+        output = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True, return_dict=True)
+        sides.append(words_of(output.hidden_states[settings.layer].float(), sentences, encoder))
+    links = None if data.links is None else [data.links[i] for i in batch]
+    return link_loss(*sides, temperature=settings.temperature, threshold=settings.threshold, links=links)
+
+
+def _write(encoder: Encoder, folder: Path, summary: dict[str, Any]) -> None:
+    import torch
+
+    model = encoder.model
+    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if model.config.model_type == "bert" and getattr(model, "pooler", None) is None:
+        # AutoModel makes a pooler for every BERT, and warns where the folder has none
+        size = int(model.config.hidden_size)
+        state |= {"pooler.dense.weight": torch.eye(size), "pooler.dense.bias": torch.zeros(size)}
+    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+    encoder.tokenizer.save_pretrained(folder)
+    write_json(folder / "adapting.json", summary)

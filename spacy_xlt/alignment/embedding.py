@@ -153,7 +153,7 @@ class EmbeddingAligner(Engine):
         )
         result = []
         for (i, j), (rows, scores) in zip(pairs, found, strict=True):
-            links = np.stack([texts.words[i][rows[:, 0]], texts.words[j][rows[:, 1]]], axis=1)
+            links = np.stack([texts.words[i][rows[:, 0]], texts.words[j][rows[:, 1]]], axis=1).astype(np.int32)
             alignment = Alignment(links, scores) if self.method == "softmax" else _word_links(links, scores)
             if self.weak_links is not None:
                 alignment = Alignment(alignment.links, alignment.scores, alignment).above(threshold)
@@ -175,7 +175,7 @@ def _chunks(sizes: Sequence[tuple[int, int]], limit: int) -> Iterator[list[int]]
         yield chunk
 
 
-def _word_links(links: NDArray[np.int64], scores: NDArray[np.float32]) -> Alignment:
+def _word_links(links: NDArray[np.int32], scores: NDArray[np.float32]) -> Alignment:
     """Links between words, each once with its greatest score."""
     order = np.argsort(-scores, kind="stable")
     distinct, first = np.unique(links[order], axis=0, return_index=True)

@@ -152,7 +152,8 @@ def _beads(vectors: TextVectors, held: Sequence[Sequence[Unit]]) -> list[Bead]:
         matrix[directions.words[side]] = rows
         sides.append(matrix)
         starts.append([unit.start - units[0].start for unit in units])
-    return fill_gaps(find_beads(*sides, *starts), len(held[0]), len(held[1]))
+    beads = find_beads(sides[0], sides[1], starts[0], starts[1])
+    return fill_gaps(beads, len(held[0]), len(held[1]))
 
 
 def _link_blocks(

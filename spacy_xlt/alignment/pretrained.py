@@ -142,8 +142,8 @@ def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -
     # The models of transformers fail in as many ways as there are kinds of input that they want instead
     except Exception as err:
         raise error("E341", model=name, reason=first_line(err)) from err
-    hidden = getattr(output, "hidden_states", None)
-    by_pieces = hasattr(model.config, "vocab_size") and hidden and len(hidden) > max(layers)
+    hidden = getattr(output, "hidden_states", None) or ()
+    by_pieces = hasattr(model.config, "vocab_size") and len(hidden) > max(layers)
     if not by_pieces or any(hidden[layer].shape[:2] != text.shape for layer in layers):
         reason = f"it is a {type(model).__name__}, which gives none for each piece from layer {max(layers)}"
         raise error("E341", model=name, reason=reason)

@@ -27,10 +27,10 @@ class TextVectors:
 
     Args:
         vectors: All rows: float32, (n_rows, dim).
-        words: For each text, which of its words each row is of, ascending: int64, (n_rows of the text,).
+        words: For each text, which of its words each row is of, ascending: int, (n_rows of the text,).
     """
 
-    def __init__(self, vectors: torch.Tensor, words: Sequence[NDArray[np.int64]]):
+    def __init__(self, vectors: torch.Tensor, words: Sequence[NDArray[np.integer]]):
         self.vectors = vectors
         self.words = list(words)
         self.lengths = np.asarray([len(rows) for rows in self.words], np.int64)

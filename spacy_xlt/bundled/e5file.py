@@ -24,9 +24,11 @@ _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 class Tensor:
     """Where a tensor lies in the file.
 
-    kind (int): 0 for float32, 1 for blocks of 32 four-bit weights.
-    size (int): Elements.
-    offset, n_bytes (int): Its place in the file.
+    Attributes:
+        kind: 0 for float32, 1 for blocks of 32 four-bit weights.
+        size: Elements.
+        offset: Its first byte.
+        n_bytes: Its bytes.
     """
 
     kind: int
@@ -57,14 +59,17 @@ class Header:
 class E5File:
     """A 4-bit encoder file, mapped into memory. The weights are decoded when asked for.
 
-    path (Path): The file.
-    RAISES (XltError): E702 where it is truncated or something else.
+    Args:
+        path: The file.
 
-    ATTRIBUTES:
-        header (Header): Sizes and special ids.
-        pieces (list[tuple[str, float]]): Each piece and its log-probability, in order of ids.
-        normalisation (dict[int, str]): Code points that are replaced, and what by.
-        tensors (dict[str, Tensor]): Where each tensor lies.
+    Attributes:
+        header: Sizes and special ids.
+        pieces: Each piece and its log-probability, in order of ids.
+        normalisation: Code points that are replaced, and what by.
+        tensors: Where each tensor lies.
+
+    Raises:
+        XltError: E702 where it is truncated or something else.
     """
 
     def __init__(self, path: Path):
@@ -129,10 +134,15 @@ class E5File:
     def weights(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Decode one tensor.
 
-        name (str): For example "emb.word" or "l0.q.w".
-        shape (tuple[int]): What it must have; matrices are (out, in).
-        RETURNS (float32): A copy of that shape.
-        RAISES (XltError): E702 where the file has no such tensor or another size.
+        Args:
+            name: For example "emb.word" or "l0.q.w".
+            shape: What it must have; matrices are (out, in).
+
+        Returns:
+            A copy of that shape: float32.
+
+        Raises:
+            XltError: E702 where the file has no such tensor or another size.
         """
         tensor = self.tensors.get(name)
         size = int(np.prod(shape))

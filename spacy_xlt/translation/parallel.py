@@ -280,7 +280,7 @@ def read_tmx(path: Path) -> Iterator[Unit]:
         XltError: E233 with the line where the file is broken or no TMX file; E534 and E535 as `open_bytes`.
     """
     _check_prolog(path)
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser: Any = ElementTree.XMLPullParser(("start", "end"))
     body = None
     with open_bytes(path) as file:
         for line, data in enumerate(file, start=1):

@@ -96,15 +96,11 @@ _MESSAGES: dict[str, str] = {
     "Set `directions`, for example to [['en', 'pt']].",
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
-    "E231": "ParallelTranslator: setting `{setting}` is {value!r}; expected {expected}.",
-    "E232": "Cannot read {path}: {reason}. Give a whole file of text, plain or compressed (ParallelTranslator: "
-    "`memory`, `source_file`, `target_file`).",
     "E233": "{path}, line {line}: {reason}.",
     "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
     "(ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
-    "E236": "{path}, line {line}, byte {position}: not {encoding}. Set `encoding`, for example to cp1252.",
     "E237": "{n} of {total} texts are not in the translation memory, the first one is {text!r}. Set `missing` to "
     '"flag" to go on without them, or `fallback` to an engine that translates them.',
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",

@@ -170,9 +170,9 @@ class MaskingTranslator:
     def translate(self, requests: Sequence[Request], *, source: str, target: str) -> list[Translation]:
         """Translate texts.
 
-        Placeholders go through the translator as stand-ins. Where the translation lacks one of them or a term, the text
-        is translated once more with other stand-ins for both, and where that fails as it is. What the best of these
-        translations lacks is flagged "placeholder_lost" or "term_missing".
+        Placeholders go through the translator as stand-ins, and terms do so where the translation lacks one. Where one
+        is still lost, the text is translated once more with other stand-ins, and where that fails as it is. What the
+        best of these translations lacks is flagged "placeholder_lost" or "term_missing".
 
         Args:
             requests: The texts.
@@ -186,6 +186,7 @@ class MaskingTranslator:
         attempts: tuple[Callable[[_Job], MaskedText], ...] = (
             # Terms often come by themselves, and translations without stand-ins are better
             lambda job: mask(job.text, [item for item in job.constraints if item.kind != TERM], standin=STANDIN),
+            lambda job: mask(job.text, job.constraints, standin=STANDIN),
             lambda job: mask(job.text, job.constraints, standin=RETRY),
             lambda job: MaskedText(job.text),
         )

@@ -65,7 +65,7 @@ def _counted(docs: Iterable[Doc], counts: Counter[str], entities: Counter[str]) 
         counts["documents"] += 1
         if doc.has_annotation("SENT_START"):
             counts["sentences"] += sum(1 for _ in doc.sents)
-            counts["tokens"] += len(doc)
+        counts["tokens"] += len(doc)
         spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
         entities.update(label for _, _, label in {(span.start, span.end, span.label_) for span in spans})
         yield doc

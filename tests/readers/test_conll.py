@@ -1,16 +1,12 @@
-"""`spacy xlt convert`: columns to a corpus."""
+"""Columns: CoNLL, IOB2 with comments, tab-separated."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import spacy
-from spacy.cli._util import app
-from spacy.tokens import Doc, DocBin
-from typer.testing import CliRunner
+from spacy.tokens import Doc
 
-import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import ReadNotes, read_corpus
@@ -93,7 +89,7 @@ def test_a_dash_is_missing_annotation(tmp_path):
     assert missing_ranges(docs[0]) == [(1, 2)] and ents(docs[0]) == [("c", "A")]
 
 
-def test_hash_marks_and_docstart_lines(tmp_path):
+def test_docstart_begins_a_document_and_a_hash_is_a_token(tmp_path):
     docs, _ = read("-DOCSTART- O\n\n# O\n1 O\n\n-DOCSTART- O\n\nb B-A\n", tmp_path, format="conll", n_sents=9)
     assert [doc.text for doc in docs] == ["# 1 ", "b "]
 
@@ -123,30 +119,14 @@ def test_columns_that_only_fit_counted_from_0_are_taken_so_with_a_warning(tmp_pa
         ("a B-", {"format": "conll"}, "E512.*'B-'"),
         ("a\t\tO", {"format": "tsv", "token_col": 2, "tag_col": 3}, "E511.*empty"),
         ("São O".encode("latin-1"), {"format": "conll"}, "E513.*not utf8: byte 1.*--encoding"),
-        ("a O", {"format": "conll", "encoding": "klingon"}, "E510.*--encoding.*klingon"),
-        ("a O", {"format": "xml"}, "E510.*--format is 'xml'"),
-        ("a O", {"n_sents": 0}, "E510.*--n-sents"),
+        ("a O\n" * 40000 + "b X\n", {"format": "conll"}, "E512.*line 40001"),
     ],
 )
-def test_bad_input_gets_a_clear_error(tmp_path, text, settings, message):
+def test_what_is_wrong_is_named_with_its_line(tmp_path, text, settings, message):
     with pytest.raises(XltError, match=message):
         read(text, tmp_path, **settings)
 
 
-def test_latin_1_is_read_when_asked_for(tmp_path):
-    docs, _ = read("São B-LOC".encode("latin-1"), tmp_path, format="conll", encoding="latin-1")
-    assert ents(docs[0]) == [("São", "LOC")]
-
-
-def test_the_command_writes_a_corpus_and_a_failed_one_leaves_the_old_file(tmp_path):
-    source, output = tmp_path / "in.iob2", tmp_path / "out" / "corpus.spacy"
-    source.write_text(IOB2, encoding="utf8")
-    runner = CliRunner()
-    result = runner.invoke(app, ["xlt", "convert", str(source), str(output), "--lang", "pt"])
-    assert result.exit_code == 0, result.output
-    docs = list(DocBin().from_disk(output).get_docs(spacy.blank("pt").vocab))
-    assert len(docs) == 3
-    before = output.read_bytes()
-    result = runner.invoke(app, ["xlt", "convert", str(source), str(output), "--tag-col", "9"])
-    assert result.exit_code == 1 and "XLT-E511" in result.output
-    assert output.read_bytes() == before and [p.name for p in output.parent.iterdir()] == ["corpus.spacy"]
+def test_a_span_group_is_for_documents_without_missing_annotation(tmp_path):
+    docs, _ = read("a B-A\n\nb -\n", tmp_path, format="conll", spans_key="sc")
+    assert [span.text for span in docs[0].spans["sc"]] == ["a"] and "sc" not in docs[1].spans

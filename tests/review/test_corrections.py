@@ -1,4 +1,4 @@
-"""Reviewed sentences and files of annotation tools: read, applied to a build, refused where they do not fit."""
+"""Reviewed sentences: applied to a bitext and to a build, gold of an evaluation, refused where they do not fit."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import spacy
 from helpers.view_bitexts import bitext, lisbon, side
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from spacy.tokens import Doc, Span
-from test_build import CONFIG
+from spacy.tokens import Doc
 from typer.testing import CliRunner
 
 from spacy_xlt import Bitext
 from spacy_xlt.bitext import LostSpan, SentencePair, training_target
-from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
-from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.readers import ReadNotes, read_corpus
+from spacy_xlt.errors import XltError
 from spacy_xlt.readers.docbin import read_docs
-from spacy_xlt.readers.jsonl import annotated_texts, to_doc
 from spacy_xlt.review.records import Corrections, pair_ids
 
 Ent = tuple[int, int, str]
@@ -61,77 +54,6 @@ def write(path: Path, *lines: dict[str, Any] | str) -> Path:
 
 def ents(doc: Doc) -> list[Ent]:
     return [(ent.start, ent.end, ent.label_) for ent in doc.ents]
-
-
-WORDS = st.lists(
-    st.text(st.characters(exclude_categories=["Cs", "Zs", "Cc"]), min_size=1, max_size=4), min_size=1, max_size=8
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(words=WORDS, data=st.data())
-def test_what_is_written_is_read_back(words, data, tmp_path):
-    spaces = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
-    doc = Doc(spacy.blank("xx").vocab, words=words, spaces=spaces)
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
-    spans = [(a, b, f"L{a}") for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
-    doc.set_ents([Span(doc, *span) for span in spans])
-    (found,) = annotated_texts(write(tmp_path / "a.jsonl", annotation(doc, spans)))
-    again = to_doc(found, doc.vocab, path="a")
-    assert [t.text_with_ws for t in again] == [t.text_with_ws for t in doc] and ents(again) == ents(doc)
-
-
-def test_texts_without_tokens_get_those_of_their_language(tmp_path):
-    text = "🇵🇹 Lisboa, no 𝔗ejo."
-    data = {"text": text, "spans": [{"start": 3, "end": 9, "label": "LOC"}, {"start": 14, "end": 18, "label": "LOC"}]}
-    (doc,) = read_corpus(write(tmp_path / "a.jsonl", data), format="prodigy", lang="pt")
-    assert [ent.text for ent in doc.ents] == ["Lisboa", "𝔗ejo"]
-
-
-def test_spans_off_the_tokens_are_left_out_and_named(tmp_path):
-    good = {"text": "Rio .", "spans": [{"start": 0, "end": 3, "label": "LOC"}]}
-    bad = {"text": "Rio .", "spans": [{"start": 1, "end": 3, "label": "LOC"}]}
-    path, notes = write(tmp_path / "a.jsonl", good, bad, {**good, "answer": "reject"}), ReadNotes()
-    with pytest.warns(XltWarning, match=r"W562.* 1 lines .*line 2, where the span LOC from 1 to 3"):
-        assert len(list(read_corpus(path, format="prodigy", notes=notes))) == 1
-    assert notes.answers == {"reject": 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "code", "named"),
-    [
-        ('{"text": "a"}\n{broken', "E564", "line 2: no JSON"),
-        ("[1]", "E564", "line 1: list"),
-        ('{"txt": "a"}', "E564", '"text" is missing'),
-        ('{"text": "a", "spans": [3]}', "E564", '"spans" has 3'),
-        ('{"text": "a", "answer": "yes"}', "E564", "'yes'"),
-        ('{"text": "a", "answer": "reject"}', "E568", "accept"),
-        ("\n", "E568", "accept"),
-        (
-            '{"text": "a b c", "spans": [{"start":0,"end":3,"label":"A"},{"start":2,"end":5,"label":"B"}]}',
-            "E566",
-            "b c",
-        ),
-    ],
-)
-def test_files_of_another_form_are_refused_with_the_line(tmp_path, text, code, named):
-    path = tmp_path / "a.jsonl"
-    path.write_text(text, encoding="utf8")
-    with pytest.raises(XltError, match=code) as err:
-        list(read_corpus(path, format="prodigy"))
-    assert named in str(err.value)
-
-
-def test_a_file_in_another_encoding_is_refused_with_the_line(tmp_path):
-    (tmp_path / "a.jsonl").write_bytes('{"text": "a"}\n{"text": "São"}\n'.encode("latin-1"))
-    with pytest.raises(XltError, match="E513.*line 2"):
-        list(annotated_texts(tmp_path / "a.jsonl"))
-
-
-def test_spans_that_overlap_go_into_a_group(tmp_path):
-    text = '{"text": "a b c", "spans": [{"start":0,"end":3,"label":"A"},{"start":2,"end":5,"label":"B"}]}'
-    (doc,) = read_corpus(write(tmp_path / "a.jsonl", text), format="prodigy", spans_key="sc")
-    assert [span.label_ for span in doc.spans["sc"]] == ["A", "B"] and not doc.has_annotation("ENT_IOB")
 
 
 def two_sentences() -> Bitext:
@@ -206,47 +128,53 @@ def corpus(make_doc, write_corpus) -> Path:
     return write_corpus([make_doc(f"Maria saw Rio {i} .", (0, 1, "PER"), (2, 3, "LOC")) for i in range(4)])
 
 
-def test_a_build_takes_corrections_and_eval_projection_takes_them_as_gold(nlp, corpus, tmp_path):
-    Builder(nlp, corpus, tmp_path / "first", docs_per_shard=3).run()
+@pytest.fixture
+def config(nlp, tmp_path) -> Path:
+    nlp.config.to_disk(tmp_path / "config.cfg")
+    return tmp_path / "config.cfg"
+
+
+def run(*args: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*map(str, args)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_a_build_takes_corrections_and_eval_projection_takes_them_as_gold(config, corpus, tmp_path):
+    assert run("build", config, corpus, tmp_path / "first")[0] == 0
     bitexts = [doc._.xlt["pt"] for doc in read_docs(tmp_path / "first" / "bitext")]
     lines = line(bitexts[0], [(0, 1, "PER"), (2, 4, "LOC")]), line(bitexts[3], [], answer="reject")
     unknown = {**lines[0], "meta": {**lines[0]["meta"], "id": "0-0-0"}}
     path = write(tmp_path / "reviewed.jsonl", *lines, unknown)
-    (tmp_path / "config.cfg").write_text(CONFIG)
-    arguments = ["build", str(tmp_path / "config.cfg"), str(corpus), str(tmp_path / "second"), "--docs-per-shard", "3"]
-    result = CliRunner().invoke(app, [*arguments, "--corrections", str(path)])
-    assert result.exit_code == 0, result.output
-    assert "2 sentences are as they were reviewed" in result.output
-    assert "XLT-W561" in result.output and "1 of the 3 lines" in result.output and "line 3" in result.output
+    arguments = ["build", config, corpus, tmp_path / "second", "--docs-per-shard", "3"]
+    code, said = run(*arguments, "--corrections", path)
+    assert code == 0 and "2 sentences are as they were reviewed" in said
+    assert "XLT-W561" in said and "1 of the 3 lines" in said and "line 3" in said
     targets = list(read_docs(tmp_path / "second" / "target"))
     assert ents(targets[0]) == [(0, 1, "PER"), (2, 4, "LOC")] and len(targets[3]) == 0
-    # the same command goes on; with other corrections it is refused
-    assert CliRunner().invoke(app, [*arguments, "--corrections", str(path)]).exit_code == 0
-    refused = CliRunner().invoke(app, arguments)
-    assert refused.exit_code == 1 and "XLT-E505" in refused.output and "corrections was" in refused.output
-    scores = tmp_path / "scores.json"
+    # The same command goes on; with other corrections it is refused
+    assert run(*arguments, "--corrections", path)[0] == 0
+    code, said = run(*arguments)
+    assert code == 1 and "XLT-E505" in said and "corrections was" in said
+    gold, scores = write(tmp_path / "gold.jsonl", lines[0]), tmp_path / "scores.json"
     for source in (corpus, tmp_path / "first"):
-        gold = write(tmp_path / "gold.jsonl", lines[0])
-        config = str(tmp_path / "config.cfg")
-        done = CliRunner().invoke(app, ["eval-projection", config, str(source), str(gold), "--json", str(scores)])
-        assert done.exit_code == 0, done.output
+        code, said = run("eval-projection", config, source, gold, "--json", scores)
+        assert code == 0, said
         assert json.loads(scores.read_text())["ents_p"] == 0.5
 
 
-def test_corrections_of_another_corpus_are_refused_before_anything_is_done(nlp, corpus, tmp_path):
+def test_corrections_of_another_corpus_are_refused_before_anything_is_done(config, corpus, tmp_path):
     path = write(tmp_path / "reviewed.jsonl", line(lisbon(), []))
-    with pytest.raises(XltError, match="E565"):
-        Builder(nlp, corpus, tmp_path / "built", corrections=path)
-    assert not (tmp_path / "built").exists()
-    (tmp_path / "config.cfg").write_text(CONFIG)
-    done = CliRunner().invoke(app, ["eval-projection", str(tmp_path / "config.cfg"), str(corpus), str(path)])
-    assert done.exit_code == 1 and "XLT-E570" in done.output
+    code, said = run("build", config, corpus, tmp_path / "built", "--corrections", path)
+    assert code == 1 and "XLT-E565" in said
+    assert not list((tmp_path / "built").rglob("*.spacy"))
+    code, said = run("eval-projection", config, corpus, path)
+    assert code == 1 and "XLT-E570" in said
 
 
 def test_convert_reads_what_was_accepted(tmp_path):
     one = lisbon()
     path = write(tmp_path / "a.jsonl", line(one, [(7, 8, "LOC")]), line(lisbon(), [], answer="ignore"))
-    done = CliRunner().invoke(app, ["convert", str(path), str(tmp_path / "o.spacy"), "-f", "prodigy", "-l", "pt"])
-    assert done.exit_code == 0 and "1 documents; LOC 1" in done.output and 'answer "ignore"' in done.output
+    code, said = run("convert", path, tmp_path / "o.spacy", "-f", "prodigy", "-l", "pt")
+    assert code == 0 and "1 documents" in said and "LOC 1" in said and 'answer "ignore"' in said
     (doc,) = read_docs(tmp_path / "o.spacy")
     assert [ent.text for ent in doc.ents] == ["Lisboa"]

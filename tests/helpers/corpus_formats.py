@@ -6,14 +6,12 @@ import bz2
 import gzip
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import spacy
 from backports import zstd
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
-
-from spacy_xlt.build.inputs import InputFile, InputSettings, open_inputs
 
 PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd.compress}
 FORMATS = ("spacy", "iob2", "conll", "tsv", "jsonl", "brat")
@@ -78,7 +76,7 @@ def json_line(number: int) -> str:
 
 
 def write(folder: Path, format: str, packed: str = "", n_docs: int = N_DOCS) -> Path:
-    """Write the corpus. RETURNS (Path): What to open: a file, for brat a folder."""
+    """Write the corpus: a file, for brat a folder."""
     if format == "brat":
         folder = folder / "brat"
         folder.mkdir()
@@ -101,18 +99,7 @@ def write(folder: Path, format: str, packed: str = "", n_docs: int = N_DOCS) -> 
     return path
 
 
-def opened(path: Path, **settings) -> InputFile:
-    (file,) = open_inputs(path, InputSettings(**settings))
-    return file
-
-
-def docs_of(found: DocBin | bytes) -> list[Doc]:
-    """The documents, with a vocabulary that knows only what came along."""
-    data = found if isinstance(found, bytes) else found.to_bytes()
-    return list(DocBin().from_bytes(data).get_docs(spacy.blank("xx").vocab))
-
-
-def plain(docs: Sequence[Doc]) -> list[dict]:
+def plain(docs: Iterable[Doc]) -> list[dict]:
     """All that is in documents, as plain data."""
     return [
         {

@@ -1,0 +1,65 @@
+"""`spacy xlt convert`: annotated text of any format to a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spacy
+from helpers.corpus_formats import FORMATS, N_DOCS, plain, write
+from spacy.cli._util import app
+from spacy.tokens import DocBin
+from typer.testing import CliRunner
+
+import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.readers import read_corpus
+from spacy_xlt.readers.docbin import read_docs
+
+IOB2 = """# text = Hi ONU
+1\tHi\tO\t-\t-
+2\tONU\tI-ORG\t-\t-
+
+1\tRio\tB-LOC\t-\t-
+"""
+
+
+def convert(*args: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["xlt", "convert", *map(str, args)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_a_corpus_is_written_and_a_failed_command_leaves_the_old_file(tmp_path):
+    source, output = tmp_path / "in.iob2", tmp_path / "out" / "corpus.spacy"
+    source.write_text(IOB2, encoding="utf8")
+    code, said = convert(source, output, "--lang", "pt", "--labels", "ORG")
+    assert code == 0 and "2 documents, 2 sentences, 3 tokens; ORG 1" in said
+    assert "Labels left out: LOC 1" in said and "1 entities begin with an I- tag" in said
+    assert len(list(DocBin().from_disk(output).get_docs(spacy.blank("pt").vocab))) == 2
+    before = output.read_bytes()
+    code, said = convert(source, output, "--tag-col", "9")
+    assert code == 1 and "XLT-E511" in said
+    assert output.read_bytes() == before and [p.name for p in output.parent.iterdir()] == ["corpus.spacy"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_is_converted(tmp_path, format):
+    corpus = write(tmp_path, format)
+    code, said = convert(corpus, tmp_path / "out.spacy")
+    assert code == 0 and f"{N_DOCS} documents" in said
+    read, written = plain(read_corpus(corpus)), plain(read_docs(tmp_path / "out.spacy"))
+    for key in ("arrays", "groups"):
+        assert [doc[key] for doc in read] == [doc[key] for doc in written]
+
+
+def test_a_name_that_tells_no_format_needs_the_option(tmp_path):
+    (tmp_path / "a.data").write_text(IOB2)
+    code, said = convert(tmp_path / "a.data", tmp_path / "out.spacy")
+    assert code == 1 and "XLT-E539" in said and "--format" in said
+    assert convert(tmp_path / "a.data", tmp_path / "out.spacy", "--format", "iob2")[0] == 0
+
+
+def test_lines_that_were_not_accepted_are_counted(tmp_path):
+    lines = ['{"text": "Rio e", "label": [[0, 3, "LOC"]]}', '{"text": "a", "answer": "ignore"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    code, said = convert(tmp_path / "a.jsonl", tmp_path / "out.spacy", "-f", "prodigy", "-l", "pt")
+    assert code == 0 and "1 documents, 2 tokens; LOC 1" in said and '1 lines with the answer "ignore" left out' in said

@@ -29,7 +29,7 @@ import spacy
 import torch
 
 from spacy_xlt.protocols import Translation
-from spacy_xlt.translation.bergamot.engine import make_bergamot_translator
+from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ntrex"
 
@@ -48,7 +48,7 @@ def run_package(texts: list[str], threads: int) -> tuple[list[str], float]:
 
 def run_engine(texts: list[str], settings: dict[str, Any]) -> tuple[list[Translation], float]:
     """RETURNS (list[Translation], float): The engine's translations, and the seconds they took."""
-    translator = make_bergamot_translator(**settings)
+    translator = BergamotTranslator(**settings)
     translator.translate(["Warm up."], source="en", target="pt")
     start = time.perf_counter()
     out = translator.translate(texts, source="en", target="pt")
@@ -88,7 +88,7 @@ def compare(source: Path, reference: Path, threads: int, rounds: int, settings: 
         "speed_ratio": round(package_seconds / engine_seconds, 2),
         "identical": round(sum(a == b for a, b in zip(ours, package, strict=True)) / len(texts), 3),
         "truncated": sum("truncated" in t.flags for t in translations),
-        "signature": make_bergamot_translator(**settings).signature,
+        "signature": BergamotTranslator(**settings).signature,
         "bleu_signature": str(bleu.get_signature()),
     }
 
@@ -116,7 +116,7 @@ def on_gpu(texts: list[str], settings: dict[str, Any], rounds: int, repeat: int)
         "sentences_per_second": round(len(many) / seconds, 1),
         "source_words_per_second": round(sum(len(text.split()) for text in many) / seconds),
         "gpu_memory_gib": round(torch.cuda.max_memory_allocated() / 1024**3, 2),
-        "signature": make_bergamot_translator(**settings).signature,
+        "signature": BergamotTranslator(**settings).signature,
     }
 
 

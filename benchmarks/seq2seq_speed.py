@@ -25,8 +25,8 @@ import torch
 from sentencepiece import SentencePieceTrainer
 from thinc.api import get_torch_default_device, require_gpu
 
-from spacy_xlt.translation.seq2seq import direction
-from spacy_xlt.translation.seq2seq.engine import Seq2SeqTranslator, make_seq2seq_translator
+from spacy_xlt.translation import neural
+from spacy_xlt.translation.seq2seq import Seq2SeqTranslator
 
 ASSETS = Path(__file__).parents[1] / "assets" / "ntrex"
 LARGE: dict[str, Any] = {
@@ -126,7 +126,7 @@ def compare(texts: list[str], args: argparse.Namespace) -> dict[str, Any]:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=False, src_lang="eng_Latn")
         dtype = getattr(torch, args.loop_precision)
         model = AutoModelForSeq2SeqLM.from_pretrained(name, torch_dtype=dtype).to(device).eval()
-        translator = make_seq2seq_translator(
+        translator = Seq2SeqTranslator(
             model=name, beam_size=1, batch_tokens=args.batch_tokens, max_length_factor=1.0, max_pieces=1024
         )
         translator.translate(texts[:2], source="en", target="pt")
@@ -146,7 +146,7 @@ def compare(texts: list[str], args: argparse.Namespace) -> dict[str, Any]:
         "batch_tokens": args.batch_tokens,
         "loop_sentences_per_batch": size,
         "loop_precision": args.loop_precision,
-        "engine_precision": str(next(translator._load().model.parameters()).dtype).removeprefix("torch."),
+        "engine_precision": str(next(iter(translator._loaded.values()))[0].model.dtype).removeprefix("torch."),
         "loop_words_per_second": round(words / min(loop), 1),
         "engine_words_per_second": round(words / min(engine), 1),
         "ratio": round(min(loop) / min(engine), 2),
@@ -171,7 +171,7 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     # Exactly as many pieces as the source has
-    direction.FREE_PIECES = 0
+    neural._FREE_PIECES = 0
     result = compare(args.texts.read_text(encoding="utf8").splitlines()[: args.sentences], args)
     for key, value in result.items():
         print(f"{key:26} {value}")

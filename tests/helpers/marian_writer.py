@@ -1,4 +1,4 @@
-"""Write Marian binary models: small ones for the tests, in the layout that `marian.read_model` reads."""
+"""Write Marian binary models: small ones for the tests, in the layout that `files.read_model` reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import srsly
 from numpy.typing import NDArray
 
-from spacy_xlt.translation.bergamot.folders import ModelFolder
+from spacy_xlt.translation.bergamot.files import ModelFolder
 
 CONFIG = {
     "type": "transformer",

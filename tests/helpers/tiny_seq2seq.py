@@ -89,18 +89,6 @@ def make_m2m100(folder: Path, pieces: Path) -> Path:
     return _save_m2m100(folder, max(tokenizer.lang_token_to_id.values()) + 9)
 
 
-def make_small100(folder: Path, pieces: Path) -> Path:
-    """SMaLL-100, whose settings name a tokenizer class that comes as code."""
-    make_m2m100(folder, pieces)
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text())
-    settings["tokenizer_class"] = "SMALL100Tokenizer"
-    settings["auto_map"] = {"AutoTokenizer": ["tokenization_small100.SMALL100Tokenizer", None]}
-    path.write_text(json.dumps(settings))
-    (folder / "tokenization_small100.py").write_text("raise RuntimeError('this must never run')\n")
-    return folder
-
-
 def make_mbart50(folder: Path, pieces: Path) -> Path:
     """mBART-50."""
     from transformers import MBart50TokenizerFast, MBartConfig, MBartForConditionalGeneration
@@ -214,7 +202,6 @@ _MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "nllb": make_nllb,
     "nllb-slow": partial(make_nllb, fast=False),
     "m2m100": make_m2m100,
-    "small100": make_small100,
     "mbart50": make_mbart50,
     "opus-mt-en-pt": make_marian,
     "opus-mt-en-itc": partial(make_marian, tags=True, target="itc"),

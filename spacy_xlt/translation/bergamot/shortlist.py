@@ -15,12 +15,13 @@ _MAGIC = 0xF11A48D5013417F5
 
 
 @dataclass(frozen=True)
-class Allowed:
+class ShortlistMask:
     """The pieces that a batch may write.
 
-    pieces (int64, (n,)): Those of all sources together, sorted.
-    mask (float32, (n_batch, n)): 0 where the piece is one of this source's, else minus infinity. With it, a
-        translation does not depend on what else is in its batch.
+    Attributes:
+        pieces: Those of all sources together, sorted, int64 of shape (n,).
+        mask: 0 where the piece is one of this source's, else minus infinity, float32 of shape (n_batch, n). With it, a
+            translation does not depend on what else is in its batch.
     """
 
     pieces: NDArray[np.int64]
@@ -31,9 +32,10 @@ class Allowed:
 class Shortlist:
     """The binary shortlist of a Firefox Translations model (`lex.*.s2t.bin`).
 
-    first (int): So many of the first pieces of the vocabulary are always allowed.
-    offsets (uint64, (n_source_pieces + 1,)): Where in `targets` the list of each source piece starts.
-    targets (uint32, (n,)): Target pieces.
+    Attributes:
+        first: So many of the first pieces of the vocabulary are always allowed.
+        offsets: Where in `targets` the list of each source piece starts, uint64 of shape (n_source_pieces + 1,).
+        targets: Target pieces, uint32 of shape (n,).
     """
 
     first: int
@@ -41,54 +43,52 @@ class Shortlist:
     targets: NDArray[np.uint32]
 
     def allowed(
-        self,
-        sources: Sequence[NDArray[np.int64]],
-        *,
-        shared: bool,
-        n_target: int,
-        always: int,
-        never: int,
-        more: Sequence[NDArray[np.int64]] | None = None,
-    ) -> Allowed:
+        self, sources: Sequence[NDArray[np.int64]], *, shared: bool, n_target: int, always: int, never: int
+    ) -> ShortlistMask:
         """The target pieces that each source of a batch may use.
 
-        sources (Sequence[int64, (n_pieces,)]): The source pieces of the batch.
-        shared (bool): Whether both sides have one vocabulary, so that pieces can be copied.
-        n_target (int): Size of the target vocabulary.
-        always (int): A target piece that may always be written, the end mark.
-        never (int): One that may not.
-        more (Sequence[int64, (n_pieces,)] | None): Target pieces that each source may use besides its own.
+        Args:
+            sources: The source pieces of the batch, with their end marks.
+            shared: Whether both sides have one vocabulary, so that pieces can be copied.
+            n_target: Size of the target vocabulary.
+            always: A target piece that may always be written, the end mark.
+            never: One that may not.
         """
         pieces = np.unique(np.concatenate(sources))
-        own = {piece: self._targets_of(piece, shared=shared) for piece in pieces.tolist()}
+        targets_of = {piece: self._targets_of(piece, shared=shared) for piece in pieces.tolist()}
         chosen = np.zeros(n_target, dtype=bool)
         chosen[: self.first] = chosen[always] = True
         chosen[never] = False
         common = np.flatnonzero(chosen)
-        for targets in [*own.values(), *(more or [])]:
+        for targets in targets_of.values():
             chosen[targets] = True
         chosen[never] = False
         columns = np.cumsum(chosen) - 1
         mask = np.full((len(sources), int(chosen.sum())), -np.inf, np.float32)
-        for i, (row, source) in enumerate(zip(mask, sources, strict=True)):
+        for row, source in zip(mask, sources, strict=True):
             row[columns[common]] = 0
-            targets = np.concatenate([own[piece] for piece in source.tolist()] + ([more[i]] if more else []))
+            targets = np.concatenate([targets_of[piece] for piece in source.tolist()])
             row[columns[targets[chosen[targets]]]] = 0
-        return Allowed(np.flatnonzero(chosen), mask)
+        return ShortlistMask(np.flatnonzero(chosen), mask)
 
     def _targets_of(self, piece: int, *, shared: bool) -> NDArray[np.int64]:
-        own = [piece] if shared else []
+        copied = np.asarray([piece] if shared else [], np.int64)
         if piece + 1 >= len(self.offsets):
-            return np.asarray(own, np.int64)
+            return copied
         targets = self.targets[int(self.offsets[piece]) : int(self.offsets[piece + 1])]
-        return np.append(targets.astype(np.int64), np.asarray(own, np.int64))
+        return np.append(targets.astype(np.int64), copied)
 
 
 def read_shortlist(path: Path, *, n_source: int, n_target: int) -> Shortlist:
     """Read a binary shortlist.
 
-    n_source, n_target (int): Sizes of the vocabularies.
-    RAISES (XltError): E211 for a file that is not one, is truncated, or belongs to another vocabulary.
+    Args:
+        path: The file.
+        n_source: Size of the source vocabulary.
+        n_target: Size of the target vocabulary.
+
+    Raises:
+        XltError: E211 for a file that is not one, is truncated, or belongs to another vocabulary.
     """
     try:
         data = path.read_bytes()

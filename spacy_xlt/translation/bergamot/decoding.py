@@ -1,0 +1,311 @@
+"""Decoding with a Marian network: greedy search, beam search, and the run over given targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from ..neural import Hypothesis, Ids
+from .network import EncodedSource, MarianNetwork
+from .shortlist import ShortlistMask
+
+# Rows that are done are computed along until this part of the batch is left; then it is copied together
+_DENSE = 0.8
+# The whole vocabulary is wide: so many rows of given targets at a time
+_ROWS = 128
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Sequences of pieces made equally long.
+
+    Attributes:
+        ids: Pieces with the end mark, padded with it, int64 of shape (n_batch, n_source).
+        lengths: How many of them count, int64 of shape (n_batch,).
+    """
+
+    ids: Ids
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def pad(cls, sequences: Sequence[Ids], eos: int) -> Padded:
+        """Put the end mark to each sequence, and padding."""
+        lengths = np.asarray([len(s) + 1 for s in sequences], np.int64)
+        ids = np.full((len(sequences), lengths.max()), eos, np.int64)
+        for row, sequence in zip(ids, sequences, strict=True):
+            row[: len(sequence)] = sequence
+        return cls(ids, lengths)
+
+    def encode(self, network: MarianNetwork) -> EncodedSource:
+        """Run the encoder over them."""
+        ids = torch.from_numpy(self.ids).to(network.device)
+        mask = torch.arange(ids.shape[1]) < torch.from_numpy(self.lengths)[:, None]
+        return network.encode(ids, mask.to(network.device))
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """What a search may write.
+
+    Attributes:
+        eos: The end mark.
+        unk: The piece for unknown characters, which is never written.
+        limits: The most pieces for each source, int64 of shape (n_batch,).
+        allowed: The shortlist, which holds the end mark and not `unk`; None for all pieces.
+        beam_size: The hypotheses of a beam.
+    """
+
+    eos: int
+    unk: int
+    limits: NDArray[np.int64]
+    allowed: ShortlistMask | None = None
+    beam_size: int = 1
+
+
+class OutputLayer:
+    """The last layer of the decoder, over all pieces or those of a shortlist."""
+
+    def __init__(self, network: MarianNetwork, options: DecodingOptions):
+        self.unk: int | None = None
+        self._pieces = self._mask = None
+        if options.allowed is None:
+            self.unk = options.unk
+        else:
+            self._pieces = torch.from_numpy(options.allowed.pieces).to(network.device)
+            self._mask = torch.from_numpy(options.allowed.mask).to(network.device)
+        self._layer = network.output_layer(self._pieces)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with some of the batch."""
+        if self._mask is not None:
+            self._mask = self._mask.index_select(0, rows)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits of shape (n_rows, n_pieces) of outputs of shape (n_rows, dim), the rows of one source together."""
+        logits = self._layer(hidden)
+        if self._mask is not None:
+            logits.view(len(self._mask), -1, logits.shape[1]).add_(self._mask[:, None])
+        return logits
+
+    def best(self, logits: torch.Tensor) -> torch.Tensor:
+        """The column of the best piece of each row that may be written: int64 of shape (n_rows,)."""
+        unknown = None
+        if self.unk is not None:
+            unknown = logits[:, self.unk].clone()
+            logits[:, self.unk] = -torch.inf
+        if logits.device.type == "cpu":
+            # PyTorch's own is ten times slower than NumPy's on a CPU
+            best = torch.from_numpy(logits.numpy().argmax(axis=1))
+        else:
+            best = logits.argmax(dim=-1)
+        if unknown is not None:
+            # Not to be written, but a part of the probabilities
+            logits[:, self.unk] = unknown
+        return best
+
+    def to_pieces(self, columns: torch.Tensor) -> torch.Tensor:
+        """The pieces that columns stand for."""
+        return columns if self._pieces is None else self._pieces[columns]
+
+
+@torch.inference_mode()
+def greedy_search(network: MarianNetwork, batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
+    """Translate a batch with the best piece at each step.
+
+    Returns:
+        One hypothesis for each source, in order.
+    """
+    output = OutputLayer(network, options)
+    memory = batch.encode(network)
+    n_batch = len(batch.ids)
+    states = network.first_states(n_batch)
+    rows = torch.arange(n_batch, device=network.device)
+    limits = torch.from_numpy(options.limits).to(network.device)
+    x = network.positions(0, 1).expand(n_batch, -1)
+    done = torch.zeros(n_batch, dtype=torch.bool, device=network.device)
+    steps = []
+    for t in range(int(options.limits.max())):
+        hidden, states, weights = network.decode_step(x, states, memory)
+        logits = output.logits(hidden)
+        columns = output.best(logits)
+        log_probs = -F.cross_entropy(logits, columns, reduction="none")
+        pieces = output.to_pieces(columns)
+        steps.append((rows, pieces, log_probs, weights))
+        done = done | (pieces == options.eos) | (limits <= t + 1)
+        n_left = len(done) - int(done.sum())
+        if not n_left:
+            break
+        if n_left < _DENSE * len(done):
+            keep = torch.nonzero(~done).squeeze(1)
+            output.select(keep)
+            memory, states = memory.select(keep), [s.index_select(0, keep) for s in states]
+            rows, pieces, limits, done = rows[keep], pieces[keep], limits[keep], done[keep]
+        x = network.embed_target(pieces) + network.positions(t + 1, 1)
+    return _regroup(steps, batch, options)
+
+
+def _regroup(steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
+    """The output of all steps, regrouped by sentence, up to the end mark of each.
+
+    A step is which rows it was for, their pieces, the log-probabilities of these, and what they looked at.
+    """
+    shape = len(batch.ids), len(steps), batch.ids.shape[1]
+    ids = np.full(shape[:2], options.eos, np.int64)
+    scores = np.zeros(shape[:2], np.float32)
+    weights = np.zeros(shape, np.float32)
+    for t, (rows, pieces, log_probs, looked) in enumerate(steps):
+        at = rows.cpu().numpy()
+        ids[at, t] = pieces.cpu().numpy()
+        scores[at, t] = log_probs.cpu().numpy()
+        weights[at, t] = looked.cpu().numpy()
+    hypotheses = []
+    for row, limit in enumerate(options.limits.tolist()):
+        ends = np.flatnonzero(ids[row, :limit] == options.eos)
+        length = int(ends[0]) + 1 if len(ends) else limit
+        total = float(scores[row, :length].sum(dtype=np.float64))
+        own_weights = weights[row, :length, : int(batch.lengths[row])].copy()
+        hypotheses.append(Hypothesis(ids[row, :length], total, not len(ends), own_weights))
+    return hypotheses
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A finished hypothesis of a row: where it ends, and its scores."""
+
+    mean: float
+    step: int
+    slot: int
+    total: float
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class _BeamStep:
+    """What one step of a beam search chose: rows (n,), the others (n, beam_size), weights of the parents."""
+
+    rows: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def beam_search(network: MarianNetwork, batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
+    """Translate a batch as Marian does: a finished hypothesis leaves the beam and takes its place with it.
+
+    Returns:
+        For each source the hypothesis with the best mean log-probability of its pieces, one with its end before those
+        that were cut off.
+    """
+    k = options.beam_size
+    output = OutputLayer(network, options)
+    memory = batch.encode(network)
+    n_batch = len(batch.ids)
+    states = network.first_states(n_batch * k)
+    scores = torch.full((n_batch, k), -torch.inf, device=network.device)
+    scores[:, 0] = 0.0
+    room = torch.full((n_batch,), k, device=network.device)
+    rows, slots = np.arange(n_batch), torch.arange(k, device=network.device)
+    x = network.positions(0, 1).expand(n_batch * k, -1)
+    finished: list[list[_Finished]] = [[] for _ in range(n_batch)]
+    steps: list[_BeamStep] = []
+    for t in range(int(options.limits.max())):
+        hidden, states, weights = network.decode_step(x, states, memory)
+        log_probs = torch.log_softmax(output.logits(hidden), dim=-1)
+        if output.unk is not None:
+            log_probs[:, output.unk] = -torch.inf
+        width = log_probs.shape[1]
+        scores, index = (scores.view(-1, 1) + log_probs).view(len(rows), k * width).topk(k, dim=1)
+        parents, pieces = index // width, output.to_pieces(index % width)
+        scores = scores.masked_fill(slots >= room[:, None], -torch.inf)
+        looked = weights.view(len(rows), k, -1).cpu().numpy()
+        steps.append(_BeamStep(rows, parents.cpu().numpy(), pieces.cpu().numpy(), looked))
+        ended = (pieces == options.eos) & torch.isfinite(scores)
+        last = torch.from_numpy(options.limits[rows] <= t + 1).to(network.device)
+        _note_finished(finished, rows, scores, ended, last, t)
+        scores = scores.masked_fill(ended | last[:, None], -torch.inf)
+        room = room - ended.sum(dim=1)
+        keep = torch.nonzero(torch.isfinite(scores).any(dim=1)).squeeze(1)
+        if not len(keep):
+            break
+        if len(keep) < len(rows):
+            output.select(keep)
+            memory, scores, room = memory.select(keep), scores[keep], room[keep]
+            rows = rows[keep.cpu().numpy()]
+        taken = (keep[:, None] * k + parents[keep]).view(-1)
+        states = [s.index_select(0, taken) for s in states]
+        x = network.embed_target(pieces[keep].view(-1)) + network.positions(t + 1, 1)
+    return [
+        _trace(steps, row, min(ends, key=lambda end: (end.truncated, -end.mean)), int(n_source))
+        for row, (ends, n_source) in enumerate(zip(finished, batch.lengths, strict=True))
+    ]
+
+
+def _note_finished(
+    finished: list[list[_Finished]],
+    rows: NDArray[np.int64],
+    scores: torch.Tensor,
+    ended: torch.Tensor,
+    last: torch.Tensor,
+    step: int,
+) -> None:
+    """Keep those that end at this step; at a row's limit the rest of its beam counts as cut off."""
+    stops = ended | (last[:, None] & torch.isfinite(scores))
+    for i, slot in torch.nonzero(stops).tolist():
+        total = float(scores[i, slot])
+        finished[int(rows[i])].append(_Finished(total / (step + 1), step, slot, total, not bool(ended[i, slot])))
+
+
+def _trace(steps: Sequence[_BeamStep], row: int, end: _Finished, n_source: int) -> Hypothesis:
+    """Follow a hypothesis back from its end."""
+    slot, ids, weights = end.slot, [], []
+    for step in reversed(steps[: end.step + 1]):
+        at = int(np.searchsorted(step.rows, row))
+        ids.append(step.pieces[at, slot])
+        slot = int(step.parents[at, slot])
+        weights.append(step.weights[at, slot, :n_source])
+    looked = np.stack(weights[::-1]).astype(np.float32)
+    return Hypothesis(np.asarray(ids[::-1], np.int64), end.total, end.truncated, looked)
+
+
+@torch.inference_mode()
+def forced_log_probs(network: MarianNetwork, sources: Padded, targets: Padded) -> list[NDArray[np.float32]]:
+    """The log-probability of each piece of given targets and of their ends, over the whole vocabulary.
+
+    Returns:
+        float32 of shape (n_target + 1,) for each pair.
+    """
+    hidden, _ = _run_forced(network, sources, targets)
+    counted = np.arange(targets.ids.shape[1]) < targets.lengths[:, None]
+    hidden = hidden[torch.from_numpy(counted).to(network.device)]
+    pieces = torch.from_numpy(targets.ids[counted]).to(network.device)
+    output = network.output_layer()
+    parts = []
+    for rows, columns in zip(hidden.split(_ROWS), pieces.split(_ROWS), strict=True):
+        logits = output(rows)
+        log_probs = logits.gather(1, columns[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
+        parts.append(log_probs.cpu().numpy())
+    return np.split(np.concatenate(parts), np.cumsum(targets.lengths)[:-1])
+
+
+@torch.inference_mode()
+def forced_attention(network: MarianNetwork, sources: Padded, targets: Padded) -> list[NDArray[np.float32]]:
+    """What each piece of given targets looks at, by the guided head: float32 of shape (n_target, n_source) a pair."""
+    _, weights = _run_forced(network, sources, targets)
+    table = weights.cpu().numpy()
+    lengths = zip(sources.lengths.tolist(), targets.lengths.tolist(), strict=True)
+    # Without the end marks
+    return [table[row, : n_target - 1, : n_source - 1] for row, (n_source, n_target) in enumerate(lengths)]
+
+
+def _run_forced(network: MarianNetwork, sources: Padded, targets: Padded) -> tuple[torch.Tensor, torch.Tensor]:
+    """The decoder's output at each position of given targets, and what it looks at."""
+    n_target = targets.ids.shape[1]
+    x = network.positions(0, n_target).repeat(len(targets.ids), 1, 1)
+    x[:, 1:] += network.embed_target(torch.from_numpy(targets.ids[:, :-1]).to(network.device))
+    return network.decode_forced(x, sources.encode(network))

@@ -1,1 +1,0 @@
-"""Hugging Face sequence-to-sequence models as a translator."""

@@ -21,11 +21,10 @@ from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import LostSpan
 from spacy_xlt.config import find_component, load_pipeline_config
 from spacy_xlt.evaluation.spans import label_count_f1, match_entities, prf, reliability
-from spacy_xlt.projection.candidates.engine import CandidateProjector
-from spacy_xlt.projection.combining.stacked import StackedProjector
-from spacy_xlt.projection.combining.voting import VotingProjector
-from spacy_xlt.projection.constrained.engine import ConstrainedProjector
-from spacy_xlt.projection.markers.engine import MarkerProjector
+from spacy_xlt.projection.candidates import CandidateProjector
+from spacy_xlt.projection.combined import StackedProjector, VotingProjector
+from spacy_xlt.projection.constrained import ConstrainedProjector
+from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent

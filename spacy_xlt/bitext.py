@@ -41,7 +41,7 @@ REASONS = {
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
     REVIEWED: "who reviewed the sentence took it away",
 }
-# Flag of the sentence pairs that are to be left out of the training corpus; another flag says why.
+# Flag of the sentence pairs that are to be left out of the training corpus; the flag before it says why.
 DROP_FLAG = "dropped"
 
 
@@ -285,15 +285,21 @@ def is_candidates(key: str) -> bool:
 def dropped_pairs(bitext: Bitext, flags: Collection[str] = ()) -> list[tuple[SentencePair, str]]:
     """The sentence pairs that are left out of the projected corpus.
 
-    flags (Collection[str]): Flags to leave out besides "lost_span", which projectors give.
-    RETURNS (list[tuple[SentencePair, str]]): Each with the first of its flags that is a reason.
+    Args:
+        bitext: The bitext.
+        flags: Flags of pairs to leave out besides those that the projector marked.
+
+    Returns:
+        Each with the reason: one of `flags`, or the flag before the mark.
     """
-    found = []
+    dropped = []
     for pair in bitext.sentences:
-        reason = next((flag for flag in pair.flags if flag == DROP_FLAG or flag in flags), None)
+        reason = next((flag for flag in pair.flags if flag in flags), None)
+        if reason is None and DROP_FLAG in pair.flags:
+            reason = pair.flags[max(0, pair.flags.index(DROP_FLAG) - 1)]
         if reason is not None:
-            found.append((pair, reason))
-    return found
+            dropped.append((pair, reason))
+    return dropped
 
 
 def training_target(bitext: Bitext, flags: Collection[str] = ()) -> Doc:

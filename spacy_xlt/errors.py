@@ -160,7 +160,6 @@ _MESSAGES: dict[str, str] = {
     "together; set `model` to a folder in which they do.",
     "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "
     "`target_pipeline` to a pipeline that cuts it into words.",
-    "E401": "The projector's setting `{setting}` is {value!r}; expected {expected}.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "
@@ -169,11 +168,10 @@ _MESSAGES: dict[str, str] = {
     "that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
     "E411": "{projector}: the translator {engine} has no method `{method}`. Set `translator` to one that has it, such "
     "as BergamotTranslator.",
-    "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `project` and `signature`. Set it "
+    "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `place` and `signature`. Set it "
     "to an engine such as spacy_xlt.LinkProjector.v1.",
-    "E413": '{projector} cannot be combined with others: its span group {group!r} lacks `attrs["sources"]` or '
-    '`attrs["scores"]`, which say what its spans come from.',
-    "E414": "{projector}: setting `{setting}` is {value!r}; expected {expected}.",
+    "E415": "{projector}: a bitext does not say its languages (source {source!r}, target {target!r}). Set `source` and "
+    "`target`, here or where the bitext is made.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; "
     "make room or choose another folder, then run it again.",
     "E502": "No such {what}: {path}.",
@@ -359,10 +357,10 @@ _MESSAGES: dict[str, str] = {
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
     "E571": "{path} is in use by another build{holder}. Wait until it is finished (--wait does), or choose another "
     "folder.",
-    "E572": "{name}: there was not the memory for {n} documents in a row, each alone; the last one failed with: "
+    "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "
     "{reason}. What was finished is kept. Free memory, or set what the component needs lower, then run it again.",
-    "W571": "{name}: there is not the memory for {size} documents at once; going on with {smaller}, and later with "
-    "more where they fit. Set `nlp.batch_size` lower.",
+    "W571": "{name}: the memory is too small for {size} documents at once; going on with {smaller} at a time. Set "
+    "`nlp.batch_size` lower.",
     "W572": "{path} is in use by another build{holder}. Waiting until it is finished.",
     "W573": "{path} cannot be written: {reason}. Going on without these lines.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
@@ -394,7 +392,7 @@ _MESSAGES: dict[str, str] = {
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
     **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
-    **dict.fromkeys("E005 E102 E237 E308 E309 E342 E402 E404 E413".split(), InputMismatch),
+    **dict.fromkeys("E005 E102 E237 E308 E309 E342 E402 E404 E415".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }
 # What the system says of a disk, of files and of the number of processes.

@@ -1,88 +1,16 @@
-"""How many documents fit into memory at once, and how much of it is in use."""
+"""Giving memory back, and how much of it is in use."""
 
 from __future__ import annotations
 
 import gc
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import error, warn
-
-# Pieces that work before a larger one is tried, at first and at most
-_PATIENCE, _MOST_PATIENCE = 16, 4096
 # Kernels that oneDNN keeps
 _KERNELS = 64
 # Of glibc's malloc.h; and how many arenas threads share
 _M_ARENA_MAX, _ARENAS = -8, 2
-# Documents in a row, each alone, without the memory for one of them: then it is no document's fault
-_ALONE_IN_A_ROW = 8
-
-
-@dataclass
-class FittingSize:
-    """How many documents a component takes at once: as many as there is the memory for.
-
-    What has failed is tried again in halves, and the size that worked is kept. After some pieces of that size the
-    double is tried: the lack may have been a few long documents, or another process that has ended. A try that fails
-    costs the time of a piece, so each failure doubles the number of pieces until the next try.
-
-    name (str): The component's name.
-    most (int | None): The most documents at once; None where all of a batch fit.
-    """
-
-    name: str
-    most: int | None = None
-    _failed_at: int | None = None
-    _is_said: bool = False
-    _is_sinking: bool = False
-    _in_a_row: int = 0
-    _patience: int = _PATIENCE
-    _alone: int = 0
-
-    def failed(self, size: int) -> None:
-        """There was not the memory for so many documents, at least two."""
-        if self._is_said and not self._is_sinking:
-            self._patience = min(2 * self._patience, _MOST_PATIENCE)
-        self._is_sinking = True
-        self._failed_at = max(size, self._failed_at or 0)
-        self._in_a_row = 0
-        self.most = (size + 1) // 2
-
-    def failed_alone(self, before: int | None, err: Exception) -> Exception:
-        """There was not the memory for a single document, so batches with it say nothing about the size.
-
-        before (int | None): `most`, as it was before the batch with the document.
-        RETURNS (Exception): What to tell of it: E572 where many documents in a row have failed alone.
-        """
-        self.most = before
-        self._failed_at = None
-        self._is_sinking = False
-        self._alone += 1
-        if self._alone < _ALONE_IN_A_ROW:
-            return err
-        stopped = error("E572", name=self.name, n=self._alone, reason=" ".join(str(err).split()) or type(err).__name__)
-        stopped.__cause__ = err
-        return stopped
-
-    def worked(self, size: int) -> None:
-        """So many documents were processed at once."""
-        self._alone = 0
-        self._is_sinking = False
-        if self.most is None or size < self.most:
-            return
-        self._in_a_row += 1
-        if self._in_a_row >= self._patience:
-            self._in_a_row = 0
-            self.most *= 2
-
-    def batch_done(self) -> None:
-        """All of a batch was tried: say, once, where there was not the memory and no single document is to blame."""
-        if self._failed_at is not None and not self._is_said:
-            warn("W571", stacklevel=4, name=self.name, size=self._failed_at, smaller=self.most)
-            self._is_said = True
-        self._failed_at = None
 
 
 def give_back() -> None:

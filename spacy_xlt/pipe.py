@@ -20,10 +20,11 @@ from .bitext import Bitext
 from .device import free_caches, is_out_of_memory
 from .errors import error, is_fatal, warn
 from .languages import to_spacy
-from .memory import FittingSize
 from .requirements import add_requirements
 
 Prediction = TypeVar("Prediction")
+# Documents in a row, each alone, without the memory for one of them: then it is no document's fault
+MOST_ALONE = 8
 
 
 class XltPipe(Pipe, ABC, Generic[Prediction]):
@@ -42,7 +43,10 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     def __init__(self, name: str, engine: Any):
         self.name = name
         self.engine = engine
-        self._fitting = FittingSize(name)
+        # How many docs there is the memory for at once, once there was not for a whole batch
+        self._fitting: int | None = None
+        # How many docs in a row were each alone too much for it
+        self._alone = 0
         if self.required_method and not callable(getattr(engine, self.required_method, None)):
             kind = type(engine).__name__
             needs = f"Set `components.{name}.engine` to one that has it."
@@ -66,50 +70,61 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 64) -> Iterator[Doc]:
         """Process a stream of docs in batches, in order.
 
-        A batch that there is not the memory for is tried again in halves; the size that fits is kept for the batches
-        that follow, see `FittingSize`. One that fails with another error is tried again one doc at a time. So only the
-        doc that cannot be processed goes to the error handler. An error that comes with every doc takes the whole
-        batch there at once.
+        A batch for which the memory is too small is tried again in halves, and the size that worked is kept for the
+        batches that follow. One that fails with another error is tried again one doc at a time, so that only the doc
+        that cannot be processed goes to the error handler. An error that comes with every doc takes the whole batch
+        there at once.
 
-        batch_size (int): Documents a batch.
+        Args:
+            stream: The documents.
+            batch_size: Documents a batch.
         """
         for docs in minibatch(stream, size=batch_size):
             yield from self._survivors(list(docs))
 
     def _survivors(self, batch: list[Doc]) -> Iterator[Doc]:
         """The docs of a batch that could be processed, in order; the error handler gets the others."""
-        before = self._fitting.most
+        size = self._fitting
         pending = deque([batch])
         while pending:
             docs = pending.popleft()
-            if self._fitting.most is not None and len(docs) > self._fitting.most:
-                pending.appendleft(docs[self._fitting.most :])
-                docs = docs[: self._fitting.most]
+            if size is not None and len(docs) > size:
+                pending.appendleft(docs[size:])
+                docs = docs[:size]
             try:
                 self._process(docs)
             except Exception as err:
-                no_memory = is_out_of_memory(err)
-                parts = self._to_try_again(docs, err, before)
+                if no_memory := is_out_of_memory(err):
+                    # A single document says nothing about the others
+                    size = (len(docs) + 1) // 2 if len(docs) > 1 else self._fitting
+                pending.extendleft(reversed(self._to_retry(docs, err)))
             else:
-                self._fitting.worked(len(docs))
+                self._alone = 0
                 yield from docs
                 continue
+            # Outside of the handler, where nothing holds on to what the failed call has computed
             if no_memory:
                 free_caches()
-            pending.extendleft(reversed(parts))
-        self._fitting.batch_done()
+        if size != self._fitting:
+            if self._fitting is None:
+                warn("W571", stacklevel=4, name=self.name, size=len(batch), smaller=size)
+            self._fitting = size
 
-    def _to_try_again(self, docs: list[Doc], err: Exception, before: int | None) -> list[list[Doc]]:
+    def _to_retry(self, docs: list[Doc], err: Exception) -> list[list[Doc]]:
         """What to try after an error; nothing where the error handler gets the docs."""
         no_memory = is_out_of_memory(err)
         if len(docs) > 1 and no_memory:
-            self._fitting.failed(len(docs))
-            half = (len(docs) + 1) // 2
-            return [docs[:half], docs[half:]]
+            return [docs]
         if len(docs) > 1 and not is_fatal(err):
             return [[doc] for doc in docs]
-        told = self._fitting.failed_alone(before, err) if no_memory else err
-        self.get_error_handler()(self.name, self, docs, told)
+        if no_memory:
+            self._alone += 1
+            if self._alone >= MOST_ALONE:
+                reason = " ".join(str(err).split()) or type(err).__name__
+                stopped = error("E572", name=self.name, n=self._alone, reason=reason)
+                stopped.__cause__ = err
+                err = stopped
+        self.get_error_handler()(self.name, self, docs, err)
         return []
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:

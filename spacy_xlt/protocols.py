@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from spacy.tokens import Span
+
     from .bitext import Bitext
     from .links import Alignment
 
@@ -167,13 +169,43 @@ class Aligner(Engine, Protocol):
         ...
 
 
+class Placement(NamedTuple):
+    """Where a span, or a part of it, went.
+
+    Attributes:
+        start: The first target token.
+        end: The token behind the last one.
+        score: How sure that is, from 0 to 1.
+        by: Which of several ways or projectors found it; "" where there is only one.
+        flag: What is to be said of its sentence, such as "markers_lost"; "" for nothing.
+        in_ents: Whether, of an entity, it goes to `doc.ents`, or to the mirroring span group only.
+    """
+
+    start: int
+    end: int
+    score: float
+    by: str = ""
+    flag: str = ""
+    in_ents: bool = True
+
+
+# What became of a source span: its place, its parts from the most important one on, or a key of `bitext.REASONS`
+Outcome = Placement | Sequence[Placement] | str
+# Bitexts, and the spans of their source docs that are to be projected, by group: "ents" or the key of a span group
+ProjectionWork = Sequence[tuple["Bitext", Mapping[str, Sequence["Span"]]]]
+
+
 @runtime_checkable
 class Projector(Engine, Protocol):
-    """Annotation on the source side of bitexts → the same annotation on their target side."""
+    """Spans on the source side of bitexts → where they are on the target side."""
 
-    def project(self, bitexts: Iterable[Bitext]) -> list[Bitext]:
-        """Annotate the target docs in place: entities, span groups with `attrs["scores"]`, and `bitext.lost`.
+    def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
+        """Find where spans went. Nothing is written.
 
-        RETURNS (list[Bitext]): The same bitexts, in order.
+        Args:
+            work: Bitexts, and spans of their source docs by group.
+
+        Returns:
+            For each bitext, in order, an outcome for each span, by group.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 
 def has_text(token: str) -> bool:
@@ -13,3 +14,9 @@ def has_text(token: str) -> bool:
 def encodable(token: str) -> str:
     """The token with "?" for each half of a surrogate pair, which no tokenizer takes."""
     return token.encode("utf8", "replace").decode("utf8")
+
+
+@lru_cache(maxsize=1 << 16)
+def is_symbol(token: str) -> bool:
+    """Whether a token has no letter or digit in it."""
+    return not any(char.isalnum() for char in token)

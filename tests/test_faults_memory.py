@@ -163,28 +163,6 @@ def test_a_batch_without_memory_is_halved_and_the_size_is_kept(
     assert len([one for one in said if issubclass(one.category, XltWarning)]) == 1
 
 
-def test_a_larger_size_is_tried_again_more_and_more_rarely() -> None:
-    engine = SmallMemory(words=4)
-    pipe = pipe_of(engine)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        assert len(list(pipe.pipe(docs_of(["word"] * 800), batch_size=8))) == 800
-    tries = [at for at, size in enumerate(engine.asked) if size == 8]
-    gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
-    assert gaps[0] == 17 and gaps == sorted(gaps) and gaps[2] > 3 * gaps[0]
-    assert len(said) == 1
-
-
-def test_the_full_size_comes_back_when_there_is_memory_again() -> None:
-    engine = SmallMemory(words=1)
-    pipe = pipe_of(engine)
-    with pytest.warns(XltWarning, match="W571"):
-        list(pipe.pipe(docs_of(["word"] * 8), batch_size=8))
-    engine.words, engine.asked = 100, []
-    list(pipe.pipe(docs_of(["word"] * 800), batch_size=8))
-    assert engine.asked[:9] == [1] * 8 + [2] and engine.asked[-20:] == [8] * 20
-
-
 def test_only_the_document_that_fits_nowhere_is_set_aside(failed: list[tuple[str, Exception]]) -> None:
     texts = [f"text {i}" for i in range(40)]
     texts[17] = "long " * 500
@@ -270,8 +248,8 @@ def test_what_may_be_a_documents_fault_is_known(err: Exception) -> None:
 
 def test_the_size_goes_along_with_the_component() -> None:
     pipe = pipe_of(UpperTranslator())
-    pipe._fitting.failed(8)
-    assert pickle.loads(pickle.dumps(pipe))._fitting.most == 4
+    pipe._fitting = 4
+    assert pickle.loads(pickle.dumps(pipe))._fitting == 4
 
 
 def test_simalign_does_not_call_it_a_pair_that_cannot_be_read() -> None:

@@ -66,8 +66,7 @@ def projected(nlp, make_doc, write_corpus, tmp_path) -> Path:
         docs.append(doc)
     corpus = write_corpus(docs)
     nlp.remove_pipe("xlt_projector")
-    engine = {"@misc": "spacy_xlt.LinkProjector.v1", "spans_keys": ["sc"]}
-    nlp.add_pipe("xlt_projector", config={"engine": engine})
+    nlp.add_pipe("xlt_projector", config={"spans_keys": ["sc"]})
     Builder(nlp, corpus, tmp_path / "built").run()
     return tmp_path / "built" / "target"
 

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from spacy_xlt.errors import XltError
 from spacy_xlt.links import Alignment
 from spacy_xlt.projection.component import ProjectorPipe
-from spacy_xlt.projection.links import make_link_projector
+from spacy_xlt.projection.links.projector import LinkProjector
 from spacy_xlt.protocols import Translation
 from spacy_xlt.requirements import extras_of, merge_requirements
 
@@ -207,7 +207,7 @@ def test_doubtful_translations_are_missing_where_the_config_says_so(tmp_path):
     doc = translate_test(Failing(), tmp_path / "english", missing_flags=["seen"])("A Maria chegou.")
     assert [token.ent_iob for token in doc] == [0, 3, 0, 0]
     with pytest.raises(XltError, match="E103.*missing_flags"):
-        ProjectorPipe("p", make_link_projector(), missing_flags="seen")
+        ProjectorPipe("p", LinkProjector(), missing_flags="seen")
 
 
 def test_a_user_sees_which_spans_were_lost(tmp_path):

@@ -11,13 +11,14 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from ..bitext import ENTS_GROUP, Bitext
-from ..docs import missing_ranges
+from ..bitext import ENTS, ENTS_GROUP, Bitext
+from ..docs import copy_span, missing_ranges
 from ..errors import error
 from ..pipe import BitextPipe
-from .carry import clear_entities
-from .doubts import WAYS, filter_sentences, mark_lost, mark_unknown
+from ..protocols import Outcome
+from .annotations import clear_entities, score_of, spans_to_project, write
 from .filters import ProjectionFilter
+from .sentences import POLICIES, drop_flagged, filter_sentences, flag_outcomes, mark_lost, mark_unknown
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
 DIRECTIONS = ("source_to_target", "target_to_source")
@@ -32,133 +33,162 @@ DIRECTIONS = ("source_to_target", "target_to_source")
         "engine": DEFAULT_ENGINE,
         "targets": None,
         "direction": "source_to_target",
+        "ents": True,
+        "spans_keys": None,
+        "min_score": 0.0,
         "on_lost": "keep",
         "missing_flags": [],
+        "drop_flags": [],
         "filters": {},
         "on_filtered": "drop",
         "labels": None,
         "cats": True,
     },
 )
-def make_projector(
-    nlp: Language,
-    name: str,
-    engine: Any,
-    targets: list[str] | None,
-    direction: str,
-    on_lost: str,
-    missing_flags: list[str],
-    filters: dict[str, Any],
-    on_filtered: str,
-    labels: list[str] | None,
-    cats: bool,
-) -> ProjectorPipe:
-    """Make the component.
-
-    engine (Projector): What carries the spans.
-    targets (list[str] | None): Which bitexts of `doc._.xlt` to work on, by language code; all where left out.
-    direction (str): "source_to_target" annotates the translations (translate-train), "target_to_source" takes the
-        annotation of the translation back to the document itself (translate-test).
-    on_lost (str): What becomes of a sentence that a span was lost for: "keep" leaves it as it is, "missing" makes its
-        tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" and to be left out.
-    missing_flags (list[str]): Sentences with one of these flags of the translator's, such as "looping", are treated as
-        with "missing". Those that have no translation at all always have missing entities in the direction
-        "target_to_source".
-    filters (dict[str, ProjectionFilter]): What a sentence must pass, for example CompleteSourceFilter. The names are
-        flags of the sentences that do not.
-    on_filtered (str): What becomes of those: "keep" flags them only, "missing" also makes the entities that were not
-        accepted and all tokens outside entities missing, "drop" also flags them to be left out.
-    labels (list[str] | None): The labels that may occur; a document with another one is an error. Left out: any.
-    cats (bool): Copy the text categories, too.
-    RAISES (XltError): E103 for another direction or way, or a filter that is none.
-    """
-    return ProjectorPipe(
-        name,
-        engine,
-        targets=targets,
-        direction=direction,
-        on_lost=on_lost,
-        missing_flags=missing_flags,
-        filters=filters,
-        on_filtered=on_filtered,
-        labels=labels,
-        cats=cats,
-    )
-
-
 class ProjectorPipe(BitextPipe):
     """Annotates one side of the documents' Bitexts with what the other side has.
 
-    name (str): The component's name.
-    engine (Projector): What carries the spans.
-    targets, direction, on_lost, missing_flags, filters, on_filtered, labels, cats: See `make_projector`.
+    Args:
+        name: The component's name.
+        engine: What finds the places of the spans, a `Projector`.
+        nlp: The pipeline; not used.
+        targets: Which bitexts of `doc._.xlt` to work on, by language code; all where left out.
+        direction: "source_to_target" annotates the translations (translate-train), "target_to_source" takes the
+            annotation of the translation back to the document itself (translate-test).
+        ents: Project the entities.
+        spans_keys: The span groups to project; all of the source where left out.
+        min_score: Spans that the engine is less sure of than this are lost, from 0 (keep all) to 1.
+        on_lost: What becomes of a sentence that a span was lost for: "keep" leaves it as it is, "missing" makes its
+            tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" and to be left out.
+        missing_flags: Sentences with one of these flags of the translator's, such as "looping", are treated as with
+            "missing". Those that have no translation at all always have missing entities in the direction
+            "target_to_source".
+        drop_flags: Sentences with one of these flags are flagged to be left out of the projected corpus, in the
+            direction "source_to_target".
+        filters: What a sentence must pass, for example CompleteSourceFilter. The names are flags of the sentences that
+            do not.
+        on_filtered: What becomes of those: "keep" flags them only, "missing" also makes the entities that were not
+            accepted and all tokens outside entities missing, "drop" also flags them to be left out.
+        labels: The labels that may occur; a document with another one is an error. Left out: any.
+        cats: Copy the text categories, too.
+
+    Raises:
+        XltError: E101 for an engine that is no projector, E103 for an invalid setting.
     """
 
-    required_method = "project"
+    required_method = "place"
 
     def __init__(
         self,
         name: str,
         engine: Any,
         *,
+        nlp: Language | None = None,
         targets: list[str] | None = None,
         direction: str = "source_to_target",
+        ents: bool = True,
+        spans_keys: list[str] | None = None,
+        min_score: float = 0.0,
         on_lost: str = "keep",
         missing_flags: Sequence[str] = (),
-        filters: Mapping[str, ProjectionFilter] | None = None,
+        drop_flags: Sequence[str] = (),
+        filters: Mapping[str, Any] | None = None,
         on_filtered: str = "drop",
         labels: list[str] | None = None,
         cats: bool = True,
     ):
         super().__init__(name, engine, targets=targets)
-        ways = (("direction", direction, DIRECTIONS), ("on_lost", on_lost, WAYS), ("on_filtered", on_filtered, WAYS))
-        for setting, value, known in ways:
-            if value not in known:
-                raise error("E103", name=name, setting=setting, value=value, expected=" or ".join(known))
-        for key, one_filter in (filters or {}).items():
-            if not isinstance(one_filter, ProjectionFilter):
-                expected = "a filter such as spacy_xlt.CompleteSourceFilter.v1"
-                raise error("E103", name=name, setting=f"filters.{key}", value=one_filter, expected=expected)
-        if isinstance(missing_flags, str):
-            raise error("E103", name=name, setting="missing_flags", value=missing_flags, expected="a list of flags")
+        for setting, value, is_valid, expected in (
+            ("direction", direction, direction in DIRECTIONS, " or ".join(DIRECTIONS)),
+            ("on_lost", on_lost, on_lost in POLICIES, " or ".join(POLICIES)),
+            ("on_filtered", on_filtered, on_filtered in POLICIES, " or ".join(POLICIES)),
+            ("ents", ents, isinstance(ents, bool), "true or false"),
+            ("spans_keys", spans_keys, spans_keys is None or _is_texts(spans_keys), "a list of span group names"),
+            ("min_score", min_score, _is_share(min_score), "a number from 0 to 1"),
+            ("missing_flags", missing_flags, _is_texts(missing_flags), "a list of flags"),
+            ("drop_flags", drop_flags, _is_texts(drop_flags), "a list of flags"),
+            *(
+                (f"filters.{key}", value, isinstance(value, ProjectionFilter), "a filter such as CompleteSourceFilter")
+                for key, value in (filters or {}).items()
+            ),
+        ):
+            if not is_valid:
+                raise error("E103", name=name, setting=setting, value=value, expected=expected)
         self.direction = direction
+        self.ents = ents
+        self.spans_keys = None if spans_keys is None else list(spans_keys)
+        self.min_score = float(min_score)
         self.on_lost = on_lost
         self.missing_flags = tuple(missing_flags)
+        self.drop_flags = tuple(drop_flags)
         self.filters = dict(filters or {})
         self.on_filtered = on_filtered
         self.allowed_labels = None if labels is None else frozenset(labels)
         self.cats = cats
 
+    @property
+    def signature(self) -> str:
+        """The engine's signature, and which spans are projected."""
+        keys = "all" if self.spans_keys is None else ",".join(self.spans_keys)
+        ents = "yes" if self.ents else "no"
+        return f"{super().signature}|ents:{ents}|spans_keys:{keys}|min_score:{self.min_score:g}"
+
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with projected annotation, by language code; towards the source, seen from the other side.
 
-        RAISES (XltError): E402 where the annotation of several translations would land on the one document.
+        Raises:
+            XltError: E402 where the annotation of several translations would land on the one document.
         """
-        found = [self.bitexts_of(doc) for doc in docs]
+        by_doc = [self.bitexts_of(doc) for doc in docs]
         if self.direction == "target_to_source":
-            found = [self._transposed(of_doc) for of_doc in found]
-        self.project([bitext for of_doc in found for bitext in of_doc.values()])
-        return found
+            by_doc = [self._transposed(bitexts) for bitexts in by_doc]
+        self.project([bitext for bitexts in by_doc for bitext in bitexts.values()])
+        return by_doc
 
     def project(self, bitexts: list[Bitext]) -> list[Bitext]:
         """Project onto the targets of bitexts, and treat what was lost or is doubtful as the settings say.
 
-        RAISES (XltError): E105 where the engine returns another number of bitexts than it got, E404 for a label that
-            `labels` does not have.
+        Returns:
+            The same bitexts, with annotated target docs.
+
+        Raises:
+            XltError: E105 where the engine returns another number of results than it got, E404 for a label that
+                `labels` does not have.
         """
         for bitext in bitexts:
             self._check_labels(bitext)
-        projected = list(self.engine.project(bitexts))
-        if len(projected) != len(bitexts):
-            raise error("E105", name=self.name, found=len(projected), expected=len(bitexts))
-        for bitext in projected:
-            mark_lost(bitext, way=self.on_lost)
-            mark_unknown(bitext, flags=self.missing_flags)
-            if self.filters:
-                filter_sentences(bitext, self.filters, way=self.on_filtered)
-            if self.cats and bitext.source.cats:
-                bitext.target.cats = dict(bitext.source.cats)
-        return projected
+        work = [(b, spans_to_project(b, ents=self.ents, spans_keys=self.spans_keys)) for b in bitexts]
+        results = self.engine.place(work) if work else []
+        if len(results) != len(work):
+            raise error("E105", name=self.name, found=len(results), expected=len(work))
+        for (bitext, groups), outcomes in zip(work, results, strict=True):
+            self._annotate(bitext, groups, outcomes)
+        return bitexts
+
+    def _annotate(
+        self, bitext: Bitext, groups: Mapping[str, Sequence[Span]], outcomes: Mapping[str, Sequence[Outcome]]
+    ) -> None:
+        """Write what the engine says of a bitext."""
+        sizes = [(len(outcomes.get(key, ())), len(spans)) for key, spans in groups.items()]
+        for n_outcomes, n_spans in sizes:
+            if n_outcomes != n_spans:
+                raise error("E105", name=self.name, found=n_outcomes, expected=n_spans)
+        if self.ents and ENTS not in groups:
+            clear_entities(bitext.target)
+        flag_outcomes(bitext, groups, outcomes)
+        write(bitext, groups, {key: [self._limited(o) for o in of_group] for key, of_group in outcomes.items()})
+        bitext.projector = self.signature
+        mark_lost(bitext, policy=self.on_lost)
+        mark_unknown(bitext, flags=self.missing_flags)
+        if self.filters:
+            filter_sentences(bitext, self.filters, policy=self.on_filtered)
+        if self.direction == "source_to_target":
+            drop_flagged(bitext, self.drop_flags)
+        if self.cats and bitext.source.cats:
+            bitext.target.cats = dict(bitext.source.cats)
+
+    def _limited(self, outcome: Outcome) -> Outcome:
+        return outcome if isinstance(outcome, str) or score_of(outcome) >= self.min_score else "low_score"
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Towards the source, the scores of the documents' entities, as for spaCy's `ner`."""
@@ -179,7 +209,7 @@ class ProjectorPipe(BitextPipe):
         """Store the Bitexts on the docs; towards the source, annotate the docs themselves."""
         if self.direction == "target_to_source":
             predictions = [
-                {lang: _annotate(doc, bitext) for lang, bitext in bitexts.items()}
+                {lang: _annotate_source(doc, bitext) for lang, bitext in bitexts.items()}
                 for doc, bitexts in zip(docs, predictions, strict=True)
             ]
         super().set_annotations(docs, predictions)
@@ -191,21 +221,21 @@ class ProjectorPipe(BitextPipe):
         return {lang: replace(b.transpose(), target=b.source.copy()) for lang, b in bitexts.items()}
 
 
-def _annotate(doc: Doc, transposed: Bitext) -> Bitext:
+def _annotate_source(doc: Doc, transposed: Bitext) -> Bitext:
     """Copy the annotation from the target of a transposed bitext to the doc it is a copy of.
 
-    RETURNS (Bitext): The bitext of the doc, the right way round.
+    Returns the bitext of the doc, the right way round.
     """
     copy = transposed.target
     if copy.has_annotation("ENT_IOB"):
         missing = [doc[start:end] for start, end in missing_ranges(copy)]
-        doc.set_ents([_span(doc, ent) for ent in copy.ents], missing=missing, default="outside")
+        doc.set_ents([copy_span(ent, doc) for ent in copy.ents], missing=missing, default="outside")
     else:
         clear_entities(doc)
     for key in {*transposed.source.spans, ENTS_GROUP}:
         if key in copy.spans:
             group = copy.spans[key]
-            spans = [_span(doc, span) for span in group]
+            spans = [copy_span(span, doc) for span in group]
             doc.spans[key] = SpanGroup(doc, name=key, attrs=dict(group.attrs), spans=spans)
     if copy.cats:
         doc.cats = dict(copy.cats)
@@ -215,5 +245,9 @@ def _annotate(doc: Doc, transposed: Bitext) -> Bitext:
     return bitext
 
 
-def _span(doc: Doc, span: Span) -> Span:
-    return Span(doc, span.start, span.end, label=span.label, kb_id=span.kb_id, span_id=span.id)
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1

@@ -23,9 +23,9 @@ factory = "xlt_aligner"
 @misc = "{DIAGONAL["@misc"]}"
 [components.xlt_projector]
 factory = "xlt_projector"
+min_score = 0.0
 [components.xlt_projector.engine]
 @misc = "spacy_xlt.LinkProjector.v1"
-min_score = 0.0
 """
 KEYS = {
     "ents_p", "ents_r", "ents_f", "ents_per_type", "spans_in", "spans_projected", "spans_lost", "lost_reasons",
@@ -84,7 +84,7 @@ def test_labels_restrict_both_sides(evaluate, corpora):
 
 
 def test_settings_can_be_overridden(evaluate, corpora):
-    result, scores = evaluate(*corpora, "--components.xlt_projector.engine.min_score", "1")
+    result, scores = evaluate(*corpora, "--components.xlt_projector.min_score", "1")
     assert result.exit_code == 0, result.output
     assert "min_score:1" in scores["signature"]
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 import spacy
+from helpers.projection import project
 from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair, training_target
 from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.carry import carried
+from spacy_xlt.projection.annotations import carried
 from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.filters import CompleteSourceFilter, SpanScoreFilter
-from spacy_xlt.projection.links import LinkProjector
+from spacy_xlt.projection.links.projector import LinkProjector
 
 NLP = spacy.blank("en")
 
@@ -29,7 +30,7 @@ def bitext_of(source, target, links, *ents, split=None):
     return bitext
 
 
-def project(bitext, *names, engine=None, on_filtered="keep", **settings):
+def project_filtered(bitext, *names, engine=None, on_filtered="keep", **settings):
     """Run the component with some filters, by their registered names."""
     filters = {name: spacy.registry.misc.get(f"spacy_xlt.{name}Filter.v1")() for name in names}
     pipe = ProjectorPipe("p", engine or LinkProjector(), filters=filters, on_filtered=on_filtered, **settings)
@@ -48,21 +49,21 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_each_filter_names_the_sentences_it_refuses(name):
-    bitext = project(bitext_of(*CASES[name]), *CASES)
+    bitext = project_filtered(bitext_of(*CASES[name]), *CASES)
     assert name in bitext.flags
     assert [ent.label_ for ent in bitext.target.ents] == [CASES[name][3][2]]
 
 
 def test_good_sentences_and_those_without_entities_pass_all_filters():
     good = bitext_of("Ann Lee sat", "Ana Li sentou", "0-0 1-1 2-2", (0, 2, "PER"))
-    assert project(good, *CASES, "SpanScore").flags == ()
-    assert project(bitext_of("nobody", "ninguem", ""), *CASES, "SpanScore").flags == ()
+    assert project_filtered(good, *CASES, "SpanScore").flags == ()
+    assert project_filtered(bitext_of("nobody", "ninguem", ""), *CASES, "SpanScore").flags == ()
 
 
 def test_scores_are_asked_of_the_projector():
     bitext = bitext_of("Ann sat", "Ana sentou", "0p0 1-1", (0, 1, "PER"))
-    assert project(bitext, "SpanScore").flags == ()
-    strict = ProjectorPipe("p", LinkProjector(), filters={"unsure": SpanScoreFilter(0.6)}, on_filtered="keep")
+    assert project_filtered(bitext, "SpanScore").flags == ()
+    strict = ProjectorPipe("p", LinkProjector(), filters={"unsure": SpanScoreFilter(min_score=0.6)}, on_filtered="keep")
     strict.project([bitext])
     assert bitext.flags == ("unsure",)
 
@@ -72,7 +73,7 @@ TWO = ("Ann Lee sat . Bo ran .", "Ana sentou . Bo correu .", "0-0 2-1 3-2 4-3 5-
 
 @pytest.mark.parametrize("way", ["keep", "missing", "drop"])
 def test_what_becomes_of_a_refused_sentence(way):
-    bitext = project(bitext_of(*TWO, split=(4, 3)), "CompleteSource", on_filtered=way)
+    bitext = project_filtered(bitext_of(*TWO, split=(4, 3)), "CompleteSource", on_filtered=way)
     first, second = bitext.sentences
     assert second.flags == () and "CompleteSource" in first.flags
     assert (DROP_FLAG in first.flags) == (way == "drop")
@@ -83,7 +84,7 @@ def test_what_becomes_of_a_refused_sentence(way):
 
 def test_accepted_entities_of_a_refused_sentence_stay():
     bitext = bitext_of("Ann Lee met Bo", "Ana viu Bo", "0-0 2-1 3-2", (0, 2, "PER"), (3, 4, "PER"))
-    project(bitext, "CompleteSource", on_filtered="missing")
+    project_filtered(bitext, "CompleteSource", on_filtered="missing")
     assert [ent.text for ent in bitext.target.ents] == ["Bo"]
     assert missing_ranges(bitext.target) == [(0, 2)]
 
@@ -91,7 +92,7 @@ def test_accepted_entities_of_a_refused_sentence_stay():
 @pytest.mark.parametrize("limit", [-0.1, 1.5, "high", True])
 def test_impossible_limits_are_refused(limit):
     with pytest.raises(XltError, match="min_share"):
-        CompleteSourceFilter(limit)
+        CompleteSourceFilter(min_share=limit)
 
 
 def test_bad_settings_of_the_component_are_named():
@@ -105,26 +106,26 @@ def test_filters_come_from_a_config():
     nlp = spacy.blank("en")
     config = {"filters": {"complete": {"@misc": "spacy_xlt.CompleteSourceFilter.v1", "min_share": 0.5}}}
     pipe = nlp.add_pipe("xlt_projector", config=config)
-    assert pipe.filters["complete"].limit == 0.5 and pipe.on_filtered == "drop"
+    assert pipe.filters["complete"].min_share == 0.5 and pipe.on_filtered == "drop"
     again = spacy.blank("en").from_config(nlp.config)
-    assert again.get_pipe("xlt_projector").filters["complete"].limit == 0.5
+    assert again.get_pipe("xlt_projector").filters["complete"].min_share == 0.5
 
 
 def test_a_label_that_is_not_allowed_is_named():
     bitext = bitext_of("Ann", "Ana", "0-0", (0, 1, "PER"))
-    assert project(bitext, labels=["PER"]).target.ents
+    assert project_filtered(bitext, labels=["PER"]).target.ents
     with pytest.raises(XltError, match=r"'PER'.*LOC"):
-        project(bitext, labels=["LOC"])
+        project_filtered(bitext, labels=["LOC"])
     bitext.source.spans["sc"] = SpanGroup(bitext.source, spans=[Span(bitext.source, 0, 1, "ROLE")])
     with pytest.raises(XltError, match="ROLE"):
-        project(bitext, labels=["PER"])
+        project_filtered(bitext, labels=["PER"])
 
 
 def test_categories_are_copied_unless_told_otherwise():
     bitext = bitext_of("Ann", "Ana", "0-0")
     bitext.source.cats = {"SPORT": 1.0, "NEWS": 0.0}
-    assert project(bitext, cats=False).target.cats == {}
-    assert project(bitext).target.cats == {"SPORT": 1.0, "NEWS": 0.0}
+    assert project_filtered(bitext, cats=False).target.cats == {}
+    assert project_filtered(bitext).target.cats == {"SPORT": 1.0, "NEWS": 0.0}
 
 
 def test_categories_come_back_to_the_document(make_doc):
@@ -141,7 +142,7 @@ def test_links_outside_the_docs_are_refused():
     bitext = bitext_of("Ann", "Ana", "0-0", (0, 1, "PER"))
     bitext.alignment = Alignment.from_pharaoh("0-7")
     with pytest.raises(XltError) as caught:
-        LinkProjector().project([bitext])
+        project(LinkProjector(), bitext)
     assert caught.value.code == "E002"
 
 
@@ -159,7 +160,7 @@ APART = ("She gave up Ann", "desistiu Ann afinal ela", "1-0 3-1 2-2 0-3", (1, 3,
 )
 def test_spans_whose_words_are_apart(parts, ents, group):
     bitext = bitext_of(*APART)
-    LinkProjector(parts=parts).project([bitext])
+    project(LinkProjector(parts=parts), bitext)
     assert [ent.text for ent in bitext.target.ents] == ents
     mirrored = bitext.target.spans[ENTS_GROUP]
     assert [span.text for span in mirrored] == group

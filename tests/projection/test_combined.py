@@ -5,51 +5,38 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from helpers.projection import project
 from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.tokens import SpanGroup
 
 from spacy_xlt.bitext import ENTS_GROUP, SentencePair
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.candidates.engine import CandidateProjector
-from spacy_xlt.projection.carry import Placement
-from spacy_xlt.projection.combining.runs import ask, start_run
-from spacy_xlt.projection.combining.stacked import StackedProjector
-from spacy_xlt.projection.combining.voting import VotingProjector
-from spacy_xlt.projection.links import LinkProjector
-from spacy_xlt.projection.spanwise import SpanwiseProjector, check_spans_settings
+from spacy_xlt.projection.annotations import spans_to_project
+from spacy_xlt.projection.by_translation import place_some
+from spacy_xlt.projection.candidates import CandidateProjector
+from spacy_xlt.projection.combined import StackedProjector, VotingProjector
+from spacy_xlt.projection.links.projector import LinkProjector
+from spacy_xlt.protocols import Placement
 
 
-class Says(SpanwiseProjector):
+class Says:
     """Puts source spans where a table says, and loses the others."""
 
+    signature = "says-1"
+
     def __init__(self, score=1.0, **table):
-        super().__init__()
         self.table = {tuple(map(int, key[1:].split("_"))): place for key, place in table.items()}
         self.score = score
         self.asked = []
 
-    own_signature = signature = "says-1"
+    def place(self, work):
+        return [{key: [self._place(span) for span in spans] for key, spans in groups.items()} for _, groups in work]
 
-    def search(self, searches):
-        from spacy_xlt.projection.evidence import Stretch
-
-        for search in searches:
-            self.asked.append((search.start, search.end))
-            place = self.table.get((search.start, search.end))
-            if place is not None:
-                search.choices = [Stretch(*place, 1.0)]
-                search.sure = {place: self.score}
-
-
-class NoSources:
-    signature = "no-sources-1"
-
-    def project(self, bitexts):
-        for bitext in bitexts:
-            bitext.target.spans[ENTS_GROUP] = SpanGroup(bitext.target, name=ENTS_GROUP, spans=[])
-        return list(bitexts)
+    def _place(self, span):
+        self.asked.append((span.start, span.end))
+        place = self.table.get((span.start, span.end))
+        return "no_candidate" if place is None else Placement(*place, self.score)
 
 
 def bitext_of(*ents, **config):
@@ -61,17 +48,17 @@ def test_what_one_is_lost_about_or_unsure_of_is_the_next_ones():
     unsure = Says(0.3, s1_2=(3, 4))
     last = Says(0.8, s1_2=(1, 2), s2_3=(2, 3), s0_1=(3, 4))
     bitext = bitext_of((0, 1, "A"), (1, 2, "B"), (2, 3, "C"))
-    StackedProjector([first, unsure, last]).project([bitext])
+    project(StackedProjector(projectors=[first, unsure, last]), bitext)
     assert places(bitext) == [(0, 1, "A"), (1, 2, "B"), (2, 3, "C")]
     assert bitext.target.spans[ENTS_GROUP].attrs["scores"] == [0.9, 0.8, 0.8]
 
 
 def test_where_none_is_sure_what_the_first_found_counts():
     bitext = bitext_of((0, 1, "A"))
-    StackedProjector([Says(0.2, s0_1=(0, 1)), Says(0.3, s0_1=(2, 3))]).project([bitext])
+    project(StackedProjector(projectors=[Says(0.2, s0_1=(0, 1)), Says(0.3, s0_1=(2, 3))]), bitext)
     assert places(bitext) == [(0, 1, "A")]
     bitext = bitext_of((0, 1, "A"), (2, 3, "B"))
-    StackedProjector([Says(0.2, s0_1=(0, 1))], min_score=0.5).project([bitext])
+    project(StackedProjector(projectors=[Says(0.2, s0_1=(0, 1))]), bitext, min_score=0.5)
     assert [(span.start, span.reason) for span in bitext.lost] == [(0, "low_score"), (2, "no_candidate")]
 
 
@@ -81,7 +68,7 @@ def test_each_stage_has_its_own_threshold_and_only_doubtful_sentences_are_asked_
     bitext.sentences = [SentencePair(0, 2, 0, 2), SentencePair(2, 4, 2, 4)]
     first = Says(0.6, s0_1=(0, 1), s3_4=(3, 4))
     last = Says(1.0, s2_3=(2, 3), s3_4=(2, 3))
-    StackedProjector({"a": first, "b": last}, order=["a", "b"], min_scores={"a": 0.6}).project([bitext])
+    project(StackedProjector(projectors={"a": first, "b": last}, order=["a", "b"], min_scores={"a": 0.6}), bitext)
     assert places(bitext) == list(ents)
     # Both spans of the second sentence are shown, so that they can be placed together
     assert first.asked == [(0, 1), (2, 3), (3, 4)] and last.asked == [(2, 3), (3, 4)]
@@ -89,7 +76,9 @@ def test_each_stage_has_its_own_threshold_and_only_doubtful_sentences_are_asked_
 
 def test_the_place_that_most_agree_on_wins_with_the_share_as_score():
     bitext = bitext_of((0, 1, "A"))
-    VotingProjector([Says(1.0, s0_1=(0, 1)), Says(0.6, s0_1=(2, 3)), Says(0.6, s0_1=(2, 3))]).project([bitext])
+    project(
+        VotingProjector(projectors=[Says(1.0, s0_1=(0, 1)), Says(0.6, s0_1=(2, 3)), Says(0.6, s0_1=(2, 3))]), bitext
+    )
     assert places(bitext) == [(2, 3, "A")]
     group = bitext.target.spans[ENTS_GROUP]
     assert group.attrs["scores"] == [0.4] and group.attrs["by"] == ["02+03"]
@@ -98,37 +87,43 @@ def test_the_place_that_most_agree_on_wins_with_the_share_as_score():
 def test_weights_scores_and_the_middle_place():
     bitext = bitext_of((0, 1, "A"))
     votes = {"x": Says(1.0, s0_1=(0, 1)), "y": Says(1.0, s0_1=(2, 3))}
-    VotingProjector(votes, weights={"y": 2}).project([bitext])
+    project(VotingProjector(projectors=votes, weights={"y": 2}), bitext)
     assert places(bitext) == [(2, 3, "A")]
     sure = {"x": Says(0.9, s0_1=(0, 1)), "y": Says(0.8, s0_1=(2, 3))}
-    assert places(VotingProjector(sure).project([bitext])[0]) == [(0, 1, "A")]
+    assert places(project(VotingProjector(projectors=sure), bitext)) == [(0, 1, "A")]
     middle = [Says(1.0, s0_1=(0, 2)), Says(1.0, s0_1=(0, 3)), Says(1.0, s0_1=(0, 4))]
-    assert places(VotingProjector(middle).project([bitext])[0]) == [(0, 3, "A")]
+    assert places(project(VotingProjector(projectors=middle), bitext)) == [(0, 3, "A")]
 
 
 def test_without_a_majority_a_span_is_lost():
     bitext = bitext_of((0, 1, "A"), (3, 4, "B"))
     votes = [Says(1.0, s0_1=(0, 1), s3_4=(3, 4)), Says(1.0, s0_1=(1, 2), s3_4=(3, 4))]
-    VotingProjector(votes, min_share=0.51).project([bitext])
+    project(VotingProjector(projectors=votes, min_share=0.51), bitext)
     assert places(bitext) == [(3, 4, "B")]
     assert [(span.start, span.reason) for span in bitext.lost] == [(0, "no_agreement")]
 
 
-def test_asking_about_some_spans_gives_their_outcomes_and_writes_nothing():
+def test_asking_about_some_spans_gives_their_outcomes():
     bitext = bitext_of((0, 1, "A"), (2, 3, "B"), groups={"g": [(0, 2, "G"), (0, 2, "H")]})
-    run = start_run(bitext, ents=True, spans_keys=None, reason="no_candidate")
-    projector = Says(0.5, s0_1=(1, 2), s0_2=(0, 2))
-    (answer,) = ask(projector, [run], [{"ents": [0, 1], "g": [1]}])
+    groups = spans_to_project(bitext, ents=True, spans_keys=None)
+    (answer,) = place_some(Says(0.5, s0_1=(1, 2), s0_2=(0, 2)), [(bitext, groups)], [{"ents": [0, 1], "g": [1]}])
     assert answer == {"ents": {0: Placement(1, 2, 0.5), 1: "no_candidate"}, "g": {1: Placement(0, 2, 0.5)}}
-    assert not bitext.target.ents and not bitext.target.spans
 
 
 def test_groups_and_entities_are_all_combined():
     bitext = bitext_of((0, 1, "A"), groups={"g": [(0, 2, "G"), (1, 4, "H")], "other": []})
-    StackedProjector([LinkProjector(ents=False), LinkProjector()]).project([bitext])
+    project(StackedProjector(projectors=[Says(), LinkProjector()]), bitext)
     assert places(bitext) == [(0, 1, "A")]
     assert [(s.start, s.end, s.label_) for s in bitext.target.spans["g"]] == [(0, 2, "G"), (1, 4, "H")]
     assert len(bitext.target.spans["other"]) == 0
+
+
+def test_parts_of_a_span_stay_in_a_combination():
+    bitext = make_bitext("She gave up Ann", "desistiu Ann afinal ela", "1-0 3-1 2-2 0-3", (1, 3, "E"), (3, 4, "P"))
+    for combine in (StackedProjector, VotingProjector):
+        project(combine(projectors=[LinkProjector(parts="discontinuous")]), bitext)
+        assert [span.text for span in bitext.target.spans[ENTS_GROUP]] == ["desistiu", "afinal", "Ann"]
+        assert found(bitext) == [("desistiu", "E"), ("Ann", "P")]
 
 
 words = st.lists(st.text("abcdefgh", min_size=4, max_size=6), min_size=2, max_size=7, unique=True)
@@ -137,40 +132,36 @@ words = st.lists(st.text("abcdefgh", min_size=4, max_size=6), min_size=2, max_si
 @given(words, st.data(), st.sampled_from([StackedProjector, VotingProjector]))
 @settings(max_examples=30, deadline=None)
 def test_identity_permutation_and_an_unrelated_span(texts, data, combine):
-    projector = combine([LinkProjector(), CandidateProjector(translator=Copier())])
+    projector = combine(projectors=[LinkProjector(), CandidateProjector(translator=Copier())])
     n, text = len(texts), " ".join(texts)
     ents = [(i, i + 1, f"L{i}") for i in sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=3)))]
     for some in (ents, ents[:1]):
         bitext = make_bitext(text, text, None, *some)
-        projector.project([bitext])
+        project(projector, bitext)
         assert places(bitext) == some
     order = data.draw(st.permutations(range(n)))
     links = [(i, order.index(i)) for i in range(n)]
     turned = make_bitext(text, " ".join(texts[i] for i in order), links, *ents)
-    projector.project([turned])
+    project(projector, turned)
     assert places(turned) == sorted((order.index(a), order.index(a) + 1, label) for a, _, label in ents)
 
 
 def test_bad_settings_have_codes_and_combinations_pickle():
     link = LinkProjector()
     for make, code in (
-        (lambda: StackedProjector([]), "E414"),
-        (lambda: StackedProjector([link, 3]), "E412"),
-        (lambda: StackedProjector({"a": link}, order=["b"]), "E414"),
-        (lambda: StackedProjector({"a": link}, min_scores={"b": 1}), "E414"),
-        (lambda: StackedProjector({"a": link}, min_scores=2), "E401"),
-        (lambda: VotingProjector([link], weights=0), "E414"),
-        (lambda: VotingProjector([link], min_share=2), "E401"),
-        (lambda: VotingProjector([link], by_score=1), "E401"),
-        (lambda: check_spans_settings(1, None, 0), "E401"),
+        (lambda: StackedProjector(projectors=[]), "E150"),
+        (lambda: StackedProjector(projectors=[link, 3]), "E412"),
+        (lambda: StackedProjector(projectors={"a": link}, order=["b"]), "E150"),
+        (lambda: StackedProjector(projectors={"a": link}, min_scores={"b": 1}), "E150"),
+        (lambda: StackedProjector(projectors={"a": link}, min_scores=2), "E150"),
+        (lambda: VotingProjector(projectors=[link], weights=0), "E150"),
+        (lambda: VotingProjector(projectors=[link], min_share=2), "E150"),
+        (lambda: VotingProjector(projectors=[link], by_score=1), "E150"),
     ):
         with pytest.raises(XltError) as err:
             make()
         assert err.value.code == code
-    with pytest.raises(XltError) as err:
-        StackedProjector([NoSources()]).project([bitext_of((0, 1, "A"))])
-    assert err.value.code == "E413"
-    stacked = pickle.loads(pickle.dumps(StackedProjector({"b": link, "a": link}, min_scores={"b": 0.25})))
-    assert list(stacked.projectors) == ["a", "b"] and "0.25:(LinkProjector" in stacked.signature
-    assert "min_share:0.5" in VotingProjector([link], min_share=0.5).signature
-    assert found(stacked.project([bitext_of((0, 1, "A"))])[0]) == [("aaaa", "A")]
+    stacked = pickle.loads(pickle.dumps(StackedProjector(projectors={"b": link, "a": link}, min_scores={"b": 0.25})))
+    assert list(stacked.members) == ["a", "b"] and "b=0.25" in stacked.signature
+    assert "min_share:0.5" in VotingProjector(projectors=[link], min_share=0.5).signature
+    assert found(project(stacked, bitext_of((0, 1, "A")))) == [("aaaa", "A")]

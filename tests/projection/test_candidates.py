@@ -1,30 +1,30 @@
-"""CandidateProjector: which places are considered, how they are scored, and what a generator adds."""
+"""CandidateProjector: which places are considered, and how they are scored."""
 
 from __future__ import annotations
 
 import pickle
 
 import pytest
+from helpers.projection import project as project_bitext
 from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.errors import XltError, error
-from spacy_xlt.projection.candidates.engine import CandidateProjector
-from spacy_xlt.projection.candidates.ngrams import candidates
-from spacy_xlt.projection.spanwise import Search, Work
+from spacy_xlt.errors import InputMismatch, XltError, error
+from spacy_xlt.projection.by_translation import SpanQuery
+from spacy_xlt.projection.candidates import CandidateProjector, candidates
+from spacy_xlt.projection.constrained import ConstrainedProjector
+from spacy_xlt.projection.links.evidence import LinkIndex
+from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 
 def project(bitext, translator=None, **config):
-    (result,) = CandidateProjector(translator=translator or Copier(), **config).project([bitext])
-    assert result is bitext
-    return bitext
+    return project_bitext(CandidateProjector(translator=translator or Copier(), **config), bitext)
 
 
-def search_for(bitext, start, end):
-    n, m = len(bitext.source), len(bitext.target)
-    return Search(Work(bitext, "en", "pt"), start, end, 0, m, 0, n)
+def query_for(bitext, start, end):
+    return SpanQuery.of(LinkIndex(bitext), ("en", "pt"), start, end)
 
 
 class OneWay(Copier):
@@ -40,7 +40,7 @@ class WithoutPieces(Copier):
 def test_all_ngrams_up_to_the_length_ratio_without_punctuation_at_the_ends():
     bitext = make_bitext("Rio , yes", "um Lima , sim", "")
     # Without links nothing is pruned
-    assert {place for place, _ in candidates(search_for(bitext, 0, 1), pool=1, length_ratio=1)} == {
+    assert {place for place, _ in candidates(query_for(bitext, 0, 1), pool=1, length_ratio=1)} == {
         (0, 1),
         (0, 2),
         (1, 2),
@@ -50,7 +50,7 @@ def test_all_ngrams_up_to_the_length_ratio_without_punctuation_at_the_ends():
 
 def test_links_prune_what_is_not_among_the_best():
     bitext = make_bitext("a bb cc d", "w x bb cc y z", "0-0 1-2 2-3 3-4")
-    ranked = candidates(search_for(bitext, 1, 3), pool=3, length_ratio=2)
+    ranked = candidates(query_for(bitext, 1, 3), pool=3, length_ratio=2)
     assert len(ranked) == 3 and ranked[0] == ((2, 4), 1.0)
     assert all(weight < 1 for _, weight in ranked[1:])
 
@@ -83,19 +83,14 @@ def test_a_scorer_that_does_not_tell_pieces_apart_does():
     assert found(project(bitext, WithoutPieces())) == [("New York", "LOC")]
 
 
-def test_a_generators_texts_are_found_in_the_target_or_rejected():
-    generator = Copier(Rio="RIO,", Lima="Quito")
-    bitext = make_bitext("Rio and Lima", "o rio e Lima", "", (0, 1, "A"), (2, 3, "B"))
-    project(bitext, Copier(Rio="rio"), generator=generator, pool=0, beams=1)
-    assert found(bitext) == [("rio", "A")]
-    assert [(span.start, span.reason) for span in bitext.lost] == [(2, "no_candidate")]
-
-
-def test_a_prompt_can_hold_the_label_and_the_sentence():
-    generator = Copier()
-    bitext = make_bitext("Rio shines", "Rio brilha", None, (0, 1, "LOC"))
-    project(bitext, generator=generator, prompt="<{label}>{span}</{label}> {sentence}", beams=2)
-    assert generator.seen == ["<LOC>Rio</LOC> Rio shines"]
+@pytest.mark.parametrize("kind", [CandidateProjector, ConstrainedProjector, MarkerProjector])
+def test_unknown_languages_are_an_error_unless_the_settings_say_them(kind):
+    bitext = make_bitext("Rio", "Rio", None, (0, 1, "LOC"))
+    bitext.source_lang = bitext.target_lang = "xx"
+    with pytest.raises(InputMismatch, match="E415.*`source` and `target`"):
+        project_bitext(kind(translator=Copier()), bitext)
+    project_bitext(kind(translator=Copier(), source="en", target="pt"), bitext)
+    assert found(bitext) == [("Rio", "LOC")]
 
 
 def test_a_span_of_150_tokens():
@@ -124,19 +119,16 @@ def test_identity_permutation_and_an_unrelated_span(texts, data):
 
 def test_bad_settings_have_codes_and_it_pickles():
     for config, code in (
-        ({"normalize": "no"}, "E401"),
-        ({"pool": 0}, "E401"),
-        ({"beams": 1.5}, "E401"),
-        ({"length_ratio": 0.5}, "E401"),
-        ({"generator": object()}, "E411"),
-        ({"generator": Copier(), "prompt": "{word}"}, "E401"),
+        ({"normalize": "no"}, "E150"),
+        ({"pool": 0}, "E150"),
+        ({"length_ratio": 0.5}, "E150"),
         ({"translator": object()}, "E411"),
     ):
         with pytest.raises(XltError) as err:
             CandidateProjector(**config)
         assert err.value.code == code, config
-    projector = pickle.loads(pickle.dumps(CandidateProjector(translator=Copier(), generator=Copier(), evidence=2)))
-    assert "evidence:2|generator:('{span}'|beams:10|copier-1)" in projector.signature
+    projector = pickle.loads(pickle.dumps(CandidateProjector(translator=Copier(), evidence=2)))
+    assert "translator:(copier-1)" in projector.signature and "evidence:2" in projector.signature
 
 
 def test_the_bundled_model_finds_names_without_any_links():

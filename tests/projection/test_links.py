@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import spacy
+from helpers.projection import project as project_bitext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
@@ -13,9 +14,10 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import ENTS_GROUP, REASONS, SentencePair
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.assign import _greedy, _search, conflicts
-from spacy_xlt.projection.evidence import Claim, Evidence, Stretch
-from spacy_xlt.projection.links import LinkProjector
+from spacy_xlt.projection.component import ProjectorPipe
+from spacy_xlt.projection.links.assignment import _greedy, _search, conflicts
+from spacy_xlt.projection.links.evidence import LinkIndex, SpanLinks, Stretch
+from spacy_xlt.projection.links.projector import LinkProjector
 
 EN, PT = spacy.blank("en").vocab, spacy.blank("pt").vocab
 
@@ -33,9 +35,7 @@ def project(source, target, links, *ents, scores=None, **config):
         alignment = Alignment(alignment.links, scores)
     words = target.split() if isinstance(target, str) else target
     bitext = Bitext(doc_of(EN, source, *ents), Doc(PT, words=words), alignment)
-    (result,) = LinkProjector(**config).project([bitext])
-    assert result is bitext
-    return bitext
+    return project_bitext(LinkProjector(), bitext, **config)
 
 
 def found(bitext):
@@ -101,7 +101,7 @@ def test_evidence_that_is_no_link_still_places_a_span():
     assert found(bitext) == [("o Beto", "PER")]  # what is left between the neighbours' links
     links = bitext.alignment
     bitext.alignment = Alignment(links.links, links.scores, Alignment([(0, 0), (1, 1), (2, 3)], [0.9, 0.9, 0.1]))
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     assert found(bitext) == [("Beto", "PER")]
 
 
@@ -130,7 +130,7 @@ def test_entities_at_the_ends_and_across_a_sentence_boundary(ent):
     source, target = doc_of(EN, "One . Two three .", ent), Doc(PT, words="Um . Dois três .".split())
     sentences = [SentencePair(0, 2, 0, 2), SentencePair(2, 5, 2, 5)]
     bitext = Bitext(source, target, Alignment([(i, i) for i in range(5)]), sentences=sentences)
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == [ent]
 
 
@@ -139,14 +139,14 @@ def test_empty_docs_and_docs_without_links():
     assert len(bitext.target) == 0 and bitext.lost == []
     bitext = project("Xi left", "", "", (0, 1, "PER"))
     assert [span.reason for span in bitext.lost] == ["no_links"]
-    assert LinkProjector().project([]) == []
+    assert LinkProjector().place([]) == []
 
 
 def test_every_attribute_of_a_span_is_carried():
     source, target = doc_of(EN, "Rio shines"), Doc(PT, words=["O", "Rio"])
     source.set_ents([Span(source, 0, 1, label="LOC", kb_id="Q8678", span_id="e1")])
     source.spans["nested"] = [Span(source, 0, 2, label="S", kb_id="K", span_id="n1")]
-    LinkProjector().project([Bitext(source, target, Alignment.from_pharaoh("0-1 1-0"))])
+    project_bitext(LinkProjector(), Bitext(source, target, Alignment.from_pharaoh("0-1 1-0")))
     ent, nested = target.ents[0], target.spans["nested"][0]
     assert (ent.text, ent.label_, ent.kb_id_, ent.id_) == ("Rio", "LOC", "Q8678", "e1")
     assert (nested.text, nested.label_, nested.kb_id_, nested.id_) == ("O Rio", "S", "K", "n1")
@@ -158,7 +158,7 @@ def test_nested_overlapping_and_long_spans_of_groups_are_carried_with_scores():
     ranges = [(0, n), (0, 1), (5, 155), (5, 20), (10, 30), (10, 30)]
     source.spans["args"] = [Span(source, a, b, label=f"L{k}") for k, (a, b) in enumerate(ranges)]
     source.spans["none"] = []
-    LinkProjector().project([Bitext(source, target, Alignment([(i, i) for i in range(n)]))])
+    project_bitext(LinkProjector(), Bitext(source, target, Alignment([(i, i) for i in range(n)])))
     group = target.spans["args"]
     assert [(span.start, span.end, span.label_) for span in group] == [(*r, f"L{k}") for k, r in enumerate(ranges)]
     assert group.attrs["scores"] == [1.0] * len(ranges)
@@ -170,17 +170,17 @@ def test_settings_choose_what_is_carried():
     source.spans["a"], source.spans["b"] = [source[0:1]], [source[1:2]]
     source.spans[ENTS_GROUP] = SpanGroup(source, name=ENTS_GROUP, spans=[source[1:2]])
     target, links = Doc(PT, words=["Rio", "brilha"]), Alignment([(0, 0), (1, 1)])
-    LinkProjector(ents=False, spans_keys=["b", "unheard"]).project([Bitext(source, target, links)])
+    project_bitext(LinkProjector(), Bitext(source, target, links), ents=False, spans_keys=["b", "unheard"])
     assert set(target.spans) == {"b"} and not target.has_annotation("ENT_IOB")
-    LinkProjector().project([Bitext(source, target, links)])
+    project_bitext(LinkProjector(), Bitext(source, target, links))
     assert [span.text for span in target.spans[ENTS_GROUP]] == ["Rio"]
 
 
 @pytest.mark.parametrize("config", [{"ents": "yes"}, {"spans_keys": "sc"}, {"spans_keys": [1]}, {"min_score": 2}])
 def test_settings_of_the_wrong_kind_are_refused(config):
     with pytest.raises(XltError) as err:
-        LinkProjector(**config)
-    assert err.value.code == "E401" and repr(next(iter(config.values()))) in str(err.value)
+        ProjectorPipe("xlt_projector", LinkProjector(), **config)
+    assert err.value.code == "E103" and repr(next(iter(config.values()))) in str(err.value)
 
 
 def test_entities_that_need_the_same_word_go_to_the_group_and_are_said_to_be_lost():
@@ -193,15 +193,15 @@ def test_entities_that_need_the_same_word_go_to_the_group_and_are_said_to_be_los
 def test_projecting_again_replaces_what_was_there():
     source, target = doc_of(EN, "Rio Lima", (0, 1, "LOC")), Doc(PT, words=["Rio", "Lima"])
     bitext = Bitext(source, target, Alignment([(0, 0), (1, 1)]))
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     source.set_ents([Span(source, 1, 2, label="ORG")], default="outside")
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     assert found(bitext) == [("Lima", "ORG")] and len(target.spans[ENTS_GROUP]) == 1
 
 
 def test_a_source_without_annotation_leaves_the_target_without():
     source, target = Doc(EN, words=["Rio"]), doc_of(PT, "Rio", (0, 1, "LOC"))
-    LinkProjector().project([Bitext(source, target, Alignment([(0, 0)]))])
+    project_bitext(LinkProjector(), Bitext(source, target, Alignment([(0, 0)])))
     assert not target.has_annotation("ENT_IOB") and ENTS_GROUP not in target.spans
 
 
@@ -210,7 +210,7 @@ def test_what_the_source_does_not_say_is_missing_on_the_target():
     source.set_ents([Span(source, 0, 1, label="LOC")], missing=[source[3:6]], default="outside")
     links = Alignment([(i, i) for i in range(5)])
     bitext = Bitext(source, target, links, sentences=[SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)])
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     # 0 is missing, 2 outside, 3 the beginning of an entity; the last token has no link, but its sentence says nothing
     assert [token.ent_iob for token in target] == [3, 2, 2, 0, 0, 0]
 
@@ -219,7 +219,7 @@ def test_a_span_without_tokens_is_lost():
     source, target = doc_of(EN, "Rio shines"), Doc(PT, words=["Rio", "brilha"])
     source.spans["sc"] = [Span(source, 1, 1, label="NIL"), Span(source, 0, 1, label="LOC")]
     bitext = Bitext(source, target, Alignment([(0, 0)]))
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     assert [(span.reason, span.key) for span in bitext.lost] == [("empty", "sc")]
     assert [span.label_ for span in target.spans["sc"]] == ["LOC"]
 
@@ -251,8 +251,10 @@ def test_spans_below_the_least_score_are_lost():
 
 
 def test_the_projector_survives_pickling_and_says_what_it_is():
-    projector = pickle.loads(pickle.dumps(LinkProjector(spans_keys=["sc"])))
-    assert projector.spans_keys == ["sc"] and "spans_keys:sc" in projector.signature
+    projector = pickle.loads(pickle.dumps(LinkProjector(parts="several")))
+    assert projector.parts == "several" and "parts:several" in projector.signature
+    pipe = ProjectorPipe("xlt_projector", projector, spans_keys=["sc"])
+    assert pipe.signature.startswith(projector.signature) and "spans_keys:sc" in pipe.signature
 
 
 # General rules
@@ -308,7 +310,7 @@ def test_permuting_the_target_permutes_the_spans(case, random):
 @settings(deadline=None, max_examples=200)
 @given(any_bitext())
 def test_every_span_is_projected_or_lost_and_no_label_is_invented(bitext):
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     spans = {"ents": list(bitext.source.ents), "sc": list(bitext.source.spans["sc"])}
     for key, of_source in spans.items():
         lost = [span for span in bitext.lost if span.key == key]
@@ -326,7 +328,7 @@ def test_every_span_is_projected_or_lost_and_no_label_is_invented(bitext):
 @settings(deadline=None, max_examples=100)
 @given(any_bitext(), annotated())
 def test_adding_an_unrelated_span_changes_no_other(bitext, more):
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     before = [(e.start, e.end, e.label_) for e in bitext.target.ents]
     n, m = len(bitext.source), len(bitext.target)
     words, ents = more
@@ -338,7 +340,7 @@ def test_adding_an_unrelated_span_changes_no_other(bitext, more):
     extra = Alignment([(n + i, m + i) for i in range(len(words))])
     sentences = [SentencePair(0, n, 0, m), SentencePair(n, n + len(words), m, m + len(words))]
     larger = Bitext(source, target, Alignment.concatenate([bitext.alignment, extra]), sentences=sentences)
-    LinkProjector().project([larger])
+    project_bitext(LinkProjector(), larger)
     assert [(e.start, e.end, e.label_) for e in larger.target.ents if e.end <= m] == before
     assert [(e.start - m, e.end - m, e.label_) for e in larger.target.ents if e.end > m] == ents
 
@@ -349,7 +351,7 @@ def test_adding_an_unrelated_span_changes_no_other(bitext, more):
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12))
 def test_the_best_stretch_is_the_best_of_all(weights):
-    claim = Claim(3, [own for own, _ in weights], [foreign for _, foreign in weights])
+    claim = SpanLinks(3, [own for own, _ in weights], [foreign for _, foreign in weights])
     gains, n = claim.gains(), len(weights)
     totals = [sum(gains[a:b]) for a in range(n) for b in range(a + 1, n + 1)]
     best = claim.best()
@@ -377,8 +379,8 @@ def test_only_spans_that_are_apart_in_the_source_are_in_conflict():
 
 
 def test_scores_above_one_are_scaled():
-    evidence = Evidence(Alignment([(0, 0), (1, 1)], [4.0, 2.0]))
-    assert evidence.weights == [1.0, 0.5]
+    bitext = Bitext(doc_of(EN, "a b"), doc_of(PT, "a b"), Alignment([(0, 0), (1, 1)], [4.0, 2.0]))
+    assert LinkIndex(bitext).weights == [1.0, 0.5]
 
 
 def test_long_spans_that_claim_a_word_of_each_other_meet_there():
@@ -389,6 +391,38 @@ def test_long_spans_that_claim_a_word_of_each_other_meet_there():
     links = [(i, i) for i in range(2 * n)] + [(0, n)]
     scores = [0.7 if i == n else 1.0 for i in range(2 * n)] + [0.8]
     bitext = Bitext(source, target, Alignment(links, scores))
-    LinkProjector().project([bitext])
+    project_bitext(LinkProjector(), bitext)
     (first, second), lost = bitext.target.ents, bitext.lost
     assert first.start == 0 and second.end == 2 * n and second.start - first.end <= 1 and lost == []
+
+
+class CountedPairs(list):
+    """A list of sentence pairs that counts how often one is looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        for item in super().__iter__():
+            self.looks += 1
+            yield item
+
+    def __getitem__(self, n):
+        self.looks += 1
+        return super().__getitem__(n)
+
+
+def test_a_long_document_is_not_searched_for_the_sentence_of_each_span():
+    n = 3000
+    source = doc_of(EN, ["Rio", "."] * n, *((2 * i, 2 * i + 1, "LOC") for i in range(n)))
+    bitext = Bitext(source, Doc(PT, words=["Rio", "."] * n), Alignment([(i, i) for i in range(2 * n)]))
+    bitext.sentences = CountedPairs(SentencePair(2 * i, 2 * i + 2, 2 * i, 2 * i + 2) for i in range(n))
+    project_bitext(LinkProjector(), bitext)
+    assert len(bitext.target.ents) == n
+    assert bitext.sentences.looks < 30 * n
+
+
+def test_a_token_outside_all_sentences_belongs_to_the_whole_and_of_two_sentences_the_first_counts():
+    bitext = Bitext(doc_of(EN, "a b c d"), doc_of(PT, "a b c d"), Alignment())
+    bitext.sentences = [SentencePair(1, 3, 0, 1), SentencePair(2, 3, 1, 2)]
+    index = LinkIndex(bitext)
+    assert [index.sentence_of(i).target for i in range(-1, 5)] == [(0, 4), (0, 4), (0, 1), (0, 1), (0, 4), (0, 4)]

@@ -8,10 +8,11 @@ from spacy.tokens import Doc, Span
 from thinc.api import Config
 
 from spacy_xlt import Alignment, Bitext
-from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair
+from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair, dropped_pairs, training_target
 from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.doubts import LOST_FLAG
+from spacy_xlt.projection.component import ProjectorPipe
+from spacy_xlt.projection.sentences import LOST_FLAG
 
 PAIRS = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
 
@@ -51,6 +52,30 @@ def test_sentences_of_lost_spans(doc, on_lost, missing, flags):
     assert [pair.flags for pair in bitext.sentences] == [(), flags]
     again = pipeline(on_lost=on_lost)(doc)._.xlt["pt"]
     assert again.to_stored() == bitext.to_stored()
+
+
+@pytest.mark.parametrize(("direction", "dropped"), [("source_to_target", True), ("target_to_source", False)])
+def test_sentences_with_chosen_flags_are_left_out(make_doc, direction, dropped):
+    doc = make_doc("Rio . Lima .", (0, 1, "LOC"), sents=[2])
+    target = make_doc("Rio . Lima .", (0, 1, "LOC"), lang="pt", sents=[2])
+    pairs = [SentencePair(0, 2, 0, 2, flags=("looping", "empty")), SentencePair(2, 4, 2, 4, flags=("empty",))]
+    doc._.xlt["pt"] = Bitext(doc, target, Alignment([(i, i) for i in range(4)]), sentences=pairs)
+    bitext = pipeline(direction=direction, drop_flags=["looping"])(doc)._.xlt["pt"]
+    assert [reason for _, reason in dropped_pairs(bitext)] == (["looping"] if dropped else [])
+    assert training_target(bitext).text == ("Lima . " if dropped else "Rio . Lima . ")
+
+
+def test_an_engine_with_other_numbers_of_results_is_named(doc):
+    class Short:
+        signature = "short-1"
+
+        def place(self, work):
+            return [{key: [] for key in groups} for _, groups in work]
+
+    with pytest.raises(XltError, match="E105.*0 results for 2"):
+        ProjectorPipe("xlt_projector", Short())(doc)
+    with pytest.raises(XltError, match="E101.*place"):
+        ProjectorPipe("xlt_projector", object())
 
 
 def test_a_lost_span_of_a_group_does_not_make_entities_missing(doc):
@@ -94,7 +119,7 @@ def test_two_translations_cannot_annotate_one_document(make_doc):
     assert [ent.label_ for ent in chosen.ents] == ["LOC"]
 
 
-@pytest.mark.parametrize("config", [{"direction": "both"}, {"on_lost": "ignore"}])
+@pytest.mark.parametrize("config", [{"direction": "both"}, {"on_lost": "ignore"}, {"min_score": 2.0}])
 def test_unknown_settings_are_named(config):
     with pytest.raises(XltError, match=f"E103.*{next(iter(config))}.*{next(iter(config.values()))}"):
         pipeline(**config)
@@ -110,10 +135,10 @@ def test_one_bad_document_goes_to_the_error_handler_alone(doc, make_doc):
 
 
 def test_the_component_is_saved_with_its_config(tmp_path, doc):
-    nlp = pipeline(on_lost="drop", engine={"@misc": "spacy_xlt.LinkProjector.v1", "min_score": 0.5})
+    nlp = pipeline(on_lost="drop", min_score=0.5)
     nlp.to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
-    assert loaded.get_pipe("xlt_projector").engine.min_score == 0.5
+    assert loaded.get_pipe("xlt_projector").min_score == 0.5
     assert Config(loaded.config)["components"]["xlt_projector"]["on_lost"] == "drop"
     assert loaded(doc)._.xlt["pt"].sentences[1].flags == (LOST_FLAG, DROP_FLAG)
 

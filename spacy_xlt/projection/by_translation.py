@@ -1,0 +1,313 @@
+"""What projectors share that ask a translator about each span and place the spans of a document together afterwards."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from spacy.tokens import Doc, Span
+from spacy.util import registry
+
+from ..engine import Engine
+from ..errors import UnknownDirection, error
+from ..languages import MULTI, to_spacy
+from ..protocols import Outcome, Placement, ProjectionWork, Projector
+from .annotations import ENTITY_GROUPS
+from .links.assignment import assign_choices
+from .links.boundaries import adjust, is_clause
+from .links.constants import FOREIGN, SPELLING
+from .links.evidence import LinkIndex, Stretch
+from .links.projector import LinkProjector
+
+DEFAULT_TRANSLATOR = "spacy_xlt.BergamotTranslator.v1"
+# What a token without links costs: little, so that links decide, and enough for the shorter of two places to win
+UNLINKED = 0.1
+
+Range = tuple[int, int]
+
+
+@dataclass
+class SpanQuery:
+    """A source span to be found: which tokens of the target it may be, and what was found.
+
+    Attributes:
+        index: The bitext.
+        languages: Codes of source and target.
+        start: First source token of the span.
+        end: The source token behind its last one.
+        source_low: First source token of its sentence, or sentences.
+        source_high: The source token behind the last one.
+        low: First target token of the sentence.
+        high: The target token behind its last one.
+        choices: Possible places, best first; totals are above 0, and of the best places of all spans of a conflict the
+            greatest sum wins.
+        confidence: How sure each place is, from 0 to 1.
+        reason: Why there are no choices: a key of `bitext.REASONS`.
+    """
+
+    index: LinkIndex
+    languages: tuple[str, str]
+    start: int
+    end: int
+    source_low: int
+    source_high: int
+    low: int
+    high: int
+    choices: list[Stretch] = field(default_factory=list)
+    confidence: dict[Range, float] = field(default_factory=dict)
+    reason: str = "no_candidate"
+
+    @classmethod
+    def of(cls, index: LinkIndex, languages: tuple[str, str], start: int, end: int) -> SpanQuery:
+        """The query for source tokens `[start, end)` in the sentences that they are in."""
+        first, last = index.sentence_of(start), index.sentence_of(end - 1)
+        source = min(first.source_start, last.source_start), max(first.source_end, last.source_end)
+        target = min(first.target_start, last.target_start), max(first.target_end, last.target_end)
+        return cls(index, languages, start, end, *source, *target)
+
+    @property
+    def length(self) -> int:
+        """Source tokens."""
+        return self.end - self.start
+
+    @property
+    def source(self) -> Doc:
+        return self.index.bitext.source
+
+    @property
+    def target(self) -> Doc:
+        return self.index.bitext.target
+
+    @property
+    def text(self) -> str:
+        """The text of the source span."""
+        return self.source[self.start : self.end].text.strip()
+
+    def target_text(self, start: int, end: int) -> str:
+        """The text of target tokens `[start, end)`."""
+        return self.target[start:end].text.strip()
+
+    def gains(self) -> list[float]:
+        """What links say about each target token of the sentence: the strongest link from the span, less the strongest
+        one from elsewhere."""
+        same = set(self.index.same_spelling(self.start, self.end))
+        gains = []
+        for j in range(self.low, self.high):
+            inside, outside = self.index.strongest(j, self.start, self.end)
+            inside = max(inside, SPELLING if j in same else 0.0)
+            gains.append(inside - FOREIGN * outside if inside or outside else -UNLINKED)
+        return gains
+
+
+@dataclass(kw_only=True, eq=False)
+class TranslationProjector(Engine, ABC):
+    """Finds places for each span, then places all spans of a group together: those that are apart in the source do
+    not share words on the target. A subclass writes `search`.
+
+    Attributes:
+        translator: What translates or scores; the bundled translator where left out, made when needed.
+        source: The source language, for bitexts that do not say theirs.
+        target: The target language, likewise.
+
+    Raises:
+        XltError: E411 for a translator without the method that is needed.
+    """
+
+    # The method that the translator must have
+    needs: ClassVar[str] = "translate"
+
+    translator: Any = None
+    source: str | None = None
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.source, self.target = (None if code is None else to_spacy(code) for code in (self.source, self.target))
+        if self.translator is not None and not callable(getattr(self.translator, self.needs, None)):
+            kind = type(self.translator).__name__
+            raise error("E411", projector=type(self).__name__, engine=kind, method=self.needs)
+
+    def details(self) -> dict[str, Any]:
+        return {"translator": self.used_translator}
+
+    @cached_property
+    def used_translator(self) -> Any:
+        """The translator; the bundled one is made at first use."""
+        return registry.get("misc", DEFAULT_TRANSLATOR)() if self.translator is None else self.translator
+
+    @abstractmethod
+    def search(self, queries: Sequence[SpanQuery]) -> None:
+        """Fill in `choices` and `confidence`, or `reason`, of each query."""
+
+    def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
+        """Find where spans went. `Placement.by` says which way found each.
+
+        Args:
+            work: Bitexts, and spans of their source docs by group.
+
+        Returns:
+            For each bitext an outcome for each span, by group.
+
+        Raises:
+            XltError: E410 where the translator lacks the direction of a bitext, E415 where its languages are not known.
+        """
+        by_bitext: list[dict[Range, SpanQuery]] = []
+        for bitext, groups in work:
+            ranges = sorted({(span.start, span.end) for spans in groups.values() for span in spans if len(span)})
+            queries: dict[Range, SpanQuery] = {}
+            if ranges:
+                index, languages = LinkIndex(bitext), self._languages(bitext.source_lang, bitext.target_lang)
+                queries = {place: SpanQuery.of(index, languages, *place) for place in ranges}
+            by_bitext.append(queries)
+        self.search([query for queries in by_bitext for query in queries.values()])
+        return [
+            {key: self._place(spans, queries, is_name=key in ENTITY_GROUPS) for key, spans in groups.items()}
+            for (_, groups), queries in zip(work, by_bitext, strict=True)
+        ]
+
+    def _languages(self, source: str, target: str) -> tuple[str, str]:
+        known = [
+            default if code in ("", MULTI) else code for code, default in ((source, self.source), (target, self.target))
+        ]
+        if None in known:
+            raise error("E415", projector=type(self).__name__, source=source, target=target)
+        return known[0], known[1]  # type: ignore[return-value]
+
+    def _place(self, spans: Sequence[Span], queries: Mapping[Range, SpanQuery], *, is_name: bool) -> list[Outcome]:
+        ranges = [(span.start, span.end) for span in spans]
+        choices = [queries[place].choices if place in queries else [] for place in ranges]
+        best = [stretches[0] if stretches else None for stretches in choices]
+        if len(spans) > 1:
+            assign_choices(ranges, choices, best)
+        outcomes: list[Outcome] = []
+        for source, stretch in zip(ranges, best, strict=True):
+            if source not in queries:
+                outcomes.append("empty")
+            elif stretch is None:
+                outcomes.append(queries[source].reason)
+            else:
+                query = queries[source]
+                score = query.confidence[stretch.start, stretch.end]
+                if not is_clause(query.index, source):
+                    stretch = adjust(query.index, source, stretch, is_name=is_name)
+                outcomes.append(Placement(stretch.start, stretch.end, score, by=type(self).__name__))
+        return outcomes
+
+    @contextmanager
+    def _direction(self, source: str, target: str) -> Iterator[None]:
+        """Name the projector in the error where the translator lacks a direction."""
+        try:
+            yield
+        except UnknownDirection as err:
+            name = type(self).__name__
+            raise error("E410", projector=name, source=source, target=target, reason=err.message) from err
+
+
+def by_languages(queries: Sequence[SpanQuery]) -> Iterator[tuple[tuple[str, str], list[SpanQuery]]]:
+    """Queries of the same two languages together, languages in alphabetical order."""
+    for languages in sorted({query.languages for query in queries}):
+        yield languages, [query for query in queries if query.languages == languages]
+
+
+def check_projector(owner: str, name: str, value: Any) -> None:
+    """Check that a setting is a projector.
+
+    Raises:
+        XltError: E412 where it is not.
+    """
+    if not isinstance(value, Projector):
+        raise error("E412", projector=owner, setting=name, value=type(value).__name__)
+
+
+def fallback_projector(owner: str, fallback: Any) -> Projector | None:
+    """The projector that a `fallback` setting names: "links" for `LinkProjector`, null for none."""
+    if fallback == "links":
+        return LinkProjector()
+    if fallback is not None:
+        check_projector(owner, "fallback", fallback)
+    return fallback
+
+
+def place_some(
+    projector: Projector, work: ProjectionWork, wanted: Sequence[Mapping[str, Sequence[int]]]
+) -> list[dict[str, dict[int, Outcome]]]:
+    """What a projector makes of some spans.
+
+    Args:
+        projector: The projector.
+        work: Bitexts and spans.
+        wanted: For each bitext the indices of the spans to ask about, by group. The other spans of their sentences are
+            shown to the projector, so that it can place all of them together.
+
+    Returns:
+        For each bitext the outcomes of those spans, by group and index.
+    """
+    asked = [n for n, indices in enumerate(wanted) if any(indices.values())]
+    shown = [_spans_in_context(*work[n], wanted[n]) for n in asked]
+    parts = [
+        (work[n][0], {key: [work[n][1][key][i] for i in indices] for key, indices in by_key.items()})
+        for n, by_key in zip(asked, shown, strict=True)
+    ]
+    answers: list[dict[str, dict[int, Outcome]]] = [{} for _ in work]
+    for n, by_key, outcomes in zip(asked, shown, projector.place(parts), strict=True):
+        for key, indices in by_key.items():
+            of_group = dict(zip(indices, outcomes[key], strict=True))
+            answers[n][key] = {i: of_group[i] for i in wanted[n].get(key, ())}
+    return answers
+
+
+def place_rest(
+    projector: Projector,
+    work: ProjectionWork,
+    outcomes: Sequence[dict[str, list[Outcome]]],
+    is_open: Callable[[Outcome], bool],
+    *,
+    flag: str = "",
+) -> None:
+    """Have a projector place the spans whose outcome is open. What it is lost about stays as it was."""
+    wanted = [
+        {key: [n for n, outcome in enumerate(of_group) if is_open(outcome)] for key, of_group in of_bitext.items()}
+        for of_bitext in outcomes
+    ]
+    for of_bitext, answers in zip(outcomes, place_some(projector, work, wanted), strict=True):
+        for key, of_group in answers.items():
+            for n, outcome in of_group.items():
+                if not isinstance(outcome, str):
+                    of_bitext[key][n] = relabel(outcome, by=type(projector).__name__, flag=flag)
+
+
+def relabel(outcome: Outcome, *, by: str, flag: str = "") -> Outcome:
+    """An outcome with another name of what found it."""
+    if isinstance(outcome, str):
+        return outcome
+    if isinstance(outcome, Placement):
+        return outcome._replace(by=by, flag=flag)
+    return [part._replace(by=by, flag=flag) for part in outcome]
+
+
+def _spans_in_context(
+    bitext: Any, groups: Mapping[str, Sequence[Span]], wanted: Mapping[str, Sequence[int]]
+) -> dict[str, list[int]]:
+    """Indices of all spans of the sentences that the wanted spans are in, by group."""
+    # A span without tokens belongs to the sentence it stands in
+    tokens = {
+        i
+        for key, indices in wanted.items()
+        for n in indices
+        for i in range(groups[key][n].start, max(groups[key][n].end, groups[key][n].start + 1))
+    }
+    for pair in bitext.sentences:
+        if not tokens.isdisjoint(range(*pair.source)):
+            tokens.update(range(*pair.source))
+    return {
+        key: [
+            n
+            for n, span in enumerate(spans)
+            if n in wanted.get(key, ()) or not tokens.isdisjoint(range(span.start, span.end))
+        ]
+        for key, spans in groups.items()
+    }

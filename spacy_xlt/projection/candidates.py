@@ -1,0 +1,183 @@
+"""Projection by candidates: places of the target, chosen by how well they and the span translate into each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from itertools import accumulate
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import setting
+from ..protocols import Forcer, Scorer
+from ..tokens import is_symbol
+from .by_translation import Range, SpanQuery, TranslationProjector, by_languages
+from .links.evidence import Stretch
+
+# What one token more or less than the source span has costs where links don't decide
+LENGTH = 0.02
+# Of spans longer than this only the places near the best one by links are looked at: so many tokens to each side
+LONG, AROUND = 20, 6
+
+
+@dataclass(kw_only=True, eq=False)
+class CandidateProjector(TranslationProjector):
+    """Chooses among places of the target by translation probability in both directions (T-Projection, García-Ferrero
+    et al. 2023, https://arxiv.org/abs/2212.10548), each place used once.
+
+    Where that method's generator is a fine-tuned model, all n-grams of the target do as well, if links leave out the
+    hopeless ones. The links also count in the choice, as two texts that translate into each other may both stand
+    there. The translator needs `score`, and should know both directions.
+
+    Attributes:
+        pool: How many n-grams are scored for each span, the best by links.
+        length_ratio: How many times longer than the span a candidate may be, in tokens.
+        normalize: "self" to count a text's probability relative to how probable it is given itself, or "length".
+        evidence: How much links count besides translation; 0 for none.
+    """
+
+    needs: ClassVar[str] = "score"
+
+    pool: int = setting(12, ge=1)
+    length_ratio: float = setting(2.0, ge=1, le=100)
+    normalize: str = setting("self", choices=("self", "length"))
+    evidence: float = setting(3.0, ge=0, le=100)
+
+    def search(self, queries: Sequence[SpanQuery]) -> None:
+        """Score the candidates of all spans, language by language."""
+        for languages, of_languages in by_languages(queries):
+            self._search(of_languages, *languages)
+
+    def _search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
+        rows = [
+            (query, place, links)
+            for query in queries
+            for place, links in candidates(query, pool=self.pool, length_ratio=self.length_ratio)
+        ]
+        pairs = [(query.text, query.target_text(*place)) for query, place, _ in rows]
+        with self._direction(source, target):
+            scorer = _PairScorer(self.used_translator)
+            likeness = scorer.both_ways(pairs, source=source, target=target, normalize=self.normalize)
+        goodness: defaultdict[int, dict[Range, float]] = defaultdict(dict)
+        for (query, place, links), value in zip(rows, likeness.tolist(), strict=True):
+            goodness[id(query)][place] = value * float(np.exp(self.evidence * (min(links, 1.0) - 1)))
+        for query in queries:
+            _choose(query, goodness[id(query)])
+
+
+def _choose(query: SpanQuery, goodness: dict[Range, float]) -> None:
+    """Fill in a query from its places and how good each is, from 0 to 1."""
+    ordered = sorted((item for item in goodness.items() if item[1] > 0), key=lambda item: (-item[1], item[0]))
+    total = sum(value for _, value in ordered)
+    query.choices = [Stretch(*place, value) for place, value in ordered]
+    # As sure as the place is good, and better than the others
+    query.confidence = {place: round(float(np.sqrt(value * value / total)), 4) for place, value in ordered}
+
+
+def candidates(query: SpanQuery, *, pool: int, length_ratio: float) -> list[tuple[Range, float]]:
+    """The places that are most likely by links, at most `pool`, with what the links say for each.
+
+    Places of up to `length_ratio` times the tokens of the span, and one more, that do not begin or end with
+    punctuation unless the span does. Where no link speaks for any of them, all of them.
+
+    Returns:
+        Target tokens `[start, end)` and the weight of their links, the best first. The weight is the sum of the gains
+        of the tokens over that of the best place: 1 for the best, below 0 where links speak against a place. Without
+        links it is 1 for all.
+    """
+    gains = query.gains()
+    has_links = any(gain > 0 for gain in gains)
+    totals = [0.0, *accumulate(gains)]
+    source_words, target_words = query.index.source_words, query.index.target_words
+    symbols = [is_symbol(word) for word in target_words[query.low : query.high]]
+    opens, closes = is_symbol(source_words[query.start]), is_symbol(source_words[query.end - 1])
+    longest = int(length_ratio * query.length) + 1
+    starts, ends = _where(query, totals, has_links=has_links)
+    places = []
+    for first in starts:
+        if symbols[first] and not opens:
+            continue
+        for last in ends:
+            if not first < last <= first + longest or (symbols[last - 1] and not closes):
+                continue
+            gain = totals[last] - totals[first] if has_links else 1.0
+            places.append((gain - LENGTH * abs(last - first - query.length), gain, first, last))
+    best = nlargest(pool if has_links else len(places), places, key=lambda item: (item[0], -item[2], -item[3]))
+    top = max((gain for _, gain, _, _ in best), default=0.0)
+    scale = top if top > 0 else 1.0
+    return [((query.low + first, query.low + last), gain / scale) for _, gain, first, last in best]
+
+
+def _where(query: SpanQuery, totals: Sequence[float], *, has_links: bool) -> tuple[range, range]:
+    """Where places may begin and end: everywhere; of a long span near the ends of the best place by links, or of the
+    same part of the sentence."""
+    n = query.high - query.low
+    if query.length <= LONG:
+        return range(n), range(1, n + 1)
+    if has_links:
+        first, last = _best_place(totals)
+    else:
+        scale = n / max(1, query.source_high - query.source_low)
+        first, last = (round(scale * (i - query.source_low)) for i in (query.start, query.end))
+    return (
+        range(max(0, first - AROUND), min(n, first + AROUND + 1)),
+        range(max(1, last - AROUND), min(n, last + AROUND) + 1),
+    )
+
+
+def _best_place(totals: Sequence[float]) -> Range:
+    """The place with the greatest gain, from the sums of the gains before each token."""
+    lowest, best = 0, (float("-inf"), 0, 0)
+    for last in range(1, len(totals)):
+        if totals[last - 1] < totals[lowest]:
+            lowest = last - 1
+        if totals[last] - totals[lowest] > best[0]:
+            best = totals[last] - totals[lowest], lowest, last
+    return best[1], best[2]
+
+
+class _PairScorer:
+    """How probable texts are as translations of each other, by the piece, so that long and short ones compare
+    (NMTScore, Vamvas and Sennrich 2022, https://arxiv.org/abs/2204.13692). Each pair is scored once."""
+
+    def __init__(self, translator: Scorer):
+        self._translator = translator
+        self._scores: dict[tuple[str, str, str, str], float] = {}
+
+    def both_ways(
+        self, pairs: Sequence[tuple[str, str]], *, source: str, target: str, normalize: str
+    ) -> NDArray[np.float64]:
+        """How alike the texts of each pair are in meaning, from 0 to 1: (n,).
+
+        The mean of the two directions' log-probabilities, as a probability. A direction counts relative to how
+        probable its text is given itself ("self"), at most 1, or as it is ("length").
+        """
+        there = self._means(pairs, source, target)
+        back = self._means([(b, a) for a, b in pairs], target, source)
+        if normalize == "self":
+            there = np.minimum(0.0, there - self._means([(b, b) for _, b in pairs], source, target))
+            back = np.minimum(0.0, back - self._means([(a, a) for a, _ in pairs], target, source))
+        return np.exp((there + back) / 2)
+
+    def _means(self, pairs: Iterable[tuple[str, str]], source: str, target: str) -> NDArray[np.float64]:
+        """Natural log-probability of the second text of each pair given the first, over its pieces: (n,).
+
+        Of a translator that does not tell pieces apart, over its words and the end mark.
+        """
+        keys = [(source, target, *pair) for pair in pairs]
+        new = sorted(set(keys) - self._scores.keys())
+        if new:
+            firsts, seconds = [key[2] for key in new], [key[3] for key in new]
+            self._scores.update(zip(new, self._compute(firsts, seconds, source, target), strict=True))
+        return np.asarray([self._scores[key] for key in keys], np.float64)
+
+    def _compute(self, firsts: list[str], seconds: list[str], source: str, target: str) -> list[float]:
+        if isinstance(self._translator, Forcer):
+            forced = self._translator.force(firsts, seconds, source=source, target=target)
+            return [float(log_probs.mean()) for log_probs, _ in forced]
+        scores = self._translator.score(firsts, seconds, source=source, target=target)
+        return [float(s) / (len(text.split()) + 1) for s, text in zip(scores, seconds, strict=True)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import shutil
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -183,7 +182,7 @@ def test_what_is_no_word_comes_back_whole(engine):
 
 
 @needs("en", "es")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(alphabet="zqž#+*@[]{}^$\\/<>~_|&%'\"´  \n\t\0\u200d\u0301😀⚽ß1"), max_size=4))
 def test_no_character_is_lost_among_unknown_words(engine, asked):
     translated = engine.translate(asked, source="en", target="es")
@@ -194,16 +193,8 @@ def test_no_character_is_lost_among_unknown_words(engine, asked):
 
 
 @needs("en", "es")
-def test_it_runs_in_threads_and_after_pickling(engine):
-    expected = texts(engine, *SENTENCES)
-    results: dict[int, list[str]] = {}
-    threads = [threading.Thread(target=lambda i=i: results.update({i: texts(engine, *SENTENCES)})) for i in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert list(results.values()) == [expected] * 3
-    assert texts(pickle.loads(pickle.dumps(engine)), *SENTENCES) == expected
+def test_a_pickled_engine_translates_the_same(engine):
+    assert texts(pickle.loads(pickle.dumps(engine)), *SENTENCES) == texts(engine, *SENTENCES)
 
 
 @needs("en", "ca")
@@ -213,13 +204,3 @@ def test_other_directions(engine):
     assert texts(engine, "I have a black cat.", "Good night!", target="ca") == ["Tinc un gat negre.", "Bona nit!"]
     assert texts(engine, "I have a black cat.", target="gl") == ["Teño un gato negro."]
     assert "house" in texts(engine, "Etxea handia da.", source="eu", target="en")[0].lower()
-
-
-@needs("en", "es")
-def test_documents_are_translated_in_one_and_two_processes():
-    nlp = spacy.blank("en")
-    nlp.add_pipe("xlt_translator", config={"engine": {"@misc": "spacy_xlt.ApertiumTranslator.v1"}, "target": "es"})
-    expected = ["Tengo un gato negro.", "Han ido casa."]
-    for n_process in (1, 2):
-        docs = list(nlp.pipe(SENTENCES[:2], n_process=n_process))
-        assert [doc._.xlt["es"].target.text for doc in docs] == expected

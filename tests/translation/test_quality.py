@@ -242,12 +242,6 @@ def test_a_config_chooses_the_filters():
     ]  # fmt: skip
 
 
-def test_gates_can_be_left_out():
-    nlp = spacy.blank("en")
-    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "quality": None})
-    assert nlp("a word")._.xlt["pt"].flags == ()
-
-
 class Faulty:
     """Leaves out numbers, and says nothing for "nothing"."""
 

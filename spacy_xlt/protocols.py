@@ -23,9 +23,10 @@ TokenPair = tuple[Tokens, Tokens]
 class SoftAlignment:
     """How strongly each piece of a translation looks at each piece of its source, with the pieces' places in the texts.
 
-    weights (float32, (n_source, n_target)): For each target piece (column), a distribution over the source pieces.
-    source_spans (int32, (n_source, 2)): Start and end of each source piece in characters; empty for the end mark.
-    target_spans (int32, (n_target, 2)): The same for the target.
+    Attributes:
+        weights: For each target piece (column), a distribution over the source pieces: float32, (n_source, n_target).
+        source_spans: Start and end of each source piece in characters, empty for the end mark: int32, (n_source, 2).
+        target_spans: The same for the target: int32, (n_target, 2).
     """
 
     weights: NDArray[np.float32]
@@ -37,10 +38,11 @@ class SoftAlignment:
 class Translation:
     """One translated text.
 
-    text (str): The translation.
-    score (float | None): Mean log-probability of its pieces, where the engine knows it.
-    flags (tuple[str]): What makes it doubtful, for example "truncated".
-    alignment (SoftAlignment | None): Where it costs nothing.
+    Attributes:
+        text: The translation.
+        score: Mean log-probability (natural) of its pieces, where the engine knows it.
+        flags: What makes it doubtful, for example "truncated".
+        alignment: Where it costs nothing.
     """
 
     text: str
@@ -53,8 +55,10 @@ class Translation:
 class PairContext:
     """What a component knows of a token pair beyond its tokens, for aligners that can use it.
 
-    source_lang, target_lang (str): spaCy's codes; "" where unknown.
-    attention (Alignment | None): Soft links that came with the translation, scores are attention weights.
+    Attributes:
+        source_lang: spaCy's code; "" where unknown.
+        target_lang: The same for the target.
+        attention: Soft links that came with the translation; their scores are attention weights.
     """
 
     source_lang: str = ""
@@ -68,7 +72,7 @@ class Engine(Protocol):
 
     @property
     def signature(self) -> str:
-        """Name, model, settings and versions in one short line, enough to make the same output again."""
+        """Name, model and settings in one short line, enough to make the same output again."""
         ...
 
 
@@ -77,47 +81,19 @@ class Translator(Engine, Protocol):
     """Texts in one language → the same in another."""
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
-        """One Translation for each text, in order. An empty text gives an empty one.
+        """Translate texts.
 
-        RAISES (XltError): E201 where the engine does not know the direction.
+        Args:
+            texts: The texts. An empty one has an empty translation.
+            source: The code of their language.
+            target: The code of the language to translate into.
+
+        Returns:
+            One translation for each text, in order.
+
+        Raises:
+            UnknownDirection: E201 where the engine does not know the direction.
         """
-        ...
-
-
-@dataclass(frozen=True)
-class Term:
-    """Words that must appear in a translation as they stand here (a lexical constraint).
-
-    target (str): The words in the target language.
-    source (str): The words of the source that they translate; "" where they only have to appear somewhere.
-    """
-
-    target: str
-    source: str = ""
-
-
-@runtime_checkable
-class TermTranslator(Translator, Protocol):
-    """A translator whose decoding can be made to use given words. It says so by `takes_terms`."""
-
-    takes_terms: bool
-
-    def translate(
-        self, texts: Sequence[str], *, source: str, target: str, terms: Sequence[Sequence[Term]] | None = None
-    ) -> list[Translation]:
-        """One Translation for each text, with all of its terms in it, or flagged "term_missing".
-
-        terms (Sequence[Sequence[Term]] | None): The terms of each text.
-        """
-        ...
-
-
-@runtime_checkable
-class NBestTranslator(Translator, Protocol):
-    """A translator that knows more than one translation of a text."""
-
-    def translate_n_best(self, texts: Sequence[str], *, n: int, source: str, target: str) -> list[list[Translation]]:
-        """For each text at most `n` different translations, the best first, each with its score."""
         ...
 
 
@@ -126,7 +102,17 @@ class Scorer(Protocol):
     """A translator that can judge a given translation."""
 
     def score(self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str) -> NDArray[np.float32]:
-        """Log-probability (natural, summed over pieces) of each target given its source: float32, (n,)."""
+        """How probable given translations are.
+
+        Args:
+            sources: The texts.
+            targets: Their translations.
+            source: The code of the texts' language.
+            target: The code of the translations' language.
+
+        Returns:
+            Log-probability (natural, summed over pieces) of each target given its source: float32, (n,).
+        """
         ...
 
 
@@ -137,8 +123,11 @@ class Forcer(Protocol):
     def force(
         self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str
     ) -> list[tuple[NDArray[np.float32], NDArray[np.int32]]]:
-        """For each pair the natural log-probability of each piece of the target given those before it, the end mark's
-        last, float32, (n_pieces + 1,); and where each piece stands in the target in characters, int32, (n_pieces, 2).
+        """How probable given translations are, piece by piece. Arguments as those of `Scorer.score`.
+
+        Returns:
+            For each pair the natural log-probability of each piece of the target given those before it, the end mark's
+            last, float32, (n_pieces + 1,); and where each piece is in the target in characters, int32, (n_pieces, 2).
         """
         ...
 
@@ -150,9 +139,16 @@ class Attender(Protocol):
     def attend(
         self, sources: Sequence[str | Tokens], targets: Sequence[str | Tokens], *, source: str, target: str
     ) -> list[NDArray[np.float32]]:
-        """Soft alignments, one float32 array of (n_source, n_target) a pair.
+        """Let the model read given translations.
 
-        sources, targets: Token lists; a plain text counts as its words between spaces.
+        Args:
+            sources: Token lists; a plain text counts as its words between spaces.
+            targets: The same for their translations.
+            source: The code of the sources' language.
+            target: The code of the targets' language.
+
+        Returns:
+            Soft alignments, one float32 array of (n_source, n_target) a pair.
         """
         ...
 

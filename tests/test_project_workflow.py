@@ -23,11 +23,8 @@ from weasel.schemas import ProjectConfigSchema, validate
 
 from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
-from spacy_xlt.errors import XltError
-from spacy_xlt.evaluation.report import Report
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-PER_TYPE = {"PER": {"p": 0.5, "r": 0.5, "f": 0.5}}
 
 
 def spacy_command(*args: str | Path, cwd: Path) -> str:
@@ -116,86 +113,6 @@ def test_training_configs_are_accepted_by_spacy(name, tmp_path, make_doc, write_
     filled = load_config(tmp_path / "filled.cfg")
     assert filled["nlp"]["pipeline"] == ["transformer", "ner", "doc_cleaner"]
     assert filled["reading"]["split_contractions"] == 0
-
-
-def write(path: Path, data: dict) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data), encoding="utf8")
-    return path
-
-
-@pytest.fixture
-def metrics(tmp_path, make_doc, write_corpus) -> dict[str, str]:
-    """The files that the commands of a workflow leave."""
-    scores = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": PER_TYPE, "speed": 1000.0}
-    projection = {**scores, "ceiling_f": 0.872, "seconds": 10.0, "pairs_per_second": 100.0, "signature": "aligner-1"}
-    training = {"words_per_second": 400.0, "seconds": 60}
-    build = {
-        "signature": "translator-1",
-        "seconds": {"xlt_translator": 20.0},
-        "sentences_per_second": {"xlt_translator": 50.5},
-        "spans_projected": {"PER": 90, "LOC": 7},
-        "lost_reasons": {"no_links": 3},
-    }
-    (tmp_path / "packages" / "dist").mkdir(parents=True)
-    (tmp_path / "packages" / "dist" / "pt_xlt-0.1.0-py3-none-any.whl").touch()
-    trial = {"wheel": "w.whl", "found": [{"text": "Vem de Lisboa", "ents": [["Lisboa", "LOC"]]}]}
-    return {
-        "trial": str(write(tmp_path / "trial.json", trial)),
-        "scores": f"zero-shot={write(tmp_path / 'zero.json', scores)}",
-        "training": f"zero-shot={write(tmp_path / 'train.json', training)}",
-        "train-corpus": f"zero-shot={write_corpus([make_doc('a b c d .'), make_doc('e f .')])}",
-        "build": str(write(tmp_path / "summary.json", build)),
-        "projection": str(write(tmp_path / "projection.json", projection)),
-        "package": str(tmp_path / "packages"),
-    }
-
-
-def options(metrics: dict[str, str]) -> list[str]:
-    return [part for name, value in metrics.items() for part in (f"--{name}", value)]
-
-
-def test_the_report_shows_what_the_commands_measured(metrics, tmp_path):
-    result = CliRunner().invoke(app, ["report", str(tmp_path / "out"), *options(metrics)])
-    assert result.exit_code == 0, result.output
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["scores"] == [{"name": "zero-shot", "p": 50.0, "r": 25.0, "f": 33.33, "per_type": {"PER": 50.0}}]
-    assert report["ceiling"] == 87.2 and report["projection"]["f"] == 33.33
-    speeds = {stage["name"]: stage["sentences_per_second"] for stage in report["stages"]}
-    # 400 words a second, 4 words a sentence
-    assert speeds == {"xlt_translator": 50.5, "train zero-shot": 100.0, "run zero-shot": None, "eval-projection": 100.0}
-    page = (tmp_path / "out" / "report.md").read_text()
-    for shown in (
-        "| zero-shot | 50.0 | 25.0 | 33.3 | 50.0 |",
-        "87.2",
-        "97 entities projected, 3 lost (no_links 3)",
-        "'Vem de Lisboa': Lisboa LOC",
-        ".whl",
-    ):
-        assert shown in page
-    assert "33.3" in result.output
-
-
-def test_a_report_takes_what_there_is(tmp_path):
-    report = Report()
-    report.add_scores("only", write(tmp_path / "s.json", {"ents_p": None, "ents_r": 0.0, "ents_f": None}))
-    assert "| only | 0.0 | 0.0 | 0.0 |" in report.to_markdown()
-
-
-@pytest.mark.parametrize("content", [None, "no JSON", "[1]", "{}"])
-def test_a_report_names_the_file_that_it_cannot_use(tmp_path, content):
-    path = tmp_path / "scores.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(XltError, match="E605.*scores.json"):
-        Report().add_scores("x", path)
-
-
-@pytest.mark.parametrize("item", ["zero-shot", "=file.json", "name="])
-def test_a_report_option_without_a_name_is_an_error(tmp_path, item):
-    result = CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--scores", item])
-    assert result.exit_code == 1 and "E601" in result.output
-    assert not (tmp_path / "out").exists()
 
 
 def make_miniature(project: dict, folder: Path) -> None:

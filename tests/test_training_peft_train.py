@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import spacy
 from helpers.paths import CONFIGS
+from helpers.scripts import try_package as trial
 from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import load_model_from_config
 from thinc.api import Config, Optimizer
 
 from spacy_xlt.config import merge_configs
-from spacy_xlt.evaluation.packaged import make_bare_python
 
 PARTS = ("lora", "checkpointing", "half_precision")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -92,7 +92,7 @@ def test_a_checkpoint_is_an_ordinary_pipeline(trained, checkpoint):
 
 
 def test_a_checkpoint_runs_without_peft_and_without_us(trained, tmp_path):
-    python = make_bare_python(tmp_path / "bare")
+    python = trial.make_bare_python(tmp_path / "bare")
     found = json.loads(run(python, "-c", WITHOUT, trained / "training" / "model-best", json.dumps(TEXTS), cwd=tmp_path))
     docs = list(spacy.load(trained / "training" / "model-best", exclude=["doc_cleaner"]).pipe(TEXTS))
     assert found[0] == [[ent.text, ent.label_] for doc in docs for ent in doc.ents]

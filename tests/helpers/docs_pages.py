@@ -24,7 +24,6 @@ SENTENCES = 12
 REASONS = {"needs a GPU", "needs a download", "needs several machines"}
 # Commands that would take minutes however small the data, and why that is no loss: they are asked for their help
 HELP_ONLY = {
-    ("xlt", "try-package"): "test_packaging.py runs it",
     ("project", "run"): "test_project_workflow.py runs it",
     ("benchmark", "speed"): "spaCy's own, which takes 30 batches at least",
 }
@@ -155,7 +154,7 @@ def check_command(words: list[str]) -> None:
         parser.read(ROOT / "setup.cfg", encoding="utf8")
         asked = re.findall(r"spacy-xlt\[([\w,-]+)\]", " ".join(words))
         assert set(",".join(asked).split(",")) - {""} <= set(parser["options.extras_require"]), words
-    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+    elif words[0] == "python" and words[1].startswith(("benchmarks/", "scripts/")):
         text = (ROOT / words[1]).read_text(encoding="utf8")
         assert all(word in text for word in words[2:] if word.startswith("--")), words
     elif words[0] == "make":

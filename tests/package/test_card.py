@@ -13,6 +13,7 @@ import pytest
 import spacy
 import yaml
 from helpers.paths import ASSETS
+from helpers.scripts import try_package as trial
 from spacy.language import Language
 from spacy.tokens import Span
 from spacy.training import Example
@@ -21,7 +22,6 @@ from typer.testing import CliRunner
 from spacy_xlt.build.builder import Builder
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.evaluation.packaged import needs_spacy_xlt, newest_wheel, try_package
 from spacy_xlt.package.provenance import read_licences, read_provenance
 
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
@@ -297,7 +297,7 @@ def wheel(model, licences, tmp_path) -> Path:
     command = ["package", str(model), str(tmp_path / "packages"), "--build", "wheel"]
     done = subprocess.run([sys.executable, "-m", "spacy", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return newest_wheel(tmp_path / "packages")
+    return trial.newest_wheel(tmp_path / "packages")
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ def test_the_card_survives_packaging_the_clean_environment_and_a_push(wheel, mod
     readme = (wheel.parent.parent / "README.md").read_text()
     assert "### How it was made" in readme and "[News 1.0](https://news.example) (A | B)" in readme
     assert "| Bosque | 50.00 | 25.00 | 33.33 | PER 33.33 |" in readme
-    assert not needs_spacy_xlt(wheel) and try_package(wheel, ["Ann"])["found"][0]["text"] == "Ann"
+    assert not trial.needs_spacy_xlt(wheel) and trial.try_package(wheel, ["Ann"])["found"][0]["text"] == "Ann"
 
     hub = pytest.importorskip("spacy_huggingface_hub.push")
     pushed = {}

@@ -1,4 +1,7 @@
-"""Trying a packaged pipeline in a bare environment, without spacy_xlt where it should not need it."""
+"""Install a packaged pipeline where there is spaCy and spacy-transformers but no spacy_xlt, and run it there.
+
+python scripts/try_package.py packages --text "Maria mora em Lisboa." --json metrics/package.json
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..errors import error
+import typer
+from wasabi import msg
 
-# Run by the other Python, before the script. Fails where anything of ours can be found there, even if nothing would use
-# it.
+import spacy_xlt
+from spacy_xlt.io import write_json
+
+# Run by the other Python, before the script. Fails where anything of ours can be found there, even if nothing uses it.
 _WITHOUT_US = """
 import importlib.util
 from importlib import metadata
@@ -35,14 +41,36 @@ with open(sys.argv[3], "w", encoding="utf8") as file:
 """
 
 
-def newest_wheel(folder: Path) -> Path:
-    """The wheel below a folder that was made last.
+class TrialError(RuntimeError):
+    """A package cannot be found, installed or run."""
 
-    RAISES (XltError): E605 where there is none.
-    """
+
+def main(
+    path: Annotated[Path, typer.Argument(help="A wheel, or a folder in which spacy package wrote one")],
+    text: Annotated[list[str], typer.Option("--text", "-t", help="Text to find entities in; may be repeated")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="Also write what was found to this file")] = None,
+    with_spacy_xlt: Annotated[
+        bool, typer.Option("--with-spacy-xlt", help="Beside spacy_xlt, for pipelines that need it")
+    ] = False,
+) -> None:
+    """Run a packaged pipeline in a temporary environment with links to the packages of this one."""
+    try:
+        result = try_package(newest_wheel(path) if path.is_dir() else path, text, with_spacy_xlt=with_spacy_xlt)
+    except TrialError as err:
+        msg.fail("The package cannot be used", str(err), exits=1)
+    if json_path is not None:
+        write_json(json_path, result)
+    msg.good(f"Installed and run {'beside' if with_spacy_xlt else 'without'} spacy_xlt", result["wheel"])
+    for item in result["found"]:
+        msg.text(item["text"])
+        msg.text("  " + (", ".join(f"{ent} {label}" for ent, label in item["ents"]) or "no entities"))
+
+
+def newest_wheel(folder: Path) -> Path:
+    """The wheel below a folder that was made last."""
     wheels = sorted(folder.rglob("*.whl"), key=lambda path: path.stat().st_mtime)
     if not wheels:
-        raise error("E605", path=folder, reason="there is no wheel in it; run the package command first")
+        raise TrialError(f"There is no wheel in {folder}; run the package command first")
     return wheels[-1]
 
 
@@ -55,13 +83,14 @@ def needs_spacy_xlt(wheel: Path) -> bool:
 
 
 def make_bare_python(folder: Path, *, with_spacy_xlt: bool = False) -> Path:
-    """Make a virtual environment that has every package of this one but spacy_xlt.
+    """Make a virtual environment that has every package of this one but spacy_xlt: linked, not copied.
 
-    The packages are not copied but linked to, so this takes a second.
+    Args:
+        folder: Gets the environment.
+        with_spacy_xlt: Put spacy_xlt there too.
 
-    with_spacy_xlt (bool): Put spacy_xlt there too.
-    RETURNS (Path): Its Python.
-    RAISES (XltError): E607 where the system does not allow it.
+    Returns:
+        Its Python.
     """
     packages = folder / "packages"
     try:
@@ -72,13 +101,13 @@ def make_bare_python(folder: Path, *, with_spacy_xlt: bool = False) -> Path:
                     (packages / path.name).symlink_to(path)
         if with_spacy_xlt:
             # The package itself, as where it is installed for development there is only a way to it
-            ours = Path(__file__).parent.parent
+            ours = Path(spacy_xlt.__file__).parent
             (packages / ours.name).symlink_to(ours)
             # Its entry points, through which spaCy finds what it registers
             for info in Path(sysconfig.get_path("purelib")).glob("spacy_xlt-*.dist-info"):
                 (packages / info.name).symlink_to(info)
     except OSError as err:
-        raise error("E607", what="an environment without spacy_xlt", reason=str(err)) from err
+        raise TrialError(f"An environment cannot be made in {folder}: {err}") from err
     _run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     site = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
@@ -90,30 +119,25 @@ def make_bare_python(folder: Path, *, with_spacy_xlt: bool = False) -> Path:
 def try_package(wheel: Path, texts: Sequence[str], *, with_spacy_xlt: bool = False) -> dict[str, Any]:
     """Install a packaged pipeline beside spaCy and spacy-transformers, without spacy_xlt, and run it.
 
-    wheel (Path): What `spacy package --build wheel` made.
-    texts (Sequence[str]): What to find entities in.
-    with_spacy_xlt (bool): Beside spacy_xlt, for pipelines that translate or ask several others.
-    RETURNS (dict[str, Any]): `wheel`, and `found`: for each text, `text` and its `ents`, pairs of text and label.
-    RAISES (XltError): E686 where the wheel says that it needs spacy_xlt and there is to be none; E607 where it cannot
-        be installed, or does not load or run there.
+    Args:
+        wheel: What `spacy package --build wheel` made.
+        texts: What to find entities in.
+        with_spacy_xlt: Beside spacy_xlt, for pipelines that translate or ask several others.
+
+    Returns:
+        `wheel`, and `found`: for each text, `text` and its `ents`, pairs of text and label.
+
+    Raises:
+        TrialError: The wheel says that it needs spacy_xlt and there is to be none, or it cannot be installed, loaded or
+            run there.
     """
     name = wheel.name.split("-")[0]
     if not with_spacy_xlt and needs_spacy_xlt(wheel):
-        raise error("E686", wheel=wheel.name)
+        raise TrialError(f"{wheel.name} needs spacy-xlt, as it says itself. To try it beside it: --with-spacy-xlt")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         python = make_bare_python(folder, with_spacy_xlt=with_spacy_xlt)
-        pip: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "--no-deps",
-            "--no-index",
-            "--quiet",
-        ]
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet"]
         _run(*pip, wheel.resolve(), cwd=folder)
         # Not in this folder, where Python would find the modules that lie there.
         script = _SCRIPT if with_spacy_xlt else _WITHOUT_US + _SCRIPT
@@ -129,11 +153,14 @@ def _is_ours(name: str) -> bool:
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:
     # Without the paths by which spacy_xlt could be found after all.
-    hidden = {"PYTHONPATH", "PYTHONHOME"}
-    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     words = [str(part) for part in command]
     done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        raise error("E607", what=Path(words[0]).name + " " + words[1], reason=lines[-1] if lines else "no message")
+        raise TrialError(f"{Path(words[0]).name} {words[1]} failed: {lines[-1] if lines else 'no message'}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    typer.run(main)

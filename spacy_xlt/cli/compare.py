@@ -15,7 +15,7 @@ from ._app import WITH_OVERRIDES, app, names_in, resumable
 
 if TYPE_CHECKING:
     from ..compare.jobs import Job
-    from ..compare.state import Status
+    from ..compare.status import Status
 
 
 @app.command("compare", context_settings=WITH_OVERRIDES)
@@ -36,47 +36,33 @@ def compare_cli(
     interrupted goes on where it stopped when the same command is given again; a run whose config, data or versions
     have changed is done again. Settings of the plan can be overridden as in spacy train: --compare.n_bootstrap 1000
     """
-    from ..compare.jobs import make_jobs, set_identities
+    from ..compare.jobs import make_jobs, set_digests
     from ..compare.plan import read_plan
-    from ..compare.runner import Runner, locked, write_failures
-    from ..compare.state import open_folder, statuses
-
-    plan = read_plan(plan_path, parse_config_overrides(ctx.args))
-    names = names_in(only)
-    sets = set_identities(plan)
-    todo = make_jobs(plan, output_path, _seeds(seeds), names)
-    if dry_run:
-        _show_statuses(todo, statuses(todo, sets))
-        return
-    runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
-    with locked(output_path):
-        open_folder(output_path)
-        found = statuses(todo, sets)
-        _show_statuses(todo, found)
-        failures = runner.run(todo, found)
-        write_failures(output_path, failures)
-        result = _report(plan, todo, sets, failures, output_path)
-    _show(result)
-    msg.good("Report", str(output_path / "report.md"))
-    if result["missing"]:
-        msg.fail(
-            f"{len(result['missing'])} of {len(todo)} runs are missing; the same command tries them again", exits=1
-        )
-
-
-def _report(
-    plan: Any, jobs: Sequence[Job], sets: Mapping[str, Any], failures: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
     from ..compare.results import collect
-    from ..compare.state import statuses
+    from ..compare.run import Runner
+    from ..compare.status import open_folder, statuses
+    from ..io import FolderLock
     from ..report.compare import write_comparison
 
-    result = collect(plan, jobs, statuses(jobs, sets), sets)
-    for name, failure in failures.items():
-        if name in result["missing"]:
-            result["missing"][name] = failure.reason
-    write_comparison(result, folder)
-    return result
+    plan = read_plan(plan_path, parse_config_overrides(ctx.args))
+    sets = set_digests(plan)
+    todo = make_jobs(plan, output_path, _seeds(seeds), names_in(only))
+    if dry_run:
+        _show_statuses(todo, statuses(plan, todo, sets))
+        return
+    runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
+    with FolderLock(output_path, busy="E667"):
+        open_folder(output_path)
+        before = statuses(plan, todo, sets)
+        _show_statuses(todo, before)
+        failures = runner.run(todo, before)
+        reasons = {name: failure.reason for name, failure in failures.items()}
+        result = collect(plan, todo, statuses(plan, todo, sets), sets, reasons)
+        write_comparison(result, output_path)
+    _show(result)
+    msg.good("Report", str(output_path / "report.md"))
+    if n_missing := len(result["missing"]):
+        msg.fail(f"{n_missing} of {len(todo)} runs are missing; the same command tries them again", exits=1)
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -92,20 +78,14 @@ def _say(kind: str, text: str) -> None:
     if kind == "failed":
         title, _, log = text.partition("\n")
         msg.fail(title)
-        # As it is: folded lines of a traceback cannot be read
+        # Not folded: a traceback could not be read
         typer.echo(log)
     else:
         (msg.info if kind == "start" else msg.good)(text)
 
 
 def _show_statuses(jobs: Sequence[Job], found: Mapping[str, Status]) -> None:
-    rows = []
-    for job in jobs:
-        status = found[job.name]
-        reason = status.reason
-        if status.state == "stale":
-            reason = f"changed: {reason}"
-        rows.append((job.name, job.strategy.type, status.state, reason))
+    rows = [(job.name, job.strategy.type, found[job.name].state, found[job.name].reason) for job in jobs]
     msg.table(rows, header=("run", "type", "state", "why"), divider=True, max_col=100)
 
 

@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from thinc.api import Config
 
+from .. import __version__
 from ..config import merge_configs
 from ..errors import error, warn
+from ..io import file_digest
 from ..readers.docbin import corpus_files
-from .inputs import SECTIONS, Digests, fingerprint, input_paths, versions
-from .plan import AVERAGE, TRAIN, Plan, Strategy
-from .references import fill_in, in_order, references, seeded
-from .scoring import read_gold
+from ..training.selection import without_unused_sources
+from .plan import AVERAGE, RUN, SEED, TRAIN, Plan, Strategy, substitute
+from .score import read_gold
 
 ALL_SEEDS = "all"
-RUN, SEED = "run", "seed"
+# What spaCy reads of a config. Other sections hold variables, which count where they are used.
+_SECTIONS = ("system", "nlp", "components", "corpora", "training", "pretraining", "initialize")
+_PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "numpy")
 
 
 @dataclass
 class Job:
     """One strategy with one seed.
 
-    seed (int | None): None for a strategy that has one result, not one for each seed.
-    folder (Path): Where it works.
-    needs (list[Job]): The jobs whose models it uses.
-    identity (dict[str, Any]): What its model depends on, as plain data: settings, files, versions, and needs.
+    Attributes:
+        strategy: The strategy.
+        seed: None for a strategy that has one result, not one for each seed.
+        folder: Where it works.
+        needs: The jobs whose models it uses.
+        inputs: Checksums of the files that its config names, by the name of the setting.
+        parts: Checksums of what its model depends on: "settings", "inputs", "code" (versions of packages), "needs".
     """
 
     strategy: Strategy
     seed: int | None
     folder: Path
     needs: list[Job] = field(default_factory=list)
-    identity: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -49,35 +62,38 @@ class Job:
         return self.folder / (self.strategy.model if self.strategy.type == TRAIN else "model")
 
     @property
-    def hash(self) -> str:
-        """Checksum of the identity."""
-        return fingerprint(self.identity)
+    def digest(self) -> str:
+        """Checksum of all that its model depends on."""
+        return fingerprint(self.parts)
 
     def config(self) -> Config:
         """The config to run, with paths in place of what it needs."""
-        return _merged(self.strategy, self.seed, self.fill_in(self.strategy.overrides), run=self.folder)
+        return _merged(self.strategy, self.seed, self.substitute(self.strategy.overrides), run=self.folder)
 
     def models(self) -> list[Path]:
         """The models to average.
 
-        RAISES (XltError): E665 for a pattern that fits nothing.
+        Raises:
+            XltError: E665 for a pattern that fits nothing.
         """
-        found: dict[str, None] = {}
+        paths: dict[str, None] = {}
         for pattern in self.strategy.models:
             starred = [need for need in self.needs if f"{{{need.strategy.name}:*}}" in pattern]
-            filled = [self.fill_in(pattern, [need], in_pattern=True) for need in starred]
-            for text in filled or [self.fill_in(pattern, in_pattern=True)]:
-                paths = sorted(path for path in glob.glob(text) if Path(path).is_dir())
-                if not paths:
+            for needs in [[need] for need in starred] or [self.needs]:
+                text = self.substitute(pattern, needs, in_pattern=True)
+                matches = sorted(path for path in glob.glob(text) if Path(path).is_dir())
+                if not matches:
                     raise error("E665", strategy=self.strategy.name, pattern=text)
-                found |= dict.fromkeys(paths)
-        return [Path(path) for path in found]
+                paths |= dict.fromkeys(matches)
+        return [Path(path) for path in paths]
 
-    def fill_in(self, value: Any, needs: Sequence[Job] | None = None, *, in_pattern: bool = False) -> Any:
-        """A value of the plan with paths in place of the names in braces.
+    def substitute(self, value: Any, needs: Sequence[Job] | None = None, *, in_pattern: bool = False) -> Any:
+        """A setting of the plan with paths in place of the names in braces.
 
-        needs (Sequence[Job] | None): The jobs that the names stand for; those of this job where left out.
-        in_pattern (bool): Whether the value is a pattern of paths: brackets in a folder's name mean nothing then.
+        Args:
+            value: The setting.
+            needs: The jobs that the names stand for; those of this job where left out.
+            in_pattern: Whether the value is a pattern of paths: brackets in a folder's name mean nothing then.
         """
         jobs = {job.strategy.name: job for job in (self.needs if needs is None else needs)}
 
@@ -89,111 +105,187 @@ class Job:
             path = str(job.folder if name == RUN or rest.startswith("/") else job.model)
             return glob.escape(path) if in_pattern else path
 
-        return fill_in(value, replace)
+        return substitute(value, replace)
 
 
 def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only: Sequence[str] = ()) -> list[Job]:
     """The jobs of a plan, each after those that it needs.
 
-    folder (Path): The comparison's folder.
-    seeds (Sequence[int] | None): Only these seeds.
-    only (Sequence[str]): Only these strategies, and what they need.
-    RAISES (XltError): E664 for seeds or strategies that the plan does not have; as `in_order` and `merge_configs`.
+    Args:
+        plan: The plan.
+        folder: The comparison's folder.
+        seeds: Only these seeds.
+        only: Only these strategies, and what they need.
+
+    Raises:
+        XltError: E664 for seeds or strategies that the plan does not have; as `in_order` and `merge_configs`.
     """
     ordered = in_order(plan)
     seeds = plan.seeds if seeds is None else seeds
     _check_known("--seeds", seeds, plan.seeds)
     _check_known("--only", only, list(plan.strategies))
-    wanted = set(only or plan.strategies)
+    wanted = set(only or plan.compared or plan.strategies)
     for strategy in reversed(ordered):
         if strategy.name in wanted:
-            wanted |= {reference.name for reference in references(strategy)}
+            wanted |= {reference.name for reference in strategy.references()}
     jobs: dict[tuple[str, int | None], Job] = {}
-    digests, found_versions = Digests(), versions()
     for strategy in (strategy for strategy in ordered if strategy.name in wanted):
-        own_seeds: Sequence[int | None] = seeds if seeded(strategy, plan) else [None]
-        for seed in own_seeds:
+        for seed in seeds if seeded(strategy, plan) else [None]:
             path = folder / "runs" / strategy.name / (ALL_SEEDS if seed is None else str(seed))
             job = Job(strategy, seed, path, _needs(strategy, seed, seeds, jobs))
-            job.identity = _identity(job, digests, found_versions)
+            _describe(job)
             jobs[strategy.name, seed] = job
-    _warn_of_leaks(plan, jobs.values(), digests)
+    _warn_of_leaks(plan, jobs.values())
     return list(jobs.values())
+
+
+def in_order(plan: Plan) -> list[Strategy]:
+    """The strategies, each after those that it needs.
+
+    Raises:
+        XltError: E661 for a name that is no strategy, E662 for strategies that need each other, E663 for all seeds
+            where one model is needed.
+    """
+    needed: dict[str, list[str]] = {}
+    for strategy in plan.strategies.values():
+        for reference in strategy.references():
+            if reference.name not in plan.strategies:
+                raise error("E661", strategy=strategy.name, name=reference.name, known=", ".join(plan.strategies))
+            if reference.all_seeds and strategy.type != AVERAGE:
+                raise error("E663", strategy=strategy.name, name=reference.name)
+        needed[strategy.name] = [reference.name for reference in strategy.references()]
+    try:
+        return [plan.strategies[name] for name in TopologicalSorter(needed).static_order()]
+    except CycleError as err:
+        raise error("E662", names=" → ".join(reversed(err.args[1]))) from err
+
+
+def seeded(strategy: Strategy, plan: Plan) -> bool:
+    """Whether a strategy has a result for each seed: it is trained, or needs one that has."""
+    return strategy.type == TRAIN or any(
+        not reference.all_seeds and seeded(plan.strategies[reference.name], plan) for reference in strategy.references()
+    )
+
+
+def set_digests(plan: Plan) -> dict[str, str]:
+    """Checksums of the evaluation sets, by name.
+
+    Raises:
+        XltError: E502 and E503 for a set that is missing or empty, E669 for one without entities.
+    """
+    for name, path in plan.sets.items():
+        read_gold(path, name=name, labels=plan.labels)
+    return {name: path_digest(path) for name, path in plan.sets.items()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a pipeline learns."""
+    result = {"spacy_xlt": __version__}
+    for name in _PACKAGES:
+        try:
+            result[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return result
+
+
+def fingerprint(data: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def path_digest(path: Path) -> str:
+    """Checksum of a file, or of the names and contents of all files below a folder. An unchanged file is read once."""
+    if path.is_file():
+        stat = path.stat()
+        return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return fingerprint([[file.relative_to(path).as_posix(), path_digest(file)] for file in files])
+
+
+@cache
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    return file_digest(path)
 
 
 def _needs(
     strategy: Strategy, seed: int | None, seeds: Sequence[int], jobs: Mapping[tuple[str, int | None], Job]
 ) -> list[Job]:
-    found = {}
-    for reference in references(strategy):
-        for wanted in (None, *seeds) if reference.all_seeds else (None, seed):
-            job = jobs.get((reference.name, wanted))
-            if job is not None:
-                found[job.name] = job
-    return list(found.values())
+    keys = [
+        (reference.name, wanted)
+        for reference in strategy.references()
+        for wanted in (None, *(seeds if reference.all_seeds else (seed,)))
+    ]
+    return [jobs[key] for key in dict.fromkeys(keys) if key in jobs]
 
 
 def _merged(strategy: Strategy, seed: int | None, overrides: Mapping[str, Any], *, run: str | Path) -> Config:
     config = merge_configs(strategy.configs, overrides)
-    if strategy.type != TRAIN:
-        return config
-    config.setdefault("system", {})["seed"] = seed
-    logger = config.get("training", {}).get("logger", {})
-    if logger.get("@loggers") == "spacy_xlt.Logger.v1":
-        logger["output_file"] = f"{run}/training.json"
+    if strategy.type == TRAIN:
+        config.setdefault("system", {})["seed"] = seed
+        logger = config.get("training", {}).get("logger", {})
+        if logger.get("@loggers") == "spacy_xlt.Logger.v1":
+            logger["output_file"] = f"{run}/training.json"
     return config
 
 
-def _identity(job: Job, digests: Digests, found_versions: Mapping[str, str]) -> dict[str, Any]:
+def _describe(job: Job) -> None:
+    """Note what a job's model depends on."""
     strategy = job.strategy
-    identity: dict[str, Any] = {
-        "type": strategy.type,
-        "seed": job.seed,
-        "needs": {need.name: need.hash for need in job.needs},
-        "versions": dict(found_versions),
-    }
+    settings: dict[str, Any] = {"type": strategy.type, "seed": job.seed, "model": strategy.model}
     if strategy.type == AVERAGE:
-        return identity | {"models": list(strategy.models)}
-    # Names in braces stay as they are, so that the comparison can be moved to another folder
-    config = _merged(strategy, job.seed, strategy.overrides, run=f"{{{RUN}}}")
-    try:
-        interpolated = config.interpolate()
-    except ValueError as err:
-        raise error("E666", strategy=strategy.name, reason=" ".join(str(err).split())[:300]) from err
-    used = {name: section for name, section in interpolated.items() if name in SECTIONS}
-    files = {name: digests.of(path) for name, path in input_paths(used, paths=interpolated.get("paths", {}))}
-    model = {"model": strategy.model} if strategy.type == TRAIN else {}
-    return identity | model | {"config": used, "files": files}
+        settings["models"] = list(strategy.models)
+    else:
+        # Names in braces stay as they are, so that the comparison can be moved to another folder
+        config = _merged(strategy, job.seed, strategy.overrides, run=f"{{{RUN}}}")
+        try:
+            plain = without_unused_sources(config.interpolate())
+        except ValueError as err:
+            raise error("E666", strategy=strategy.name, reason=" ".join(str(err).split())[:300]) from err
+        settings["config"] = used = {name: section for name, section in plain.items() if name in _SECTIONS}
+        paths = [value for value in plain.get("paths", {}).values() if isinstance(value, str)]
+        job.inputs = {name: path_digest(path) for name, path in _input_paths(used, paths=paths)}
+    job.parts = {
+        "settings": fingerprint(settings),
+        "inputs": fingerprint(job.inputs),
+        "code": fingerprint(versions()),
+        "needs": fingerprint({need.name: need.digest for need in job.needs}),
+    }
 
 
-def _warn_of_leaks(plan: Plan, jobs: Iterable[Job], digests: Digests) -> None:
-    """Say where a strategy reads an evaluation set for another purpose than leaving its sentences out."""
-    sets = {digests.of(file): name for name, path in plan.sets.items() for file in corpus_files(path)}
-    sets |= {digests.of(path): name for name, path in plan.sets.items()}
-    said = set()
+def _input_paths(value: Any, *, paths: Sequence[str], name: str = "") -> Iterator[tuple[str, Path]]:
+    """The files and folders that settings name, by the dotted name of the setting.
+
+    Text counts as a path where something of that name is there, and where it stands in [paths] too or looks like a
+    path: "en" is a language even beside a folder of that name.
+    """
+    if isinstance(value, (Mapping, list, tuple)):
+        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _input_paths(inner, paths=paths, name=f"{name}.{key}".removeprefix("."))
+    elif isinstance(value, str) and value and (value in paths or _looks_like_path(value)):
+        # False, too, for text that is too long for a path
+        if os.path.exists(value):
+            yield name, Path(value)
+
+
+def _looks_like_path(value: str) -> bool:
+    return "/" in value or os.sep in value or Path(value).suffix in (".spacy", ".jsonl", ".json", ".cfg")
+
+
+def _warn_of_leaks(plan: Plan, jobs: Iterable[Job]) -> None:
+    """Warn of strategies that read an evaluation set for another purpose than leaving its sentences out."""
+    sets = {path_digest(file): name for name, path in plan.sets.items() for file in corpus_files(path)}
+    sets |= {path_digest(path): name for name, path in plan.sets.items()}
+    leaks: dict[tuple[str, str], str] = {}
     for job in jobs:
-        for setting, digest in job.identity.get("files", {}).items():
-            leak = (job.strategy.name, sets.get(digest))
-            is_read = setting.startswith("corpora.") and ".exclude" not in setting
-            if leak[1] is not None and is_read and leak not in said:
-                said.add(leak)
-                warn("W660", strategy=leak[0], setting=setting, set=leak[1])
+        for setting, digest in job.inputs.items():
+            if digest in sets and setting.startswith("corpora.") and ".exclude" not in setting:
+                leaks.setdefault((job.strategy.name, sets[digest]), setting)
+    for (strategy, name), setting in leaks.items():
+        warn("W660", strategy=strategy, setting=setting, set=name)
 
 
 def _check_known(setting: str, values: Sequence[Any], known: Sequence[Any]) -> None:
     for value in values:
         if value not in known:
             raise error("E664", setting=setting, value=value, known=", ".join(map(str, known)))
-
-
-def set_identities(plan: Plan) -> dict[str, dict[str, Any]]:
-    """What a prediction of each evaluation set depends on besides the model.
-
-    RAISES (XltError): E502 and E503 for a set that is missing or empty, E669 for one without entities.
-    """
-    digests = Digests()
-    found = {}
-    for name, path in plan.sets.items():
-        read_gold(path, name=name, labels=plan.labels)
-        found[name] = {"digest": digests.of(path), "gold_tokens": plan.gold_tokens}
-    return found

@@ -3,43 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from spacy import util
+from thinc.api import Config
 
-from ..errors import error
+from ..config import merge_configs
+from ..errors import XltError, error
 
 TRAIN, ASSEMBLE, AVERAGE = "train", "assemble", "average"
-# What a strategy of each type may say of itself
+# The settings of a strategy of each type
 _SETTINGS = {
     TRAIN: {"configs", "overrides", "model", "spans_key"},
     ASSEMBLE: {"configs", "overrides", "spans_key"},
     AVERAGE: {"models", "spans_key"},
 }
+_COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "gold_tokens", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
+RUN, SEED = "run", "seed"
 # A strategy's name is a folder's name, and stands in braces in the settings of others
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-RESERVED = ("run", "seed")
-_DOTTED = re.compile(r"(?:strategies\.([^.]+)\.)?overrides\.(.+)")
+_REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_.-]*)(:\*)?\}")
+_OVERRIDE = re.compile(r"(?:strategies\.([^.]+)\.)?overrides\.(.+)")
+
+
+class Reference(NamedTuple):
+    """A strategy that another one needs.
+
+    Attributes:
+        name: Its name.
+        all_seeds: Whether it is needed with all seeds, not with the same seed alone.
+    """
+
+    name: str
+    all_seeds: bool
 
 
 @dataclass(frozen=True)
 class Strategy:
     """One way to get a pipeline.
 
-    name (str): What the tables call it.
-    type (str): "train" (spacy train), "assemble" (spacy assemble) or "average" (spacy xlt average).
-    configs (tuple[str, ...]): Config files that are merged, the base first.
-    overrides (Mapping[str, Any]): Settings by dotted name. `{NAME}` stands for the model of another strategy with the
-        same seed, `{NAME}/snapshots` for something below its run folder, `{run}` for the own run folder and `{seed}`
-        for the seed.
-    models (tuple[str, ...]): What to average: `{NAME}`, patterns below a run folder (`{NAME}/snapshots/*`), or
-        `{NAME:*}` for the models of all seeds.
-    model (str): Which model of a training counts: "model-best" or "model-last".
-    spans_key (str | None): The span group that the pipeline writes to; None for `doc.ents`.
+    Attributes:
+        name: What the tables call it.
+        type: "train" (spacy train), "assemble" (spacy assemble) or "average" (spacy xlt average).
+        configs: Config files that are merged, the base first.
+        overrides: Settings by dotted name. `{NAME}` stands for the model of another strategy with the same seed,
+            `{NAME}/snapshots` for something below its run folder, `{run}` for the own run folder, `{seed}` for the
+            seed.
+        models: What to average: `{NAME}`, patterns below a run folder (`{NAME}/snapshots/*`), or `{NAME:*}` for the
+            models of all seeds.
+        model: Which model of a training counts: "model-best" or "model-last".
+        spans_key: The span group that the pipeline writes to; None for `doc.ents`.
     """
 
     name: str
@@ -50,16 +66,26 @@ class Strategy:
     model: str = MODELS[0]
     spans_key: str | None = None
 
+    def references(self) -> list[Reference]:
+        """The strategies that this one names in its settings, each once."""
+        matches = (match for text in _texts([self.overrides, self.models]) for match in _REFERENCE.finditer(text))
+        return list(dict.fromkeys(Reference(m[1], bool(m[2])) for m in matches if m[1] not in (RUN, SEED)))
+
 
 @dataclass(frozen=True)
 class Plan:
     """A whole comparison.
 
-    baseline (str): The strategy that the others are compared with.
-    ceiling (str | None): The strategy that was trained on gold in the target language: what there is to reach.
-    labels (tuple[str, ...] | None): The labels that count; None for all.
-    gold_tokens (bool): Give the pipelines the sets' own tokens. Else they get the text, as in `spacy evaluate`.
-    n_bootstrap (int): Samples of the bootstrap.
+    Attributes:
+        strategies: All strategies, by name.
+        sets: The evaluation sets: paths, by name.
+        seeds: Of every strategy that is trained.
+        baseline: The strategy that the others are compared with.
+        ceiling: The strategy that was trained on gold in the target language: what there is to reach.
+        compared: The strategies that are run, with what they need; all where empty.
+        labels: The labels that count; None for all.
+        gold_tokens: Whether the pipelines get the sets' own tokens. Else they get the text, as in `spacy evaluate`.
+        n_bootstrap: Samples of the bootstrap.
     """
 
     strategies: Mapping[str, Strategy]
@@ -67,44 +93,66 @@ class Plan:
     seeds: tuple[int, ...]
     baseline: str
     ceiling: str | None = None
+    compared: tuple[str, ...] = ()
     labels: tuple[str, ...] | None = None
     gold_tokens: bool = False
     n_bootstrap: int = 5000
 
 
+def substitute(value: Any, replace: Callable[[str, bool, str], str]) -> Any:
+    """A setting with its references replaced.
+
+    Args:
+        value: Text, or a list or mapping with text in it; anything else stays as it is.
+        replace: Gets the name in braces, whether all seeds are meant, and what follows in the text.
+    """
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda match: replace(match[1], bool(match[2]), value[match.end() :]), value)
+    if isinstance(value, Mapping):
+        return {key: substitute(inner, replace) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [substitute(inner, replace) for inner in value]
+    return value
+
+
 def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     """Read and check a plan: [compare], [sets], [strategies], and [overrides], settings of all trainings.
 
-    overrides (Mapping[str, Any] | None): Settings by dotted name, as `spacy train` takes them.
-    RAISES (XltError): E502 for no such file, E660 for what is no config or has values that cannot be.
+    Where `[compare] extends` names another plan (a path from the plan's own folder), what is not said here is as there.
+    Where a strategy has `extends = "NAME"`, its settings and overrides stand over those of that strategy.
+
+    Args:
+        path: The config file.
+        overrides: Settings of the plan by dotted name, as `spacy train` takes them.
+
+    Raises:
+        XltError: E502 where there is no such file, E660 for what is no config or has invalid values.
     """
     path = Path(path)
     if not path.is_file():
         raise error("E502", what="plan", path=path)
-    # The settings of trainings have dots in their own names, which the parser would take for sections
-    dotted = {name: value for name, value in (overrides or {}).items() if _DOTTED.match(name)}
-    others = {name: value for name, value in (overrides or {}).items() if name not in dotted}
     try:
-        config = util.load_config(path, overrides=others, interpolate=True)
-        for name, value in dotted.items():
-            strategy, setting = _DOTTED.match(name).groups()  # type: ignore[union-attr]
-            section = config["strategies"][strategy] if strategy else config
-            section["overrides"] = {**_flat(section.get("overrides", {})), setting: value}
-    except (ValueError, KeyError) as err:
-        raise error("E660", path=path, reason=" ".join(str(err).split())[:300]) from err
+        config = _read(path, overrides or {})
+    except (OSError, ValueError, KeyError) as err:
+        reason = err.message if isinstance(err, XltError) else " ".join(str(err).split())[:300]
+        raise error("E660", path=path, reason=reason) from err
     check = _Checker(path)
     head = check.section(config, "compare")
+    check.keys("compare", head, _COMPARE)
+    written = check.section(config, "strategies")
     common = _flat(config.get("overrides", {}))
-    check.keys("compare", head, {"seeds", "baseline", "ceiling", "labels", "gold_tokens", "n_bootstrap"})
-    strategies = {n: _strategy(check, n, data, common) for n, data in check.section(config, "strategies").items()}
+    strategies = {name: _strategy(check, name, written, common) for name in written}
     sets = check.section(config, "sets")
     for name, value in sets.items():
         check.name(f"sets.{name}", name)
         check.that(isinstance(value, str), f"sets.{name}", value, "a .spacy file or a folder")
+    compared = check.list_of(str, "compare.strategies", head["strategies"]) if head.get("strategies") else ()
+    known = ", ".join(strategies)
+    for name in compared:
+        check.that(name in strategies, "compare.strategies", name, f"some of: {known}")
     seeds = check.list_of(int, "compare.seeds", head.get("seeds"))
     check.that(len(set(seeds)) == len(seeds), "compare.seeds", list(seeds), "each seed once")
     baseline, ceiling = head.get("baseline"), head.get("ceiling")
-    known = ", ".join(strategies)
     check.that(baseline in strategies, "compare.baseline", baseline, f"one of: {known}")
     check.that(ceiling is None or ceiling in strategies, "compare.ceiling", ceiling, f"null or one of: {known}")
     check.that(ceiling != baseline, "compare.ceiling", ceiling, "another strategy than the baseline")
@@ -118,21 +166,39 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
         seeds=seeds,
         baseline=str(baseline),
         ceiling=ceiling,
+        compared=compared,
         labels=None if labels is None else check.list_of(str, "compare.labels", labels),
         gold_tokens=gold_tokens,
         n_bootstrap=samples,
     )
 
 
-def _strategy(check: _Checker, name: str, data: Any, common: Mapping[str, Any]) -> Strategy:
+def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
+    """A plan over those that it extends, with overrides and without variables."""
+    files = [path.resolve()]
+    while extended := Config().from_disk(files[0], interpolate=False).get("compare", {}).get("extends"):
+        files.insert(0, (files[0].parent / extended).resolve())
+        if files[0] in files[1:]:
+            raise ValueError(f"{extended} extends itself")
+    text = merge_configs(files).to_str(interpolate=False)
+    # The settings of trainings have dots in their own names, which the parser would take for sections
+    of_trainings = {name: value for name, value in overrides.items() if _OVERRIDE.match(name)}
+    others = {name: value for name, value in overrides.items() if name not in of_trainings}
+    config = Config().from_str(text, overrides=others)
+    for name, value in of_trainings.items():
+        strategy, setting = _OVERRIDE.match(name).groups()  # type: ignore[union-attr]
+        section = config["strategies"][strategy] if strategy else config
+        section["overrides"] = {**_flat(section.get("overrides", {})), setting: value}
+    return config
+
+
+def _strategy(check: _Checker, name: str, written: Mapping[str, Any], common: Mapping[str, Any]) -> Strategy:
     where = f"strategies.{name}"
     check.name(where, name)
-    check.that(isinstance(data, dict), where, data, "a section")
-    kind = data.get("type")
+    data = _extended(check, name, written)
+    kind = str(data.get("type"))
     check.that(kind in _SETTINGS, f"{where}.type", kind, ", ".join(_SETTINGS))
-    check.keys(where, data, {"type", *_SETTINGS[kind]})
-    overrides = data.get("overrides") or {}
-    check.that(isinstance(overrides, dict), f"{where}.overrides", overrides, "a section of settings")
+    check.keys(where, data, {"type", "extends", *_SETTINGS[kind]})
     model = data.get("model", MODELS[0])
     check.that(model in MODELS, f"{where}.model", model, " or ".join(MODELS))
     spans_key = data.get("spans_key")
@@ -145,10 +211,30 @@ def _strategy(check: _Checker, name: str, data: Any, common: Mapping[str, Any]) 
         type=kind,
         configs=values if files == "configs" else (),
         models=values if files == "models" else (),
-        overrides={**(common if kind == TRAIN else {}), **_flat(overrides)},
+        overrides={**(common if kind == TRAIN else {}), **data.get("overrides", {})},
         model=model,
         spans_key=spans_key,
     )
+
+
+def _extended(check: _Checker, name: str, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a strategy over those of the strategies that it extends, with overrides by dotted name."""
+    names = [name]
+    while (extended := written[names[0]].get("extends") if isinstance(written[names[0]], dict) else None) is not None:
+        good = extended in written and extended not in names
+        others = ", ".join(other for other in written if other not in names)
+        check.that(good, f"strategies.{names[0]}.extends", extended, f"another strategy: {others}")
+        names.insert(0, extended)
+    data: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
+    for name in names:
+        where = f"strategies.{name}"
+        check.that(isinstance(written[name], dict), where, written[name], "a section")
+        own = written[name].get("overrides") or {}
+        check.that(isinstance(own, dict), f"{where}.overrides", own, "a section of settings")
+        data |= written[name]
+        overrides |= _flat(own)
+    return {**data, "overrides": overrides} if overrides else {k: v for k, v in data.items() if k != "overrides"}
 
 
 def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -160,6 +246,14 @@ def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
 
 
 def _is_int(value: Any) -> bool:
@@ -174,8 +268,7 @@ class _Checker:
 
     def that(self, good: bool, setting: str, value: Any, expected: str) -> None:
         if not good:
-            reason = f"`{setting}` is {value!r}; expected {expected}"
-            raise error("E660", path=self.path, reason=reason)
+            raise error("E660", path=self.path, reason=f"`{setting}` is {value!r}; expected {expected}")
 
     def section(self, config: Mapping[str, Any], name: str) -> dict[str, Any]:
         value = config.get(name)
@@ -184,11 +277,11 @@ class _Checker:
 
     def keys(self, where: str, data: Mapping[str, Any], known: set[str]) -> None:
         for key in data:
-            self.that(key in known, f"{where}.{key}", data[key], f"no such setting, only {', '.join(sorted(known))}")
+            self.that(key in known, f"{where}.{key}", data[key], f"only the settings {', '.join(sorted(known))}")
 
     def name(self, where: str, name: str) -> None:
-        good = bool(_NAME.fullmatch(name)) and name not in RESERVED
-        self.that(good, where, name, f"a name of letters, digits, '-' and '_' other than {', '.join(RESERVED)}")
+        good = bool(_NAME.fullmatch(name)) and name not in (RUN, SEED)
+        self.that(good, where, name, f"a name of letters, digits, '-' and '_' other than {RUN} and {SEED}")
 
     def list_of(self, kind: type, setting: str, value: Any) -> tuple[Any, ...]:
         good = isinstance(value, (list, tuple)) and bool(value)

@@ -1,83 +1,77 @@
-"""A command in a process of its own, so that its memory is given back, with its output in a file."""
+"""Modules run in processes of their own, with their output in a file. They end when this process does.
+
+As a program, `python -m spacy_xlt.compare.processes MODULE ...` runs a module as `python -m` does, and ends when the
+process that started it is gone: that one holds the other end of our standard input and writes nothing to it.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import os
+import runpy
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
-
-from ..memory import status_mib
-
-_TO_CHILD_AT_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG of Linux
 
 
-class Process:
-    """A running command.
+class Children:
+    """Processes that run modules, so that their memory is given back; they end with this process.
 
-    command (Sequence[str]): What to run.
-    log (Path): The file that gets what it prints, after what is there.
-    threads (int): The most threads it computes with.
+    Args:
+        threads: The most threads that each computes with.
+
+    Attributes:
+        ended: Whether `end` was called.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, *, threads: int):
-        self.log = log
-        self.seconds = 0.0
-        self.peak_mib: float | None = None
-        self._start = time.perf_counter()
-        self._file: IO[bytes] = log.open("ab")
-        self._file.write(f"$ {' '.join(command)}\n".encode())
-        self._file.flush()
-        self._popen = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=subprocess.STDOUT,
-            env=_environment(threads),
-            # Ctrl-C is for us: we end our children ourselves, in good order
-            start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
-        )
+    def __init__(self, *, threads: int):
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self.ended = False
+        self._environment = {**_environment(threads), "PYTHONUNBUFFERED": "1"}
 
-    def poll(self) -> int | None:
-        """The exit status, or None while it runs."""
-        peak = peak_mib(self._popen.pid)
-        self.peak_mib = max(filter(None, (self.peak_mib, peak)), default=None)
-        code = self._popen.poll()
-        if code is not None and not self._file.closed:
-            self.seconds = time.perf_counter() - self._start
-            self._file.close()
-        return code
-
-    def end(self, *, patience: float = 5.0) -> None:
-        """End it and what it started, the hard way after some seconds."""
-        for how in (signal.SIGTERM, signal.SIGKILL if os.name == "posix" else signal.SIGTERM):
-            if self._popen.poll() is not None:
-                break
+    def run(self, command: Sequence[str], log: Path) -> int:
+        """Run `python -m` with a module and its arguments, its output after what is in a file; the exit status."""
+        with log.open("ab") as file:
+            file.write(f"$ python -m {' '.join(command)}\n".encode())
+            file.flush()
+            with self._lock:
+                if self.ended:
+                    return -signal.SIGTERM
+                process = subprocess.Popen(
+                    [sys.executable, "-m", __name__, *command],
+                    stdin=subprocess.PIPE,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=self._environment,
+                    # Ctrl-C is for us: we end our children
+                    start_new_session=True,
+                )
+                self._running.add(process)
             try:
-                if os.name == "posix":
-                    os.killpg(self._popen.pid, how)
-                else:
-                    self._popen.terminate()
-                self._popen.wait(patience)
-            except (subprocess.TimeoutExpired, ProcessLookupError):
-                continue
-        self._file.close()
+                return process.wait()
+            finally:
+                self._running.discard(process)
+                if process.stdin is not None:
+                    process.stdin.close()
 
-    def tail(self, lines: int = 12) -> str:
-        """The end of what it printed."""
-        text = self.log.read_bytes()[-20_000:].decode("utf8", errors="replace")
-        return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
+    def end(self) -> None:
+        """End all that run and what they started, and start no more."""
+        with self._lock:
+            self.ended = True
+        for process in list(self._running):
+            if os.name == "posix" and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
 
 
-def peak_mib(pid: int | str = "self") -> float | None:
-    """The most memory that a process has had so far, in MiB; None where the system does not tell."""
-    return status_mib("VmHWM", pid=pid)
+def tail(log: Path, lines: int = 12) -> str:
+    """The end of a text file."""
+    text = log.read_bytes()[-20_000:].decode("utf8", errors="replace")
+    return "\n".join([line.rstrip() for line in text.splitlines() if line.strip()][-lines:])
 
 
 def n_cores() -> int:
@@ -86,22 +80,20 @@ def n_cores() -> int:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    environment = dict(os.environ)
+    # The order of sets is the same in every run
+    environment = {"PYTHONHASHSEED": "0", **os.environ}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         asked = environment.get(name, "")
         environment[name] = str(min(threads, int(asked)) if asked.isdigit() else threads)
-    # The order of sets is the same in every run, and lines reach the log when they are printed
-    return {"PYTHONHASHSEED": "0", **environment, "PYTHONUNBUFFERED": "1"}
+    return environment
 
 
-def _die_with_parent() -> Callable[[], None]:
-    """What a child does first: ask to be killed when we are, since it would go on writing in the folder else."""
-    # Looked up here: between fork and exec there should be no import
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
 
-    def ask() -> None:
-        prctl(_TO_CHILD_AT_PARENTS_DEATH, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
-    return ask
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

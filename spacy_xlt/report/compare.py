@@ -119,7 +119,7 @@ def _scores(result: Mapping[str, Any]) -> Table:
             one = data["sets"].get(name)
             row.append("missing" if one is None else _mean_sd(one["f"]) + _star(one))
             if has_ceiling:
-                row.append("" if one is None or one["closed"] is None else f"{100 * one['closed']:.0f}")
+                row.append("" if one is None or one["gap_closed"] is None else f"{100 * one['gap_closed']:.0f}")
         rows.append(row)
     note = f"F1 of exact spans, mean ± standard deviation over seeds. *: differs from {result['baseline']}, "
     note += f"p < {SIGNIFICANT} ({result['bootstrap']['method']}; corrected: {result['bootstrap']['correction']})."
@@ -163,12 +163,12 @@ def _per_label(result: Mapping[str, Any], set_name: str) -> Table:
 def _cost(result: Mapping[str, Any]) -> Table:
     rows = []
     for name, data in result["strategies"].items():
-        figures = ("seconds", "train_words_per_second", "words_per_second", "peak_mib")
+        figures = ("seconds", "train_words_per_second", "words_per_second")
         needs, devices = ", ".join(data["needs"]), ", ".join(data["devices"])
         rows.append([name, data["type"], needs, *(_figure(data[key]) for key in figures), devices])
-    head = ["strategy", "type", "needs", "seconds", "trained words/s", "words/s", "peak MiB", "device"]
-    note = "Means over seeds; the highest memory of any of its processes. Seconds are without those of what it needs."
-    return Table(head, rows, title="Cost", note=note, text=(1, 2, 7))
+    head = ["strategy", "type", "needs", "seconds", "trained words/s", "words/s", "device"]
+    note = "Means over seeds. Seconds are without those of what it needs."
+    return Table(head, rows, title="Cost", note=note, text=(1, 2, 6))
 
 
 def _selection(result: Mapping[str, Any]) -> Table:

@@ -54,3 +54,20 @@ def _base() -> str:
 
 
 BASE = _base()
+# A pipeline put together from a trained one, for `assemble`
+ASSEMBLE = """
+[paths]
+trained = null
+
+[nlp]
+lang = "xx"
+pipeline = ["tok2vec","ner"]
+
+[components]
+
+[components.tok2vec]
+source = ${paths.trained}
+
+[components.ner]
+source = ${paths.trained}
+"""

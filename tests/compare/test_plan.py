@@ -1,7 +1,8 @@
-"""Plans: what a comparison is asked to do, which jobs that makes, and in which order."""
+"""Plans: what a comparison is asked to do, which jobs that makes, in which order, and which are still to do."""
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from helpers.compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 
-from spacy_xlt.compare.jobs import make_jobs, set_identities
+from spacy_xlt.compare.jobs import make_jobs, set_digests
 from spacy_xlt.compare.plan import Plan, read_plan
-from spacy_xlt.compare.state import statuses
+from spacy_xlt.compare.predict import RECORD
+from spacy_xlt.compare.status import STATE, prediction_digest, predictions_folder, statuses
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.io import write_json
 
 TWO = """
 [strategies.first]
@@ -30,12 +33,15 @@ training.dropout = 0.3
 
 
 @pytest.fixture
-def corpora(tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]) -> Path:
+def corpora(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     docs = [make_doc("Ana lives in Porto", (0, 1, "PER"), (3, 4, "LOC"))]
     for name in ("train", "dev", "test"):
         # not alike: each in a file of other content
         write_corpus([*docs, make_doc(f"only in {name}")], f"{name}.spacy")
     (tmp_path / "base.cfg").write_text(BASE)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -43,15 +49,13 @@ def names(plan: Plan, **options: object) -> list[str]:
     return [job.name for job in make_jobs(plan, Path("out"), **options)]  # type: ignore[arg-type]
 
 
-def test_every_strategy_has_a_job_for_each_seed(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(corpora)
+def test_every_strategy_has_a_job_for_each_seed(corpora: Path) -> None:
     plan = read_plan(write_plan(corpora, TWO, baseline="first"))
     assert names(plan) == ["first/0", "first/1", "second/0", "second/1"]
     assert names(plan, seeds=[1], only=["second"]) == ["second/1"]
 
 
-def test_what_another_strategy_needs_comes_first(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(corpora)
+def test_what_another_strategy_needs_comes_first(corpora: Path) -> None:
     strategies = """
 [strategies.over-runs]
 type = "average"
@@ -84,8 +88,7 @@ overrides = {"training.dropout": 0.2}
     assert names(plan, only=["over-runs"]) == ["trained/0", "trained/1", "over-runs/all"]
 
 
-def test_names_in_braces_become_paths(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(corpora)
+def test_names_in_braces_become_paths(corpora: Path) -> None:
     strategies = """
 [strategies.next]
 type = "train"
@@ -129,12 +132,11 @@ model = "model-last"
             "{a:*}",
         ),
         ('[strategies.a]\ntype = "train"\nconfigs = ["none.cfg"]\n', "E608", "none.cfg"),
+        ('[strategies.a]\nextends = "b"\n', "E660", "strategies.a.extends"),
+        ('[strategies.a]\nextends = "b"\n[strategies.b]\nextends = "a"\n', "E660", "strategies.b.extends"),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(
-    corpora: Path, monkeypatch: pytest.MonkeyPatch, strategies: str, code: str, said: str
-) -> None:
-    monkeypatch.chdir(corpora)
+def test_compare_rejects_invalid_plan(corpora: Path, strategies: str, code: str, said: str) -> None:
     name = "run" if ".run]" in strategies else "a"
     with pytest.raises(XltError) as caught:
         make_jobs(read_plan(write_plan(corpora, strategies, baseline=name)), Path("out"))
@@ -142,8 +144,7 @@ def test_a_plan_that_cannot_be_is_refused(
     assert said in caught.value.message
 
 
-def test_unknown_strategies_and_seeds_are_named(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(corpora)
+def test_unknown_strategies_and_seeds_are_named(corpora: Path) -> None:
     plan = read_plan(write_plan(corpora, TWO, baseline="first"))
     for options in ({"seeds": [7]}, {"only": ["third"]}):
         with pytest.raises(XltError) as caught:
@@ -154,18 +155,17 @@ def test_unknown_strategies_and_seeds_are_named(corpora: Path, monkeypatch: pyte
 
 
 def test_a_job_depends_on_what_its_config_uses_and_on_nothing_else(
-    corpora: Path, monkeypatch: pytest.MonkeyPatch, write_corpus: Callable[..., Path], make_doc: Callable[..., Doc]
+    corpora: Path, write_corpus: Callable[..., Path], make_doc: Callable[..., Doc]
 ) -> None:
-    monkeypatch.chdir(corpora)
     path = write_plan(corpora, TWO, baseline="first")
 
     def hashes(setting: str = "compare.ceiling", value: object = None) -> list[str]:
         plan = read_plan(path, {setting: value})
-        return [job.hash for job in make_jobs(plan, Path("out"), seeds=[0])]
+        return [job.digest for job in make_jobs(plan, Path("out"), seeds=[0])]
 
     before = hashes()
     assert hashes() == before
-    assert [job.hash for job in make_jobs(read_plan(path), Path("elsewhere"), seeds=[0])] == before
+    assert [job.digest for job in make_jobs(read_plan(path), Path("elsewhere"), seeds=[0])] == before
     # a variable that nothing uses, and a seed of the plan
     assert hashes("overrides.paths.unused", "x") == before
     assert hashes("compare.seeds", [0, 5]) == before
@@ -175,35 +175,100 @@ def test_a_job_depends_on_what_its_config_uses_and_on_nothing_else(
     assert all(new != old for new, old in zip(hashes(), before, strict=True))
 
 
-def test_what_depends_on_a_changed_job_is_done_again(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spacy_xlt.compare.state import clear, finish
+def test_a_changed_job_says_what_kind_of_thing_changed(
+    corpora: Path, write_corpus: Callable[..., Path], make_doc: Callable[..., Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_plan(corpora, TWO + '\n[strategies.mean]\ntype = "average"\nmodels = "{first:*}"\n', baseline="first")
 
-    monkeypatch.chdir(corpora)
-    strategies = TWO + '\n[strategies.mean]\ntype = "average"\nmodels = "{first:*}"\n'
-    path = write_plan(corpora, strategies, baseline="first")
-    for job in make_jobs(read_plan(path), Path("out")):
-        clear(job)
-        job.model.mkdir()
-        finish(job, seconds=1.0)
-    plan = read_plan(path, {"strategies.first.overrides.training.dropout": 0.7})
-    found = statuses(make_jobs(plan, Path("out")), {})
-    assert {name: status.state for name, status in found.items()} == {
-        "first/0": "stale", "first/1": "stale", "second/0": "done", "second/1": "done", "mean/all": "stale"
-    }  # fmt: skip
-    assert "training.dropout was 0.1 and is 0.7" in found["first/0"].reason
-    assert "first/0, first/1" in found["mean/all"].reason
-    # a model that is gone is made again only where something needs it
-    import shutil
+    def reasons(**overrides: object) -> dict[str, tuple[str, str]]:
+        plan = read_plan(
+            path, {f"strategies.first.overrides.training.{name}": value for name, value in overrides.items()}
+        )
+        found = statuses(plan, make_jobs(plan, Path("out"), seeds=[0]), {})
+        return {name: (status.state, status.reason) for name, status in found.items()}
 
+    plan = read_plan(path)
+    for job in make_jobs(plan, Path("out"), seeds=[0]):
+        job.model.mkdir(parents=True)
+        write_json(job.folder / STATE, {"parts": job.parts})
+    assert {state for state, _ in reasons().values()} == {"to do"}
+    assert reasons(dropout=0.7) == {
+        "first/0": ("stale", "changed: settings"),
+        "second/0": ("to do", "to be run on the evaluation sets"),
+        "mean/all": ("stale", "changed: what it is made from"),
+    }
+    write_corpus([make_doc("Rui sings", (0, 1, "PER"))], "train.spacy")
+    assert reasons(dropout=0.7)["first/0"] == ("stale", "changed: settings, input files")
+    assert reasons()["second/0"] == ("stale", "changed: input files")
+    monkeypatch.setattr("spacy_xlt.compare.jobs.__version__", "99")
+    assert reasons()["second/0"] == ("stale", "changed: input files, package versions")
+
+
+def test_a_model_that_is_gone_is_made_again_only_where_it_is_needed(corpora: Path) -> None:
+    path = write_plan(corpora, TWO + '\n[strategies.mean]\ntype = "average"\nmodels = "{first:*}"\n', baseline="first")
+    plan = read_plan(path)
+    jobs = make_jobs(plan, Path("out"))
+    for job in jobs:
+        job.model.mkdir(parents=True)
+        write_json(job.folder / STATE, {"parts": job.parts})
+        write_json(predictions_folder(job) / RECORD, {"digest": prediction_digest(plan, job, {})})
+    assert {status.state for status in statuses(plan, jobs, {}).values()} == {"done"}
     shutil.rmtree("out/runs/first/0/model-best")
-    assert statuses(make_jobs(read_plan(path), Path("out")), {})["first/0"].state == "done"
-    Path("out/runs/mean/all/state.json").unlink()
-    again = statuses(make_jobs(read_plan(path), Path("out")), {})
-    assert (again["first/0"].make, again["first/1"].make, again["mean/all"].make) == (True, False, True)
+    assert statuses(plan, jobs, {})["first/0"].state == "done"
+    Path("out/runs/mean/all", STATE).unlink()
+    again = statuses(plan, jobs, {})
+    assert {name for name, status in again.items() if status.make} == {"first/0", "mean/all"}
 
 
-def test_reading_an_evaluation_set_in_training_is_warned_of(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(corpora)
+def test_a_strategy_extends_another(corpora: Path) -> None:
+    strategies = """
+[strategies.base]
+type = "train"
+configs = ["base.cfg"]
+model = "model-last"
+
+[strategies.base.overrides]
+training.dropout = 0.3
+training.patience = 5
+
+[strategies.more]
+extends = "base"
+
+[strategies.more.overrides]
+training = {"dropout": 0.4}
+
+[strategies.most]
+extends = "more"
+spans_key = "sc"
+"""
+    path = write_plan(corpora, strategies, baseline="base")
+    base, more, most = read_plan(path).strategies.values()
+    assert more.configs == most.configs == base.configs and most.model == "model-last"
+    assert more.overrides == {**base.overrides, "training.dropout": 0.4} == most.overrides
+    assert (more.spans_key, most.spans_key) == (None, "sc")
+    changed = read_plan(path, {"strategies.base.overrides.training.patience": 7}).strategies["most"]
+    assert changed.overrides["training.patience"] == 7
+
+
+def test_a_plan_extends_another(corpora: Path) -> None:
+    write_plan(corpora, TWO, baseline="first")
+    Path("other").mkdir()
+    Path("other/more.cfg").write_text(
+        '[compare]\nextends = "../plan.cfg"\nseeds = [3]\nstrategies = ["first","third"]\n\n'
+        '[strategies]\n\n[strategies.third]\nextends = "second"\n'
+    )
+    plan = read_plan("other/more.cfg", {"overrides.paths.dev": "x.spacy"})
+    assert (plan.seeds, plan.baseline, plan.sets) == ((3,), "first", {"test": Path("test.spacy")})
+    assert plan.strategies["third"].overrides["training.dropout"] == 0.3
+    assert plan.strategies["third"].overrides["paths.dev"] == "x.spacy"
+    assert names(plan) == ["first/3", "third/3"]
+    assert names(plan, only=["second"]) == ["second/3"]
+    Path("plan.cfg").write_text('[compare]\nextends = "other/more.cfg"\n')
+    with pytest.raises(XltError, match="E660.*extends itself"):
+        read_plan("other/more.cfg")
+
+
+def test_reading_an_evaluation_set_in_training_is_warned_of(corpora: Path) -> None:
     plan = read_plan(write_plan(corpora, TWO, baseline="first"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -215,14 +280,13 @@ def test_reading_an_evaluation_set_in_training_is_warned_of(corpora: Path, monke
     assert len(caught) == 2
 
 
-def test_a_set_without_entities_is_refused(
-    corpora: Path, monkeypatch: pytest.MonkeyPatch, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+def test_compare_rejects_set_without_entities(
+    corpora: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
 ) -> None:
-    monkeypatch.chdir(corpora)
     plan = read_plan(write_plan(corpora, TWO, baseline="first"), {"compare.labels": ["ORG"]})
     with pytest.raises(XltError, match="of ORG"):
-        set_identities(plan)
+        set_digests(plan)
     write_corpus([], "test.spacy")
     with pytest.raises(XltError) as caught:
-        set_identities(read_plan(write_plan(corpora, TWO, baseline="first")))
+        set_digests(read_plan(write_plan(corpora, TWO, baseline="first")))
     assert caught.value.code == "E503"

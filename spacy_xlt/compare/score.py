@@ -17,7 +17,6 @@ from spacy.training import Example
 from ..docs import sentence_ranges
 from ..errors import error
 from ..evaluation.spans import keep_entities
-from ..languages import blank
 from ..readers.docbin import read_docs
 
 Key = tuple[str, int, int]
@@ -27,9 +26,12 @@ Key = tuple[str, int, int]
 class SetScore:
     """How well one pipeline did on one set.
 
-    p, r, f (float): Exact precision, recall and F1 of spans, as fractions.
-    per_label (dict[str, dict[str, float]]): The same for each label.
-    counts (int64, (n_sentences, 3)): Right, predicted and gold spans of each sentence.
+    Attributes:
+        p: Exact precision of spans, as a fraction.
+        r: Recall.
+        f: F1.
+        per_label: The same for each label.
+        counts: int64, `(n_sentences, 3)`: right, predicted and gold spans of each sentence.
     """
 
     p: float
@@ -42,8 +44,13 @@ class SetScore:
 def read_gold(path: Path, *, name: str, labels: Sequence[str] | None = None) -> list[Doc]:
     """Read an evaluation set.
 
-    labels (Sequence[str] | None): The labels that count.
-    RAISES (XltError): E669 where it has no entity or span, E503 where it has no document.
+    Args:
+        path: File or folder.
+        name: What the plan calls it.
+        labels: The labels that count; None for all.
+
+    Raises:
+        XltError: E503 where it has no document, E669 where it has no entity or span.
     """
     docs = list(read_docs(path))
     if not docs:
@@ -61,23 +68,27 @@ def score_predictions(
 ) -> SetScore:
     """Score what a pipeline found.
 
-    path (Path): Its documents, as `predicting` wrote them.
-    golds (Sequence[Doc]): The set, as `read_gold` gives it.
-    name (str): The set's name, for errors.
-    spans_key (str | None): The span group to score; None for `doc.ents`. A set that has no such group is taken to have
-        its entities in it.
-    RAISES (XltError): E672 where the documents are not those of the set.
+    Args:
+        path: Its documents, as `predict` wrote them.
+        golds: The set, as `read_gold` gives it.
+        name: The set's name, for errors.
+        labels: The labels that count; None for all.
+        spans_key: The span group to score; None for `doc.ents`. A set that has no such group is taken to have its
+            entities in it.
+
+    Raises:
+        XltError: E672 where the documents are not those of the set.
     """
-    found = list(read_docs(path, vocab=golds[0].vocab if golds else blank("xx").vocab))
-    if len(found) != len(golds):
+    docs = list(read_docs(path, vocab=golds[0].vocab))
+    if len(docs) != len(golds):
         raise error("E672", path=path, name=name)
-    for doc in found:
+    for doc in docs:
         _keep_labels(doc, labels)
     if spans_key is not None and not any(spans_key in gold.spans for gold in golds):
         golds = [gold.copy() for gold in golds]
         for gold in golds:
             gold.spans[spans_key] = list(gold.ents)
-    examples = [Example(doc, gold) for doc, gold in zip(found, golds, strict=True)]
+    examples = [Example(doc, gold) for doc, gold in zip(docs, golds, strict=True)]
     scores, key = _score(examples, spans_key)
     per_label = {label: _prf(values, "") for label, values in sorted((scores[f"{key}_per_type"] or {}).items())}
     counts = np.concatenate([_counts(example, spans_key) for example in examples])

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 
 from spacy_xlt.compare.plan import Plan, Strategy
-from spacy_xlt.compare.results import _compare, _over_seeds
-from spacy_xlt.compare.scoring import SetScore, read_gold, score_predictions
+from spacy_xlt.compare.results import compare_strategies, over_seeds
+from spacy_xlt.compare.score import SetScore, read_gold, score_predictions
 from spacy_xlt.errors import XltError
 from spacy_xlt.io import write_docs
 from spacy_xlt.report.compare import comparison_page, comparison_plot, tables, to_markdown
@@ -118,10 +118,10 @@ def result() -> dict[str, object]:
     )  # fmt: skip
     shares = {"zero": (0.5, 0.52, 0.48), "<b>": (0.7, 0.71, 0.69), "top": (0.9, 0.9, 0.9)}
     scores = {name: {n: score(c) for n, c in enumerate(runs(*share))} for name, share in shares.items()}
-    compared = _compare(plan, scores)  # type: ignore[arg-type]
+    compared = compare_strategies(plan, scores)  # type: ignore[arg-type]
     about = {
         "type": "train", "selected_by": "source gold (en)", "needs": [], "runs": 3, "runs_wanted": 3, "seconds": 12.3,
-        "train_words_per_second": None, "words_per_second": 1234.5, "peak_mib": 800.0, "devices": ["cpu"],
+        "train_words_per_second": None, "words_per_second": 1234.5, "devices": ["cpu"],
     }  # fmt: skip
     one = {"docs": 200, "words": 900, "entities": {"PER": 400}, "digest": "0123456789abcdef"}
     return {
@@ -135,8 +135,8 @@ def result() -> dict[str, object]:
 def test_what_a_strategy_reaches_is_measured_between_baseline_and_ceiling(result: dict) -> None:
     of = {name: data["sets"]["test"] for name, data in result["strategies"].items()}
     assert of["zero"]["difference"] is None
-    assert of["<b>"]["closed"] == pytest.approx(0.5, abs=0.1)
-    assert of["top"]["closed"] == 1.0
+    assert of["<b>"]["gap_closed"] == pytest.approx(0.5, abs=0.1)
+    assert of["top"]["gap_closed"] == 1.0
     low, high = of["<b>"]["difference_interval"]
     assert low < of["<b>"]["difference"] < high
     assert of["<b>"]["p_holm"] >= of["<b>"]["p_value"]
@@ -144,8 +144,8 @@ def test_what_a_strategy_reaches_is_measured_between_baseline_and_ceiling(result
 
 def test_one_seed_has_no_spread() -> None:
     counts = runs(0.5, 0.7)
-    assert _over_seeds([score(counts[0])])["f"]["sd"] is None
-    two = _over_seeds([score(one) for one in counts])
+    assert over_seeds([score(counts[0])])["f"]["sd"] is None
+    two = over_seeds([score(one) for one in counts])
     assert two["f"]["sd"] == pytest.approx(np.std(two["f"]["values"], ddof=1), abs=1e-6)
     assert two["per_label"]["PER"]["f"]["mean"] == two["f"]["mean"]
 

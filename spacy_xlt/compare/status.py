@@ -1,0 +1,98 @@
+"""Which models and predictions of a comparison are finished and still fit the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import error
+from ..io import write_json
+from .jobs import Job, fingerprint
+from .plan import Plan
+from .predict import RECORD
+
+MARKER, STATE = "comparison.json", "state.json"
+DONE, TO_DO, STALE = "done", "to do", "stale"
+# What a model depends on, as people call it
+_PARTS = {"settings": "settings", "inputs": "input files", "code": "package versions", "needs": "what it is made from"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a job is.
+
+    Attributes:
+        state: "done", "to do", or "stale" where there is a result of other settings, files or versions.
+        reason: What has changed, or is missing.
+        make: Whether its model has to be made.
+    """
+
+    state: str
+    reason: str = ""
+    make: bool = False
+
+
+def open_folder(folder: Path) -> None:
+    """Make a folder for a comparison, or make sure that it is one.
+
+    Raises:
+        XltError: E668 where the folder holds something else.
+    """
+    marker = folder / MARKER
+    if not marker.exists():
+        if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
+            raise error("E668", path=folder, marker=MARKER)
+        write_json(marker, {"format": 2})
+
+
+def statuses(plan: Plan, jobs: Sequence[Job], sets: Mapping[str, str]) -> dict[str, Status]:
+    """How far the jobs are, by name.
+
+    Args:
+        plan: The plan.
+        jobs: Each after those that it needs.
+        sets: Checksums of the evaluation sets.
+    """
+    result: dict[str, Status] = {}
+    models_needed: set[str] = set()
+    for job in reversed(jobs):
+        result[job.name] = _status(job, prediction_digest(plan, job, sets), model_needed=job.name in models_needed)
+        if result[job.name].make:
+            models_needed |= {need.name for need in job.needs}
+    return {job.name: result[job.name] for job in jobs}
+
+
+def _status(job: Job, predictions: str, *, model_needed: bool) -> Status:
+    state = read_json(job.folder / STATE)
+    if state is None:
+        begun = job.folder.exists() and any(job.folder.iterdir())
+        return Status(TO_DO, "was not finished" if begun else "", make=True)
+    changed = [name for part, name in _PARTS.items() if state.get("parts", {}).get(part) != job.parts[part]]
+    if changed:
+        return Status(STALE, f"changed: {', '.join(changed)}", make=True)
+    predicted = (read_json(predictions_folder(job) / RECORD) or {}).get("digest") == predictions
+    if not job.model.is_dir() and (model_needed or not predicted):
+        return Status(TO_DO, f"its model {job.model.name} is gone", make=True)
+    return Status(DONE) if predicted else Status(TO_DO, "to be run on the evaluation sets")
+
+
+def prediction_digest(plan: Plan, job: Job, sets: Mapping[str, str]) -> str:
+    """Checksum of what predictions depend on: the model, the sets and how they are read."""
+    return fingerprint({"model": job.digest, "sets": dict(sets), "gold_tokens": plan.gold_tokens})
+
+
+def predictions_folder(job: Job) -> Path:
+    """The folder with what a pipeline found in each set."""
+    return job.folder / "predictions"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Plain data from a file; None where there is none that can be read."""
+    try:
+        data = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,220 @@
+"""A comparison in earnest, in miniature: real trainings, killed, gone on with, changed, and failing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from helpers.compare_plans import ASSEMBLE, BASE, write_plan
+from spacy.tokens import Doc
+from typer.testing import CliRunner
+
+from spacy_xlt.cli import app
+from spacy_xlt.compare.processes import Children, tail
+from spacy_xlt.io import FolderLock
+
+STRATEGIES = """
+[strategies.trained]
+type = "train"
+configs = ["base.cfg"]
+
+[strategies.put-together]
+type = "assemble"
+configs = ["assemble.cfg"]
+overrides = {"paths.trained": "{trained}"}
+
+[strategies.mean]
+type = "average"
+models = "{trained:*}"
+"""
+# A training that fails, and what needs it
+BROKEN = """
+[strategies.broken]
+extends = "trained"
+overrides = {"training.train_corpus": "corpora.none"}
+
+[strategies.needy]
+type = "average"
+models = "{broken}"
+"""
+SENTENCES = [
+    ("Ana lives in Porto", (0, 1, "PER"), (3, 4, "LOC")),
+    ("Rui met Eva in Lisbon", (0, 1, "PER"), (2, 3, "PER"), (4, 5, "LOC")),
+    ("nothing happened there",),
+]
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    for name in ("train", "dev", "test"):
+        write_corpus([make_doc(*sentence) for sentence in SENTENCES] + [make_doc(f"only in {name}")], f"{name}.spacy")
+    (tmp_path / "base.cfg").write_text(BASE)
+    (tmp_path / "assemble.cfg").write_text(ASSEMBLE)
+    write_plan(tmp_path, STRATEGIES, baseline="trained")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "spacy", "xlt", "compare", "plan.cfg", str(Path("out").absolute()), *options]
+
+
+def compare(*options: str) -> Result:
+    return CliRunner().invoke(app, ["compare", "plan.cfg", "out", *options])
+
+
+def stamps(run: str) -> dict[str, tuple[int, int]]:
+    """Which files of a run there are: inode and time of the last change."""
+    files = (path for path in Path("out/runs", run).rglob("*") if path.is_file())
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 300
+    while not there():
+        assert process.poll() is None and time.monotonic() < end, "the comparison ended too early"
+        time.sleep(0.1)
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a process at the end of the block, however that comes."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def running(what: str) -> bool:
+    return what in subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True).stdout
+
+
+def gone(what: str) -> bool:
+    end = time.monotonic() + 30
+    while running(what) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not running(what)
+
+
+def config_of(run: str) -> str:
+    """What the command line of a training has that is no other test's."""
+    return str(Path("out/runs", run, "config.cfg").absolute())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills processes")
+def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(folder: Path) -> None:
+    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with ended(process):
+        wait_for(lambda: running(config_of("trained/1")), process)
+    assert gone(config_of("trained/1")), "a child outlived the comparison"
+    before = stamps("trained/0")
+    assert {"state.json", "record.json", "test.spacy", "log.txt"} <= set(before)
+    assert not Path("out/runs/trained/1/state.json").exists()
+
+    dry = compare("--dry-run")
+    states = {words[0]: words[2] for words in map(str.split, dry.output.splitlines()) if words and "/" in words[0]}
+    todo = ("trained/1", "put-together/0", "put-together/1", "mean/all")
+    assert states == {"trained/0": "done", **dict.fromkeys(todo, "to")}
+    again = compare("--jobs", "2")
+    assert again.exit_code == 0, again.output
+    assert stamps("trained/0") == before
+    report = json.loads(Path("out/report.json").read_text())
+    strategies = report["strategies"]
+    assert report["missing"] == {}
+    assert {name: (data["type"], data["runs"]) for name, data in strategies.items()} == {
+        "trained": ("train", 2), "put-together": ("assemble", 2), "mean": ("average", 1)
+    }  # fmt: skip
+    # What is put together from one pipeline finds what that one finds
+    f1 = {name: data["sets"]["test"]["f"]["values"] for name, data in strategies.items()}
+    assert f1["put-together"] == f1["trained"] and strategies["put-together"]["needs"] == ["trained"]
+    for run in report["runs"].values():
+        assert run["seconds"] > 0 and run["words_per_second"] > 0 and "device:cpu" in run["signature"]
+        assert run["signature"].startswith(f"strategy:{run['strategy']}|type:")
+    assert "## F1" in Path("out/report.md").read_text()
+    assert Path("out/report.svg").exists() and "<svg" in Path("out/report.html").read_text()
+
+    # Another setting of one strategy, and a strategy that cannot be trained
+    write_plan(folder, STRATEGIES.replace('"{trained}"', '"{trained}/model-last"') + BROKEN, baseline="trained")
+    changed = compare("--seeds", "0", "--only", "put-together,needy")
+    said = " ".join(changed.output.split())
+    assert changed.exit_code == 1 and "2 of 4 runs are missing" in said
+    assert "put-together/0 assemble stale changed: settings" in said
+    assert stamps("trained/0") == before
+    # The end of its log is shown, and the others went on
+    assert "broken/0: train: it ended with 1" in said and "corpora.none" in said
+    report = json.loads(Path("out/report.json").read_text())
+    assert set(report["missing"]) == {"broken/0", "needy/0"}
+    assert "broken/0" in report["missing"]["needy/0"] and "log.txt" in report["missing"]["broken/0"]
+    assert report["strategies"]["put-together"]["sets"]["test"]["seeds"] == 1
+    assert "model-last" in Path("out/runs/put-together/0/config.cfg").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_an_interrupted_comparison_ends_its_children_and_says_that_it_goes_on(folder: Path) -> None:
+    process = subprocess.Popen(command("--seeds", "1"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with ended(process):
+        wait_for(lambda: running(config_of("trained/1")), process)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    said = " ".join(output.decode().split())
+    assert "the same command goes on from there" in said and "ended by signal" not in said
+    assert gone(config_of("trained/1"))
+
+
+def test_compare_rejects_folder_in_use(folder: Path) -> None:
+    with FolderLock("out", busy="E667"):
+        done = compare()
+    assert done.exit_code == 1 and "XLT-E667" in done.output
+
+
+def test_compare_rejects_folder_of_something_else(folder: Path) -> None:
+    Path("out").mkdir()
+    Path("out/thesis.txt").write_text("mine")
+    done = CliRunner().invoke(app, ["compare", "plan.cfg", "out"])
+    assert done.exit_code == 1
+    assert "XLT-E668" in done.output
+    assert Path("out/thesis.txt").read_text() == "mine"
+    assert not Path("out/runs").exists()
+
+
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--seeds", "a"], ["--seeds", "9"], ["--only", "third"]])
+def test_compare_rejects_invalid_options_before_writing(folder: Path, options: list[str]) -> None:
+    done = CliRunner().invoke(app, ["compare", "plan.cfg", "out", *options])
+    assert done.exit_code == 1
+    assert "XLT-E6" in done.output
+    assert not Path("out").exists()
+
+
+def test_a_child_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import subprocess, sys; print('begun', flush=True)\n"
+    script += f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)  # {tmp_path}'])"
+    (tmp_path / "sleeper.py").write_text(script)
+    monkeypatch.chdir(tmp_path)
+    log, children = tmp_path / "log.txt", Children(threads=1)
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(children.run, ["sleeper"], log)
+        end = time.monotonic() + 60
+        while not (log.exists() and "\nbegun" in log.read_text()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not code.done()
+        children.end()
+        assert code.result(timeout=30) != 0
+    assert tail(log).endswith("begun") and gone(f"# {tmp_path}")
+    # None is started any more
+    assert children.run(["sleeper"], log) != 0

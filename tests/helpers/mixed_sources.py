@@ -28,6 +28,10 @@ def numbered(write_corpus) -> Callable[[str, int], str]:
     return make
 
 
+def mixed(blocks: dict[str, Any], **settings: Any) -> MixedCorpus:
+    return MixedCorpus(sources=blocks, **settings)
+
+
 def texts(corpus: MixedCorpus, nlp: Language) -> list[str]:
     return [eg.reference[1].text for eg in corpus(nlp)]
 

@@ -1,25 +1,30 @@
-"""MixedCorpus: several corpora in one stream, and what is left out of them."""
+"""The corpus readers: several corpora, mixed, what is left out of them, and what is read once a training."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from collections import Counter
 
 import pytest
 import spacy
-from helpers.mixed_sources import source, texts
+from helpers.mixed_sources import mixed, source, texts
+from helpers.paths import CONFIGS
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
-from spacy.util import load_config_from_str, registry, resolve_dot_names
-from spacy_xlt.training.mixed import MixedCorpus, create_mixed_corpus
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_config_from_str, load_model_from_config, registry, resolve_dot_names
 
 from spacy_xlt.bitext import ENTS_GROUP
+from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.training.readers import DevCorpus, make_corpus
 
 CONFIG = """
 [nlp]
@@ -70,8 +75,8 @@ def test_a_config_makes_it_with_blocks_of_sources(nlp, make_doc, write_corpus):
 
 SCRIPT = """
 import json, sys, spacy
-from spacy_xlt.training.mixed import create_mixed_corpus
-corpus = create_mixed_corpus(json.loads(sys.argv[1]), seed=5)
+from spacy_xlt.training.readers import MixedCorpus
+corpus = MixedCorpus(sources=json.loads(sys.argv[1]), seed=5)
 nlp = spacy.blank("pt")
 print(json.dumps([[eg.reference[1].text for eg in corpus(nlp)] for _ in range(2)]))
 """
@@ -83,60 +88,35 @@ def test_the_same_seed_gives_the_same_stream_in_another_process(nlp, numbered):
     env = {**os.environ, "PYTHONHASHSEED": "1"}
     command = [sys.executable, "-c", SCRIPT, json.dumps(blocks)]
     other = json.loads(subprocess.run(command, env=env, capture_output=True, check=True, text=True).stdout)
-    corpus = create_mixed_corpus(blocks, seed=5)
+    corpus = mixed(blocks, seed=5)
     assert other == [texts(corpus, nlp), texts(corpus, nlp)]
-    assert other[0] != texts(create_mixed_corpus(blocks, seed=6), nlp)
+    assert other[0] != texts(mixed(blocks, seed=6), nlp)
 
 
 def test_few_shot_draws_the_same_texts_whatever_the_files(nlp, numbered, tmp_path):
     path = numbered("a", 40)
-    few = {n: set(texts(create_mixed_corpus({"a": source(path, limit=n)}), nlp)) for n in (5, 10)}
+    few = {n: set(texts(mixed({"a": source(path, limit=n)}), nlp)) for n in (5, 10)}
     assert len(few[5]) == 5 and few[5] < few[10]
     (tmp_path / "folder").mkdir()
     docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
     DocBin(docs=docs[20:]).to_disk(tmp_path / "folder" / "0.spacy")
     DocBin(docs=docs[:20]).to_disk(tmp_path / "folder" / "1.spacy")
-    corpus = create_mixed_corpus({"a": source(tmp_path / "folder", limit=5)})
+    corpus = mixed({"a": source(tmp_path / "folder", limit=5)})
     assert set(texts(corpus, nlp)) == few[5]
     assert corpus.counts["a"].over_limit == 35
-    by_number = {
-        (str(tmp_path / "folder" / f"{k}.spacy"), i): docs[(20 if k == 0 else 0) + i] for k in (0, 1) for i in range(20)
-    }
-    assert {by_number[place][1].text for place in corpus.counts["a"].drawn} == few[5]
-    assert set(texts(create_mixed_corpus({"a": source(path, limit=5)}, seed=1), nlp)) != few[5]
-    fixed = create_mixed_corpus({"a": source(path, limit=5, limit_seed=0)}, seed=1)
+    assert set(texts(mixed({"a": source(path, limit=5)}, seed=1), nlp)) != few[5]
+    fixed = mixed({"a": source(path, limit=5, limit_seed=0)}, seed=1)
     assert set(texts(fixed, nlp)) == few[5]
 
 
 def test_fewer_documents_than_the_limit_is_said(nlp, numbered):
     with pytest.warns(XltWarning, match="W611.*3 documents.*limit.* 10"):
-        assert len(texts(create_mixed_corpus({"a": source(numbered("a", 3), limit=10)}), nlp)) == 3
+        assert len(texts(mixed({"a": source(numbered("a", 3), limit=10)}), nlp)) == 3
 
 
 def test_a_weight_of_0_leaves_a_source_out_even_without_a_path(nlp, numbered):
-    corpus = create_mixed_corpus({"a": source(numbered("a", 3)), "b": {"path": None, "lang": "pt", "weight": 0}})
+    corpus = mixed({"a": source(numbered("a", 3)), "b": {"path": None, "lang": "pt", "weight": 0}})
     assert len(texts(corpus, nlp)) == 3
-
-
-def test_a_folder_is_read_file_by_file_and_only_one_is_held(nlp, numbered, tmp_path, monkeypatch):
-    import spacy_xlt.training.scanning as scanning
-
-    (tmp_path / "shards").mkdir()
-    docs = list(DocBin().from_disk(numbered("a", 30)).get_docs(nlp.vocab))
-    for k in range(10):
-        DocBin(docs=docs[3 * k : 3 * k + 3]).to_disk(tmp_path / "shards" / f"{k}.spacy")
-    opened: list[str] = []
-
-    def read(file: Path) -> DocBin:
-        opened.append(file.name)
-        return DocBin().from_disk(file)
-
-    monkeypatch.setattr(scanning, "read_bin", read)
-    stream = create_mixed_corpus({"a": source(tmp_path / "shards")})(nlp)
-    for _ in range(4):
-        next(stream)
-    # Once through all of them to decide, then only what has been reached
-    assert len(opened) == 12
 
 
 def scored(doc: Doc, *scores: float) -> Doc:
@@ -152,10 +132,10 @@ def test_a_doubtful_span_drops_its_document_or_is_missing(nlp, make_doc, write_c
     ]
     docs[1].set_ents(list(docs[1].ents), missing=[docs[1][4:5]], default="outside")
     blocks = {"p": source(write_corpus(docs), kind="projected", min_score=0.5)}
-    corpus = create_mixed_corpus(blocks, shuffle=False)
+    corpus = mixed(blocks, shuffle=False)
     with pytest.warns(XltWarning, match="W610.*1 documents with a span below min_score"):
         assert [eg.reference[0].text for eg in corpus(nlp)] == ["Pedro", "Chove"]
-    corpus = create_mixed_corpus(blocks, shuffle=False, on_low_score="missing")
+    corpus = mixed(blocks, shuffle=False, on_low_score="missing")
     with pytest.warns(XltWarning, match="1 entities below min_score marked missing"):
         first, second, _ = [eg.reference for eg in corpus(nlp)]
     assert [token.ent_iob for token in first] == [3, 2, 2, 0, 2]
@@ -168,32 +148,32 @@ def test_a_span_that_lost_its_place_to_another_does_not_count(nlp, make_doc, wri
     doc = make_doc("Banco de Portugal .", (0, 3, "ORG"))
     spans = [Span(doc, 0, 3, label="ORG"), Span(doc, 2, 3, label="LOC")]
     doc.spans[ENTS_GROUP] = SpanGroup(doc, name=ENTS_GROUP, spans=spans, attrs={"scores": [0.9, 0.1]})
-    corpus = create_mixed_corpus({"p": source(write_corpus([doc]), min_score=0.5)})
+    corpus = mixed({"p": source(write_corpus([doc]), min_score=0.5)})
     assert len(list(corpus(nlp))) == 1
 
 
 def test_a_min_score_without_scores_is_an_error(nlp, numbered):
     with pytest.raises(XltError, match=r"E616.*none of its 3 spans.*corpora.train.sources.a"):
-        list(create_mixed_corpus({"a": source(numbered("a", 3), min_score=0.5)})(nlp))
+        list(mixed({"a": source(numbered("a", 3), min_score=0.5)})(nlp))
 
 
 def test_documents_without_text_are_left_out_and_counted_once(nlp, make_doc, write_corpus):
     docs = [make_doc("Maria ."), Doc(nlp.vocab), Doc(nlp.vocab, words=[" ", "\u200b", "\n"])]
-    corpus = create_mixed_corpus({"a": source(write_corpus(docs))})
+    corpus = mixed({"a": source(write_corpus(docs))})
     with pytest.warns(XltWarning, match="W610.*2 documents without text left out"):
         assert len(list(corpus(nlp))) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(corpus(nlp))) == 1
     with pytest.raises(XltError, match=r"E612.*0 of 2 documents read; 2 documents without text"):
-        list(create_mixed_corpus({"a": source(write_corpus(docs[1:]))})(nlp))
+        list(mixed({"a": source(write_corpus(docs[1:]))})(nlp))
 
 
 def test_a_share_of_the_documents_without_entities_is_drawn_by_the_text(nlp, make_doc, write_corpus, caplog):
     docs = [make_doc("Maria canta .", (0, 1, "PER"))] * 5 + [
         Doc(nlp.vocab, words=["chove", str(i)]) for i in range(200)
     ]
-    corpus = create_mixed_corpus({"a": source(write_corpus(docs), keep_empty=0.5)})
+    corpus = mixed({"a": source(write_corpus(docs), keep_empty=0.5)})
     logging.getLogger("spacy").propagate = True
     with caplog.at_level(logging.INFO, logger="spacy"):
         n = len(list(corpus(nlp)))
@@ -204,11 +184,11 @@ def test_a_share_of_the_documents_without_entities_is_drawn_by_the_text(nlp, mak
 
 def test_without_an_encoder_long_documents_are_cut_by_words(nlp, make_doc, write_corpus):
     doc = make_doc(" ".join(["Maria canta ."] * 10), (27, 28, "PER"), sents=range(0, 30, 3))
-    corpus = create_mixed_corpus({"a": source(write_corpus([doc]))}, max_pieces=10, max_word_pieces=4)
+    corpus = mixed({"a": source(write_corpus([doc]))}, max_pieces=10, max_word_pieces=4)
     with pytest.warns(XltWarning, match="W601.*1 documents of more than 10 words cut into 4 windows"):
         read = [eg.reference for eg in corpus(nlp)]
     assert [len(part) for part in read] == [9, 9, 9, 3] and [len(part.ents) for part in read] == [0, 0, 0, 1]
-    assert corpus.cut_counts.docs_cut == 1
+    assert corpus.split_stats.docs_cut == 1
 
 
 def test_spans_of_a_group_are_kept_by_windows_and_entities_can_be_copied_to_one(make_doc, write_corpus):
@@ -224,7 +204,7 @@ def test_spans_of_a_group_are_kept_by_windows_and_entities_can_be_copied_to_one(
     partly = make_doc("Paris e IBM .", (0, 1, "LOC"))
     partly.set_ents(list(partly.ents), missing=[partly[2:3]], default="outside")
     path = write_corpus([nested, plain, partly])
-    corpus = create_mixed_corpus({"a": source(path)}, spans_key="sc", shuffle=False, max_pieces=9, max_word_pieces=4)
+    corpus = mixed({"a": source(path)}, spans_key="sc", shuffle=False, max_pieces=9, max_word_pieces=4)
     with pytest.warns(XltWarning, match="1 documents with missing annotation, which a span group cannot say"):
         read = [eg.reference for eg in corpus(nlp)]
     assert [[(span.start, span.end, span.label_) for span in doc.spans["sc"]] for doc in read] == [
@@ -237,7 +217,7 @@ def test_spans_of_a_group_are_kept_by_windows_and_entities_can_be_copied_to_one(
 def test_what_was_missing_stays_missing(nlp, make_doc, write_corpus):
     doc = make_doc("Maria vive em Lisboa .", (0, 1, "PERSON"))
     doc.set_ents(list(doc.ents), missing=[doc[3:4]], default="outside")
-    corpus = create_mixed_corpus({"a": source(write_corpus([doc]), labels={"PERSON": "PER"})})
+    corpus = mixed({"a": source(write_corpus([doc]), labels={"PERSON": "PER"})})
     (eg,) = corpus(nlp)
     assert [token.ent_iob for token in eg.reference] == [3, 2, 2, 0, 2] and eg.reference.ents[0].label_ == "PER"
 
@@ -245,7 +225,7 @@ def test_what_was_missing_stays_missing(nlp, make_doc, write_corpus):
 def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
     path = numbered("private", 5)
     other = numbered("a", 3)
-    texts(create_mixed_corpus({"a": source(other)}, exclude=[path]), nlp)
+    texts(mixed({"a": source(other)}, exclude=[path]), nlp)
     assert "a1" in nlp.vocab.strings and "private1" not in nlp.vocab.strings
 
 
@@ -254,7 +234,7 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
     [
         ({"weight": -1}, {}, "E610.*weight.*-1"),
         ({"weight": True}, {}, "E610.*weight"),
-        ({"share": 0}, {}, "E610.*share.*0; expected above 0"),
+        ({"share": 0}, {}, "E610.*share.*0; expected a number above 0 below 1"),
         ({"share": 1.0}, {}, "E610.*share"),
         ({"share": "half"}, {}, "E610.*share"),
         ({"share": 0.5, "weight": 2}, {}, "E610.*not both"),
@@ -269,19 +249,136 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
         ({"labels": "PER"}, {}, "E610.*labels"),
         ({"augmenter": "x"}, {}, "E610.*augmenter"),
         ({"wieght": 2}, {}, "E611.*wieght.*It has: path, lang"),
-        ({}, {"temperature": 0.0}, "E610.*temperature"),
-        ({}, {"near_duplicates": 0.0}, "E610.*near_duplicates"),
-        ({}, {"on_low_score": "keep"}, "E610.*on_low_score"),
-        ({}, {"exclude": "test.spacy"}, "E610.*exclude"),
-        ({}, {"max_pieces": 2}, "E601.*max_pieces"),
+        ({}, {"near_duplicates": 0.0}, "E150.*near_duplicates"),
+        ({}, {"on_low_score": "keep"}, "E150.*on_low_score"),
+        ({}, {"exclude": "test.spacy"}, "E150.*exclude"),
+        ({}, {"max_pieces": 2}, "E150.*max_pieces"),
+        ({}, {"max_word_pieces": 256}, "E150.*max_word_pieces"),
+        ({}, {"encoder": ""}, "E150.*encoder"),
+        ({}, {"use": ["b"]}, r"E610\] \[corpora.train\] `use`.*'b'.*its sources: a"),
         ({"weight": 0}, {}, "E610.*at least one source"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named(tmp_path, block, settings, message):
+def test_an_invalid_setting_is_named(tmp_path, block, settings, message):
     with pytest.raises(XltError, match=message):
-        MixedCorpus({"a": source(tmp_path, **block)}, **settings)
+        mixed({"a": source(tmp_path, **block)}, **settings)
 
 
-def test_the_readers_are_registered():
-    assert registry.readers.get("spacy_xlt.MixedCorpus.v1") is create_mixed_corpus
-    assert callable(registry.readers.get("spacy_xlt.DevCorpus.v1"))
+def test_only_the_sources_in_use_are_read_and_each_needs_a_path(nlp, numbered):
+    blocks = {"a": source(numbered("a", 3)), "b": {"path": None, "lang": "pt"}}
+    assert len(texts(mixed(blocks, use=["a"]), nlp)) == 3
+    with pytest.raises(XltError, match=r"E610\] \[corpora.train.sources.b\] `path` is None"):
+        mixed(blocks, use=["a", "b"])
+
+
+def test_an_epoch_has_every_document_once_and_another_order_each_time(nlp, numbered):
+    corpus = mixed({"a": source(numbered("a", 30)), "b": source(numbered("b", 7))})
+    first, second = texts(corpus, nlp), texts(corpus, nlp)
+    assert Counter(first) == Counter(second) == Counter([f"a{i}" for i in range(30)] + [f"b{i}" for i in range(7)])
+    assert first != second
+    assert first[:7] != [f"b{i}" for i in range(7)]
+
+
+def test_a_weight_repeats_a_source_or_reads_a_part_of_it(nlp, numbered):
+    corpus = mixed({"a": source(numbered("a", 12), weight=0.25), "few": source(numbered("few", 4), weight=3)})
+    epochs = [Counter(texts(corpus, nlp)) for _ in range(4)]
+    assert corpus.epoch_sizes == {"a": 3, "few": 12}
+    assert all(epoch[f"few{i}"] == 3 for epoch in epochs for i in range(4))
+    parts = [{text for text in epoch if text.startswith("a")} for epoch in epochs]
+    assert {len(part) for part in parts} == {3} and len(set.union(*parts)) > 3
+
+
+def test_a_share_is_a_part_of_the_epoch_whatever_the_sizes(nlp, numbered):
+    sources = {
+        "few": source(numbered("few", 4), share=0.5),
+        "large": source(numbered("large", 90)),
+        "small": source(numbered("small", 10)),
+        "some": source(numbered("some", 40), share=0.1),
+    }
+    corpus = mixed(sources)
+    epoch = texts(corpus, nlp)
+    # The others keep their length of 100: 40% of 250
+    assert corpus.epoch_sizes == {"few": 125, "large": 90, "small": 10, "some": 25}
+    assert Counter(text.rstrip("0123456789") for text in epoch) == corpus.epoch_sizes
+    assert {Counter(epoch)[f"few{i}"] for i in range(4)} == {31, 32}
+
+
+def test_a_source_with_a_tiny_share_gives_one_document(nlp, numbered):
+    corpus = mixed({"a": source(numbered("a", 3)), "b": source(numbered("b", 9), share=0.001)})
+    assert len(texts(corpus, nlp)) == 4 and corpus.epoch_sizes == {"a": 3, "b": 1}
+
+
+def test_two_readers_of_a_training_read_and_warn_once(nlp, numbered, monkeypatch):
+    import spacy_xlt.training.sources as sources
+
+    opened: list[str] = []
+    read_bin = sources.read_bin
+    monkeypatch.setattr(sources, "read_bin", lambda file: opened.append(file.name) or read_bin(file))
+    blocks = {"a": source(numbered("a", 3), limit=10)}
+    with pytest.warns(XltWarning, match="W611") as caught:
+        first, second = texts(mixed(blocks), nlp), texts(mixed(blocks), nlp)
+    assert first == second and opened == ["a.spacy"]
+    assert len([warning for warning in caught if "W611" in str(warning.message)]) == 1
+    # Other settings, another pipeline or a changed file are read anew
+    with pytest.warns(XltWarning, match="W611"):
+        texts(mixed(blocks, seed=1), nlp)
+    with pytest.warns(XltWarning, match="W611"):
+        texts(mixed(blocks), spacy.blank("pt"))
+    numbered("a", 4)
+    with pytest.warns(XltWarning, match="W611"):
+        assert len(texts(mixed(blocks), nlp)) == 4
+    assert len(opened) == 4
+
+
+def test_a_training_reads_its_corpora_and_warns_once(numbered, tmp_path, monkeypatch):
+    import spacy_xlt.training.sources as sources
+
+    opened: list[str] = []
+    read_bin = sources.read_bin
+    monkeypatch.setattr(sources, "read_bin", lambda file: opened.append(file.name) or read_bin(file))
+    settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
+    settings |= {"corpora.train.use": ["projected"], "training.max_steps": 2, "training.eval_frequency": 1}
+    settings |= {"corpora.train.sources.projected.limit": 30, "paths.evaluation": [numbered("test", 3)]}
+    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(init_nlp(config), None, stdout=io.StringIO(), stderr=io.StringIO())
+    assert sorted(opened) == ["dev.spacy", "train.spacy"]
+    assert sum("XLT-W611" in str(warning.message) for warning in caught) == 1
+
+
+def test_training_may_stream(numbered):
+    settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
+    settings |= {"corpora.train.use": ["projected"], "training.max_epochs": -1, "training.max_steps": 4}
+    settings |= {"training.eval_frequency": 4, "training.batcher.size": 30}
+    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    nlp = train(init_nlp(config), None, stdout=io.StringIO(), stderr=io.StringIO())[0]
+    assert nlp.get_pipe("ner").labels == ("PER",)
+
+
+def test_the_single_corpus_reads_documents_in_order_with_the_pipelines_tokens(make_doc, write_corpus):
+    pt = spacy.blank("pt")
+    doc = Doc(pt.vocab, words=["John", "'s", "dog"], spaces=[False, True, False])
+    doc.set_ents([Span(doc, 0, 1, label="PER")], default="outside")
+    path = str(write_corpus([doc, Doc(pt.vocab), make_doc("Maria sings .")]))
+    tokens = [[t.text for t in eg.predicted] for eg in make_corpus(path, None)(pt)]
+    assert tokens == [[t.text for t in pt.make_doc("John's dog")], ["Maria", "sings", "."]]
+    assert [t.text for t in next(iter(make_corpus(path, None, gold_tokens=True)(pt))).predicted] == [
+        "John",
+        "'s",
+        "dog",
+    ]
+    assert len(list(make_corpus(path, None, limit=1)(pt))) == 1
+    with pytest.raises(XltError, match="E610.*`path` is None"):
+        make_corpus(None, None)
+    with pytest.raises(XltError, match="E502"):
+        list(make_corpus("none.spacy", None)(pt))
+
+
+def test_a_development_set_of_a_multi_language_pipeline_may_name_languages_by_variables(numbered):
+    settings = {"nlp.lang": "xx", "paths.dev": numbered("dev", 5), "languages.source": "pt", "languages.target": "de"}
+    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    nlp = load_model_from_config(config, auto_fill=True)
+    block = nlp.config.interpolate()["corpora"]["dev"]
+    dev = registry.resolve({"dev": block})["dev"]
+    assert isinstance(dev, DevCorpus) and len(list(dev(nlp))) == 5

@@ -80,12 +80,19 @@ def test_of_the_components_that_an_overlay_adds_those_in_the_pipeline_are_kept(t
 
 
 @pytest.mark.parametrize(
-    ("base", "parts"), [("train_cpu", ("transformer", "ner")), ("train_tok2vec_cpu", ("tok2vec", "ner"))]
+    ("configs", "parts"), [(["train"], ["transformer", "ner"]), (["train", "tok2vec"], ["tok2vec", "ner"])]
 )
-def test_source_first_fits_every_base(base, parts):
-    merged = merge_configs([CONFIGS / f"{base}.cfg", CONFIGS / "strategies" / "source_first.cfg"])
+def test_source_first_fits_every_base(configs, parts):
+    merged = merge_configs([CONFIGS / f"{name}.cfg" for name in (*configs, "strategies/source_first")])
     sourced = [name for name, block in merged["components"].items() if "source" in block]
     assert sorted(sourced) == sorted(parts)
+
+
+def test_an_overlay_needs_no_parents_of_its_sections(tmp_path):
+    over = "[initialize]\nvectors = null\n[initialize.before_init.callbacks.a]\nb = 1\n[corpora.dev]\nlimit = 5\n"
+    merged = merge_configs(write(tmp_path, base=BASE, over=over))
+    assert merged["corpora"]["dev"] == {"@readers": "spacy.Corpus.v1", "path": "${paths.dev}", "limit": 5}
+    assert merged["initialize"] == {"before_init": {"callbacks": {"a": {"b": 1}}}, "vectors": None}
 
 
 def test_a_setting_named_source_is_no_origin(tmp_path):
@@ -116,11 +123,11 @@ def test_command_writes_a_config_that_reads_back_the_same(tmp_path):
     (overlay,) = write(tmp_path, over="[training]\nmax_steps = 7\n")
     out = tmp_path / "new folder" / "all.cfg"
     settings = ["--training.dropout", "0.2"]
-    command = ["merge-config", str(out), str(CONFIGS / "train_cpu.cfg"), str(overlay), *settings]
+    command = ["merge-config", str(out), str(CONFIGS / "train.cfg"), str(overlay), *settings]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     merged = load_config(out, interpolate=False)
-    base = load_config(CONFIGS / "train_cpu.cfg", interpolate=False)
+    base = load_config(CONFIGS / "train.cfg", interpolate=False)
     base["training"].update(max_steps=7, dropout=0.2)
     assert merged == base
     # in the order that people know from spaCy
@@ -128,5 +135,5 @@ def test_command_writes_a_config_that_reads_back_the_same(tmp_path):
 
 
 def test_a_config_merged_with_itself_is_itself():
-    path = CONFIGS / "train_cpu.cfg"
+    path = CONFIGS / "train.cfg"
     assert merge_configs([path, path]) == load_config(path, interpolate=False)

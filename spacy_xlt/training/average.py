@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -229,15 +230,19 @@ def _shown(value: Any) -> str:
 
 
 def _vocabulary(model: Model) -> str:
-    """What decides how an encoder's tokenizer cuts text; empty for a model without one."""
+    """A checksum of what decides how an encoder's tokenizer cuts text; empty for a model without one."""
     for node in model.walk():
         for shim in node.shims:
             tokenizer = getattr(getattr(shim, "_hfmodel", None), "tokenizer", None)
             if tokenizer is not None and tokenizer.is_fast:
-                return str(tokenizer.backend_tokenizer.to_str())
+                return _checksum(tokenizer.backend_tokenizer.to_str())
             if tokenizer is not None:
-                return repr(sorted(tokenizer.get_vocab().items()))
+                return _checksum(repr(sorted(tokenizer.get_vocab().items())))
     return ""
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf8")).hexdigest()[:12]
 
 
 def _add(

@@ -70,8 +70,7 @@ class Snapshots(Engine):
         step = int(info["step"])
         if self._first is None or step == 0:
             self._begin(nlp)
-        assert self._first is not None
-        if step in self._steps or (self.every and step >= max(1, self._first) and step % self.every == 0):
+        if self._is_due(step):
             self._write(nlp, step)
 
     def _invalid(self, name: str, expected: str) -> Exception:
@@ -107,6 +106,10 @@ class Snapshots(Engine):
             first = first or -(-max_steps // self.keep)
             shares = [i / (self.keep - 1) for i in range(self.keep)] if self.keep > 1 else [1.0]
             self._steps = {round(first + share * (max_steps - first)) for share in shares}
+
+    def _is_due(self, step: int) -> bool:
+        at_even_steps = self.every and self._first is not None and step >= max(1, self._first)
+        return step in self._steps or bool(at_even_steps and step % self.every == 0)
 
     def _check_folder(self, run: dict[str, Any]) -> None:
         """Snapshots of the same training, which was interrupted, are written again; others are not touched."""

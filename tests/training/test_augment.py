@@ -1,8 +1,7 @@
-"""Romanised examples, and several augmenters in a row."""
+"""Augmenters: Latin letters, contractions taken apart, and several in a row."""
 
 from __future__ import annotations
 
-import random
 import sys
 
 import pytest
@@ -14,15 +13,23 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.util import registry
-from spacy_xlt.training.augmenting import create_chain_augmenters
-from spacy_xlt.training.contractions import create_split_contractions
-from spacy_xlt.training.romanised import create_romanise, romanised_doc, romanised_word
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.config import merge_configs
-from spacy_xlt.errors import XltError
+from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.io import write_docs
+from spacy_xlt.training.augment import (
+    ChainedAugmenters,
+    EntsToSpans,
+    Romanise,
+    SplitContractions,
+    romanised_doc,
+    romanised_word,
+    split_contractions,
+)
+from spacy_xlt.translation.contractions import TABLES
 
+PT = TABLES["pt"]
 WORDS = ["Москва", "Иван", "ъ", "(", "2,5", "São", "Ελλάδα", "北京", "\u200d", "🙂", "a", "١٢", "।", "«", " ", "ＡＢＣ"]
 
 
@@ -85,11 +92,11 @@ def test_a_language_may_read_its_letters_its_own_way():
 def test_a_latin_document_is_given_back_as_it_is_and_once(make_doc):
     doc = make_doc("O João mora em Lisboa .", (1, 2, "PER"))
     example = Example(doc.copy(), doc)
-    assert list(create_romanise(share=1.0, keep_original=True)(spacy.blank("pt"), example)) == [example]
+    assert list(Romanise(share=1.0, keep_original=True)(spacy.blank("pt"), example)) == [example]
 
 
 def test_the_same_seed_changes_the_same_share_of_the_documents(ru, russian):
-    augment = create_romanise(share=0.5)
+    augment = Romanise(share=0.5)
 
     def run() -> list[str]:
         spacy.util.fix_random_seed(3)
@@ -101,7 +108,7 @@ def test_the_same_seed_changes_the_same_share_of_the_documents(ru, russian):
 
 
 def test_the_original_can_be_kept_and_the_pipeline_gets_the_new_words(ru, russian):
-    made = list(create_romanise(share=1.0, keep_original=True)(ru, Example(russian, russian)))
+    made = list(Romanise(share=1.0, keep_original=True)(ru, Example(russian, russian)))
     assert [example.reference[0].text for example in made] == ["Иван", "Ivan"]
     assert [token.text for token in made[1].predicted] == [token.text for token in made[1].reference]
     assert made[1].get_aligned_ner() == ["U-PER", "O", "O", "U-LOC", "O", None, "O"]
@@ -109,7 +116,7 @@ def test_the_original_can_be_kept_and_the_pipeline_gets_the_new_words(ru, russia
 
 def test_where_the_tokenizer_made_the_tokens_it_makes_them_again(ru, russian):
     predicted = Doc(ru.vocab, words=["Иван", "живёт", "вМоскве", ".Ура!"])
-    (made,) = create_romanise(share=1.0)(ru, Example(predicted, russian))
+    (made,) = Romanise(share=1.0)(ru, Example(predicted, russian))
     assert [t.text for t in made.predicted] == [t.text for t in ru.make_doc("Ivan zhivet v Moskve. Ura!")]
 
 
@@ -130,22 +137,22 @@ def test_no_token_appears_vanishes_or_is_cut_in_two(words, strip_marks, data):
 def test_without_uroman_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "uroman", None)
     with pytest.raises(XltError, match=r"XLT-E650.*spacy-xlt\[romanise\]"):
-        create_romanise()
-    create_romanise(share=0.0)
+        Romanise()
+    Romanise(share=0.0)
 
 
 @pytest.mark.parametrize("share", [1.5, -0.1, "0.3", True])
-def test_a_share_that_cannot_be_is_named(share):
-    with pytest.raises(XltError, match="E601.*`share`"):
-        create_romanise(share=share)
+def test_an_invalid_share_is_named(share):
+    with pytest.raises(XltError, match="E150.*`share`"):
+        Romanise(share=share)
 
 
 def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
-    chain = create_chain_augmenters(
-        {
-            "contractions": create_split_contractions("pt", 1.0),
+    chain = ChainedAugmenters(
+        augmenters={
+            "contractions": SplitContractions(share=1.0),
             "off": None,
-            "romanised": create_romanise(share=1.0, keep_original=True),
+            "romanised": Romanise(share=1.0, keep_original=True),
         }
     )
     doc = make_doc("Vem da Москва", (2, 3, "LOC"), lang="pt")
@@ -154,46 +161,127 @@ def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
     assert all([(e.start, e.end, e.label_) for e in doc.ents] == [(3, 4, "LOC")] for doc in made)
 
 
-def test_what_has_to_see_the_built_words_goes_first():
-    class First:
-        before_others = True
-
-        def __call__(self, nlp, example):
-            yield example
-
-    chain = create_chain_augmenters({"a": create_split_contractions("pt", 1.0), "b": First()})
-    assert chain.names == ["b", "a"]
-
-
 def test_a_chain_of_something_else_is_refused():
-    with pytest.raises(XltError, match="E601.*`augmenters.a`"):
-        create_chain_augmenters({"a": 3})
+    with pytest.raises(XltError, match="E150.*`augmenters.a`"):
+        ChainedAugmenters(augmenters={"a": 3})
 
 
-def test_the_augmenters_are_registered():
-    random.seed(0)
-    for name in ("romanise", "code_switch", "chain_augmenters"):
-        assert registry.augmenters.get(f"spacy_xlt.{name}.v1")
-
-
-@pytest.mark.parametrize("parts", [["romanised"], ["code_switched"], ["romanised", "code_switched"]])
+@pytest.mark.parametrize("parts", [["romanised"], ["code_switched"], ["code_switched", "romanised"]])
 def test_the_parts_go_over_a_strategy_alone_and_together(parts, tmp_path, russian):
     write_docs(tmp_path / "train.spacy", [russian])
     source = Doc(russian.vocab, words=["Ivan", "lives", "in", "Moscow", "."])
     links = Alignment([(i, i) for i in range(5)])
     source._.xlt["ru"] = Bitext(source, Doc(russian.vocab, words=[t.text for t in russian[:5]]), links, "en", "ru")
     write_docs(tmp_path / "bitext.spacy", [source], store_user_data=True)
-    names = ["train_cpu", "strategies/translate_train", *(f"parts/{part}" for part in parts)]
+    names = ["train", "strategies/translate_train", *(f"parts/{part}" for part in parts)]
     paths = [CONFIGS / f"{name}.cfg" for name in names]
     chain = "corpora.train.sources.projected.augmenter.augmenters"
     config = merge_configs(paths, {f"{chain}.{part}.share": 1.0 for part in parts})
     config["paths"].update(projected=str(tmp_path / "train.spacy"), bitexts=str(tmp_path / "bitext.spacy"))
     block = config.interpolate()["corpora"]["train"]["sources"]["projected"]["augmenter"]
     augment = registry.resolve({"augmenter": block})["augmenter"]
-    assert set(augment.names) == {"contractions", *parts}
-    assert augment.names[0] == "code_switched" or parts == ["romanised"]
+    assert set(augment.augmenters) == {"contractions", *parts}
     spacy.util.fix_random_seed(0)
     made = [example.reference for _ in range(20) for example in augment(spacy.blank("xx"), Example(russian, russian))]
     assert any("lives" in doc.text for doc in made) == ("code_switched" in parts)
     assert all(doc.text.isascii() for doc in made) == ("romanised" in parts)
     assert {tuple(ent.label_ for ent in doc.ents) for doc in made} == {("PER", "LOC")}
+
+
+def ents(doc: Doc) -> list[tuple[str, str]]:
+    return [(ent.text, ent.label_) for ent in doc.ents]
+
+
+def test_an_entity_keeps_the_contractions_inside_it(make_doc):
+    doc = make_doc("O Ministério da Fazenda fica no Brasil .", (1, 4, "ORG"), (6, 7, "LOC"), lang="pt")
+    split = split_contractions(doc, PT)
+    assert split.text == "O Ministério de a Fazenda fica em o Brasil . "
+    assert ents(split) == [("Ministério de a Fazenda", "ORG"), ("Brasil", "LOC")]
+
+
+def test_preposition_and_article_are_no_part_of_the_entity_that_they_begin(make_doc):
+    split = split_contractions(make_doc("Fala da Fazenda .", (1, 3, "ORG"), lang="pt"), PT)
+    assert ents(split) == [("Fazenda", "ORG")]
+
+
+def test_span_groups_move_as_entities_do(make_doc):
+    doc = make_doc("Fala da Fazenda no Rio .", lang="pt")
+    doc.spans["sc"] = [Span(doc, 1, 3, label="ORG"), Span(doc, 2, 5, label="X"), Span(doc, 4, 5, label="LOC")]
+    doc.spans["sc"].attrs["scores"] = [0.5, 0.6, 0.7]
+    split = split_contractions(doc, PT)
+    group = split.spans["sc"]
+    found = [(span.text, span.label_) for span in group]
+    assert found == [("Fazenda", "ORG"), ("Fazenda em o Rio", "X"), ("Rio", "LOC")]
+    assert group.attrs["scores"] == [0.5, 0.6, 0.7]
+
+
+def test_an_entity_that_is_nothing_but_a_contraction_stays_whole(make_doc):
+    assert ents(split_contractions(make_doc("Pelo Marcelo", (0, 1, "PER"), lang="pt"), PT)) == [("Por o", "PER")]
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"), [("da", "de a"), ("Da", "De a"), ("DA", "DE A"), ("às", "a as"), ("À", "A a")]
+)
+def test_the_case_is_carried_over(make_doc, word, parts):
+    assert split_contractions(make_doc(f"{word} .", lang="pt"), PT).text == f"{parts} . "
+
+
+def test_missing_annotation_and_sentences_are_kept(make_doc):
+    doc = make_doc("Foi ao Rio . Mora na Lapa .", (2, 3, "LOC"), lang="pt", sents=[0, 4])
+    doc.set_ents(list(doc.ents), missing=[doc[4:6]], default="outside")
+    split = split_contractions(doc, PT)
+    assert [token.text for token in split if token.ent_iob == 0] == ["Mora", "em", "a"]
+    assert [sent.text for sent in split.sents] == ["Foi a o Rio .", "Mora em a Lapa ."]
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["da", "Nos", "Maria", ".", "ÀS", "dele", "🙂"]), min_size=1, max_size=20), st.data())
+def test_what_is_not_a_contraction_is_untouched_and_no_entity_is_lost(words, data):
+    doc = Doc(spacy.blank("pt").vocab, words=words)
+    start = data.draw(st.integers(0, len(words) - 1))
+    end = data.draw(st.integers(start + 1, len(words)))
+    doc.set_ents([Span(doc, start, end, label="PER")], default="outside")
+    split = split_contractions(doc, PT)
+    assert [t.text for t in split if t.text in {"Maria", ".", "🙂"}] == [w for w in words if w in {"Maria", ".", "🙂"}]
+    assert len(split) == len(doc) + sum(w.lower() in PT for w in words)
+    (ent,) = split.ents
+    assert (
+        ent.label_ == "PER" and ent[-1].text.lower() == PT.get(words[end - 1].lower(), ("", words[end - 1].lower()))[1]
+    )
+
+
+def test_a_share_of_the_documents_is_changed(make_doc):
+    nlp = spacy.blank("pt")
+    doc = make_doc("Vem do Rio", (2, 3, "LOC"), lang="pt")
+    spacy.util.fix_random_seed(0)
+    augment = SplitContractions(lang="pt", share=0.5)
+    made = [eg for _ in range(200) for eg in augment(nlp, Example(doc, doc))]
+    n_changed = sum(len(eg.reference) == 4 for eg in made)
+    assert len(made) == 200 and 70 < n_changed < 130
+    assert all(eg.get_aligned_ner()[-1] == "U-LOC" for eg in made)
+
+
+def test_a_language_without_a_table_is_named():
+    with pytest.raises(XltError, match="E606.*'xx'"):
+        SplitContractions(lang="xx", share=0.5)
+    SplitContractions(lang="xx", share=0.0)
+    with pytest.raises(XltError, match="E150.*share"):
+        SplitContractions(lang="pt", share=2.0)
+
+
+def test_a_group_that_is_there_stays_and_what_is_missing_is_left_out(make_doc):
+    nlp = spacy.blank("pt")
+    make_spans = EntsToSpans(key="sc")
+
+    def example(doc: Doc):
+        return Example(nlp.make_doc(doc.text), doc)
+
+    doc = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
+    doc.spans["sc"] = [doc[0:4]]
+    (made,) = make_spans(nlp, example(doc))
+    assert [(s.start, s.end, s.label_) for s in made.reference.spans["sc"]] == [(0, 4, "")]
+    unknown = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
+    unknown.set_ents(list(unknown.ents), missing=[unknown[3:4]], default="outside")
+    with pytest.warns(XltWarning, match="W633"):
+        assert not list(make_spans(nlp, example(unknown)))
+    assert make_spans.left_out == 1

@@ -16,13 +16,19 @@ from spacy.cli.package import package
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Example
-from spacy_xlt.training.averaging import average_pipelines, check_weights, find_members, write_average
-from spacy_xlt.training.weights import read_weights, write_weights
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.training.average import (
+    average_pipelines,
+    check_weights,
+    find_members,
+    read_weights,
+    write_average,
+    write_weights,
+)
 
 TEXT = "Maria Silva mora em Lisboa e trabalha no Banco Central ."
 ENTS = [(0, 2, "PER"), (4, 5, "LOC"), (8, 10, "ORG")]
@@ -150,7 +156,7 @@ def refuse(code: str, *members: Path, **options) -> str:
 def test_other_labels_are_refused_by_name(runs, tmp_path):
     other = make(tmp_path / "other", labels={"ORG": "MISC"})
     said = refuse("E643", runs[0], other)
-    assert "ner has another set of labels" in said and "MISC" in said and "ORG" in said
+    assert "labels of ner: " in said and "B-MISC" in said and "B-ORG" in said and "head_seed" in said
 
 
 def test_another_order_of_labels_is_refused(tmp_path):
@@ -158,19 +164,21 @@ def test_another_order_of_labels_is_refused(tmp_path):
         make(tmp_path / str(i), head="spancat", labels=labels)
         for i, labels in enumerate([{}, {"PER": "LOC", "LOC": "PER"}])
     ]
-    assert "spancat has another order of labels; number 1 is LOC and not PER" in refuse("E643", *folders)
+    assert "labels of spancat: LOC, PER, ORG and not PER, LOC, ORG" in refuse("E643", *folders)
 
 
 def test_another_language_pipeline_or_width_is_refused(runs, tmp_path):
-    assert "[nlp] lang is 'es' and not 'pt'" in refuse("E643", runs[0], make(tmp_path / "es", lang="es"))
-    assert "'spancat'" in refuse("E643", runs[0], make(tmp_path / "spancat", head="spancat"))
-    assert "width is 24 and not 16" in refuse("E643", runs[0], make(tmp_path / "wide", width=24))
+    assert "[nlp] lang: es and not pt" in refuse("E643", runs[0], make(tmp_path / "es", lang="es"))
+    assert "[nlp] pipeline: tok2vec, spancat and not tok2vec, ner" in refuse(
+        "E643", runs[0], make(tmp_path / "spancat", head="spancat")
+    )
+    assert "float32 (50, 24) and not float32 (50, 16)" in refuse("E643", runs[0], make(tmp_path / "wide", width=24))
 
 
 def test_another_vocabulary_of_the_encoder_is_refused(encoder, tmp_path):
     other = make_tiny_encoder(tmp_path / "other", mask=True)
     folders = [make(tmp_path / name, kind="trf", encoder=path) for name, path in (("a", encoder), ("b", other))]
-    assert "the word pieces of the encoder in transformer are others" in refuse("E643", *folders)
+    assert "word pieces of the encoder in transformer: " in refuse("E643", *folders)
 
 
 def test_weights_that_are_no_numbers_are_refused(runs, tmp_path):

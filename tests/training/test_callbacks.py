@@ -1,4 +1,4 @@
-"""`spacy_xlt.fused_optimizer.v1`: the same training as thinc's Adam, in one step for all weights."""
+"""Callbacks: the same training as thinc's Adam in one step for all weights, frozen weights, seeds, chains."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from spacy_xlt.training.chained import ChainedCallbacks
-from spacy_xlt.training.fused import FusedStep, create_fused_optimizer
+from spacy.util import registry
 from thinc.api import fix_random_seed
 from thinc.optimizers import Adam, RAdam
 
 from spacy_xlt.errors import XltError
-from spacy_xlt.training.callbacks import create_freeze_encoder
+from spacy_xlt.training.callbacks import ChainedCallbacks, FreezeEncoder, FusedOptimizer, FusedStep, HeadSeed
 
 SETTINGS = {"L2": 0.01, "use_averages": False, "eps": 1e-8, "grad_clip": 1.0}
 
@@ -42,9 +41,9 @@ def make_pipeline(encoder: str, *, fused: bool) -> Language:
     fix_random_seed(0)
     nlp = tiny_heads.make_pipeline(encoder)
     if fused:
-        create_fused_optimizer()(nlp)
+        FusedOptimizer()(nlp)
     nlp.initialize(lambda: examples(nlp))
-    create_freeze_encoder(embeddings=True, layers=1)(nlp)
+    FreezeEncoder(embeddings=True, layers=1)(nlp)
     return nlp
 
 
@@ -144,12 +143,49 @@ def test_a_copy_trains_its_own_weights(encoder):
 
 def test_a_pipeline_without_the_component_is_an_error():
     with pytest.raises(XltError, match="XLT-E603"):
-        create_fused_optimizer()(spacy.blank("en"))
+        FusedOptimizer()(spacy.blank("en"))
 
 
-def test_chained_callbacks_are_called_in_order(encoder):
+def test_chained_callbacks_are_called_in_order():
     said: list[str] = []
-    chain = ChainedCallbacks({"a": lambda nlp: said.append("a"), "b": lambda nlp: said.append("b") or nlp, "c": None})
+    chain = ChainedCallbacks(
+        callbacks={"a": lambda nlp: said.append("a"), "b": lambda nlp: said.append("b") or nlp, "c": None}
+    )
     nlp = spacy.blank("en")
     assert chain(nlp) is nlp
     assert said == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "distilbert", "deberta-v2"])
+def test_what_is_frozen_stays_and_the_rest_is_trained(kind, tmp_path):
+    nlp = tiny_heads.make_pipeline(str(make_tiny_encoder(tmp_path, kind=kind)))
+    nlp.initialize(lambda: examples(nlp))
+    FreezeEncoder(embeddings=True, layers=1)(nlp)
+    before = weights(nlp)
+    train(nlp, Adam(0.001, **SETTINGS), 3)
+    changed = {name for name, weight in weights(nlp).items() if not torch.equal(weight, before[name])}
+    assert changed and not any("embeddings." in name.replace("rel_embeddings", "") for name in changed)
+    assert {name.split("layer.")[1][0] for name in changed if "layer." in name} == {"1", "2"}
+
+
+def test_more_layers_than_there_are_cannot_be_frozen(encoder):
+    nlp = make_pipeline(encoder, fused=False)
+    with pytest.raises(XltError, match="E604.*`layers` is 4.* has 3 layers"):
+        FreezeEncoder(layers=4)(nlp)
+    with pytest.raises(XltError, match="E150.*`layers` of FreezeEncoder is -1"):
+        FreezeEncoder(layers=-1)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
+def test_an_invalid_head_seed_is_named(seed):
+    with pytest.raises(XltError, match="E150.*`seed`"):
+        HeadSeed(seed=seed)
+
+
+@pytest.mark.parametrize("name", ["batched_pooling", "heads_on_cpu"])
+def test_removed_callbacks_do_nothing_and_warn(name):
+    block = {"@callbacks": f"spacy_xlt.{name}.v1"}
+    with pytest.warns(DeprecationWarning, match=f"{name}.*Take it out"):
+        callback = registry.resolve({"callback": block})["callback"]
+    nlp = spacy.blank("en")
+    assert callback(nlp) is nlp

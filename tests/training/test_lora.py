@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy
@@ -11,12 +12,16 @@ import torch
 from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_training import encoder_of, entities, make_examples, make_pipeline, output, update
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.util import load_model_from_config
-from spacy_xlt.training.peft.plain import plain_config
-from spacy_xlt.training.peft.settings import METHODS
-from thinc.api import Config, Optimizer
+from thinc.api import Config
 
-from spacy_xlt.errors import XltWarning
+from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.training import lora
+from spacy_xlt.training.callbacks import FreezeEncoder, encoder_layers
+from spacy_xlt.training.lora import merge_lora, plain_config
+from spacy_xlt.training.readers import make_corpus
+from spacy_xlt.training.windows import WordPieceBatcher
 
 KINDS = ("bert", "xlm-roberta", "distilbert", "deberta-v2")
 
@@ -41,28 +46,26 @@ def trained(before: dict[str, torch.Tensor], nlp: Language) -> set[str]:
     return {name for name, value in encoder_of(nlp).state_dict().items() if not torch.equal(value, before[name])}
 
 
-@pytest.mark.parametrize(
-    ("kind", "method"), [*((kind, "lora") for kind in KINDS), *(("bert", method) for method in METHODS[1:])]
-)
-def test_the_saved_pipeline_is_an_ordinary_one_with_the_same_output(encoders, kind, method, tmp_path):
-    nlp = make_pipeline(encoders[kind], peft=method)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_saved_pipeline_is_an_ordinary_one_with_the_same_output(encoders, kind, tmp_path):
+    nlp = make_pipeline(encoders[kind], peft="lora")
     untrained = output(nlp)
     update(nlp, times=20)
     assert not numpy.allclose(output(nlp), untrained, atol=1e-3)
-    nlp.to_disk(tmp_path / "saved")
+    merge_lora(nlp).to_disk(tmp_path / "saved")
     saved = spacy.load(tmp_path / "saved")
     assert numpy.allclose(output(nlp), output(saved), atol=1e-5)
     assert entities(saved) == entities(nlp)
     block = Config().from_disk(tmp_path / "saved" / "config.cfg")["components"]["transformer"]["model"]
     assert block["@architectures"] == "spacy-transformers.TransformerModel.v3"
     assert "spacy_xlt" not in str(block) and "peft" not in block
-    # The pipeline in memory still is what it was, also for `spacy init fill-config`.
-    assert nlp.config["components"]["transformer"]["model"]["peft"] == method
+    # The pipeline in memory still is what it was
+    assert nlp.config["components"]["transformer"]["model"]["peft"] == "lora"
+    assert merge_lora(saved) is saved
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_only_the_adapters_are_trained(encoder, method):
-    nlp = make_pipeline(encoder, peft=method)
+def test_only_the_matrices_are_trained(encoder):
+    nlp = make_pipeline(encoder, peft="lora")
     before = state(nlp)
     update(nlp)
     own = {name for name, weight in encoder_of(nlp).named_parameters() if weight.requires_grad}
@@ -76,7 +79,7 @@ def test_saving_does_not_change_what_is_trained(encoder, tmp_path):
     saved, other = (make_pipeline(encoder, peft="lora") for _ in range(2))
     optimizers = update(saved), update(other)
     before = state(saved)
-    saved.to_disk(tmp_path / "checkpoint")
+    merge_lora(saved).to_disk(tmp_path / "checkpoint")
     saved.to_bytes()
     assert not trained(before, saved)
     update(saved, optimizer=optimizers[0]), update(other, optimizer=optimizers[1])
@@ -86,7 +89,7 @@ def test_saving_does_not_change_what_is_trained(encoder, tmp_path):
 def test_what_was_saved_is_trained_further(encoder, tmp_path):
     nlp = make_pipeline(encoder, peft="lora")
     update(nlp)
-    nlp.to_disk(tmp_path / "saved")
+    merge_lora(nlp).to_disk(tmp_path / "saved")
     plain = spacy.load(tmp_path / "saved")
     before = state(plain)
     plain.resume_training()
@@ -100,75 +103,13 @@ def test_what_was_saved_is_trained_further(encoder, tmp_path):
     assert trained(before, nlp) and all("lora_" in name for name in trained(before, nlp))
 
 
-def test_bytes_are_read_by_a_plain_pipeline(encoder):
-    nlp = make_pipeline(encoder, peft="lora", layers=2)
-    update(nlp)
-    config = plain_config(nlp.config)
-    assert config["components"]["transformer"]["model"]["transformer_config"]["num_hidden_layers"] == 2
-    plain = load_model_from_config(config).from_bytes(nlp.to_bytes())
-    assert type(plain.get_pipe("transformer").model).__name__ == "TransformerModel"
-    assert numpy.allclose(output(plain), output(nlp), atol=1e-5)
-
-
-def test_averages_are_used_and_taken_away_again(encoder, tmp_path):
-    nlp = make_pipeline(encoder, peft="lora")
-    optimizer = update(nlp, times=6, optimizer=Optimizer(0.01, use_averages=True))
-    before, last = state(nlp), output(nlp)
-    with nlp.use_params(optimizer.averages):
-        averaged = output(nlp)
-        nlp.to_disk(tmp_path / "saved")
-    assert not numpy.allclose(averaged, last, atol=1e-4)
-    assert numpy.allclose(output(spacy.load(tmp_path / "saved")), averaged, atol=1e-5)
-    assert not trained(before, nlp) and numpy.array_equal(output(nlp), last)
-
-
-@pytest.mark.parametrize("kind", KINDS[1:])
-def test_the_lowest_layers_are_kept(encoders, kind, tmp_path):
-    from transformers import AutoModel
-
-    nlp = make_pipeline(encoders[kind], layers=2)
-    ids = torch.arange(4, 20)[None]
-    encoder = encoder_of(nlp).eval()
-    whole = AutoModel.from_pretrained(encoders[kind], output_hidden_states=True).eval()
-    assert torch.allclose(encoder(ids).last_hidden_state, whole(ids).hidden_states[2], atol=1e-5)
-    nlp.to_disk(tmp_path / "saved")
-    saved = spacy.load(tmp_path / "saved")
-    assert encoder_of(saved).config.num_hidden_layers == 2
-    assert numpy.allclose(output(saved), output(nlp), atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", KINDS[1:])
-def test_what_is_frozen_stays_and_the_rest_is_trained(encoders, kind):
-    nlp = make_pipeline(encoders[kind], freeze_embeddings=True, freeze_layers=1)
-    before = state(nlp)
-    update(nlp)
-    changed = trained(before, nlp)
-    assert changed and not any("embeddings." in name.replace("rel_embeddings", "") for name in changed)
-    assert {name.split("layer.")[1][0] for name in changed if "layer." in name} == {"1", "2"}
-
-
-def test_frozen_layers_get_no_adapters(encoder):
-    nlp = make_pipeline(encoder, peft="lora", freeze_layers=2, target_modules=["query", "attention.output.dense"])
-    own = [name for name, weight in encoder_of(nlp).named_parameters() if weight.requires_grad]
-    assert own and all(name.startswith("encoder.layer.2.attention.") for name in own)
-    assert {name.partition(".lora_")[0].rpartition(".")[2] for name in own} == {"query", "dense"}
-
-
-def test_an_encoder_that_is_frozen_as_a_whole_still_feeds_the_head(encoder):
-    nlp = make_pipeline(encoder, freeze_embeddings=True, freeze_layers=3)
-    before, head = state(nlp), nlp.get_pipe("ner").model.to_bytes()
-    update(nlp)
-    assert not trained(before, nlp) and nlp.get_pipe("ner").model.to_bytes() != head
-
-
 @pytest.mark.parametrize(("kind", "method"), [("bert", "lora"), ("distilbert", None), ("deberta-v2", "lora")])
 def test_checkpointing_runs_layers_twice_for_the_same_gradients(encoders, kind, method):
-    from spacy_xlt.training.freezing import encoder_layers
-
     runs, gradients = [], []
     for checkpointing in (False, True):
-        settings = {"peft": method, "freeze_embeddings": True, "gradient_checkpointing": checkpointing}
+        settings = {"peft": method, "gradient_checkpointing": checkpointing}
         nlp = make_pipeline(encoders[kind], dropout=False, **settings)
+        FreezeEncoder(embeddings=True)(nlp)
         seen = []
         # Of a module inside the layer: checkpointing takes place at the layer's own call.
         first = next(iter(encoder_layers(encoder_of(nlp))[0].children()))
@@ -184,7 +125,7 @@ def test_checkpointing_runs_layers_twice_for_the_same_gradients(encoders, kind, 
 
 
 def test_bfloat16_is_for_training_alone(encoder, monkeypatch, tmp_path):
-    monkeypatch.setattr("spacy_xlt.training.peft.precision._cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(lora, "_cpu_has_bfloat16", lambda: True)
     half, single = (make_pipeline(encoder, dropout=False, mixed_precision=p) for p in ("bfloat16", False))
     types = []
     encoder_of(half).encoder.layer[0].intermediate.dense.register_forward_hook(lambda *a: types.append(a[2].dtype))
@@ -199,14 +140,14 @@ def test_bfloat16_is_for_training_alone(encoder, monkeypatch, tmp_path):
     assert set(types) == {torch.bfloat16}
     assert 0.99 < torch.cosine_similarity(*gradients, dim=0) and not torch.equal(*gradients)
     update(half)
-    half.to_disk(tmp_path / "saved")
+    merge_lora(half).to_disk(tmp_path / "saved")
     saved = spacy.load(tmp_path / "saved")
     assert numpy.allclose(output(saved), output(half), atol=1e-6)
     assert saved.config["components"]["transformer"]["model"]["mixed_precision"] is False
 
 
 def test_a_cpu_without_bfloat16_trains_in_float32_and_says_so(encoder, monkeypatch):
-    monkeypatch.setattr("spacy_xlt.training.peft.precision._cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(lora, "_cpu_has_bfloat16", lambda: False)
     with pytest.warns(XltWarning, match="W620.*bfloat16.*CPU"):
         half = make_pipeline(encoder, mixed_precision="bfloat16")
     single = make_pipeline(encoder)
@@ -225,15 +166,98 @@ def test_without_settings_it_trains_as_spacy_transformers_does(encoder):
     assert numpy.array_equal(output(ours), output(stock))
 
 
-def test_a_component_that_takes_the_encoder_for_itself_is_saved_plain(encoder, tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("rank", 0),
+        ("alpha", 0),
+        ("dropout", 1.0),
+        ("mixed_precision", "float8"),
+        ("peft", "prompt"),
+    ],
+)
+def test_an_invalid_setting_is_named(setting, value):
+    with pytest.raises(XltError, match=rf"E150.*`{setting}` of LoraSettings is {value!r}"):
+        lora.LoraSettings(**{setting: value})
+
+
+def test_without_peft_only_lora_is_missing(encoder, monkeypatch):
+    monkeypatch.setattr(lora, "find_spec", lambda name: None)
+    make_pipeline(encoder)
+    with pytest.raises(XltError, match=r"E631.*'lora'.*pip install 'spacy-xlt\[peft\]'"):
+        make_pipeline(encoder, peft="lora", initialize=False)
+
+
+def test_the_lowest_layers_can_be_kept(encoder, tmp_path):
+    nlp = make_pipeline(encoder, transformer_config={"num_hidden_layers": 2}, peft="lora")
+    merge_lora(nlp).to_disk(tmp_path / "saved")
+    saved = spacy.load(tmp_path / "saved")
+    assert encoder_of(saved).config.num_hidden_layers == 2
+    assert numpy.allclose(output(saved), output(nlp), atol=1e-6)
+
+
+def test_an_architecture_that_peft_does_not_know_gets_matrices_in_all_linear_modules(encoder, monkeypatch):
+    from peft.utils import constants
+
+    monkeypatch.setattr(constants, "TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING", {})
     nlp = make_pipeline(encoder, peft="lora")
-    update(nlp)
-    found = entities(nlp)
-    nlp.replace_listeners("transformer", "ner", ["model.tok2vec"])
-    nlp.remove_pipe("transformer")
-    nlp.to_disk(tmp_path / "saved")
-    assert "spacy_xlt" not in Path(tmp_path, "saved", "config.cfg").read_text()
-    assert entities(spacy.load(tmp_path / "saved")) == found == entities(nlp)
+    names = [name for name, weight in encoder_of(nlp).named_parameters() if weight.requires_grad]
+    assert {name.partition(".lora_")[0].rpartition(".")[2] for name in names} == {"query", "key", "value", "dense"}
+
+
+@pytest.fixture(scope="module")
+def slow_encoder(encoder, tmp_path_factory) -> str:
+    """The same encoder with a tokenizer that exists in Python alone."""
+    from transformers import ProphetNetTokenizer
+
+    folder = tmp_path_factory.mktemp("slow")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(Path(encoder, name), folder)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "maria", "lisboa", "hello", "."]
+    Path(folder, "words.txt").write_text("\n".join(words), encoding="utf8")
+    ProphetNetTokenizer(str(folder / "words.txt")).save_pretrained(folder)
+    return str(folder)
+
+
+def test_names_that_are_no_modules_are_told_with_those_that_are(encoder):
+    with pytest.raises(XltError, match="E632.*q_lin, v_lin.*dense, key, query, value"):
+        make_pipeline(encoder, peft="lora", target_modules=["query", "q_lin", "v_lin"])
+
+
+def test_an_encoder_that_is_not_there():
+    with pytest.raises(XltError, match="E634.*no/such/encoder.*`name`"):
+        make_pipeline("no/such/encoder")
+
+
+def test_an_encoder_that_cannot_checkpoint(encoder, monkeypatch):
+    monkeypatch.setattr("transformers.BertModel.supports_gradient_checkpointing", False)
+    with pytest.raises(XltError, match="E635.*gradient_checkpointing.*BertModel"):
+        make_pipeline(encoder, gradient_checkpointing=True)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_encoder_without_a_fast_tokenizer_is_refused_where_offsets_are_needed(slow_encoder, make_doc, write_corpus):
+    doc = make_doc("Maria canta .", (0, 1, "PER"))
+    nlp = spacy.blank("pt")
+    with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`name`"):
+        make_pipeline(slow_encoder)
+    with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`encoder`"):
+        list(make_corpus(str(write_corpus([doc])), slow_encoder)(nlp))
+    examples = [spacy.training.Example(Doc(nlp.vocab, words=["Maria"]), Doc(nlp.vocab, words=["Maria"]))]
+    with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`encoder`"):
+        list(WordPieceBatcher(encoder=slow_encoder)(examples))
+
+
+def test_a_fast_tokenizer_that_is_switched_off_is_refused(tmp_path):
+    from transformers import BertTokenizerFast
+
+    folder = make_tiny_encoder(tmp_path / "encoder")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "maria", "."]
+    Path(tmp_path, "vocab.txt").write_text("\n".join(words), encoding="utf8")
+    BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(folder)
+    make_pipeline(str(folder))
+    with pytest.raises(XltError, match="E630.*BertTokenizer,.*use_fast"):
+        make_pipeline(str(folder), tokenizer_config={"use_fast": False})
 
 
 @pytest.mark.gpu
@@ -248,7 +272,7 @@ def test_half_precision_on_a_gpu(encoder, precision, tmp_path):
         before = state(nlp)
         update(nlp, times=10)
         assert trained(before, nlp)
-        nlp.to_disk(tmp_path / "saved")
+        merge_lora(nlp).to_disk(tmp_path / "saved")
         assert numpy.allclose(output(nlp).get(), output(spacy.load(tmp_path / "saved")).get(), atol=2e-2)
         saved = Config().from_disk(tmp_path / "saved" / "config.cfg")["components"]["transformer"]["model"]
         assert saved["mixed_precision"] is (precision == "float16")

@@ -15,12 +15,11 @@ from helpers.tiny_encoder import make_tiny_encoder
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc, DocBin, Span
-from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry, resolve_dot_names
-from spacy_xlt.training.batching import WordPieceBatcher
-from spacy_xlt.training.cutting import CutCounts, Cutter
-from spacy_xlt.training.pieces import PieceCounter
+
+from spacy_xlt.config import merge_configs
+from spacy_xlt.training.windows import DocSplitter, PieceCounter, SplitStats
 
 MAX_PIECES, SIZE = 48, 96
 
@@ -51,13 +50,14 @@ def hostile_docs() -> list[Doc]:
 class Trained:
     """A pipeline made from one of our configs, and the shapes of what its encoder was given."""
 
-    def __init__(self, config: Path, encoder: str, folder: Path):
+    def __init__(self, configs: list[Path], encoder: str, folder: Path):
         corpus = str(folder / "corpus.spacy")
         DocBin(docs=hostile_docs()).to_disk(corpus)
         changes: dict[str, Any] = {"nlp.lang": "en", "nlp.batch_size": 8, "paths.encoder": encoder}
-        changes |= {"paths.train": corpus, "paths.dev": corpus, "training.batcher.size": SIZE}
+        changes |= {"paths.source": corpus, "paths.dev": corpus, "training.batcher.size": SIZE}
+        changes |= {"corpora.train.use": ["source"], "corpora.dev.target_gold": True}
         changes |= {"reading.max_pieces": MAX_PIECES, "reading.max_word_pieces": 8, "reading.keep_empty": 1.0}
-        config = load_config(config, overrides=changes)
+        config = merge_configs(configs, changes)
         config["components"]["transformer"]["model"]["mixed_precision"] = False
         self.nlp: Language = init_nlp(config)
         whole = self.nlp.config.interpolate()
@@ -76,11 +76,11 @@ class Trained:
         return max(rows * width for rows, width in shapes)
 
 
-@pytest.fixture(scope="module", params=["train_cpu.cfg", "train_gpu.cfg"])
+@pytest.fixture(scope="module", params=[["train"], ["train", "gpu"]], ids="-".join)
 def trained(request, encoder: str, tmp_path_factory) -> Trained:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Trained(CONFIGS / request.param, encoder, tmp_path_factory.mktemp("trained"))
+        return Trained([CONFIGS / f"{name}.cfg" for name in request.param], encoder, tmp_path_factory.mktemp("trained"))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -110,42 +110,16 @@ def test_the_encoder_s_output_does_not_stay_with_the_documents(trained):
     assert all(doc._.trf_data is None for doc in trained.nlp.pipe(["Maria lives in Lisbon.", "John Smith"]))
 
 
-@pytest.mark.parametrize("name", ["train_cpu.cfg", "train_gpu.cfg"])
-def test_what_is_trained_on_is_one_window_for_the_encoder(name):
-    config = load_config(CONFIGS / name).interpolate()
+def test_what_is_trained_on_is_one_window_for_the_encoder():
+    config = load_config(CONFIGS / "train.cfg").interpolate()
     window = config["components"]["transformer"]["model"]["get_spans"]["window"]
     assert window >= config["corpora"]["train"]["max_pieces"]
 
 
-def test_words_that_are_no_pieces_count(encoder, monkeypatch):
-    counter = PieceCounter(encoder)
-    # As a tokenizer does that leaves out spaces and zero-width characters.
-    monkeypatch.setattr(counter, "_count", lambda texts, special: [len(text.split("Maria")) for text in texts])
-    doc = Doc(spacy.blank("en").vocab, words=["Maria", *[" ", "\u200b"] * 100])
-    assert counter.docs([doc]) == [201]
-    counts = CutCounts()
-    parts = list(Cutter(counter, max_pieces=50, max_word_pieces=8).fit(doc, counts))
-    assert max(map(len, parts)) <= 50
-    assert sum(map(len, parts)) == 201
-    assert counts.docs_cut == 1
-    assert counts.windows == len(parts)
-
-
 def test_no_window_of_a_document_is_larger_than_it_may_be(encoder):
     counter = PieceCounter(encoder)
-    cutter = Cutter(counter, max_pieces=MAX_PIECES, max_word_pieces=8)
+    splitter = DocSplitter(counter, max_pieces=MAX_PIECES, max_word_pieces=8)
     for doc in hostile_docs():
-        parts = list(cutter.fit(doc, CutCounts()))
+        parts = splitter.split(doc, SplitStats())
         assert max(counter.docs(parts)) <= MAX_PIECES
-        assert [len(doc)] == [sum(map(len, parts))]
-
-
-def test_a_document_is_counted_once(encoder, make_doc, monkeypatch):
-    batcher = WordPieceBatcher(encoder=encoder, size=100)
-    examples = [Example(make_doc(text), make_doc(text)) for text in ("Maria Silva", "John Smith works for Google .")]
-    first = sorted(len(batch) for batch in batcher(examples))
-    monkeypatch.setattr(batcher.counter, "_count", lambda texts, special: [1000] * len(texts))
-    assert sorted(len(batch) for batch in batcher(examples)) == first
-    other = Example(make_doc("Maria"), make_doc("Maria"))
-    with pytest.warns(match="XLT-W602"):
-        assert len(list(batcher([*examples, other]))) == 2
+        assert len(doc) == sum(map(len, parts))

@@ -16,8 +16,6 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from spacy_xlt.training.averaging import average_pipelines, find_members, write_average
-from spacy_xlt.training.spans import EntsToSpans
 from typer.testing import CliRunner
 
 from spacy_xlt.build.builder import Builder
@@ -26,6 +24,7 @@ from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.training.average import average_pipelines, find_members, write_average
 
 # A person inside a longer span, a place inside an organisation inside it all
 NESTED = [
@@ -35,13 +34,15 @@ NESTED = [
 ]
 
 
-def trained(config: str, *parts: str, output: Path | None = None, **overrides) -> Language:
+def trained(overlay: str, *parts: str, output: Path | None = None, **overrides) -> Language:
     """What `spacy train` makes of a config that ships, with other values."""
-    paths = [CONFIGS / config, *(CONFIGS / "parts" / f"{part}.cfg" for part in parts)]
+    names = ["train", overlay, *(f"parts/{part}" for part in parts)]
+    paths = [CONFIGS / f"{name}.cfg" for name in names]
     with warnings.catch_warnings():
         # spaCy's about other things than ours
         warnings.filterwarnings("ignore", category=UserWarning, module="(?!spacy_xlt)")
-        nlp = init_nlp(merge_configs(paths, {name.replace("__", "."): value for name, value in overrides.items()}))
+        settings = {name.replace("__", "."): value for name, value in overrides.items()}
+        nlp = init_nlp(merge_configs(paths, {"corpora.train.use": ["projected"], **settings}))
     if output:
         output.mkdir()
     return train(nlp, output, stdout=io.StringIO(), stderr=io.StringIO())[0]
@@ -75,10 +76,10 @@ def test_spancat_learns_the_nested_spans_that_a_build_projected(projected, encod
     read = list(read_docs(projected))
     assert [spans(doc) for doc in read] == [sorted(found) for _, found in NESTED]
     nlp = trained(
-        "train_spancat_cpu.cfg",
+        "spancat",
         "snapshots",
         output=tmp_path / "trained",
-        paths__train=str(projected),
+        paths__projected=str(projected),
         paths__dev=str(projected),
         paths__encoder=encoder,
         paths__snapshots=str(tmp_path / "snapshots"),
@@ -103,8 +104,8 @@ def test_spancat_learns_the_nested_spans_that_a_build_projected(projected, encod
 def test_entities_become_spans_where_a_corpus_has_only_them(make_doc, encoder, write_corpus):
     corpus = write_corpus([make_doc("Maria mora em Lisboa .", (0, 1, "PER"), (3, 4, "LOC"))])
     nlp = trained(
-        "train_spancat_cpu.cfg",
-        paths__train=str(corpus),
+        "spancat",
+        paths__projected=str(corpus),
         paths__dev=str(corpus),
         paths__encoder=encoder,
         training__max_steps=1,
@@ -120,29 +121,11 @@ def test_convert_writes_spans_that_spancat_is_scored_with(tmp_path):
     assert spans(first) == [(0, 1, "PER")] and spans(second) == [] and len(first.ents) == 1
 
 
-def test_a_group_that_is_there_stays_and_what_is_missing_is_left_out(make_doc):
-    nlp = spacy.blank("pt")
-    make_spans = EntsToSpans(key="sc")
-
-    def example(doc: Doc):
-        return spacy.training.Example(nlp.make_doc(doc.text), doc)
-
-    doc = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
-    doc.spans["sc"] = [doc[0:4]]
-    (made,) = make_spans(nlp, example(doc))
-    assert spans(made.reference) == [(0, 4, "")]
-    unknown = make_doc("Maria mora em Lisboa", (0, 1, "PER"))
-    unknown.set_ents(list(unknown.ents), missing=[unknown[3:4]], default="outside")
-    with pytest.warns(XltWarning, match="W633"):
-        assert not list(make_spans(nlp, example(unknown)))
-    assert make_spans.left_out == 1
-
-
 def test_a_long_text_has_no_more_spans_to_look_at_than_the_limit_allows(encoder, make_doc, write_corpus):
     corpus = write_corpus([make_doc("Maria mora em Lisboa .", (0, 1, "PER"), (3, 4, "LOC"))])
     nlp = trained(
-        "train_spancat_cpu.cfg",
-        paths__train=str(corpus),
+        "spancat",
+        paths__projected=str(corpus),
         paths__dev=str(corpus),
         paths__encoder=encoder,
         training__max_steps=1,
@@ -168,9 +151,9 @@ def bosque(tmp_path_factory) -> Path:
 def test_a_pipeline_without_a_transformer_learns_and_does_not_need_us(bosque, tmp_path):
     with pytest.warns(XltWarning, match="W601.*words"):
         nlp = trained(
-            "train_tok2vec_cpu.cfg",
+            "tok2vec",
             output=tmp_path / "trained",
-            paths__train=str(bosque),
+            paths__projected=str(bosque),
             paths__dev=str(bosque),
             # documents of 20 sentences are longer
             reading__max_pieces=100,
@@ -183,7 +166,6 @@ def test_a_pipeline_without_a_transformer_learns_and_does_not_need_us(bosque, tm
     assert loaded.pipe_names == ["tok2vec", "ner"] and "xlt" not in str(dict(loaded.config["components"]))
 
 
-@pytest.mark.parametrize("config", ["train_spancat_cpu.cfg", "train_spancat_gpu.cfg"])
-def test_only_what_spacy_knows_is_in_a_pipeline_of_spans(config):
-    components = str(dict(merge_configs([CONFIGS / config])["components"]))
+def test_only_what_spacy_knows_is_in_a_pipeline_of_spans():
+    components = str(dict(merge_configs([CONFIGS / "train.cfg", CONFIGS / "spancat.cfg"])["components"]))
     assert "spacy.preset_spans_suggester.v1" in components and "xlt" not in components

@@ -1,9 +1,8 @@
-"""The corpus reader and the batcher: what is too long for an encoder is made to fit, and nothing else changes."""
+"""What is too long for an encoder is made to fit, and nothing else changes; batches of word pieces."""
 
 from __future__ import annotations
 
 import random
-import warnings
 from collections import Counter
 
 import pytest
@@ -15,12 +14,10 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
-from spacy_xlt.training.batching import WordPieceBatcher
-from spacy_xlt.training.corpus import Corpus, create_corpus
-from spacy_xlt.training.cutting import CutCounts, Cutter
-from spacy_xlt.training.pieces import PieceCounter
 
 from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.training.readers import make_corpus
+from spacy_xlt.training.windows import DocSplitter, PieceCounter, SplitStats, WordPieceBatcher
 
 URL = "http://www.example.com/" + "x7/qZ9" * 60
 
@@ -46,8 +43,8 @@ def ents(doc: Doc) -> list[tuple[str, str]]:
 
 def test_what_fits_is_passed_as_it_is(counter, make_doc):
     doc = make_doc("Maria lives in Lisbon .", (0, 1, "PER"), (3, 4, "LOC"))
-    counts = CutCounts()
-    assert list(Cutter(counter, max_pieces=100, max_word_pieces=20).fit(doc, counts)) == [doc]
+    counts = SplitStats()
+    assert list(DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, counts)) == [doc]
     assert not counts
 
 
@@ -55,8 +52,8 @@ def test_an_over_long_word_is_shortened_and_every_annotation_stays(counter, make
     doc = make_doc(f"Maria reads {URL} in Lisbon .", (0, 1, "PER"), (2, 3, "MISC"), (4, 5, "LOC"), sents=[0, 4])
     doc.spans["sc"] = SpanGroup(doc, name="sc", spans=[Span(doc, 1, 4, label="X")], attrs={"scores": [0.5]})
     doc[1].lemma_ = "read"
-    counts = CutCounts()
-    (fitted,) = Cutter(counter, max_pieces=100, max_word_pieces=20).fit(doc, counts)
+    counts = SplitStats()
+    (fitted,) = DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, counts)
     assert counts.words_shortened == 1
     assert URL.startswith(fitted[2].text) and counter.words([fitted[2].text])[0] <= 20
     # as long as it may be
@@ -71,15 +68,15 @@ def test_an_over_long_word_is_shortened_and_every_annotation_stays(counter, make
 def test_missing_annotation_stays_missing(counter, make_doc):
     doc = make_doc(f"{URL} Maria lives here", (1, 2, "PER"))
     doc.set_ents(list(doc.ents), missing=[doc[2:4]], default="outside")
-    (fitted,) = Cutter(counter, max_pieces=100, max_word_pieces=20).fit(doc, CutCounts())
+    (fitted,) = DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, SplitStats())
     assert [t.ent_iob for t in fitted] == [t.ent_iob for t in doc]
 
 
 def test_an_over_long_document_is_cut_at_a_sentence_end(counter, make_doc):
     sentence = "Maria Silva lives in New York ."
     doc = make_doc(" ".join([sentence] * 12), *[(7 * i, 7 * i + 2, "PER") for i in range(12)], sents=range(0, 84, 7))
-    counts = CutCounts()
-    parts = list(Cutter(counter, max_pieces=60, max_word_pieces=20).fit(doc, counts))
+    counts = SplitStats()
+    parts = list(DocSplitter(counter, max_pieces=60, max_word_pieces=20).split(doc, counts))
     assert counts.docs_cut == 1 and counts.windows == len(parts) > 1
     assert all(part[0].text == "Maria" and part[-1].text == "." for part in parts)
     assert [e for part in parts for e in ents(part)] == ents(doc)
@@ -102,9 +99,9 @@ def test_cutting_keeps_every_word_and_every_span_that_fits(counter, words, start
             spans.append(Span(doc, start, start + length, label="PER"))
             free = start + length
     doc.set_ents(spans, default="outside")
-    counts = CutCounts()
-    cutter = Cutter(counter, max_pieces=max_pieces, max_word_pieces=8)
-    parts = list(cutter.fit(doc, counts))
+    counts = SplitStats()
+    splitter = DocSplitter(counter, max_pieces=max_pieces, max_word_pieces=8)
+    parts = list(splitter.split(doc, counts))
     assert sum(len(part) for part in parts) == len(doc)
     for got, expected in zip((t for part in parts for t in part), doc, strict=True):
         assert expected.text.startswith(got.text)
@@ -119,71 +116,10 @@ def test_cutting_keeps_every_word_and_every_span_that_fits(counter, words, start
 
 def test_an_entity_longer_than_a_window_is_missing_not_outside(counter, make_doc):
     doc = make_doc(" ".join(["Banco"] * 60), (0, 60, "ORG"))
-    counts = CutCounts()
-    parts = list(Cutter(counter, max_pieces=30, max_word_pieces=20).fit(doc, counts))
+    counts = SplitStats()
+    parts = list(DocSplitter(counter, max_pieces=30, max_word_pieces=20).split(doc, counts))
     assert len(parts) > 1 and counts.spans_cut == 1
     assert {token.ent_iob for part in parts for token in part} == {0}
-
-
-def test_the_reader_says_once_what_it_did(encoder, nlp, make_doc, write_corpus):
-    docs = [make_doc(f"Maria reads {URL} .", (0, 1, "PER")), make_doc("John sings .", (0, 1, "PER"))]
-    corpus = create_corpus(write_corpus(docs), encoder, max_word_pieces=16)
-    with pytest.warns(XltWarning, match="1 words shortened; 0 documents"):
-        assert len(list(corpus(nlp))) == 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(list(corpus(nlp))) == 2
-    assert corpus.counts.words_shortened == 1
-
-
-def test_the_reader_reads_two_corpora_and_drops_only_empty_documents(encoder, nlp, make_doc, write_corpus):
-    source = write_corpus([make_doc("Maria sings ."), Doc(nlp.vocab)], "source.spacy")
-    target = write_corpus([make_doc("Maria canta .", lang="pt")], "target.spacy")
-    corpus = create_corpus(target, encoder, also=source)
-    assert [eg.reference.text for eg in corpus(nlp)] == ["Maria canta . ", "Maria sings . "]
-
-
-@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 30, 70), (1.0, 100, 100)])
-def test_a_share_of_the_documents_without_entities_is_read(encoder, nlp, make_doc, write_corpus, share, least, most):
-    docs = [make_doc("Maria sings .", (0, 1, "PER"))] * 20 + [make_doc("She sings .")] * 100
-    spacy.util.fix_random_seed(0)
-    read = [eg.reference for eg in create_corpus(write_corpus(docs), encoder, keep_empty=share)(nlp)]
-    assert sum(bool(doc.ents) for doc in read) == 20
-    assert least <= len(read) - 20 <= most
-
-
-def test_gold_tokens_are_those_of_the_corpus(encoder, make_doc, write_corpus):
-    pt = spacy.blank("pt")
-    doc = Doc(pt.vocab, words=["John", "'s", "dog"], spaces=[False, True, False])
-    doc.set_ents([Span(doc, 0, 1, label="PER")], default="outside")
-    path = write_corpus([doc])
-    (gold,) = create_corpus(path, encoder, gold_tokens=True)(pt)
-    assert [t.text for t in gold.predicted] == ["John", "'s", "dog"]
-    (own,) = create_corpus(path, encoder)(pt)
-    assert [t.text for t in own.predicted] == [t.text for t in pt.make_doc("John's dog")]
-
-
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ({"max_pieces": 3}, "max_pieces"),
-        ({"keep_empty": 1.5}, "keep_empty"),
-        ({"max_word_pieces": 0}, "max_word_pieces"),
-        ({"encoder": ""}, "encoder"),
-    ],
-)
-def test_a_setting_that_cannot_be_is_named(tmp_path, values, named):
-    with pytest.raises(XltError, match=f"E601.*{named}"):
-        Corpus(tmp_path, **{"encoder": "x", **values})
-
-
-def test_a_missing_path_and_a_missing_encoder_are_named(tmp_path, nlp, make_doc, write_corpus):
-    with pytest.raises(XltError, match="paths.train"):
-        create_corpus(None, "x")
-    with pytest.raises(XltError, match="E502"):
-        list(create_corpus(tmp_path / "none.spacy", "x")(nlp))
-    with pytest.raises(XltError, match="E602.*nowhere"):
-        list(create_corpus(write_corpus([make_doc("a b")]), str(tmp_path / "nowhere"))(nlp))
 
 
 def examples(nlp: Language, n: int) -> list[Example]:
@@ -226,8 +162,8 @@ def test_no_batches_of_nothing(encoder):
 
 
 @pytest.mark.parametrize("values", [{"size": 0}, {"buffer": 0}])
-def test_a_budget_that_cannot_be_is_named(values):
-    with pytest.raises(XltError, match=f"E601.*{next(iter(values))}"):
+def test_an_invalid_budget_is_named(values):
+    with pytest.raises(XltError, match=f"E150.*{next(iter(values))}"):
         WordPieceBatcher(encoder="x", **values)
 
 
@@ -237,9 +173,40 @@ def test_every_url_of_the_web_treebank_fits(encoder, nlp, tmp_path):
 
     source = ASSETS / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
     write_docs(tmp_path / "ewt.spacy", read_corpus(source))
-    corpus = create_corpus(tmp_path / "ewt.spacy", encoder, max_pieces=64, max_word_pieces=12, gold_tokens=True)
+    corpus = make_corpus(str(tmp_path / "ewt.spacy"), encoder, max_pieces=64, max_word_pieces=12, gold_tokens=True)
     with pytest.warns(XltWarning, match="W601"):
         egs = list(corpus(nlp))
     reading = [eg for batch in WordPieceBatcher(encoder=encoder, size=256)(egs) for eg in batch]
     assert len(reading) == len(egs) > 2077
-    assert sum(len(eg.reference.ents) for eg in egs) + corpus.counts.spans_cut >= 1088
+    assert sum(len(eg.reference.ents) for eg in egs) + corpus.split_stats.spans_cut >= 1088
+
+
+def test_words_that_are_no_pieces_count(encoder, monkeypatch):
+    counter = PieceCounter(encoder)
+    # As a tokenizer does that leaves out spaces and zero-width characters.
+    monkeypatch.setattr(counter, "_count", lambda texts, special: [len(text.split("Maria")) for text in texts])
+    doc = Doc(spacy.blank("en").vocab, words=["Maria", *[" ", "\u200b"] * 100])
+    assert counter.docs([doc]) == [201]
+    counts = SplitStats()
+    parts = list(DocSplitter(counter, max_pieces=50, max_word_pieces=8).split(doc, counts))
+    assert max(map(len, parts)) <= 50
+    assert sum(map(len, parts)) == 201
+    assert counts.docs_cut == 1
+    assert counts.windows == len(parts)
+
+
+def test_a_document_is_counted_once(encoder, make_doc, monkeypatch):
+    batcher = WordPieceBatcher(encoder=encoder, size=100)
+    examples = [Example(make_doc(text), make_doc(text)) for text in ("Maria Silva", "John Smith works for Google .")]
+    first = sorted(len(batch) for batch in batcher(examples))
+    monkeypatch.setattr(batcher.counter, "_count", lambda texts, special: [1000] * len(texts))
+    assert sorted(len(batch) for batch in batcher(examples)) == first
+    other = Example(make_doc("Maria"), make_doc("Maria"))
+    with pytest.warns(match="XLT-W602"):
+        assert len(list(batcher([*examples, other]))) == 2
+
+
+def test_an_encoder_that_is_not_there_is_named(make_doc, write_corpus, tmp_path):
+    corpus = make_corpus(str(write_corpus([make_doc("a b")])), str(tmp_path / "nowhere"))
+    with pytest.raises(XltError, match="E602.*nowhere"):
+        list(corpus(spacy.blank("en")))

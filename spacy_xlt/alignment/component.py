@@ -28,37 +28,36 @@ DEFAULT_ENGINE = {"@misc": "spacy_xlt.EmbeddingAligner.v1"}
 def make_aligner(nlp: Language, name: str, engine: Any, targets: list[str] | None) -> AlignerPipe:
     """Make the component.
 
-    engine (Aligner): What links the words.
-    targets (list[str] | None): Which bitexts of `doc._.xlt` to align, by language code; all where left out.
+    Args:
+        nlp: The pipeline.
+        name: The component's name.
+        engine: What links the words, an `Aligner`.
+        targets: Which bitexts of `doc._.xlt` to align, by language code; all where left out.
     """
     return AlignerPipe(name, engine, targets=targets)
 
 
 class AlignerPipe(BitextPipe):
-    """Adds word links to the Bitexts of documents, sentence by sentence.
-
-    name (str): The component's name.
-    engine (Aligner): What links the words.
-    targets (list[str] | None): See `make_aligner`.
-    """
+    """Adds word links to the Bitexts of documents, sentence by sentence. The arguments are those of `make_aligner`."""
 
     required_method = "align"
 
     def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
         super().__init__(name, engine, targets=targets)
-        # The languages that a warning was given for
+        # The languages that were warned about
         self._warned: set[str] = set()
 
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with links, by language code."""
-        found = [self.bitexts_of(doc) for doc in docs]
-        self.align([bitext for of_doc in found for bitext in of_doc.values()])
-        return found
+        bitexts = [self.bitexts_of(doc) for doc in docs]
+        self.align([bitext for by_lang in bitexts for bitext in by_lang.values()])
+        return bitexts
 
     def align(self, bitexts: Sequence[Bitext]) -> None:
         """Set the links of bitexts, all their sentence pairs in one call of the engine.
 
-        RAISES (XltError): E105 where the engine returns another number of alignments than it got pairs.
+        Raises:
+            XltError: E105 where the engine returns another number of alignments than it got pairs.
         """
         work = [(bitext, pair) for bitext in bitexts for pair in bitext.sentences]
         pairs = [_tokens(bitext, pair) for bitext, pair in work]
@@ -76,7 +75,7 @@ class AlignerPipe(BitextPipe):
             self._warn_of_unlinked(bitext)
 
     def _warn_of_unlinked(self, bitext: Bitext) -> None:
-        """Say once for a language that its words are probably none: sentences uncut for want of spaces."""
+        """Warn once for a language whose words are probably whole sentences, uncut for want of spaces."""
         sides = ((bitext.source_lang, bitext.source), (bitext.target_lang, bitext.target))
         if all(lang not in UNSEGMENTED or lang in self._warned for lang, _ in sides):
             return

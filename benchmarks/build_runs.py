@@ -197,6 +197,7 @@ class Reference:
 def readable_manifest(output: Path) -> dict[str, list[str]] | str:
     """The files of the finished shards that a manifest names, or what is wrong with it."""
     from spacy_xlt.build.shards.records import Records
+
     from spacy_xlt.errors import XltError
 
     try:

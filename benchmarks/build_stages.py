@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-
-from spacy_xlt.build.builder import source_language
-from spacy_xlt.build.inputs import InputSettings, open_inputs
-from spacy_xlt.build.manifest import Manifest
 from spacy_xlt.build.planning import ShardPlan
 from spacy_xlt.build.processing import ShardProcessor
 from spacy_xlt.build.sharding import Built, Shard
 from spacy_xlt.build.shards.records import Records
+
+from spacy_xlt.build.builder import source_language
+from spacy_xlt.build.inputs import InputSettings, open_inputs
+from spacy_xlt.build.manifest import Manifest
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.io import docs_bytes, write_bytes
 from spacy_xlt.languages import blank

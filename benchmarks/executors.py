@@ -49,9 +49,9 @@ def run(way: str, *, corpus: Path, output: Path, threads: int, size: int, addres
     """One build, in this process. RETURNS (dict[str, Any]): Seconds until the first shard, and what came after it."""
     import spacy
     import torch
+    from spacy_xlt.build.executors.making import make_executor
 
     from spacy_xlt.build.builder import Builder
-    from spacy_xlt.build.executors.making import make_executor
 
     torch.set_num_threads(threads)
     nlp = spacy.blank("en")

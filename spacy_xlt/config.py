@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from .errors import XltError, error
 
 # What says in `[components.NAME]` where a component comes from. Elsewhere a setting may have such a name.
 _ORIGINS = ("factory", "source")
+# How many differences a message names: an input can have thousands of files
+_MOST_NAMED = 10
 
 
 def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Language:
@@ -64,6 +66,22 @@ def component_config(nlp: Language, *, deciding: bool = False) -> dict[str, Any]
             for setting in getattr(pipe, "settings_without_effect", ()):
                 components.get(name, {}).pop(setting, None)
     return {"lang": config["nlp"]["lang"], "pipeline": config["nlp"]["pipeline"], "components": components}
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The settings that differ between two sets of them, with both values, in one line."""
+    parts = list(_differences(old, new))
+    more = [f"and {len(parts) - _MOST_NAMED} more"] if len(parts) > _MOST_NAMED else []
+    return "; ".join(parts[:_MOST_NAMED] + more)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str = "") -> Iterator[str]:
+    for key in sorted({*old, *new}, key=str):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, inside=f"{inside}{key}.")
+        elif before != after:
+            yield f"{inside}{key} was {before!r} and is {after!r}"
 
 
 def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:

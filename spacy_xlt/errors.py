@@ -306,14 +306,11 @@ _MESSAGES: dict[str, str] = {
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "E523": "The config {name} is there twice; there is nothing to compare it with.",
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
-    "E550": "The shard {shard} cannot be read: {path}: {reason}. `spacy xlt shards verify` finds all such files; "
-    "remove them and give the command again that built this folder, and they are made anew.",
+    "E550": "The shard {shard} cannot be read: {path}: {reason}. The command that built it makes it again.",
     "E551": "The build has several languages ({known}); set --lang to one of them.",
     "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
     "E553": "{path} {reason}; nothing was written. Choose another path.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
-    "E555": "Parquet needs the package pyarrow: {reason}. Run: pip install 'spacy-xlt[parquet]', or set "
-    "--format jsonl.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
     "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
     "or --dev.",
@@ -359,27 +356,22 @@ _MESSAGES: dict[str, str] = {
     "W571": "{name}: the memory is too small for {size} documents at once; going on with {smaller} at a time. Set "
     "`nlp.batch_size` lower.",
     "W572": "{path} is in use by another build{holder}. Waiting until it is finished.",
-    "W573": "{path} cannot be written: {reason}. Going on without these lines.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
     "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to "
     "{known}). Update spacy-xlt, or build into another folder.",
     "E583": "{path} has changed while it was read: it had {expected} documents and has {found}. Start the build again.",
-    "E584": "A worker ended {n} times over the shard {shard}, the last time with: {reason}. The documents are not the "
-    "cause, each of them alone was fine. Give it more memory, or fewer documents with --docs-per-shard.",
+    "E584": "A worker ended {n} times over the shard {shard}, and no single document of it is the cause. Give the "
+    "worker more memory, or fewer documents with --docs-per-shard.",
     "E585": "No worker could be started: {reason}",
     "E586": "A worker cannot go on: {reason}",
     "E587": "--executor ray needs the package ray, which is not installed. Run: pip install 'spacy-xlt[ray]'",
-    "E588": "The Ray cluster at {address} cannot be used: {reason}. Set --address to a running cluster that has "
+    "E588": "The Ray cluster at {address} cannot be used: {reason}. Set RAY_ADDRESS to a running cluster that has "
     "spacy-xlt installed on each machine.",
-    "E589": "{workers} workers from --gpu-id {first} need the GPUs {first} to {last}, and this machine has {has}, "
-    "counted from 0. Set --workers or --gpu-id lower.",
-    "E590": "The worker on {host} has {found}, and this process has {expected}: their output could differ. Install the "
-    "same versions everywhere.",
-    "E591": "{n} workers ended one after the other without finishing anything, the last one with: {reason}. Set "
-    "--workers lower where the memory is short.",
-    "E592": "The worker on {host} has {found}, and another one has {expected}: their output could differ. Put the same "
+    "E589": "--gpu-id is {first}, and this machine has {has} GPUs, counted from 0. Set --gpu-id lower.",
+    "E590": "The worker on {host} has {found}, and others have {expected}: their output could differ. Put the same "
     "models and packages everywhere.",
+    "E591": "{n} workers ended one after the other without finishing anything. Set --workers lower if memory is short.",
     "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
     "W583": "{path} cannot be read and is left out: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from wasabi import msg
 
 from ._app import WITH_OVERRIDES, app, existing, names_in, resumable
-
-if TYPE_CHECKING:
-    from ..build.inputs import InputSettings
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -28,12 +24,10 @@ def build_cli(
         None, "--corrections", "-c", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
     ),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, the first one of several workers, or -1 for the CPU"),
-    executor: str = typer.Option("local", help="local, or ray for the machines of a Ray cluster"),
+    executor: str = typer.Option("local", help="local, or ray for the machines of a Ray cluster (RAY_ADDRESS)"),
     workers: int = typer.Option(
         0, "--workers", "-w", help="Processes with an engine each; 0 for none beside this one, with ray for all it has"
     ),
-    workers_per_gpu: int = typer.Option(1, help="Workers that share a GPU"),
-    address: str | None = typer.Option(None, help="Of the Ray cluster"),
     code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
     format: str = typer.Option("auto", "--format", "-f", help="auto, spacy, iob2, conll, tsv, jsonl or brat"),
     token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
@@ -43,8 +37,7 @@ def build_cli(
     spans_key: str = typer.Option("", help="Span group for the entities, which may overlap then"),
     encoding: str = typer.Option("utf8", help="Encoding of the input"),
     skip_corrupt: bool = typer.Option(False, "--skip-corrupt", help="Leave out input files that cannot be read"),
-    verify: bool = typer.Option(True, "--verify/--no-verify", help="Check the checksums of what is finished"),
-    wait: bool = typer.Option(False, "--wait", help="Where another build is at work in the folder, wait for it"),
+    wait: bool = typer.Option(False, "--wait", help="If another build is running in the folder, wait for it"),
     report: bool = typer.Option(True, "--report/--no-report", help="Write report.html and report.json"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
@@ -53,17 +46,30 @@ def build_cli(
     INPUT is a corpus in .spacy, columns, JSON lines (Prodigy, doccano) or brat's files, also compressed, or a folder of
     such files. OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
     OUTPUT_DIR/lost what could not be carried over and why, OUTPUT_DIR/report.html figures, plots and examples of all
-    that, OUTPUT_DIR/log.jsonl how far it was each minute. A build that was interrupted goes on where it stopped when
-    the same command is given again. Settings of the config can be overridden as in spacy train:
-    --components.xlt_aligner.engine.layer 8
+    that. A build that was interrupted goes on where it stopped when the same command is given again. Settings of the
+    config can be overridden as in spacy train: --components.xlt_aligner.engine.layer 8
     """
-    from ..build.inputs import InputSettings
-    from ..build.unchanged import asked_for, finished_summary
+    from spacy.cli._util import import_code
+
+    from ..build.builder import build, source_language
+    from ..build.manifest import FILE_NAME
+    from ..build.workers import make_workers
+    from ..config import load_pipeline_config
+    from ..memory import limit_allocator_caches
+    from ..readers import ReadSettings
+    from ..report.build import REPORT_HTML, write_build_report
+    from ..review.records import Corrections
 
     overrides = parse_config_overrides(ctx.args)
     existing(input_path, what="corpus")
-    reading = InputSettings(
+    import_code(code)
+    if workers == 0 and executor == "local":
+        limit_allocator_caches()
+        setup_gpu(gpu_id, silent=silent)
+    nlp = load_pipeline_config(config_path, overrides)
+    reading = ReadSettings(
         format=format,
+        lang=source_language(nlp),
         encoding=encoding,
         token_col=token_col,
         tag_col=tag_col,
@@ -71,86 +77,30 @@ def build_cli(
         labels=frozenset(names_in(labels)) or None,
         spans_key=spans_key,
     )
-    read_as = {**asdict(reading), "labels": sorted(reading.labels or ())}
-    options = {"reading": read_as, "docs_per_shard": docs_per_shard, "skip_corrupt": skip_corrupt}
-    # Reviewed sentences that fit nowhere are to be named each time
-    asked = None if corrections is not None else asked_for(config_path, overrides, code=code, options=options)
-    page = output_path / "report.html"
-    summary = None
-    if not report or page.is_file():
-        summary = finished_summary(output_path, input_path, asked, reading=reading, verify=verify)
-    if summary is None:
-        summary = _build(
-            config_path,
-            overrides,
-            input_path,
-            output_path,
-            reading=reading,
-            page=page if report else None,
-            executing={
-                "kind": executor,
-                "workers": workers,
-                "address": address,
-                "gpu_id": gpu_id,
-                "workers_per_gpu": workers_per_gpu,
-                "code": code,
-            },
-            building={
-                "docs_per_shard": docs_per_shard,
-                "corrections": corrections,
-                "skip_corrupt": skip_corrupt,
-                "verify": verify,
-                "silent": silent,
-                "asked": asked,
-            },
-            wait=wait,
-        )
+    reviewed = None if corrections is None else Corrections(corrections)
+    summary = build(
+        nlp,
+        input_path,
+        output_path,
+        docs_per_shard=docs_per_shard,
+        workers=make_workers(nlp, executor=executor, workers=workers, gpu_id=gpu_id, corrections=reviewed, code=code),
+        corrections=reviewed,
+        reading=reading,
+        skip_corrupt=skip_corrupt,
+        wait=wait,
+        silent=silent,
+    )
+    page = output_path / REPORT_HTML
+    if report and not _is_newer(page, output_path / FILE_NAME):
+        write_build_report(output_path)
     if not silent:
         _show(summary, output_path)
         if report:
             msg.info(f"Report: {page}")
 
 
-def _build(
-    config: Path,
-    overrides: dict[str, Any],
-    source: Path,
-    output: Path,
-    *,
-    reading: InputSettings,
-    page: Path | None,
-    executing: dict[str, Any],
-    building: dict[str, Any],
-    wait: bool,
-) -> dict[str, Any]:
-    """Make the pipeline and build what is not built yet; see `Builder` and `make_executor` for their settings."""
-    from spacy.cli._util import import_code
-
-    from ..build.builder import Builder, source_language
-    from ..build.executors.making import make_executor
-    from ..build.manifest import check_folder
-    from ..build.progress import Numbers
-    from ..config import load_pipeline_config
-    from ..locks import BuildLock
-
-    import_code(executing["code"])
-    if executing["workers"] == 0 and executing["kind"] == "local":
-        setup_gpu(executing["gpu_id"], silent=building["silent"])
-    nlp = load_pipeline_config(config, overrides)
-    # Before the lock, which is a file in it
-    check_folder(output)
-    with BuildLock(output, wait=wait):
-        builder = Builder(nlp, source, output, reading=replace(reading, lang=source_language(nlp)), **building)
-        runs = make_executor(nlp, corrections=builder.corrections, **executing)
-        with Numbers(
-            builder.n_docs, builder.plan.n_shards, folder=output, executor=runs, disable=building["silent"]
-        ) as numbers:
-            summary = builder.run(runs, numbers=numbers)
-        if page is not None and (builder.n_built or not page.is_file()):
-            from ..report.build import write_build_report
-
-            write_build_report(output)
-    return summary
+def _is_newer(file: Path, other: Path) -> bool:
+    return file.is_file() and file.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def _show(summary: dict[str, Any], output: Path) -> None:
@@ -164,12 +114,13 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         for name, seconds in summary["seconds"].items()
     ]
     msg.table(rows, header=("stage", "seconds", "sentences/s"), aligns=("l", "r", "r"), divider=True)
-    if summary["lost_reasons"]:
-        msg.info("Lost: " + ", ".join(f"{reason} {n}" for reason, n in summary["lost_reasons"].items()))
-    if summary["flags"]:
-        msg.info("Doubtful translations: " + ", ".join(f"{flag} {n}" for flag, n in summary["flags"].items()))
-    if summary["sentences_dropped"]:
-        msg.info("Left out: " + ", ".join(f"{flag} {n}" for flag, n in summary["sentences_dropped"].items()))
+    for title, key in (
+        ("Lost", "lost_reasons"),
+        ("Doubtful translations", "flags"),
+        ("Left out", "sentences_dropped"),
+    ):
+        if summary[key]:
+            msg.info(f"{title}: " + ", ".join(f"{name} {n}" for name, n in summary[key].items()))
     if "sentences_reviewed" in summary:
         msg.info(f"{summary['sentences_reviewed']} sentences are as they were reviewed")
     if summary["cache"].get("hits"):

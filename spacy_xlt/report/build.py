@@ -9,9 +9,8 @@ from typing import Any
 
 from ..bitext import ENTS, REASONS
 from ..build.builder import SUMMARY
-from ..build.processing import stage_names
-from ..build.sharding import ShardCounts, cache_hit_share
-from ..build.shards.records import Records
+from ..build.shard import READ, WRITE, ShardCounts
+from ..build.shards import BuiltShards
 from ..errors import warn
 from ..io import write_bytes, write_json
 from ..readers.docbin import read_docs
@@ -48,23 +47,23 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     Raises:
         XltError: E580, E581 for a folder that is not a build folder.
     """
-    records = Records(folder)
-    records.check_any()
-    header = records.header
+    shards = BuiltShards(folder)
+    shards.check()
+    header = shards.header
     config = header.get("config", {})
     components = config.get("components", {}).values()
     stats = BuildStats(backwards=any(block.get("direction") == "target_to_source" for block in components))
     counts = ShardCounts()
-    for record in records:
-        counts.add(record.counts)
+    for shard in shards:
+        counts.add(shard.counts)
         readable = Readable()
-        for doc, bitext in readable.read(read_docs(folder / record.bitext)):
-            stats.add(record.shard, doc, bitext)
+        for doc, bitext in readable.read(read_docs(folder / shard.bitext)):
+            stats.add(shard.name, doc, bitext)
         if readable.n_failed:
-            warn("W581", n=readable.n_failed, path=folder / record.bitext, reason=readable.reason)
+            warn("W581", n=readable.n_failed, path=folder / shard.bitext, reason=readable.reason)
     report = _report(header, counts, stats, finished=(folder / SUMMARY).is_file())
-    seconds = _in_order(counts.seconds, stage_names(config.get("pipeline", ())))
-    timings = {"seconds": seconds, "cache": dict(counts.cache), "cache_hit_share": cache_hit_share(counts)}
+    seconds = _in_order(counts.seconds, [READ, *config.get("pipeline", ()), WRITE])
+    timings = {"seconds": seconds, "cache": dict(counts.cache), "cache_hit_share": counts.cache_hit_share}
     page = _page(report, timings, stats.examples, title=folder.resolve().name, view=view)
     write_json(folder / REPORT_JSON, report)
     write_bytes(html or folder / REPORT_HTML, page.encode("utf8"))

@@ -65,7 +65,7 @@ def make_docs() -> list[Doc]:
 @pytest.fixture(scope="session")
 def build_shards(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Build the input in shards of a size, once for each size: the folder, to be read only."""
-    from spacy_xlt.build.builder import Builder
+    from spacy_xlt.build.builder import build as build_corpus
 
     root = tmp_path_factory.mktemp("shards")
     DocBin(docs=make_docs(), store_user_data=True).to_disk(root / "corpus.spacy")
@@ -74,7 +74,7 @@ def build_shards(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Pa
         if not (root / str(size)).exists():
             nlp = spacy.blank("en")
             nlp.add_pipe("xlt_projector", config={"on_lost": "drop"})
-            Builder(nlp, root / "corpus.spacy", root / str(size), docs_per_shard=size).run()
+            build_corpus(nlp, root / "corpus.spacy", root / str(size), docs_per_shard=size)
         return root / str(size)
 
     return build

@@ -19,7 +19,7 @@ from spacy.tokens import Span
 from spacy.training import Example
 from typer.testing import CliRunner
 
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.package.provenance import read_licences, read_provenance
@@ -51,7 +51,7 @@ def gold(write_corpus, make_doc) -> Path:
 
 @pytest.fixture
 def built(nlp: Language, gold, tmp_path) -> Path:
-    Builder(nlp, gold, tmp_path / "built").run()
+    build(nlp, gold, tmp_path / "built")
     return tmp_path / "built"
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.builds import CONFIG
 from helpers.engines import DIAGONAL, UPPER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.tokens import Doc, Span, SpanGroup
-from test_build import CONFIG, Killed
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.bitext import ENTS_GROUP, Alignment, Bitext, LostSpan, SentencePair
 from spacy_xlt.build import builder as build_module
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltError
 from spacy_xlt.report.build import pieces, write_build_report
 from spacy_xlt.report.plots import Histogram, nice_ticks
@@ -28,6 +28,10 @@ from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")
 HOSTILE = "</script><script>window.ran=1</script>"
+
+
+class Killed(BaseException):
+    pass
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def lost_build(make_doc, write_corpus, tmp_path) -> Path:
     """A build of 30 documents in which every LOC is lost."""
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_projector")
-    Builder(nlp, write_corpus([lossy(make_doc, i) for i in range(30)]), tmp_path / "built", docs_per_shard=7).run()
+    build(nlp, write_corpus([lossy(make_doc, i) for i in range(30)]), tmp_path / "built", docs_per_shard=7)
     return tmp_path / "built"
 
 
@@ -96,7 +100,7 @@ def test_examples_link_into_the_page_of_view(lost_build):
 @pytest.mark.parametrize("after", [3, 7])
 def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, monkeypatch, after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    Builder(nlp, corpus, whole, docs_per_shard=4).run()
+    build(nlp, corpus, whole, docs_per_shard=4)
     written, write = [], build_module.write_bytes
 
     def write_or_die(path, data):
@@ -107,12 +111,12 @@ def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, monkeypatch, 
 
     monkeypatch.setattr(build_module, "write_bytes", write_or_die)
     with pytest.raises(Killed):
-        Builder(nlp, corpus, killed, docs_per_shard=4).run()
+        build(nlp, corpus, killed, docs_per_shard=4)
     monkeypatch.undo()
     half = write_build_report(killed)
     assert half["docs"] == 4 * (after // 3) and not half["finished"]
     assert "Not finished" in (killed / "report.html").read_text(encoding="utf8")
-    Builder(nlp, corpus, killed, docs_per_shard=4).run()
+    build(nlp, corpus, killed, docs_per_shard=4)
     for folder in (whole, killed):
         write_build_report(folder)
     assert (killed / "report.json").read_bytes() == (whole / "report.json").read_bytes()
@@ -127,7 +131,7 @@ def test_text_and_labels_are_escaped(make_doc, write_corpus, tmp_path):
     nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
     nlp.add_pipe("xlt_projector")
     doc = make_doc(f"{HOSTILE} saw $x$ & <img/src=x/onerror=window.ran=1> .", (0, 1, "<b>&$y$"), (2, 3, "LOC"))
-    Builder(nlp, write_corpus([doc]), tmp_path / "built").run()
+    build(nlp, write_corpus([doc]), tmp_path / "built")
     write_build_report(tmp_path / "built")
     page = (tmp_path / "built" / "report.html").read_text(encoding="utf8")
     assert page.count("<script>") == 1 and "<img" not in page and "<b>&$" not in page
@@ -139,7 +143,7 @@ def test_annotation_that_goes_from_the_target_to_the_source(make_doc, write_corp
     source._.xlt["pt"] = Bitext(source, target, Alignment([(0, 0)]))
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_projector", config={"direction": "target_to_source"})
-    Builder(nlp, write_corpus([source]), tmp_path / "built").run()
+    build(nlp, write_corpus([source]), tmp_path / "built")
     (direction,) = write_build_report(tmp_path / "built")["directions"].values()
     figures = {label: (c["in"], c["out"], c["lost"]) for label, c in direction["spans"]["ents"].items()}
     assert figures == {"PER": (1, 1, {}), "LOC": (1, 0, {"no_links": 1})}

@@ -6,7 +6,7 @@ import spacy
 from spacy.tokens import Doc, Span
 
 from spacy_xlt.bitext import Alignment, Bitext, SentencePair
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build import builder
 from spacy_xlt.report.build import write_build_report
 from spacy_xlt.report.projection import projection_page
 
@@ -43,7 +43,7 @@ def build(write_corpus, tmp_path) -> str:
         docs.append(source)
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_projector")
-    Builder(nlp, write_corpus(docs), tmp_path / "built").run()
+    builder.build(nlp, write_corpus(docs), tmp_path / "built")
     write_build_report(tmp_path / "built")
     return (tmp_path / "built" / "report.html").read_text(encoding="utf8")
 

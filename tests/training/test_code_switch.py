@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import SentencePair
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.docs import Replacement
 from spacy_xlt.docs import edit as replaced
 from spacy_xlt.errors import XltError
@@ -248,7 +248,7 @@ def test_of_several_languages_those_that_are_asked_for_are_taken(pair, tmp_path,
 def test_what_build_writes_is_found_from_both_of_its_corpora(nlp, write_corpus, make_doc, tmp_path):
     docs = [make_doc(f"Ann saw Bob in Rome {i} .", (0, 1, "PER"), (4, 5, "LOC"), sents=[0]) for i in range(7)]
     corpus = write_corpus(docs, "gold.spacy")
-    Builder(nlp, corpus, tmp_path / "built", docs_per_shard=3).run()
+    build(nlp, corpus, tmp_path / "built", docs_per_shard=3)
     switcher = CodeSwitch(bitexts=tmp_path / "built", share=1.0, words=1.0)
     encoder = str(make_tiny_encoder(tmp_path / "encoder"))
     for path, seen in ((corpus, "ANN"), (tmp_path / "built/target", "Ann")):

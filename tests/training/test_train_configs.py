@@ -18,7 +18,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from typer.testing import CliRunner
 
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
@@ -68,7 +68,7 @@ def projected(nlp, make_doc, write_corpus, tmp_path) -> Path:
     corpus = write_corpus(docs)
     nlp.remove_pipe("xlt_projector")
     nlp.add_pipe("xlt_projector", config={"spans_keys": ["sc"]})
-    Builder(nlp, corpus, tmp_path / "built").run()
+    build(nlp, corpus, tmp_path / "built")
     return tmp_path / "built" / "target"
 
 

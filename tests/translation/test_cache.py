@@ -22,7 +22,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.protocols import SoftAlignment, Translation
 from spacy_xlt.translation.cache import CachedTranslator, TranslationCache, cache_path, entry_key
@@ -267,10 +267,10 @@ def test_a_second_build_over_the_same_text_translates_nothing(pipeline, make_doc
     docs = [make_doc(f"Maria saw {{x}} in Rio {i} . See x.org/{i}", (0, 1, "PER")) for i in range(10)]
     corpus = write_corpus(docs)
     nlp, engine = pipeline()
-    first = Builder(nlp, corpus, tmp_path / "first", docs_per_shard=4).run()
+    first = build(nlp, corpus, tmp_path / "first", docs_per_shard=4)
     assert engine.texts >= 10 and first["cache"]["misses"] == engine.texts - 2
     nlp, engine = pipeline()
-    second = Builder(nlp, corpus, tmp_path / "second", docs_per_shard=4).run()
+    second = build(nlp, corpus, tmp_path / "second", docs_per_shard=4)
     assert engine.texts == 0 and second["cache_hit_share"] == 1.0 and second["cache"]["misses"] == 0
     for name in ("target/pt-00000.spacy", "target/pt-00002.spacy", "bitext/00001.spacy"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
@@ -278,9 +278,9 @@ def test_a_second_build_over_the_same_text_translates_nothing(pipeline, make_doc
 
 def test_a_build_goes_on_with_another_cache(pipeline, make_doc, write_corpus, tmp_path):
     corpus = write_corpus([make_doc(f"Maria {i}", (0, 1, "PER")) for i in range(4)])
-    Builder(pipeline()[0], corpus, tmp_path / "built", docs_per_shard=2).run()
+    build(pipeline()[0], corpus, tmp_path / "built", docs_per_shard=2)
     other, engine = pipeline(cache=str(tmp_path / "other.sqlite"), cache_mb=7)
-    assert Builder(other, corpus, tmp_path / "built", docs_per_shard=2).run()["docs"] == 4 and engine.texts == 0
+    assert build(other, corpus, tmp_path / "built", docs_per_shard=2)["docs"] == 4 and engine.texts == 0
 
 
 def xlt(*arguments) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from spacy.util import load_model_from_config, registry
 from thinc.api import Config
 
-from spacy_xlt.build.builder import Builder
+from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltError, XltWarning, error
 from spacy_xlt.protocols import Translation
 from spacy_xlt.readers.docbin import read_docs
@@ -270,7 +270,7 @@ def test_build_keeps_flagged_sentences_or_leaves_them_out(make_doc, write_corpus
         nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt"})
         nlp.get_pipe("xlt_translator").engine = Faulty()
         nlp.add_pipe("xlt_projector", config={"drop_flags": drop})
-        summary = Builder(nlp, corpus, tmp_path / name).run()
+        summary = build(nlp, corpus, tmp_path / name)
         assert summary["flags"] == {"empty": 1, "numbers": 1, "truncated": 1}
         assert summary["sentences_dropped"] == dict.fromkeys(sorted(drop), 1)
         texts[name] = [doc.text.strip() for doc in read_docs(tmp_path / name / "target", lang="pt")]

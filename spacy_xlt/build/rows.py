@@ -11,8 +11,8 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ...bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, span_scores
-from ...docs import missing_ranges, sentence_ranges
+from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, span_scores
+from ..docs import missing_ranges, sentence_ranges
 
 Row = dict[str, Any]
 # Scores are not surer than that

@@ -1,0 +1,266 @@
+"""A shard, the unit of a build's work: documents through the components of a pipeline into the contents of files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
+from ..docs import sentence_ranges
+from ..errors import is_fatal
+from ..io import docs_bytes
+from ..memory import release_memory
+
+TARGET, BITEXT, LOST = "target", "bitext", "lost"
+READ, WRITE = "read", "write"
+# Documents after which what the C library keeps for later is given back: a quarter of a process by then
+DOCS_PER_RELEASE = 2_000
+# Characters that are kept of the text of a document that was set aside
+KEPT_TEXT = 200
+
+
+class Corrections(Protocol):
+    """What a person said of the bitexts of an earlier build; see `Corrections` in `review.records`."""
+
+    digest: str
+    path: Path
+
+    def check_sources(self, docs: Iterable[Doc], where: str | Path) -> None:
+        """Raise an XltError if none of the corrections is about one of the documents."""
+
+    def apply(self, bitext: Bitext) -> list[str]:
+        """Correct a bitext in place. Returns the ids of the corrections that were applied."""
+
+    def left_over(self, used: Iterable[str]) -> list[int]:
+        """The lines of those that were not applied."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Documents to work on.
+
+    Args:
+        name: See `shard_name`.
+        data: The documents, as a DocBin's bytes.
+        n_docs: How many they are.
+        set_aside: Numbers of documents that are not to be processed, and why.
+    """
+
+    name: str
+    data: bytes
+    n_docs: int
+    set_aside: Mapping[int, str] = field(default_factory=dict)
+
+    def docs(self, vocab: Vocab) -> Iterator[Doc]:
+        """All documents, also those that are set aside."""
+        return DocBin().from_bytes(self.data).get_docs(vocab)
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a shard became.
+
+    Args:
+        shard: Its name.
+        files: What to write, by path in the build folder.
+        counts: A `ShardCounts` as plain data.
+    """
+
+    shard: str
+    files: Mapping[str, bytes]
+    counts: Mapping[str, Any]
+
+
+@dataclass
+class ShardCounts:
+    """Counts of the documents of a shard, or of several.
+
+    Attributes:
+        docs: Documents, also those that were set aside.
+        sentences: Of the source.
+        spans_in: Entities and spans of the input by label.
+        spans_projected: Entities and spans of the target by label.
+        lost_reasons: Lost spans by reason.
+        flags: Sentence pairs by flag.
+        sentences_dropped: Sentence pairs left out of `target/`, by flag.
+        words_unlinked: Words without a link, of "source" and "target".
+        cache: "hits" and "misses" of the translator's cache.
+        corrected: Ids of the sentences whose corrections were applied.
+        failed: Documents that were set aside: their text and the error.
+        seconds: Time spent in each stage.
+    """
+
+    docs: int = 0
+    sentences: int = 0
+    spans_in: Counter[str] = field(default_factory=Counter)
+    spans_projected: Counter[str] = field(default_factory=Counter)
+    lost_reasons: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
+    sentences_dropped: Counter[str] = field(default_factory=Counter)
+    words_unlinked: Counter[str] = field(default_factory=Counter)
+    cache: Counter[str] = field(default_factory=Counter)
+    corrected: Counter[str] = field(default_factory=Counter)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the keys in a fixed order."""
+        return {key: dict(sorted(v.items())) if isinstance(v, Counter) else v for key, v in vars(self).items()}
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        """Add what `to_json` of another one gave."""
+        self.docs += other["docs"]
+        self.sentences += other["sentences"]
+        self.failed += other["failed"]
+        for key in (name for name, value in vars(self).items() if isinstance(value, Counter)):
+            # A build of an older version lacks some
+            getattr(self, key).update(other.get(key, {}))
+        for name, seconds in other["seconds"].items():
+            self.spend(name, seconds)
+
+    def spend(self, name: str, seconds: float) -> None:
+        """Add to the time spent in a stage."""
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+
+    @property
+    def cache_hit_share(self) -> float:
+        """The share of translated texts that came from the cache: from 0 to 1."""
+        return round(self.cache["hits"] / max(1, self.cache.total()), 4)
+
+
+class ShardProcessor:
+    """Takes shards through a pipeline.
+
+    Args:
+        nlp: The pipeline. Its error handler is set.
+        corrections: Reviewed sentences take the place of the projected ones.
+    """
+
+    def __init__(self, nlp: Language, *, corrections: Corrections | None = None):
+        self.nlp = nlp
+        self.corrections = corrections
+        self._drop = frozenset(flag for _, pipe in nlp.pipeline for flag in getattr(pipe, "drop_flags", ()))
+        self._counts = ShardCounts()
+        self._docs_since_release: int | None = None
+        nlp.set_error_handler(self._set_aside)
+
+    def __call__(self, shard: Shard) -> ShardResult:
+        """Process a shard.
+
+        Raises:
+            XltError: What is wrong with a setting; a document that fails is set aside.
+        """
+        if self._docs_since_release is None:
+            self._load_models(shard)
+        # Words of the shard are forgotten at its end, so that the vocabulary does not grow with the corpus
+        with self.nlp.memory_zone():
+            result = self._process(shard)
+        self._docs_since_release = (self._docs_since_release or 0) + shard.n_docs
+        if self._docs_since_release >= DOCS_PER_RELEASE:
+            release_memory()
+            self._docs_since_release = 0
+        return result
+
+    def _load_models(self, shard: Shard) -> None:
+        """Load the models with the first document, outside the zone: what they keep in the vocabulary stays there.
+
+        A setting that cannot work stops the build before anything is done, and loading does not count in the speeds.
+        """
+        docs = list(islice((doc for n, doc in enumerate(shard.docs(self.nlp.vocab)) if n not in shard.set_aside), 1))
+        self._counts = ShardCounts()
+        for name in self.nlp.pipe_names:
+            docs = self._component(name, docs)
+        release_memory()
+        self._docs_since_release = 0
+
+    def _process(self, shard: Shard) -> ShardResult:
+        counts = self._counts = ShardCounts(docs=shard.n_docs)
+        start = time.perf_counter()
+        docs = []
+        for number, doc in enumerate(shard.docs(self.nlp.vocab)):
+            if number in shard.set_aside:
+                counts.failed.append({"text": doc.text[:KEPT_TEXT], "error": shard.set_aside[number]})
+                continue
+            docs.append(doc)
+            counts.spans_in.update(_labels(doc))
+            counts.sentences += len(sentence_ranges(doc))
+        counts.spend(READ, time.perf_counter() - start)
+        for name in self.nlp.pipe_names:
+            docs = self._component(name, docs)
+        start = time.perf_counter()
+        files = self._files(shard.name, docs)
+        counts.spend(WRITE, time.perf_counter() - start)
+        return ShardResult(shard.name, files, counts.to_json())
+
+    def _component(self, name: str, docs: list[Doc]) -> list[Doc]:
+        """Run one component over all documents, and time it. Those that fail are left out."""
+        others = [other for other in self.nlp.pipe_names if other != name]
+        pipe = self.nlp.get_pipe(name)
+        hits, misses = getattr(pipe, "cache_counts", (0, 0))
+        start = time.perf_counter()
+        docs = list(self.nlp.pipe(docs, disable=others))
+        self._counts.spend(name, time.perf_counter() - start)
+        hits_now, misses_now = getattr(pipe, "cache_counts", (0, 0))
+        self._counts.cache.update(hits=hits_now - hits, misses=misses_now - misses)
+        return docs
+
+    def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> None:
+        if is_fatal(err):
+            raise err
+        reason = f"{name}: {type(err).__name__}: {err}"
+        self._counts.failed += [{"text": doc.text[:KEPT_TEXT], "error": reason} for doc in failed]
+
+    def _files(self, shard: str, docs: list[Doc]) -> dict[str, bytes]:
+        counts = self._counts
+        bitexts = [(i, bitext) for i, doc in enumerate(docs) for bitext in doc._.xlt.values()]
+        for i, bitext in bitexts if self.corrections is not None else ():
+            if applied := self.corrections.apply(bitext):
+                counts.corrected.update(applied)
+                docs[i]._.xlt[bitext.target_lang] = bitext
+        files = {
+            f"{BITEXT}/{shard}.spacy": docs_bytes(docs, store_user_data=True),
+            f"{LOST}/{shard}.jsonl": "".join(_lost_lines(i, bitext) for i, bitext in bitexts).encode("utf8"),
+        }
+        for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
+            targets = [training_target(bitext, self._drop) for _, bitext in bitexts if bitext.target_lang == lang]
+            files[f"{TARGET}/{lang}-{shard}.spacy"] = docs_bytes(targets)
+        for _, bitext in bitexts:
+            counts.spans_projected.update(_labels(bitext.target))
+            counts.lost_reasons.update(span.reason for span in bitext.lost)
+            counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
+            counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext, self._drop))
+            if bitext.aligner:
+                counts.words_unlinked.update(dict(zip(("source", "target"), bitext.unlinked, strict=True)))
+        return files
+
+
+def shard_name(number: int) -> str:
+    """The name of a shard: the documents from `number * docs_per_shard` on, counted over all files of the input."""
+    return f"{number:05d}"
+
+
+def _labels(doc: Doc) -> Iterator[str]:
+    yield from (ent.label_ for ent in doc.ents)
+    for key, group in doc.spans.items():
+        if key != ENTS_GROUP:
+            yield from (span.label_ for span in group)
+
+
+def _lost_lines(i: int, bitext: Bitext) -> str:
+    lines = []
+    for span in bitext.lost:
+        side = bitext.target if span.side == "target" else bitext.source
+        text = side[span.start : span.end].text
+        record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    return "".join(lines)

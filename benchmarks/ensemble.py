@@ -23,7 +23,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_xlt.ensemble.combining import Found, combine
+from spacy_xlt.ensemble.combining import MemberSpans, combine
 from spacy_xlt.probabilities import SpanKey
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
@@ -31,10 +31,10 @@ WEIGHTS = (2.0, 0.5)
 BATCH = 64
 
 
-def run(nlp: spacy.Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[dict[str, Found]], dict[str, float]]:
+def run(nlp: spacy.Language, gold: Sequence[Doc]) -> tuple[list[Doc], list[dict[str, MemberSpans]], dict[str, float]]:
     """What each member says of the text of each doc, and the seconds that each component took."""
     docs = [nlp.make_doc(doc.text) for doc in gold]
-    found: list[dict[str, Found]] = []
+    found: list[dict[str, MemberSpans]] = []
     seconds = {}
     for name in nlp.pipe_names:
         pipe: Any = nlp.get_pipe(name)
@@ -61,7 +61,7 @@ def score(docs: Sequence[Doc], gold: Sequence[Doc], spans: Sequence[Sequence[Spa
     return {**found, **{label: round(100 * values["f"], 1) for label, values in labels}}
 
 
-def compare(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[str, Found]]) -> dict[str, Any]:
+def compare(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[str, MemberSpans]]) -> dict[str, Any]:
     """The rows of the table, by name."""
     members = list(found[0])
     equal = dict.fromkeys(members, 1.0)
@@ -82,7 +82,7 @@ def compare(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[st
     return rows
 
 
-def calibration(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[str, Found]]) -> dict[str, Any]:
+def calibration(docs: Sequence[Doc], gold: Sequence[Doc], found: Sequence[Mapping[str, MemberSpans]]) -> dict[str, Any]:
     """For each member and tenth of probability: how many spans have it, and the share that is right."""
     tables: dict[str, Any] = {}
     for name in found[0]:

@@ -19,64 +19,41 @@ from .subpipeline import SubPipeline
     assigns=["doc._.xlt"],
     default_config={"pipeline": None, "targets": None, "beam_width": 1, "spans_key": None},
 )
-def make_annotator(
-    nlp: Language, name: str, pipeline: str | None, targets: list[str] | None, beam_width: int, spans_key: str | None
-) -> AnnotatorPipe:
-    """Make the component.
-
-    pipeline (str | None): Name of an installed spaCy pipeline, or a path to one, for the language of the translations.
-        It is saved with the component, so that a saved pipeline needs no other. None only for a config that is to be
-        filled in.
-    targets (list[str] | None): Which bitexts of `doc._.xlt` to annotate, by language code; all where left out.
-    beam_width (int): From 2 on, also find out how probable the entities are, and which others are possible: they go to
-        the span group "xlt_candidates" of the translation with `attrs["scores"]`. An `ner` component searches with a
-        beam of this width; see `annotate_scored`. With 1 nothing is done besides annotating.
-    spans_key (str | None): With `beam_width`: the spans of this group instead of the entities, as `spancat` scores
-        them; they go to "xlt_candidates:KEY".
-    RAISES (XltError): E103 for a beam width that cannot be.
-    """
-    if isinstance(beam_width, bool) or beam_width < 1:
-        raise error("E103", name=name, setting="beam_width", value=beam_width, expected="a number from 1")
-    annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
-    return AnnotatorPipe(name, annotator, targets=targets)
-
-
-class PipelineAnnotator(SubPipeline):
-    """Runs a spaCy pipeline on documents that are already tokenised.
-
-    The tokens stay as the translator cut them: by the tokenizer of the translation's language, whatever the pipeline's
-    own tokenizer is for.
-
-    pipeline (str | None): Name or path.
-    name (str): The component's name, for errors.
-    beam_width, spans_key: See `make_annotator`.
-    """
-
-    def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):
-        super().__init__(pipeline, name=name)
-        self.beam_width = beam_width
-        self.spans_key = spans_key
-
-    def annotate(self, docs: list[Doc]) -> list[Doc]:
-        """The same tokens and sentences, annotated: new docs, as the pipeline has a vocabulary of its own."""
-        copies = [with_vocab(doc, self.nlp) for doc in docs]
-        if self.beam_width == 1:
-            return [_plain(doc) for doc in self.run(copies)]
-        annotated, found = annotate_scored(self.nlp, copies, beam_width=self.beam_width, spans_key=self.spans_key)
-        for doc, scores in zip(annotated, found, strict=True):
-            _add_candidates(_plain(doc), scores, candidates_group(self.spans_key))
-        return annotated
-
-
 class AnnotatorPipe(BitextPipe):
     """Annotates the target docs of Bitexts.
 
-    name (str): The component's name.
-    engine (PipelineAnnotator): What annotates.
-    targets (list[str] | None): See `make_annotator`.
+    Args:
+        nlp: The pipeline; not used.
+        name: The component's name.
+        pipeline: Name of an installed spaCy pipeline, or a path to one, for the language of the translations. It is
+            saved with the component, so that a saved pipeline needs no other. None only for a config that is to be
+            filled in.
+        targets: Which bitexts of `doc._.xlt` to annotate, by language code; all where left out.
+        beam_width: From 2 on, also find out how probable the entities are, and which others are possible: they go to
+            the span group "xlt_candidates" of the translation with `attrs["scores"]`. An `ner` component searches with
+            a beam of this width; see `annotate_scored`. With 1 nothing is done besides annotating.
+        spans_key: With `beam_width`: the spans of this group instead of the entities, as `spancat` scores them; they
+            go to "xlt_candidates:KEY".
+
+    Raises:
+        XltError: E103 for an invalid beam width.
     """
 
     required_method = "annotate"
+
+    def __init__(
+        self,
+        nlp: Language,
+        name: str,
+        pipeline: str | None,
+        targets: list[str] | None,
+        beam_width: int,
+        spans_key: str | None,
+    ):
+        if isinstance(beam_width, bool) or beam_width < 1:
+            raise error("E103", name=name, setting="beam_width", value=beam_width, expected="a number from 1")
+        annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
+        super().__init__(name, annotator, targets=targets)
 
     def inner_pipelines(self) -> list[Language]:
         """The annotating pipeline."""
@@ -90,11 +67,40 @@ class AnnotatorPipe(BitextPipe):
 
     def predict(self, docs: list[Doc]) -> list[dict[str, Bitext]]:
         """The docs' bitexts with annotated targets, by language code."""
-        found = [self.bitexts_of(doc) for doc in docs]
-        bitexts = [bitext for of_doc in found for bitext in of_doc.values()]
+        by_doc = [self.bitexts_of(doc) for doc in docs]
+        bitexts = [bitext for by_lang in by_doc for bitext in by_lang.values()]
         for bitext, target in zip(bitexts, self.engine.annotate([b.target for b in bitexts]), strict=True):
             bitext.target = target
-        return found
+        return by_doc
+
+
+class PipelineAnnotator(SubPipeline):
+    """Runs a spaCy pipeline on documents that are already tokenised.
+
+    The tokens stay as the translator cut them: by the tokenizer of the translation's language, whatever the pipeline's
+    own tokenizer is for.
+
+    Args:
+        pipeline: Name or path.
+        name: The component's name, for errors.
+        beam_width: See `AnnotatorPipe`.
+        spans_key: See `AnnotatorPipe`.
+    """
+
+    def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):
+        super().__init__(pipeline, name=name)
+        self.beam_width = beam_width
+        self.spans_key = spans_key
+
+    def annotate(self, docs: list[Doc]) -> list[Doc]:
+        """The same tokens and sentences, annotated: new docs, as the pipeline has a vocabulary of its own."""
+        copies = [with_vocab(doc, self.nlp) for doc in docs]
+        if self.beam_width == 1:
+            return [_to_lists(doc) for doc in self.run(copies)]
+        annotated, scored = annotate_scored(self.nlp, copies, beam_width=self.beam_width, spans_key=self.spans_key)
+        for doc, scores in zip(annotated, scored, strict=True):
+            _add_candidates(_to_lists(doc), scores, candidates_group(self.spans_key))
+        return annotated
 
 
 def _add_candidates(doc: Doc, scores: Scores, key: str) -> None:
@@ -103,7 +109,7 @@ def _add_candidates(doc: Doc, scores: Scores, key: str) -> None:
     doc.spans[key] = SpanGroup(doc, name=key, attrs={"scores": [score for _, score in ordered]}, spans=spans)
 
 
-def _plain(doc: Doc) -> Doc:
+def _to_lists(doc: Doc) -> Doc:
     """Make lists of the arrays that `spancat` keeps scores in: a Bitext stores plain data."""
     for group in doc.spans.values():
         group.attrs = {name: v.tolist() if hasattr(v, "tolist") else v for name, v in group.attrs.items()}

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from spacy.language import Language
-from spacy.util import get_minor_version_range, split_requirement
+from spacy.util import get_minor_version_range, registry, split_requirement
 
 from . import __version__
 
 PACKAGE = "spacy-xlt"
-# Registered function → the extra that it needs with these settings
-_EXTRAS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-    "spacy_xlt.BergamotTranslator.v1": lambda settings: "bundled" if settings.get("models") is None else None,
-    "spacy_xlt.CTranslate2Translator.v1": lambda settings: "ctranslate2",
-    "spacy_xlt.StatisticalAligner.v1": lambda settings: "statistical",
-    "spacy_xlt.WrongLanguageFilter.v1": lambda settings: "langid",
-    "spacy_xlt.SourceLanguageFilter.v1": lambda settings: "langid",
-}
 
 
 def extras_of(settings: Any) -> set[str]:
     """The extras of this package that a block of a config needs, with all blocks inside it.
 
-    settings (Any): A block with the defaults filled in, as `nlp.config` has it.
+    Args:
+        settings: A block with the defaults filled in, as `nlp.config` has it.
     """
     if isinstance(settings, str):
         return {"bundled"} if settings.startswith("bundled:") else set()
@@ -32,10 +25,12 @@ def extras_of(settings: Any) -> set[str]:
         return {extra for part in settings for extra in extras_of(part)}
     if not isinstance(settings, Mapping):
         return set()
-    found = {extra for part in settings.values() for extra in extras_of(part)}
-    needs = _EXTRAS.get(str(settings.get("@misc")))
-    extra = None if needs is None else needs(settings)
-    return found if extra is None else {*found, extra}
+    extras = {extra for part in settings.values() for extra in extras_of(part)}
+    name = settings.get("@misc")
+    if isinstance(name, str) and registry.has("misc", name):
+        extra = getattr(registry.get("misc", name), "extra", None)
+        return extras if extra is None else {*extras, extra}
+    return extras
 
 
 def add_requirements(nlp: Language, *, block: str, inner: Iterable[Language] = ()) -> None:
@@ -44,8 +39,10 @@ def add_requirements(nlp: Language, *, block: str, inner: Iterable[Language] = (
     spaCy finds the packages whose functions the config names, but not their extras, and nothing of the pipelines that
     are inside components.
 
-    block (str): The component's name.
-    inner (Iterable[Language]): The pipelines inside it.
+    Args:
+        nlp: The pipeline.
+        block: The component's name.
+        inner: The pipelines inside it.
     """
     needed = [own_requirement(extras_of(nlp.config["components"].get(block, {})))]
     for pipeline in inner:
@@ -74,6 +71,6 @@ def own_requirement(extras: Iterable[str]) -> str:
 def _requirements_of(nlp: Language) -> Iterator[str]:
     from spacy.cli.package import get_third_party_dependencies
 
-    known = list(nlp.meta.get("requirements") or [])
-    yield from known
-    yield from get_third_party_dependencies(nlp.config, exclude=[split_requirement(line)[0] for line in known])
+    listed = list(nlp.meta.get("requirements") or [])
+    yield from listed
+    yield from get_third_party_dependencies(nlp.config, exclude=[split_requirement(line)[0] for line in listed])

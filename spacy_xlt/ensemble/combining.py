@@ -12,13 +12,14 @@ METHODS = ("mean", "union", "intersection", "priority")
 
 
 @dataclass
-class Found:
+class MemberSpans:
     """What a member says of a document.
 
-    spans (set[SpanKey]): Its own choice.
-    scores (Scores): How probable these are, and others that it did not choose.
-    silent (frozenset[int]): Tokens of which it says nothing: the annotation is missing there.
-    labels (frozenset[str] | None): The labels that it knows; None for all.
+    Attributes:
+        spans: Its choice.
+        scores: How probable these are, and others that it did not choose.
+        silent: Tokens of which it says nothing: the annotation is missing there.
+        labels: The labels that it knows; None for all.
     """
 
     spans: set[SpanKey]
@@ -49,18 +50,18 @@ def mapped_labels(labels: Iterable[str], mapping: Mapping[str, str]) -> frozense
     return frozenset(mapping.get(label, label) for label in labels) - {""}
 
 
-def renamed(found: Found, mapping: Mapping[str, str]) -> Found:
+def renamed(member: MemberSpans, mapping: Mapping[str, str]) -> MemberSpans:
     """What a member says, with its labels mapped; of spans that become one, the more probable counts."""
     if not mapping:
-        return found
+        return member
     scores: Scores = {}
-    for span, score in found.scores.items():
+    for span, score in member.scores.items():
         new = _renamed_span(span, mapping)
         if new.label:
             scores[new] = max(score, scores.get(new, 0.0))
-    spans = {new for span in found.spans if (new := _renamed_span(span, mapping)).label}
-    labels = None if found.labels is None else mapped_labels(found.labels, mapping)
-    return Found(spans, scores, found.silent, labels)
+    spans = {new for span in member.spans if (new := _renamed_span(span, mapping)).label}
+    labels = None if member.labels is None else mapped_labels(member.labels, mapping)
+    return MemberSpans(spans, scores, member.silent, labels)
 
 
 def _renamed_span(span: SpanKey, mapping: Mapping[str, str]) -> SpanKey:
@@ -68,7 +69,7 @@ def _renamed_span(span: SpanKey, mapping: Mapping[str, str]) -> SpanKey:
 
 
 def combine(
-    found: Mapping[str, Found],
+    members: Mapping[str, MemberSpans],
     *,
     method: str,
     weights: Mapping[str, float],
@@ -77,37 +78,43 @@ def combine(
 ) -> list[Combined]:
     """One set of spans from what the members found in a document.
 
-    found (Mapping[str, Found]): By member, the most trusted one first.
-    method (str): "mean": the weighted mean of the members' probabilities decides, as in Ebing & Glavaš (2025), who
-        average the outputs for each token; members that have no say on a span do not count. "union": what any member
-        chose. "intersection": what all chose that have a say. "priority": what the first chose, then what the second
-        chose beside it, and so on.
-    weights (Mapping[str, float]): By member.
-    threshold (float): For "mean", spans below it are left out, from 0 to 1.
-    overlapping (bool): Whether spans may overlap. Else the set whose scores above the threshold have the greatest sum.
-    RETURNS (list[Combined]): In the order of the text.
+    Args:
+        members: By name, the most trusted one first.
+        method: "mean": the weighted mean of the members' probabilities decides, as in Ebing & Glavaš (2025), who
+            average the outputs for each token; members that have no say on a span do not count. "union": what any
+            member chose. "intersection": what all chose that have a say. "priority": what the first chose, then what
+            the second chose beside it, and so on.
+        weights: By member.
+        threshold: For "mean", spans below it are left out, from 0 to 1.
+        overlapping: Whether spans may overlap. Else the set whose scores above the threshold have the greatest sum.
+
+    Returns:
+        In the order of the text.
     """
     if method == "mean":
-        spans = {span for one in found.values() for span in one.scores}
-        combined = [one for one in (_mean(span, found, weights) for span in spans) if one.score >= threshold]
+        means = [_mean(span, members, weights) for span in {span for m in members.values() for span in m.scores}]
+        combined = [item for item in means if item.score >= threshold]
         # A span at the threshold is worth as good as nothing, and still more than none
-        return _pick(combined, lambda one: one.score - threshold + 1e-6, overlapping)
-    chosen = {span for one in found.values() for span in one.spans}
+        return _pick(combined, lambda item: item.score - threshold + 1e-6, overlapping)
+    chosen = {span for member in members.values() for span in member.spans}
     if method == "intersection":
-        chosen = {span for span in chosen if all(span in one.spans or not one.has_say(span) for one in found.values())}
-    combined = [_mean(span, found, weights) for span in chosen]
+        chosen = {span for span in chosen if all(span in m.spans or not m.has_say(span) for m in members.values())}
+    combined = [_mean(span, members, weights) for span in chosen]
     if method == "priority" and not overlapping:
-        return _by_priority(combined, found)
-    return _pick(combined, lambda one: max(one.members.values(), default=0.0) + 1e-6, overlapping)
+        return _by_priority(combined, members)
+    return _pick(combined, lambda item: max(item.members.values(), default=0.0) + 1e-6, overlapping)
 
 
 def best_set(ranges: Sequence[tuple[int, int]], gains: Sequence[float]) -> list[int]:
     """The ranges that do not overlap with the greatest sum of gains: weighted interval scheduling, exact.
 
-    ranges (Sequence[tuple[int, int]]): `[start, end)`, start < end.
-    gains (Sequence[float]): One for each, above 0.
-    RETURNS (list[int]): Their indices, in the order of the ranges' ends. Of equally good sets the one whose last
-        ranges come first in (end, start) order.
+    Args:
+        ranges: `[start, end)`, start < end.
+        gains: One for each, above 0.
+
+    Returns:
+        Their indices, in the order of the ranges' ends. Of equally good sets the one whose last ranges come first in
+        (end, start) order.
     """
     order = sorted(range(len(ranges)), key=lambda i: (ranges[i][1], ranges[i][0]))
     ends = [ranges[i][1] for i in order]
@@ -127,29 +134,29 @@ def best_set(ranges: Sequence[tuple[int, int]], gains: Sequence[float]) -> list[
     return picked[::-1]
 
 
-def _mean(span: SpanKey, found: Mapping[str, Found], weights: Mapping[str, float]) -> Combined:
-    members = {name: one.scores[span] for name, one in found.items() if span in one.scores}
-    total = sum(weights[name] for name, one in found.items() if one.has_say(span))
-    score = sum(weights[name] * value for name, value in members.items()) / total if total else 0.0
-    return Combined(span, score, members)
+def _mean(span: SpanKey, members: Mapping[str, MemberSpans], weights: Mapping[str, float]) -> Combined:
+    scores = {name: member.scores[span] for name, member in members.items() if span in member.scores}
+    total = sum(weights[name] for name, member in members.items() if member.has_say(span))
+    mean = sum(weights[name] * score for name, score in scores.items()) / total if total else 0.0
+    return Combined(span, mean, scores)
 
 
 def _pick(combined: Iterable[Combined], gain: Callable[[Combined], float], overlapping: bool) -> list[Combined]:
-    ordered = sorted(combined, key=lambda one: one.span)
+    ordered = sorted(combined, key=lambda item: item.span)
     if overlapping:
         return ordered
-    chosen = best_set([(one.span.start, one.span.end) for one in ordered], [gain(one) for one in ordered])
+    chosen = best_set([item.span[:2] for item in ordered], [gain(item) for item in ordered])
     return [ordered[i] for i in chosen]
 
 
-def _by_priority(combined: Iterable[Combined], found: Mapping[str, Found]) -> list[Combined]:
-    left = {one.span: one for one in combined}
+def _by_priority(combined: Iterable[Combined], members: Mapping[str, MemberSpans]) -> list[Combined]:
+    by_span = {item.span: item for item in combined}
     taken: set[int] = set()
     chosen = []
-    for member in found.values():
-        for span in sorted(member.spans & left.keys()):
+    for member in members.values():
+        for span in sorted(member.spans & by_span.keys()):
             tokens = range(span.start, span.end)
             if taken.isdisjoint(tokens):
                 taken.update(tokens)
-                chosen.append(left[span])
-    return sorted(chosen, key=lambda one: one.span)
+                chosen.append(by_span[span])
+    return sorted(chosen, key=lambda item: item.span)

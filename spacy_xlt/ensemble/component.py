@@ -15,7 +15,7 @@ from ..docs import runs_of
 from ..errors import error, warn
 from ..pipe import XltPipe
 from ..probabilities import labels_of
-from .combining import METHODS, Combined, Found, combine, mapped_labels, renamed
+from .combining import METHODS, Combined, MemberSpans, combine, mapped_labels, renamed
 from .members import Members, PipelineMember
 
 # The combined spans, and the tokens that no member says anything of
@@ -38,63 +38,6 @@ ENSEMBLE_GROUP = "xlt_ensemble"
         "spans_key": None,
     },
 )
-def make_ensemble(
-    nlp: Language,
-    name: str,
-    members: dict[str, str | None],
-    own: str | None,
-    weights: dict[str, float],
-    method: str,
-    threshold: float,
-    beam_width: int,
-    labels: dict[str, dict[str, str]],
-    spans_key: str | None,
-) -> EnsemblePipe:
-    """Make the component.
-
-    members (dict[str, str | None]): Pipelines by a name for each: the name of an installed one, or a path. They are
-        saved with the component. None only for a config that is to be filled in.
-    own (str | None): A name for what the components before this one find, where that is a member, too.
-    weights (dict[str, float]): By member; 1 for those left out.
-    method (str): "mean", "union", "intersection" or "priority"; see `combine`.
-    threshold (float): For "mean": the least combined score. Where probabilities are right, the threshold with the best
-        F1 is half of that F1 (Lipton et al. 2014), so that 0.4 fits where 80 is within reach. It should
-        be higher for members that are too sure of themselves. To choose another, projected development data will do;
-        it takes no gold in the target language.
-    beam_width (int): How many analyses the members' `ner` components keep to tell how probable entities are.
-    labels (dict[str, dict[str, str]]): For members whose labels have other names, by member: its label → the label
-        to use; "" to leave out spans with it.
-    spans_key (str | None): Combine this span group instead of the entities; its spans may overlap.
-    RAISES (XltError): E103 for a setting that cannot be.
-    """
-    every = [*members, *([own] if own is not None else [])]
-    for setting, value, fits, expected in (
-        ("members", every, len(set(every)) == len(every) > 0, "one pipeline or more, and `own` by another name"),
-        ("members", every, all(key.isidentifier() for key in every), "names of letters, digits and _"),
-        ("weights", weights, weights.keys() <= set(every), f"members: {', '.join(every)}"),
-        ("weights", weights, all(w >= 0 for w in weights.values()), "numbers from 0"),
-        ("labels", labels, labels.keys() <= set(every), f"members: {', '.join(every)}"),
-        ("method", method, method in METHODS, " or ".join(METHODS)),
-        ("threshold", threshold, not isinstance(threshold, bool) and 0 <= threshold <= 1, "a number from 0 to 1"),
-        ("beam_width", beam_width, not isinstance(beam_width, bool) and beam_width >= 1, "a number from 1"),
-    ):
-        if not fits:
-            raise error("E103", name=name, setting=setting, value=value, expected=expected)
-    pipelines = {
-        key: PipelineMember(path, name=name, setting=f"members.{key}", beam_width=beam_width, spans_key=spans_key)
-        for key, path in members.items()
-    }
-    return EnsemblePipe(
-        name,
-        Members(pipelines, own=own, spans_key=spans_key),
-        weights={key: float(weights.get(key, 1.0)) for key in every},
-        method=method,
-        threshold=threshold,
-        labels=labels,
-        spans_key=spans_key,
-    )
-
-
 class EnsemblePipe(XltPipe[Prediction]):
     """Combines what several pipelines find in the documents.
 
@@ -102,65 +45,103 @@ class EnsemblePipe(XltPipe[Prediction]):
     `attrs["members"]`, for each span the score of each member that found it. Tokens that no member says anything of
     are missing, not "no entity". With `spans_key` the result is in that span group, with the same attributes.
 
-    name (str): The component's name.
-    engine (Members): The members.
-    weights, method, threshold, labels, spans_key: See `make_ensemble`.
-    """
+    Args:
+        nlp: The pipeline; not used.
+        name: The component's name.
+        members: Pipelines by a name for each: the name of an installed one, or a path. They are saved with the
+            component. None only for a config that is to be filled in.
+        own: A name for what the components before this one find, where that is a member, too.
+        weights: By member; 1 for those left out.
+        method: "mean", "union", "intersection" or "priority"; see `combine`.
+        threshold: For "mean": the least combined score. Where probabilities are right, the threshold with the best F1
+            is half of that F1 (Lipton et al. 2014), so that 0.4 fits where 80 is within reach. It should be higher for
+            members that are too sure of themselves. To choose another, projected development data will do; it takes no
+            gold in the target language.
+        beam_width: How many analyses the members' `ner` components keep to tell how probable entities are.
+        labels: For members whose labels have other names, by member: its label → the label to use; "" to leave out
+            spans with it.
+        spans_key: Combine this span group instead of the entities; its spans may overlap.
 
-    required_method = "find"
+    Raises:
+        XltError: E103 for an invalid setting.
+    """
 
     def __init__(
         self,
+        nlp: Language,
         name: str,
-        engine: Members,
-        *,
-        weights: Mapping[str, float],
-        method: str = "mean",
-        threshold: float = 0.4,
-        labels: Mapping[str, Mapping[str, str]] | None = None,
-        spans_key: str | None = None,
+        members: dict[str, str | None],
+        own: str | None,
+        weights: dict[str, float],
+        method: str,
+        threshold: float,
+        beam_width: int,
+        labels: dict[str, dict[str, str]],
+        spans_key: str | None,
     ):
-        super().__init__(name, engine)
-        self.weights = dict(weights)
+        every = [*members, *([own] if own is not None else [])]
+        for setting, value, is_valid, expected in (
+            ("members", every, len(set(every)) == len(every) > 0, "one pipeline or more, and `own` by another name"),
+            ("members", every, all(key.isidentifier() for key in every), "names of letters, digits and _"),
+            ("weights", weights, weights.keys() <= set(every), f"members: {', '.join(every)}"),
+            ("weights", weights, all(w >= 0 for w in weights.values()), "numbers from 0"),
+            ("labels", labels, labels.keys() <= set(every), f"members: {', '.join(every)}"),
+            ("method", method, method in METHODS, " or ".join(METHODS)),
+            ("threshold", threshold, not isinstance(threshold, bool) and 0 <= threshold <= 1, "a number from 0 to 1"),
+            ("beam_width", beam_width, not isinstance(beam_width, bool) and beam_width >= 1, "a number from 1"),
+        ):
+            if not is_valid:
+                raise error("E103", name=name, setting=setting, value=value, expected=expected)
+        pipelines = {
+            key: PipelineMember(path, name=name, setting=f"members.{key}", beam_width=beam_width, spans_key=spans_key)
+            for key, path in members.items()
+        }
+        super().__init__(name, Members(pipelines, own=own, spans_key=spans_key))
+        self.weights = {key: float(weights.get(key, 1.0)) for key in every}
         self.method = method
         self.threshold = float(threshold)
-        self.mappings = {key: dict(mapping) for key, mapping in (labels or {}).items()}
+        self.mappings = {key: dict(mapping) for key, mapping in labels.items()}
         self.spans_key = spans_key
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Load the members, and warn (W160) where they know other labels than one another.
 
-        RAISES (XltError): E160 or E104 where a member cannot be loaded, E161 where one finds no entities.
+        Raises:
+            XltError: E160 or E104 where a member cannot be loaded, E161 where one finds no entities.
         """
         super().initialize(get_examples, nlp=nlp)
-        labels = {key: member.labels for key, member in self.engine.pipelines.items()}
-        if nlp is not None and self.engine.own_member is not None:
-            self.engine.own_member.labels = _labels_before(nlp, self.name, self.spans_key)
-            labels[self.engine.own] = self.engine.own_member.labels
-        _warn_of_labels(self.name, {key: self._mapped(key, known) for key, known in labels.items()})
+        if nlp is not None and self.engine.own is not None:
+            self.engine.own_labels = _labels_before(nlp, self.name, self.spans_key)
+        labels = {
+            key: mapped_labels(known, self.mappings.get(key, {}))
+            for key, known in self.engine.labels.items()
+            if known is not None
+        }
+        every = frozenset().union(*labels.values())
+        lacking = [f"{key} lacks {', '.join(sorted(every - known))}" for key, known in labels.items() if every - known]
+        if lacking:
+            warn("W160", name=self.name, lacking="; ".join(lacking))
 
     def inner_pipelines(self) -> list[Language]:
         """The members' pipelines."""
-        return list(self.engine.inner_pipelines())
+        return [member.nlp for member in self.engine.pipelines.values()]
 
     @property
     def found_labels(self) -> tuple[str, ...] | None:
         """The labels that some member knows; None where one does not say."""
-        known = [member.labels for member in self.engine.all.values()]
-        if any(labels is None for labels in known):
-            return None
-        return tuple(sorted({label for labels in known for label in labels}))
+        labels = list(self.engine.labels.values())
+        return None if None in labels else tuple(sorted({label for known in labels for label in known}))
 
     def predict(self, docs: list[Doc]) -> list[Prediction]:
         """The combined spans of each doc."""
-        return [self._combine(of_doc) for of_doc in self.engine.find(docs)]
+        return [self._combine(by_member) for by_member in self.engine.find(docs)]
 
     def set_annotations(self, docs: list[Doc], predictions: list[Prediction]) -> None:
         """Write the combined spans with their scores."""
         key = ENSEMBLE_GROUP if self.spans_key is None else self.spans_key
         for doc, (combined, silent) in zip(docs, predictions, strict=True):
-            spans = [Span(doc, one.span.start, one.span.end, label=one.span.label) for one in combined]
-            attrs = {"scores": [one.score for one in combined], "members": [dict(one.members) for one in combined]}
+            spans = [Span(doc, item.span.start, item.span.end, label=item.span.label) for item in combined]
+            attrs = {"scores": [item.score for item in combined], "members": [dict(item.members) for item in combined]}
             doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
             if self.spans_key is None:
                 unknown = silent.difference(*(range(span.start, span.end) for span in spans))
@@ -172,19 +153,15 @@ class EnsemblePipe(XltPipe[Prediction]):
             return get_ner_prf(examples)
         return spancat_score(examples, spans_key=self.spans_key, allow_overlap=True)
 
-    def _combine(self, of_doc: Mapping[str, Found]) -> Prediction:
-        found = {key: renamed(one, self.mappings.get(key, {})) for key, one in of_doc.items()}
+    def _combine(self, by_member: Mapping[str, MemberSpans]) -> Prediction:
         combined = combine(
-            found,
+            {key: renamed(spans, self.mappings.get(key, {})) for key, spans in by_member.items()},
             method=self.method,
             weights=self.weights,
             threshold=self.threshold,
             overlapping=self.spans_key is not None,
         )
-        return combined, frozenset.intersection(*(one.silent for one in found.values()))
-
-    def _mapped(self, key: str, labels: frozenset[str] | None) -> frozenset[str] | None:
-        return None if labels is None else mapped_labels(labels, self.mappings.get(key, {}))
+        return combined, frozenset.intersection(*(spans.silent for spans in by_member.values()))
 
 
 def _labels_before(nlp: Language, name: str, spans_key: str | None) -> frozenset[str] | None:
@@ -192,11 +169,3 @@ def _labels_before(nlp: Language, name: str, spans_key: str | None) -> frozenset
     after = nlp.pipe_names[nlp.pipe_names.index(name) :] if name in nlp.pipe_names else []
     with nlp.select_pipes(disable=after):
         return labels_of(nlp, spans_key)
-
-
-def _warn_of_labels(name: str, labels: Mapping[str, frozenset[str] | None]) -> None:
-    known = {key: found for key, found in labels.items() if found is not None}
-    every = frozenset().union(*known.values())
-    lacking = [f"{key} lacks {', '.join(sorted(every - found))}" for key, found in known.items() if every - found]
-    if lacking:
-        warn("W160", name=name, lacking="; ".join(lacking))

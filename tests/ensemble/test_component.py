@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
 
-from spacy_xlt.ensemble.combining import Found, best_set, combine
+from spacy_xlt.ensemble.combining import MemberSpans, best_set, combine
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.probabilities import SpanKey, annotate_scored, beam_scores, categoriser_scores
 
@@ -35,7 +35,7 @@ def test_the_best_set_is_the_best_of_all_sets(items):
 
 
 def found(*spans, silent=(), labels=None, **scores):
-    return Found(set(spans), dict.fromkeys(spans, 1.0), frozenset(silent), labels)
+    return MemberSpans(set(spans), dict.fromkeys(spans, 1.0), frozenset(silent), labels)
 
 
 def keys(combined):
@@ -48,8 +48,8 @@ def run(members, **settings):
 
 
 def test_the_mean_of_probabilities_decides():
-    one = Found({MARIA}, {MARIA: 0.9, LISBON: 0.3})
-    two = Found({MARIA, LISBON}, {MARIA: 0.7, LISBON: 0.6})
+    one = MemberSpans({MARIA}, {MARIA: 0.9, LISBON: 0.3})
+    two = MemberSpans({MARIA, LISBON}, {MARIA: 0.7, LISBON: 0.6})
     combined = run({"one": one, "two": two})
     assert [(c.span, round(c.score, 3), c.members) for c in combined] == [
         (MARIA, 0.8, {"one": 0.9, "two": 0.7}),
@@ -61,13 +61,13 @@ def test_the_mean_of_probabilities_decides():
 
 def test_of_spans_that_overlap_the_best_set_stays():
     whole, first, last = SpanKey(0, 3, "ORG"), SpanKey(0, 1, "PER"), SpanKey(2, 3, "LOC")
-    one = Found({whole}, {whole: 0.9, first: 0.8, last: 0.8})
+    one = MemberSpans({whole}, {whole: 0.9, first: 0.8, last: 0.8})
     assert keys(run({"one": one})) == [first, last]
     assert keys(run({"one": one}, overlapping=True)) == [first, whole, last]
 
 
 def test_a_member_without_a_say_does_not_lower_the_mean():
-    sure = Found({LISBON}, {LISBON: 0.7})
+    sure = MemberSpans({LISBON}, {LISBON: 0.7})
     assert run({"one": sure, "two": found()})[:] == []
     for other in (found(silent=[3]), found(labels=frozenset({"PER"}))):
         assert run({"one": sure, "two": other})[0].score == pytest.approx(0.7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
@@ -282,29 +282,18 @@ def is_candidates(key: str) -> bool:
     return key.split(":")[0] == CANDIDATES_GROUP
 
 
-def dropped_pairs(bitext: Bitext, flags: Collection[str] = ()) -> list[tuple[SentencePair, str]]:
-    """The sentence pairs that are left out of the projected corpus.
-
-    Args:
-        bitext: The bitext.
-        flags: Flags of pairs to leave out besides those that the projector marked.
-
-    Returns:
-        Each with the reason: one of `flags`, or the flag before the mark.
-    """
-    dropped = []
-    for pair in bitext.sentences:
-        reason = next((flag for flag in pair.flags if flag in flags), None)
-        if reason is None and DROP_FLAG in pair.flags:
-            reason = pair.flags[max(0, pair.flags.index(DROP_FLAG) - 1)]
-        if reason is not None:
-            dropped.append((pair, reason))
-    return dropped
+def dropped_pairs(bitext: Bitext) -> list[tuple[SentencePair, str]]:
+    """The sentence pairs that are left out of the projected corpus, each with the flag that says why."""
+    return [
+        (pair, pair.flags[max(0, pair.flags.index(DROP_FLAG) - 1)])
+        for pair in bitext.sentences
+        if DROP_FLAG in pair.flags
+    ]
 
 
-def training_target(bitext: Bitext, flags: Collection[str] = ()) -> Doc:
+def training_target(bitext: Bitext) -> Doc:
     """The target doc without the sentences that are left out; see `dropped_pairs`."""
-    dropped = [pair.target for pair, _ in dropped_pairs(bitext, flags)]
+    dropped = [pair.target for pair, _ in dropped_pairs(bitext)]
     return without(bitext.target, dropped) if dropped else bitext.target
 
 

@@ -149,7 +149,6 @@ class ShardProcessor:
     def __init__(self, nlp: Language, *, corrections: Corrections | None = None):
         self.nlp = nlp
         self.corrections = corrections
-        self._drop = frozenset(flag for _, pipe in nlp.pipeline for flag in getattr(pipe, "drop_flags", ()))
         self._counts = ShardCounts()
         self._docs_since_release: int | None = None
         nlp.set_error_handler(self._set_aside)
@@ -232,13 +231,13 @@ class ShardProcessor:
             f"{LOST}/{shard}.jsonl": "".join(_lost_lines(i, bitext) for i, bitext in bitexts).encode("utf8"),
         }
         for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
-            targets = [training_target(bitext, self._drop) for _, bitext in bitexts if bitext.target_lang == lang]
+            targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
             files[f"{TARGET}/{lang}-{shard}.spacy"] = docs_bytes(targets)
         for _, bitext in bitexts:
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)
             counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
-            counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext, self._drop))
+            counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext))
             if bitext.aligner:
                 counts.words_unlinked.update(dict(zip(("source", "target"), bitext.unlinked, strict=True)))
         return files

@@ -67,10 +67,10 @@ class AttentionAligner(Engine):
                 are not known.
             UnknownDirection: E201 where the translator knows neither direction of a pair.
         """
-        known = [PairContext()] * len(pairs) if contexts is None else contexts
+        contexts = [PairContext()] * len(pairs) if contexts is None else contexts
         result = [Alignment()] * len(pairs)
         to_read: dict[tuple[str, str], list[int]] = {}
-        for i, ((source, target), context) in enumerate(zip(pairs, known, strict=True)):
+        for i, ((source, target), context) in enumerate(zip(pairs, contexts, strict=True)):
             if self.stored and context.attention is not None and fits(context.attention, source, target):
                 result[i] = context.attention.above(self.threshold)
             elif source and target:

@@ -144,7 +144,7 @@ class EmbeddingAligner(Engine):
         threshold = float(self.threshold or 0)
         if self.method == "softmax":
             texts = texts.averaged().centred()
-        found = link_pairs(
+        matches = link_pairs(
             texts,
             pairs,
             method=self.method,
@@ -152,7 +152,7 @@ class EmbeddingAligner(Engine):
             threshold=threshold if self.weak_links is None else min(threshold, self.weak_links),
         )
         result = []
-        for (i, j), (rows, scores) in zip(pairs, found, strict=True):
+        for (i, j), (rows, scores) in zip(pairs, matches, strict=True):
             links = np.stack([texts.words[i][rows[:, 0]], texts.words[j][rows[:, 1]]], axis=1).astype(np.int32)
             alignment = Alignment(links, scores) if self.method == "softmax" else _word_links(links, scores)
             if self.weak_links is not None:

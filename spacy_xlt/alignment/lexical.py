@@ -127,8 +127,9 @@ class LexicalModel:
     def _translations(self, word: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The target words that a word becomes, in order of their indices, and how likely."""
         index = self._model.get_src_word_index(word) if word else _NULL
-        found = sorted(self._model.get_translations(index, _FLOOR))
-        return np.asarray([t for t, _ in found], np.int64), np.asarray([p for _, p in found], np.float64)
+        translations = sorted(self._model.get_translations(index, _FLOOR))
+        indices, probabilities = ([pair[side] for pair in translations] for side in (0, 1))
+        return np.asarray(indices, np.int64), np.asarray(probabilities, np.float64)
 
     def _lexical(self, source: Keys, target: Keys) -> NDArray[np.float64]:
         """How likely each source word (first row: no word) becomes each target word: (1 + n_source, n_target)."""
@@ -141,8 +142,8 @@ class LexicalModel:
             row = np.full(len(target), _FLOOR)
             if len(indices):
                 place = np.minimum(np.searchsorted(indices, targets), len(indices) - 1)
-                known = indices[place] == targets
-                row[known] = np.maximum(probabilities[place][known], _FLOOR)
+                listed = indices[place] == targets
+                row[listed] = np.maximum(probabilities[place][listed], _FLOOR)
             if word and model.get_src_word_index(word) == _UNKNOWN:
                 # A name or number that was never seen is the same on both sides
                 row[[t == _UNKNOWN and word == other for t, other in zip(targets, target, strict=True)]] = 1.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +39,10 @@ _TAKEN = 0.75
 _READ = 128
 
 
-class Embed(Protocol):
-    """Gives the vectors of texts, one text behind the other, (n_pieces, dim), from their piece ids."""
-
-    def __call__(self, texts: Sequence[NDArray[np.int64]], *, window: int | None) -> torch.Tensor: ...
-
-
-class Link(Protocol):
-    """Gives the links of pairs of texts, given as vectors of pieces."""
-
-    def __call__(self, texts: TextVectors, pairs: Sequence[tuple[int, int]]) -> list[Alignment]: ...
+# Gives the vectors of texts from their piece ids, one text behind the other: (n_pieces, dim)
+Embed = Callable[..., "torch.Tensor"]
+# Gives the links of pairs of texts, whose vectors are those of pieces
+Link = Callable[["TextVectors", Sequence[tuple[int, int]]], list[Alignment]]
 
 
 class Unit(NamedTuple):

@@ -75,9 +75,9 @@ class SimAlignAligner(Engine):
         # What a broken folder raises depends on the library that meets it
         except Exception as err:
             raise error("E303", model=self.model, reason=first_line(err)) from err
-        known = aligner.embed_loader.emb_model.config.num_hidden_layers
-        if self.layer > known:
-            raise error("E302", model=self.model, layer=self.layer, known=known)
+        n_layers = aligner.embed_loader.emb_model.config.num_hidden_layers
+        if self.layer > n_layers:
+            raise error("E302", model=self.model, layer=self.layer, known=n_layers)
         return aligner
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:

@@ -235,11 +235,11 @@ def read_corpus(item: str | Path, *, target: str = "") -> Iterator[TokenPair]:
 
 def _bitexts(path: Path, target: str) -> Iterator[TokenPair]:
     # Makes `doc._.xlt` known
-    from .. import bitext  # noqa: F401
+    from .. import bitext as _  # noqa: F401
     from ..readers.docbin import read_docs
 
     for doc in read_docs(path):
-        for lang, found in doc._.xlt.items():
-            for pair in found.sentences if not target or lang == target else ():
-                source = [token.text for token in found.source[slice(*pair.source)]]
-                yield source, [token.text for token in found.target[slice(*pair.target)]]
+        for lang, bitext in doc._.xlt.items():
+            for pair in bitext.sentences if not target or lang == target else ():
+                source = [token.text for token in bitext.source[slice(*pair.source)]]
+                yield source, [token.text for token in bitext.target[slice(*pair.target)]]

@@ -223,7 +223,7 @@ def max_weight_matching(similarity: torch.Tensor, real: torch.Tensor) -> torch.T
 
     linked = torch.zeros_like(real)
     sizes = zip(real.any(2).sum(1).tolist(), real.any(1).sum(1).tolist(), strict=True)
-    for matrix, found, (m, n) in zip(similarity.cpu().numpy(), linked, sizes, strict=True):
+    for matrix, links, (m, n) in zip(similarity.cpu().numpy(), linked, sizes, strict=True):
         rows, columns = linear_sum_assignment(matrix[:m, :n], maximize=True)
-        found[torch.from_numpy(rows), torch.from_numpy(columns)] = True
+        links[torch.from_numpy(rows), torch.from_numpy(columns)] = True
     return linked

@@ -93,11 +93,11 @@ def _open(path: Path) -> E5File:
 
 
 def _kept_layers(file: E5File, name: str, layers: int | None) -> int:
-    known = file.header.layers
+    n_layers = file.header.layers
     if layers is None:
-        return known
-    if isinstance(layers, bool) or not 1 <= layers <= known:
-        raise error("E705", name=name, layers=layers, known=known)
+        return n_layers
+    if isinstance(layers, bool) or not 1 <= layers <= n_layers:
+        raise error("E705", name=name, layers=layers, known=n_layers)
     return int(layers)
 
 

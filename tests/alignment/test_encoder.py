@@ -147,3 +147,21 @@ def test_pieces_that_the_model_lacks_are_an_error(tmp_path):
     load("encoder-en-pt", layers=1)[1].save_pretrained(tmp_path)
     with pytest.raises(XltError, match="E342.*'Lisboa'.*10 pieces"):
         Encoder(str(tmp_path), [1]).pieces(["Lisboa"])
+
+
+def test_the_choice_of_attention_kernels_holds_only_while_the_model_runs(tmp_path, monkeypatch):
+    import torch
+
+    from spacy_xlt.alignment import encoder as encoders
+
+    switch, seen = torch.backends.cuda.cudnn_sdp_enabled, []
+    context, forward = encoders.without_cudnn_attention, Encoder._forward
+    monkeypatch.setattr(encoders, "without_cudnn_attention", lambda device: context(torch.device("cuda")))
+    monkeypatch.setattr(Encoder, "_forward", lambda *args, **rest: seen.append(switch()) or forward(*args, **rest))
+    before = switch()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        Encoder(str(make_tiny_encoder(tmp_path)), [1]).embed([np.arange(10, 20)], batch_tokens=64)
+        assert seen == [False] and switch()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)

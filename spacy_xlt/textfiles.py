@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from .errors import XltError, error
+from .errors import error
 
+# The byte order mark, as text
+MARK = "\ufeff"
 _PIECE = 1 << 16
-_UTF8_MARK = codecs.BOM_UTF8
 _WIDE_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _ZSTD = ".zst"
@@ -69,11 +70,11 @@ def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
     """Lines with their numbers from 1, without the line end.
 
     Only a line feed, with or without a carriage return before it, ends a line: other characters that may end one occur
-    inside tokens, such as U+0085.
+    inside tokens, such as U+0085. A byte order mark at the start of a line is no text: files are joined, too.
 
     Args:
         path: The file, plain or compressed.
-        encoding: Of its text. A byte order mark of UTF-8 at its start is no text.
+        encoding: Of its text.
 
     Raises:
         XltError: E510 for an unknown encoding, E513 for what is not in it, E534 and E535 as `open_bytes`.
@@ -83,23 +84,18 @@ def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
         *lines, rest = (rest + piece).split("\n")
         for line in lines:
             number += 1
-            yield number, line.removesuffix("\r")
+            yield number, line.removesuffix("\r").removeprefix(MARK)
     if rest:
-        yield number + 1, rest
+        yield number + 1, rest.removeprefix(MARK)
 
 
-def read_text(path: Path, encoding: str = "utf8", *, keep_mark: bool = False) -> str:
-    """A whole text, with its line ends as they are.
-
-    Args:
-        path: The file, plain or compressed.
-        encoding: Of its text.
-        keep_mark: Keep the byte order mark of UTF-8, where there is one.
+def read_text(path: Path, encoding: str = "utf8") -> str:
+    """A whole text as it is, with its line ends and its byte order mark.
 
     Raises:
         XltError: As `text_lines`.
     """
-    return "".join(_decoded(path, encoding, keep_mark=keep_mark))
+    return "".join(_decoded(path, encoding))
 
 
 def check_encoding(encoding: str) -> None:
@@ -110,35 +106,28 @@ def check_encoding(encoding: str) -> None:
     """
     try:
         codec = codecs.lookup(encoding)
+        if codec.incrementaldecoder is None or not getattr(codec, "_is_text_encoding", True):
+            raise LookupError
     except LookupError as err:
-        raise _unknown(encoding) from err
-    if codec.incrementaldecoder is None or not getattr(codec, "_is_text_encoding", True):
-        raise _unknown(encoding)
+        raise error("E510", setting="--encoding", value=encoding, expected="an encoding of Python") from err
 
 
-def _unknown(encoding: str) -> XltError:
-    return error("E510", setting="--encoding", value=encoding, expected="an encoding of Python")
-
-
-def _decoded(path: Path, encoding: str, *, keep_mark: bool = False) -> Iterator[str]:
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
     check_encoding(encoding)
     decoder = codecs.getincrementaldecoder(encoding)()
-    n_read, n_lines, hint = 0, 0, "latin-1"
+    n_read = n_lines = 0
     with open_bytes(path) as file:
-        piece = file.read(_PIECE)
-        n_read = len(piece)
-        hint = next((name for mark, name in _WIDE_MARKS.items() if piece.startswith(mark)), hint)
-        if codecs.lookup(encoding).name == "utf-8" and not keep_mark:
-            piece = piece.removeprefix(_UTF8_MARK)
+        first = piece = file.read(_PIECE)
         try:
             while piece:
+                n_read += len(piece)
                 text = decoder.decode(piece)
                 n_lines += text.count("\n")
                 yield text
                 piece = file.read(_PIECE)
-                n_read += len(piece)
             yield decoder.decode(b"", final=True)
         except UnicodeDecodeError as err:
+            hint = next((name for mark, name in _WIDE_MARKS.items() if first.startswith(mark)), "latin-1")
             # What the decoder holds ends where reading has come to
             position = n_read - len(err.object) + err.start
             line = n_lines + 1 + err.object[: err.start].count(b"\n")

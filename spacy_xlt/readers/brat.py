@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +16,11 @@ from spacy.util import filter_spans
 
 from ..errors import error
 from ..languages import blank
-from ..textfiles import SUFFIXES, plain_name, read_text, text_lines
+from ..textfiles import MARK, SUFFIXES, plain_name, read_text, text_lines
 from .jsonl import covering
 from .settings import ReadNotes, ReadSettings
 
 TEXT, ANNOTATION = ".txt", ".ann"
-_MARK = "\ufeff"
 _SPAN = re.compile(r"T[^\t ]*\t(?P<label>\S+) (?P<pieces>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 # Events, relations, attributes, normalisations, equivalences and notes: they are about spans, and are none
 _OTHER = re.compile(r"[ERAMN*#]")
@@ -86,7 +85,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
         yield _doc(pair, text, annotations, settings, notes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Annotation:
     """A line of annotation: a span of characters, with what it covers where the line says it.
 
@@ -119,26 +118,22 @@ class _Annotation:
         # A line cannot hold a line end, so that brat writes a space for it
         return self.end <= len(text) and (self.covered is None or self.covered.split() == self.of(text).split())
 
-    def moved(self, by: int) -> _Annotation:
-        """The same, some characters further on."""
-        return replace(self, pieces=[(start + by, end + by) for start, end in self.pieces])
-
 
 def _read(pair: BratPair, encoding: str) -> tuple[str, list[_Annotation]]:
     """A text without its byte order mark, and its annotation."""
     annotations = list(_annotations(pair.annotation, encoding))
-    text = read_text(pair.text, encoding, keep_mark=True)
-    if text.startswith(_MARK):
+    text = read_text(pair.text, encoding)
+    if text.startswith(MARK):
         # Whoever wrote the annotation may have counted the mark as the first character, or not
-        fits = all(one.fits(text) for one in annotations)
-        if fits and not all(one.fits(text[1:]) for one in annotations):
-            annotations = [one.moved(-1) for one in annotations]
+        if all(item.fits(text) for item in annotations) and not all(item.fits(text[1:]) for item in annotations):
+            for item in annotations:
+                item.pieces = [(start - 1, end - 1) for start, end in item.pieces]
         text = text[1:]
-    for one in annotations:
-        if not one.fits(text):
-            said = f", not {one.covered[:60]!r}" if one.covered is not None else ""
-            reason = f"{pair.text.name} has {one.of(text)[:60]!r} from character {one.start} to {one.end}{said}"
-            raise error("E537", path=pair.annotation, line=one.line, reason=reason)
+    for item in annotations:
+        if not item.fits(text):
+            said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
+            reason = f"{pair.text.name} has {item.of(text)[:60]!r} from character {item.start} to {item.end}{said}"
+            raise error("E537", path=pair.annotation, line=item.line, reason=reason)
     return text, annotations
 
 
@@ -155,26 +150,24 @@ def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
         yield _Annotation(number, match["label"], pieces, match["text"])
 
 
-def _doc(
-    pair: BratPair, text: str, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes
-) -> Doc:
+def _doc(pair: BratPair, text: str, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
     doc = blank(settings.lang).tokenizer(text)
     starts = [token.idx for token in doc]
     ends = [token.idx + len(token) for token in doc]
     spans: dict[tuple[int, int, str], Span] = {}
-    for one in annotations:
-        if not settings.keeps(one.label):
-            notes.dropped[one.label] += 1
+    for item in annotations:
+        if not settings.keeps(item.label):
+            notes.dropped[item.label] += 1
             continue
-        first, stop = covering(starts, ends, one.start, one.end)
+        first, stop = covering(starts, ends, item.start, item.end)
         if first == stop:
-            notes.add("empty", one.of(text))
+            notes.add("empty", item.of(text))
             continue
-        if len(one.pieces) > 1:
-            notes.add("in pieces", one.of(text))
-        if starts[first] < one.start or ends[stop - 1] > one.end:
-            notes.add("widened", one.of(text))
-        spans.setdefault((first, stop, one.label), Span(doc, first, stop, label=one.label))
+        if len(item.pieces) > 1:
+            notes.add("in pieces", item.of(text))
+        if starts[first] < item.start or ends[stop - 1] > item.end:
+            notes.add("widened", item.of(text))
+        spans.setdefault((first, stop, item.label), Span(doc, first, stop, label=item.label))
     ordered = [spans[place] for place in sorted(spans)]
     ents = filter_spans(ordered)
     kept = {(span.start, span.end, span.label_) for span in ents}

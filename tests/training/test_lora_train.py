@@ -18,6 +18,7 @@ from spacy.util import load_model_from_config
 from thinc.api import Config, Optimizer
 
 from spacy_xlt.config import merge_configs
+from spacy_xlt.training.lora import merge_lora
 
 PARTS = ("lora", "checkpointing", "half_precision")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -59,18 +60,18 @@ def trained(tmp_path_factory) -> Path:
         docs.append(doc)
     DocBin(docs=docs).to_disk(folder / "corpus.spacy")
     settings = {
-        "paths.train": str(folder / "corpus.spacy"),
+        "paths.projected": str(folder / "corpus.spacy"),
+        "corpora.train.use": ["projected"],
         "paths.dev": str(folder / "corpus.spacy"),
         "paths.encoder": str(make_tiny_encoder(folder / "encoder")),
         "nlp.lang": "pt",
-        "components.transformer.model.layers": 2,
+        "components.transformer.model.transformer_config": {"num_hidden_layers": 2},
         "training.max_steps": 30,
         "training.eval_frequency": 15,
         "training.optimizer.learn_rate.initial_rate": 0.01,
-        "training.optimizer.use_averages": True,
     }
     parts = [CONFIGS / "parts" / f"{part}.cfg" for part in PARTS]
-    merge_configs([CONFIGS / "train_cpu.cfg", *parts], settings).to_disk(folder / "train.cfg", interpolate=False)
+    merge_configs([CONFIGS / "train.cfg", *parts], settings).to_disk(folder / "train.cfg", interpolate=False)
     run(sys.executable, "-m", "spacy", "train", folder / "train.cfg", "-o", folder / "training")
     return folder
 
@@ -101,20 +102,22 @@ def test_a_checkpoint_runs_without_peft_and_without_us(trained, tmp_path):
         assert vectors == pytest.approx(doc._.trf_data.tensors[0][0], abs=1e-5)
 
 
-@pytest.mark.parametrize("base", ["train_cpu", "train_gpu"])
+@pytest.mark.parametrize("base", [["train"], ["train", "gpu"]], ids="-".join)
 @pytest.mark.parametrize("parts", [[part] for part in PARTS] + [list(PARTS), list(PARTS[::-1])])
 @pytest.mark.filterwarnings("ignore::spacy_xlt.errors.XltWarning")
 def test_parts_change_only_what_they_are_for_in_any_order(base, parts):
-    stock = merge_configs([CONFIGS / f"{base}.cfg"])
-    merged = merge_configs([CONFIGS / f"{base}.cfg", *(CONFIGS / "parts" / f"{part}.cfg" for part in parts)])
+    stock = merge_configs([CONFIGS / f"{name}.cfg" for name in base])
+    merged = merge_configs([CONFIGS / f"{name}.cfg" for name in (*base, *(f"parts/{part}" for part in parts))])
     block, old = (config["components"]["transformer"]["model"] for config in (merged, stock))
     for key in ("name", "get_spans", "tokenizer_config", "transformer_config"):
         assert block[key] == old[key]
     assert block.get("peft") == ("lora" if "lora" in parts else None)
     assert block.get("gradient_checkpointing", False) == ("checkpointing" in parts)
     assert block.get("mixed_precision", True) == ("bfloat16" if "half_precision" in parts else True)
-    changed = [name for name in merged if merged[name] != stock[name]]
-    assert changed == (["components", "training"] if "lora" in parts else ["components"])
+    training = dict(merged["training"])
+    assert training.pop("before_to_disk") == {"@callbacks": "spacy_xlt.merge_lora.v1"}
+    assert (training != dict(stock["training"])) == ("lora" in parts)
+    assert [name for name in merged if merged[name] != stock[name]] == ["components", "training"]
     nlp = load_model_from_config(merged, auto_fill=True)
     assert nlp.config["components"]["transformer"]["model"]["@architectures"] == "spacy_xlt.PeftTransformerModel.v1"
 
@@ -125,12 +128,12 @@ def test_adapters_in_the_bundled_encoder(tmp_path):
     from helpers.tiny_training import encoder_of, entities, make_pipeline, output, update
 
     run(sys.executable, "-m", "spacy", "xlt", "bundled", "encoder-en-pt", tmp_path / "encoder", "--layers", "3")
-    nlp = make_pipeline(str(tmp_path / "encoder"), peft="lora", freeze_embeddings=True)
+    nlp = make_pipeline(str(tmp_path / "encoder"), peft="lora")
     untrained = output(nlp)
     update(nlp, times=10, optimizer=Optimizer(0.002, use_averages=False))
     own = sum(weight.numel() for weight in encoder_of(nlp).parameters() if weight.requires_grad)
     assert own == 3 * 2 * 2 * 8 * 384
-    nlp.to_disk(tmp_path / "saved")
+    merge_lora(nlp).to_disk(tmp_path / "saved")
     saved = spacy.load(tmp_path / "saved")
     assert entities(saved) == entities(nlp) and not numpy.allclose(output(nlp), untrained, atol=1e-2)
     assert numpy.allclose(output(saved), output(nlp), atol=1e-4)

@@ -81,7 +81,6 @@ _MESSAGES: dict[str, str] = {
     "again, or set `models` to another folder.",
     "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. "
     "Set `models` to another model.",
-    "E220": "{engine}: setting `{setting}` is {value!r}; expected {expected}.",
     "E221": "{engine}: cannot load the model {model!r}: {reason}. Set `model` to a complete model folder or the name "
     "of a sequence-to-sequence model on the Hugging Face hub.",
     "E222": "{engine}: cannot tell how the model {model!r} (type {model_type!r}) is told the languages. "

@@ -198,10 +198,10 @@ def test_another_input_over_the_same_folder_is_refused(nlp, corpus, make_doc, wr
 
 def test_build_that_never_finished_a_shard_does_not_hold_the_folder(nlp, corpus, tmp_path, monkeypatch):
     def unknown_direction(texts, *, source, target):
-        raise error("E220", engine="test", setting="x", value=1, expected="2")
+        raise error("E150", owner="test", setting="x", value=1, expected="2")
 
     monkeypatch.setattr(nlp.get_pipe("xlt_translator").engine, "translate", unknown_direction)
-    with pytest.raises(XltError, match="E220"):
+    with pytest.raises(XltError, match="E150"):
         build(nlp, corpus, tmp_path / "built", docs_per_shard=5)
     monkeypatch.undo()
     (tmp_path / "built" / ".manifest.jsonl.123.part").write_bytes(b"{")

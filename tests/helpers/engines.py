@@ -54,7 +54,7 @@ class DiagonalAligner:
 def make_upper(seconds: float = 0.0, fails: str = "") -> UpperTranslator:
     """fails: "error" or "exit", when it is made in a worker process."""
     if fails == "error" and _is_worker():
-        raise error("E220", engine="Upper", setting="fails", value=fails, expected="nothing")
+        raise error("E150", owner="Upper", setting="fails", value=fails, expected="nothing")
     if fails == "exit" and _is_worker():
         os._exit(3)
     return UpperTranslator(seconds)

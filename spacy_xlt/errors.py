@@ -320,10 +320,7 @@ _MESSAGES: dict[str, str] = {
     "another format set --format.",
     "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as "
     "'T1<TAB>PER 0 5<TAB>Maria'.",
-    "E538": "{path} changed while it was read: {reason}. Start again when nothing writes to it.",
     "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",
-    "E540": "There is no room in {folder} to unpack {path}: {reason}. Set the environment variable TMPDIR to a folder "
-    "with more room.",
     "E541": "{setting} is set, and no file of {path} has a format that it is for: {formats}.",
     "W534": "{n} texts of {path} have no .ann beside them and are left out, the first one is {first}.",
     "W535": "{path}: {n} spans that do not begin and end with tokens are widened to whole tokens, the first one is "

@@ -1,11 +1,11 @@
-"""What training an encoder takes in time and memory: all weights, frozen embeddings, adapters, and the like.
+"""What training an encoder takes in time and memory: all weights, frozen embeddings, LoRA, and the like.
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python -m spacy xlt convert assets/uner/English-EWT/en_ewt-ud-dev.iob2 ewt.spacy --format iob2 --token-col 2 \\
         --tag-col 3 --lang en
     python benchmarks/peft_training.py models/encoder ewt.spacy [--updates 40] [--only lora]
 
-Each variant is trained with configs/train_cpu.cfg (on a GPU: --gpu-id 0 and configs/train_gpu.cfg) in a process of its
+Each variant is trained with configs/train.cfg (on a GPU: --gpu-id 0, with configs/gpu.cfg) in a process of its
 own, on the same batches. Words a second are those of the updates, without reading, evaluating and saving, by the clock
 and by the time of the processor, which other programs disturb less; memory is the most that the process held (on a GPU:
 that PyTorch had allocated).
@@ -31,15 +31,11 @@ VARIANTS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "frozen embeddings": ([], {_FROZEN: True}),
     "frozen, checkpointing": (["checkpointing"], {_FROZEN: True}),
     "frozen, bfloat16": (["half_precision"], {_FROZEN: True}),
-    "frozen, 3 layers": (
-        ["checkpointing"],
-        {_FROZEN: True, _MODEL + "gradient_checkpointing": False, _MODEL + "layers": 3},
-    ),
+    "frozen, 3 layers": ([], {_FROZEN: True, _MODEL + "transformer_config": {"num_hidden_layers": 3}}),
     "lora": (["lora"], {}),
     "lora, all linear": (["lora"], {_MODEL + "target_modules": ["query", "key", "value", "dense"]}),
     "lora, checkpointing": (["lora", "checkpointing"], {}),
     "lora, bfloat16": (["lora", "half_precision"], {}),
-    "ia3": (["lora"], {_MODEL + "peft": "ia3"}),
 }
 WARM_UP = 5
 
@@ -54,14 +50,15 @@ def train(variant: str, args: argparse.Namespace) -> dict[str, Any]:
 
     from spacy_xlt.config import merge_configs
 
-    base = "train_cpu" if args.gpu_id < 0 else "train_gpu"
+    base = ["train"] if args.gpu_id < 0 else ["train", "gpu"]
     if args.gpu_id >= 0:
         set_gpu_allocator("pytorch")
         require_gpu(args.gpu_id)
     parts, settings = VARIANTS[variant]
-    paths = {"paths.train": args.corpus, "paths.dev": args.corpus, "paths.encoder": args.encoder}
-    configs = [CONFIGS / f"{base}.cfg", *(CONFIGS / "parts" / f"{part}.cfg" for part in parts)]
-    config = merge_configs(configs, {**paths, **settings, "nlp.lang": "en", "corpora.train.limit": 2000})
+    paths = {"paths.source": args.corpus, "paths.dev": args.corpus, "paths.encoder": args.encoder}
+    configs = [CONFIGS / f"{name}.cfg" for name in (*base, *(f"parts/{part}" for part in parts))]
+    reading = {"corpora.train.use": ["source"], "corpora.train.sources.source.limit": 2000}
+    config = merge_configs(configs, {**paths, **settings, **reading, "nlp.lang": "en"})
     nlp = init_nlp(config, use_gpu=args.gpu_id)
     training = registry.resolve(nlp.config.interpolate()["training"])
     (corpus,) = resolve_dot_names(nlp.config.interpolate(), [training["train_corpus"]])

@@ -1,7 +1,7 @@
 """Words a second of `spacy train` and of a plain Hugging Face token-classification loop, on the same batches.
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
-    python benchmarks/train_speed.py models/encoder [--config configs/train_cpu.cfg] [--rounds 6] [--examples 256]
+    python benchmarks/train_speed.py models/encoder [--config configs/train.cfg ...] [--rounds 6] [--examples 256]
         [--gpu] [--set SECTION.SETTING=VALUE ...] [--profile FILE] [--json FILE]
 
 Both train the same encoder on UNER English EWT with AdamW, a schedule and clipped gradients, in the same precision,
@@ -39,8 +39,9 @@ from spacy.tokens import DocBin
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train_while_improving
-from spacy.util import load_config, registry, resolve_dot_names
+from spacy.util import registry, resolve_dot_names
 
+from spacy_xlt.config import merge_configs
 from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -120,8 +121,8 @@ class PlainLoop:
 class OurLoop:
     """What `spacy train CONFIG` does between two evaluations."""
 
-    def __init__(self, config: Path, settings: dict[str, Any], *, gpu: bool):
-        self.config = load_config(config, overrides=settings)
+    def __init__(self, configs: Sequence[Path], settings: dict[str, Any], *, gpu: bool):
+        self.config = merge_configs(configs, settings)
         self.nlp: Language = init_nlp(self.config, use_gpu=0 if gpu else -1)
         whole = self.nlp.config.interpolate()
         self.training = registry.resolve(whole["training"], schema=ConfigSchemaTraining)
@@ -221,21 +222,23 @@ def summary(rounds: Sequence[tuple[Turn, Turn]]) -> dict[str, Any]:
 
 def make_loops(args: argparse.Namespace) -> tuple[OurLoop, PlainLoop]:
     """Both, over the same encoder and corpus."""
-    config = args.config or ROOT / "configs" / ("train_gpu.cfg" if args.gpu else "train_cpu.cfg")
+    names = ["train.cfg", "gpu.cfg"] if args.gpu else ["train.cfg"]
+    configs = args.config or [ROOT / "configs" / name for name in names]
     with tempfile.TemporaryDirectory() as folder:
         corpus = str(Path(folder, "corpus.spacy"))
         DocBin(docs=read_corpus(DATA, lang="en")).to_disk(corpus)
         settings: dict[str, Any] = {"nlp.lang": "en", "paths.encoder": args.encoder}
-        settings |= {"paths.train": corpus, "paths.dev": corpus}
+        settings |= {"paths.source": corpus, "paths.dev": corpus, "corpora.train.use": ["source"]}
         settings |= parse_config_overrides([f"--{change}" for change in args.set], env_var=None)
-        ours = OurLoop(config, settings, gpu=args.gpu)
+        ours = OurLoop(configs, settings, gpu=args.gpu)
     tags = {f"{token.ent_iob_}-{token.ent_type_}".rstrip("-") for example in ours.examples for token in example.y}
-    training = ours.config["training"]
+    config = ours.nlp.config.interpolate()
+    training = config["training"]
     plain = PlainLoop(
         args.encoder,
         sorted(tags),
         like=ours.nlp.get_pipe("transformer").model.transformer,  # type: ignore[attr-defined]
-        mixed=bool(ours.config["components"]["transformer"]["model"].get("mixed_precision")),
+        mixed=bool(config["components"]["transformer"]["model"].get("mixed_precision")),
         rate=float(training["optimizer"]["learn_rate"]["initial_rate"]),
         updates=int(training["max_steps"]),
     )
@@ -245,7 +248,7 @@ def make_loops(args: argparse.Namespace) -> tuple[OurLoop, PlainLoop]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("encoder", help="model folder or Hugging Face name")
-    parser.add_argument("--config", type=Path)
+    parser.add_argument("--config", type=Path, nargs="+", help="base and overlays; by default those that ship")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--examples", type=int, default=256, help="examples a turn")
     parser.add_argument("--gpu", action="store_true")

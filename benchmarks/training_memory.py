@@ -1,7 +1,7 @@
 """Peak memory of training and of the trained pipeline on text made to exhaust it.
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
-    python benchmarks/training_memory.py models/encoder [--config configs/train_cpu.cfg] [--updates 30] [--docs 600]
+    python benchmarks/training_memory.py models/encoder [--config train.cfg] [--updates 30] [--docs 600]
         [--words 5000] [--gpu] [--only train|updates] [--set SECTION.SETTING=VALUE ...]
 
 The text: short sentences, each third with a word of 500 to 5,000 characters; words of a few bytes that the encoder
@@ -16,9 +16,8 @@ With --only train, the first alone; what it evaluates may be limited by --set re
 its gradients, the optimizer's moments and the activations, which are as large on a GPU. For that, memory that is freed
 goes back to the system at once.
 
-With --gpu, on a GPU with configs/train_gpu.cfg, and the memory is what the GPU has in use beyond what it had before:
-with what PyTorch and CuPy keep for later, and what CUDA itself takes. benchmarks/base_encoder.py makes an encoder of
-the size of XLM-R base.
+With --gpu, on a GPU with configs/gpu.cfg, and the memory is what the GPU has in use beyond what it had before:
+with what PyTorch and CuPy keep for later, and what CUDA itself takes.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ from pathlib import Path
 
 import spacy
 from spacy.tokens import Doc, DocBin, Span
+
+from spacy_xlt.config import merge_configs
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 # Three bytes, eighteen letters to a tokenizer that normalises.
@@ -59,7 +60,7 @@ from spacy_xlt.memory import status_mib
 from train_speed import OurLoop
 
 imported = status_mib("VmRSS")
-loop = OurLoop(Path(sys.argv[1]), parse_config_overrides(sys.argv[3:], env_var=None), gpu=False)
+loop = OurLoop([Path(sys.argv[1])], parse_config_overrides(sys.argv[3:], env_var=None), gpu=False)
 batches = list(loop.training["batcher"](loop.examples))
 batches.sort(key=lambda batch: -sum(len(eg.reference) for eg in batch))
 most = 0
@@ -136,7 +137,7 @@ def measure_updates(config: str, n_updates: int, overrides: Sequence[str]) -> in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="model folder or Hugging Face name")
-    parser.add_argument("--config", help="train_cpu.cfg, or train_gpu.cfg with --gpu")
+    parser.add_argument("--config", type=Path, help="a whole config; by default train.cfg, with --gpu under gpu.cfg")
     parser.add_argument("--updates", type=int, default=30)
     parser.add_argument("--docs", type=int, default=600, help="short documents; a twentieth as many long ones")
     parser.add_argument("--words", type=int, default=5000, help="words of a long document")
@@ -144,12 +145,15 @@ def main() -> None:
     parser.add_argument("--only", choices=["train", "updates"])
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
     args = parser.parse_args()
-    config = args.config or str(CONFIGS / ("train_gpu.cfg" if args.gpu else "train_cpu.cfg"))
+    names = ["train.cfg", "gpu.cfg"] if args.gpu else ["train.cfg"]
+    configs = [args.config] if args.config else [CONFIGS / name for name in names]
     on_gpu = ["--gpu-id", "0"] if args.gpu else []
     with tempfile.TemporaryDirectory() as folder:
-        corpus, output = f"{folder}/corpus.spacy", f"{folder}/trained"
+        corpus, output, config = f"{folder}/corpus.spacy", f"{folder}/trained", f"{folder}/train.cfg"
+        merge_configs(configs).to_disk(config, interpolate=False)
         DocBin(docs=hostile_docs(random.Random(0), args.docs, args.words)).to_disk(corpus)
-        overrides = ["--nlp.lang", "en", "--paths.train", corpus, "--paths.dev", corpus]
+        overrides = ["--nlp.lang", "en", "--paths.source", corpus, "--paths.dev", corpus]
+        overrides += ["--corpora.train.use", '["source"]', "--corpora.dev.target_gold", "true"]
         overrides += ["--paths.encoder", args.encoder, *(f"--{change}" for change in args.set)]
         if args.only == "updates":
             raise SystemExit(measure_updates(config, args.updates, overrides))

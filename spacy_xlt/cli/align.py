@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import setup_gpu
 from tqdm import tqdm
 from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+from ._app import WITH_OVERRIDES, app, existing, friendly_errors, paths_and_overrides
 
 if TYPE_CHECKING:
     from ..links import Alignment
@@ -51,8 +51,12 @@ def align_cli(
     from ..languages import MULTI
     from ..readers.lines import read_line_pairs
 
-    target_path, output, rest = _more_paths(ctx.args)
-    overrides = parse_config_overrides(rest)
+    # As arguments that may be missing, TGT and OUT would take in the overrides
+    paths, overrides = paths_and_overrides(ctx.args)
+    if len(paths) > 2:
+        more = " ".join(map(str, paths))
+        raise error("E510", setting="SRC [TGT] [OUT]", value=more, expected="two paths after SRC")
+    target_path, output = [*paths, None, None][:2]
     if output is not None and output_option is not None:
         raise error("E357", options="OUT and --output")
     for path in (source_path, *([target_path] if target_path else [])):
@@ -76,13 +80,6 @@ def align_cli(
             n_links += len(alignment)
     if not silent and (output or output_option):
         msg.good(f"{n_pairs} pairs, {n_links} links", str(output or output_option))
-
-
-def _more_paths(args: list[str]) -> tuple[Path | None, Path | None, list[str]]:
-    """TGT and OUT, and what is left. As arguments that may be missing they would take in the overrides."""
-    n = next((i for i, arg in enumerate(args[:2]) if arg.startswith("--")), min(2, len(args)))
-    target, output = [*map(Path, args[:n]), None, None][:2]
-    return target, output, args[n:]
 
 
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from spacy.cli._util import parse_config_overrides
 from wasabi import msg
 
-from ._app import app, friendly_errors
+from ._app import WITH_OVERRIDES, app, friendly_errors, paths_and_overrides
 
 
-@app.command("merge-config", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command("merge-config", context_settings=WITH_OVERRIDES)
 @friendly_errors
 def merge_config_cli(
     ctx: typer.Context,
@@ -27,9 +26,7 @@ def merge_config_cli(
     from ..io import write_bytes
 
     # Whatever follows the files, settings too, arrives as one of them.
-    words = [*configs, *ctx.args]
-    end = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-    paths = [Path(word) for word in words[:end]]
-    merged = merge_configs(paths, parse_config_overrides(words[end:]))
+    paths, overrides = paths_and_overrides([*configs, *ctx.args])
+    merged = merge_configs(paths, overrides)
     write_bytes(output, (merged.to_str(interpolate=False) + "\n").encode("utf8"))
     msg.good(" + ".join(path.stem for path in paths), str(output))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,8 +68,15 @@ class Strategy:
 
     def references(self) -> list[Reference]:
         """The strategies that this one names in its settings, each once."""
-        matches = (match for text in _texts([self.overrides, self.models]) for match in _REFERENCE.finditer(text))
-        return list(dict.fromkeys(Reference(m[1], bool(m[2])) for m in matches if m[1] not in (RUN, SEED)))
+        references: dict[Reference, None] = {}
+
+        def collect(name: str, all_seeds: bool, rest: str) -> str:
+            if name not in (RUN, SEED):
+                references[Reference(name, all_seeds)] = None
+            return ""
+
+        substitute([self.overrides, self.models], collect)
+        return list(references)
 
 
 @dataclass(frozen=True)
@@ -246,14 +253,6 @@ def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(inner)
 
 
 def _is_int(value: Any) -> bool:

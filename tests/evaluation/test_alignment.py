@@ -131,11 +131,12 @@ def test_command_passes_the_languages_on(tmp_path):
     config.write_text(
         '[nlp]\nlang = "en"\npipeline = ["xlt_aligner"]\n[components]\n[components.xlt_aligner]\n'
         'factory = "xlt_aligner"\n'
-        '[components.xlt_aligner.engine]\n@misc = "spacy_xlt.AttentionAligner.v1"\nsource = "xx"\ntarget = "xx"\n'
+        '[components.xlt_aligner.engine]\n@misc = "spacy_xlt.AttentionAligner.v1"\n'
+        '[components.xlt_aligner.engine.translator]\n@misc = "spacy_xlt.BergamotTranslator.v1"\n'
     )
     run = ["eval-alignment", str(config), str(pairs)]
     without = CliRunner().invoke(app, run)
-    assert without.exit_code == 1 and "E201" in without.output
+    assert without.exit_code == 1 and "E309" in without.output
     result = CliRunner().invoke(app, [*run, "--source-lang", "en", "--target-lang", "pt"])
     assert result.exit_code == 0 and "languages:en-pt" in result.output.replace("\n", ""), result.output
 

@@ -200,7 +200,7 @@ def test_configs_of_the_same_name_are_shown_with_their_folders(compare):
 
 
 def test_overrides_hold_for_all_configs(compare):
-    override = ("--components.xlt_projector.engine.ents", "false")
+    override = ("--components.xlt_projector.ents", "false")
     result, scores = compare(("a.cfg", CONFIG), ("b.cfg", CONFIG), options=override)
     assert result.exit_code == 0, result.output
     assert all(of_config["ents_f"] == 0 for of_config in scores["systems"].values())

@@ -120,11 +120,11 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     removed = []
     for place, folders, files in os.walk(folder):
         for name in sorted(folders + files):
-            if (found := _LEFTOVER.fullmatch(name)) is None:
+            if (match := _LEFTOVER.fullmatch(name)) is None:
                 continue
-            path, final = Path(place, name), Path(place, found["name"])
+            path, final = Path(place, name), Path(place, match["name"])
             with naming(path):
-                if found["end"] == "old" and not final.exists():
+                if match["end"] == "old" and not final.exists():
                     # The kill came between the old folder's leaving and the new one's coming
                     os.replace(path, final)
                 elif path.is_dir() and not path.is_symlink():
@@ -143,8 +143,8 @@ def is_leftover(name: str, *, of: str | None = None) -> bool:
         name: Its name.
         of: The name of the other one; any where left out.
     """
-    found = _LEFTOVER.fullmatch(name)
-    return found is not None and of in (None, found["name"])
+    match = _LEFTOVER.fullmatch(name)
+    return match is not None and of in (None, match["name"])
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -41,8 +41,8 @@ def brat_pairs(path: Path) -> list[BratPair]:
             the same name.
     """
     if path.is_dir():
-        found = [_pair(file) for file in path.iterdir() if suffix_of(file) == ANNOTATION and file.name[0] != "."]
-        return sorted(found, key=lambda pair: pair.text.name)
+        pairs = [_pair(file) for file in path.iterdir() if suffix_of(file) == ANNOTATION and file.name[0] != "."]
+        return sorted(pairs, key=lambda pair: pair.text.name)
     if suffix_of(path) not in (TEXT, ANNOTATION):
         raise error("E536", path=path, reason=f"it is neither {TEXT} nor {ANNOTATION}")
     return [_pair(path)]

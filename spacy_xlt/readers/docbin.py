@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,8 +98,3 @@ def _naming(file: Path) -> Iterator[None]:
         yield
     except Exception as err:  # zlib.error, msgpack's, numpy's and spaCy's errors
         raise error("E504", path=file, reason=f"{type(err).__name__}: {err}") from err
-
-
-def has_annotation_to_project(docs: Iterable[Doc]) -> bool:
-    """Whether any document has an entity or a span in a span group."""
-    return any(len(doc.ents) or any(len(group) for group in doc.spans.values()) for doc in docs)

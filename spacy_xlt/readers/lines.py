@@ -66,8 +66,8 @@ def read_parallel(paths: Sequence[Path], *, encoding: str = "utf8") -> Iterator[
         if None not in rows:
             yield tuple(row[1] for row in rows)
     if len(set(counts)) > 1:
-        found = " and ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
-        raise error("E234", found=found)
+        sizes = " and ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
+        raise error("E234", found=sizes)
 
 
 def split_tokens(line: str) -> list[str]:

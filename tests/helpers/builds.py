@@ -24,7 +24,8 @@ pipeline = ["xlt_translator","xlt_aligner","xlt_projector"]
 [components.xlt_translator]
 factory = "xlt_translator"
 target = "pt"
-engine = {"@misc":"test.UpperTranslator.v1"}
+[components.xlt_translator.engine]
+@misc = "test.UpperTranslator.v1"
 [components.xlt_aligner]
 factory = "xlt_aligner"
 engine = {"@misc":"test.DiagonalAligner.v1"}

@@ -47,7 +47,7 @@ def test_right_to_left_scripts():
     assert not languages.is_right_to_left("pt") and not languages.is_right_to_left("xx")
 
 
-def test_a_language_spacy_does_not_know_becomes_xx_with_a_warning_said_once():
+def test_a_language_spacy_does_not_know_becomes_xx_and_is_warned_about_once():
     languages._blanks.clear()
     with pytest.warns(XltWarning, match="W010.*'ha'") as caught:
         assert languages.blank("ha").lang == "xx"

@@ -111,7 +111,7 @@ def test_requirements_are_merged_by_package():
     ("settings", "extras"),
     [
         ({"@misc": "spacy_xlt.BergamotTranslator.v1", "models": None}, {"bundled"}),
-        ({"@misc": "spacy_xlt.BergamotTranslator.v1", "models": "folder"}, set()),
+        ({"@misc": "spacy_xlt.BergamotTranslator.v1", "models": "folder"}, {"bundled"}),  # sentencepiece
         ({"@misc": "spacy_xlt.EmbeddingAligner.v1", "model": "bundled:encoder"}, {"bundled"}),
         ({"@misc": "spacy_xlt.EmbeddingAligner.v1", "model": "xlm-roberta-base"}, set()),
         ({"a": [{"@misc": "spacy_xlt.StatisticalAligner.v1"}], "model": "bundled:x"}, {"bundled", "statistical"}),

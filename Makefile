@@ -7,7 +7,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all packages-for-tests lint clean
+.PHONY: demo test test-all packages-for-tests lint docs clean
 
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
@@ -15,7 +15,7 @@ demo: $(STAMP)
 # Two processes of one thread each, so that they are not in each other's way
 test test-all: export OMP_NUM_THREADS = 1
 test: $(STAMP) packages-for-tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15 -m "not long"
 
 test-all: $(STAMP) packages-for-tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -27,6 +27,11 @@ packages-for-tests:
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy spacy_xlt
+	$(BIN)/lint-imports
+
+# The pages of docs with the reference from docstrings, in build/site; warnings are errors
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

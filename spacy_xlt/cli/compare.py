@@ -26,7 +26,7 @@ def compare_cli(
     output_path: Path = typer.Argument(..., help="Folder for runs and report", metavar="OUTPUT_DIR"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
     jobs: int = typer.Option(1, "--jobs", "-j", help="Processes at once; the cores are shared out among them"),
-    only: str | None = typer.Option(None, help="Only these strategies, with commas between, and what they need"),
+    only: str | None = typer.Option(None, help="Only these strategies (A,B) and what they need; or all"),
     seeds: str | None = typer.Option(None, help="Only these seeds of the plan, for example 0,1"),
     dry_run: bool = typer.Option(False, "--dry-run", help="List what would be done, and do nothing"),
 ) -> None:
@@ -46,7 +46,7 @@ def compare_cli(
 
     plan = read_plan(plan_path, parse_config_overrides(ctx.args))
     sets = set_digests(plan)
-    todo = make_jobs(plan, output_path, _seeds(seeds), names_in(only))
+    todo = make_jobs(plan, output_path, _seeds(seeds), [] if only == "all" else names_in(only))
     if dry_run:
         _show_statuses(todo, statuses(plan, todo, sets))
         return

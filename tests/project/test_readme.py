@@ -15,9 +15,6 @@ from typer.main import get_command
 
 import spacy_xlt.cli  # noqa: F401
 
-README = (ROOT / "README.md").read_text(encoding="utf8")
-
-
 PYTHON = [block for block in blocks_of("README.md") if block.language == "python"]
 
 
@@ -41,13 +38,13 @@ def test_the_first_example_projects_all_entities(capsys):
 def test_the_commands_and_files_named_exist(name):
     xlt = get_command(app).commands["xlt"]  # type: ignore[attr-defined]
     assert set(re.findall(r"python -m spacy xlt ([a-z-]+)", PAGES[name])) <= set(xlt.commands)
-    files = re.findall(r"(?<![\w/])((?:configs|benchmarks|docs|assets)/[\w./-]+\.\w+)", PAGES[name])
+    files = re.findall(r"(?<![\w/])((?:configs|benchmarks|docs|assets|scripts)/[\w./-]+\.\w+)", PAGES[name])
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
-def test_every_command_is_in_the_readme():
+def test_every_command_is_in_the_reference():
     xlt = get_command(app).commands["xlt"]  # type: ignore[attr-defined]
-    assert set(xlt.commands) <= set(re.findall(r"python -m spacy xlt ([a-z-]+)", README))
+    assert set(xlt.commands) <= set(re.findall(r"python -m spacy xlt ([a-z-]+)", PAGES["reference.md"]))
 
 
 # Configs of single components; whole ones, and files that later commands read, are in test_docs.py

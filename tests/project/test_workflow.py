@@ -1,0 +1,104 @@
+"""The project: its file is sound, its configs are what spaCy accepts, and it runs from column files to a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import srsly
+from helpers.paths import ROOT
+from typer.testing import CliRunner
+from weasel.schemas import ProjectConfigSchema, validate
+
+from spacy_xlt.cli import app
+
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def spacy_command(*args: str | Path, cwd: Path) -> str:
+    command = [sys.executable, "-m", "spacy", *map(str, args)]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return srsly.read_yaml(ROOT / "project.yml")
+
+
+def test_the_project_file_is_valid_and_its_workflows_name_its_commands(project):
+    assert validate(ProjectConfigSchema, project) == []
+    names = {command["name"] for command in project["commands"]}
+    assert all(set(steps) <= names for steps in project["workflows"].values())
+    assert project["workflows"]["all"][-1] == "report"
+
+
+def test_every_command_runs_something_that_exists(project):
+    ours = {command.name for command in app.registered_commands}
+    for command in project["commands"]:
+        assert command["help"] and command["script"]
+        for line in command["script"]:
+            words = shlex.split(line)
+            if words[1] == "-m":
+                assert words[:3] == ["python", "-m", "spacy"] and (words[3] != "xlt" or words[4] in ours)
+            else:
+                assert words[0] == "python" and (ROOT / words[1]).is_file()
+
+
+def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project):
+    made: set[str] = set()
+    for name in project["workflows"]["all"]:
+        (command,) = [command for command in project["commands"] if command["name"] == name]
+        for dependency in command["deps"] if "deps" in command else []:
+            for variable, value in project["vars"].items():
+                dependency = dependency.replace(f"${{vars.{variable}}}", str(value))
+            in_made = any(dependency == path or dependency.startswith(f"{path}/") for path in made)
+            assert in_made or (ROOT / dependency).exists(), (name, dependency)
+        made.update(command.get("outputs", ["training"]))
+
+
+def test_no_gold_of_the_target_language_is_read_without_being_named(project):
+    assert not {"few-shot", "gold"} & set(project["vars"]["strategies"].split(","))
+    (build,) = [command for command in project["commands"] if command["name"] == "build"]
+    assert "gold" not in " ".join(build["script"])
+    # the English side of an evaluation set would let its sentences choose the checkpoint
+    assert project["vars"]["source_dev"] not in (project["vars"]["given_source"], project["vars"]["target_test"])
+
+
+def make_miniature(project: dict, folder: Path) -> None:
+    """The project with the first sentences of each of its texts."""
+    shutil.copy(ROOT / "project.yml", folder)
+    for name in ("configs", "scripts"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name, path in project["vars"].items():
+        if str(path).endswith((".iob2", ".txt", ".conll02")):
+            sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
+            (folder / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
+            n = 40 if name.startswith(("source", "target")) else 20
+            (folder / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
+    shutil.copy(ROOT / "assets" / "licences.json", folder / "assets")
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path, monkeypatch):
+    make_miniature(project, tmp_path)
+    out = spacy_command("project", "run", "all", ".", "--vars.max_steps", "6", cwd=tmp_path)
+    report = json.loads((tmp_path / "metrics" / "report.json").read_text())
+    assert set(report["compare"]["strategies"]) == {"zero-shot", "translate-train-all"}
+    assert report["projection"]["ents_f"] > 0.5 and report["projection"]["ceiling_f"] > report["projection"]["ents_f"]
+    assert (tmp_path / report["trial"]["wheel"]).is_file() and report["trial"]["wheel"] in out
+    assert set(report["build"]["sentences_per_second"]) >= {"xlt_translator", "xlt_aligner", "xlt_projector"}
+    assert "nothing changed" in spacy_command("project", "run", "convert", ".", cwd=tmp_path)
+    # The plans that ship fit what the commands have written
+    monkeypatch.chdir(tmp_path)
+    for name, n_runs in {"compare": 10 * 3 + 2, "compare_shots": 6 * 3 + 4, "compare_parts": 5 * 3}.items():
+        listed = CliRunner().invoke(app, ["compare", f"configs/{name}.cfg", "training/compare", "--dry-run"])
+        assert listed.exit_code == 0 and listed.output.count("to do") == n_runs, listed.output
+        assert name != "compare" or ("source-first/1" in listed.output and "averaged-runs/all" in listed.output)

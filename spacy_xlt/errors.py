@@ -195,7 +195,6 @@ _MESSAGES: dict[str, str] = {
     "E531": "{path}, line {line}: {reason}",
     "E532": "{path} has no sentence pairs, so there is nothing to score.",
     "E533": "{path} has no sure gold links (such as 0-0) on any line, so there is nothing to score.",
-    "E601": "Training: setting `{setting}` is {value!r}; expected {expected}.",
     "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
     "complete model folder or a Hugging Face name.",
     "E603": "The pipeline has no component {component!r} (it has: {known}). Set `component`.",
@@ -203,9 +202,6 @@ _MESSAGES: dict[str, str] = {
     "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "
     "Run: pip install 'spacy-xlt[romanise]', or set `share` to 0.0.",
     "E651": "The bitexts of {path} have no word links, so no words can be swapped. Build them with an xlt_aligner.",
-    "W650": "spacy_xlt.code_switch.v1: of the first {n} sentences, none is in {path}; nothing was swapped. Set "
-    "`bitexts` "
-    "to the folder that `spacy xlt build` made this corpus in.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
     "E608": "Cannot read the config {path}: {reason}",
     "E609": "There is no section for the setting {name!r}. Sections: {known}.",
@@ -237,9 +233,6 @@ _MESSAGES: dict[str, str] = {
     "null to train all weights.",
     "E632": "`target_modules` has {unknown}, and the encoder {encoder!r} has no such module outside `freeze_layers`. "
     "It has: {known}.",
-    "E633": "`peft` is {method!r}, and no default is known for the encoder {encoder!r}. Set `target_modules`, a "
-    "list of: "
-    "{known}.",
     "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model "
     "folder or a "
     "Hugging Face name.",
@@ -248,7 +241,7 @@ _MESSAGES: dict[str, str] = {
     "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} {unit} "
     "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "
-    "other one of that kind. Set `size`, or read the corpus with spacy_xlt.Corpus.v1, which cuts such documents.",
+    "other one of that kind. Set `size`, or read the corpus with spacy_xlt.MixedCorpus.v1, which cuts such documents.",
     "E640": "{path} is no trained pipeline and no folder of snapshots: {reason}.",
     "E641": "{path} cannot take the snapshots of this training: {reason}. Nothing was changed there. Set `path` "
     "(--paths.snapshots) to another folder, or `overwrite` to true where what it holds may go.",
@@ -257,9 +250,6 @@ _MESSAGES: dict[str, str] = {
     "E644": "{path}: the weights {name} are not finite numbers, so no average can be taken. Leave this one out.",
     "E645": "{path} {reason}; it is left as it is. {hint}",
     "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
-    "W631": "{path} has room for {free} MiB more, and {keep} snapshots need {needed} MiB. Those that do not fit "
-    "will be "
-    "left out; set `keep` lower, or `path` to another disk.",
     "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a "
     "cosine of "
     "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",

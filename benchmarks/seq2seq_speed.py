@@ -116,13 +116,14 @@ def _name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
-def compare(texts: list[str], args: argparse.Namespace) -> dict[str, Any]:
-    """Make the model, translate the texts with both and compare."""
+def compare(lines: list[str], args: argparse.Namespace) -> dict[str, Any]:
+    """Make the model, translate the first of the lines with both and compare."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     device = torch.device(get_torch_default_device())
+    texts = lines[: args.sentences]
     with tempfile.TemporaryDirectory() as name:
-        write_model(Path(name), texts, TINY if args.tiny else LARGE)
+        write_model(Path(name), lines, TINY if args.tiny else LARGE)
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=False, src_lang="eng_Latn")
         dtype = getattr(torch, args.loop_precision)
         model = AutoModelForSeq2SeqLM.from_pretrained(name, torch_dtype=dtype).to(device).eval()
@@ -172,7 +173,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     # Exactly as many pieces as the source has
     neural._FREE_PIECES = 0
-    result = compare(args.texts.read_text(encoding="utf8").splitlines()[: args.sentences], args)
+    result = compare(args.texts.read_text(encoding="utf8").splitlines(), args)
     for key, value in result.items():
         print(f"{key:26} {value}")
     if args.json:

@@ -41,7 +41,7 @@ class SmallMemory(UpperTranslator):
 
 
 def pipe_of(engine: Any) -> TranslatorPipe:
-    return TranslatorPipe(spacy.blank("en"), "translator", engine, target="pt")
+    return TranslatorPipe("translator", engine, source="en", target="pt")
 
 
 def docs_of(texts: Sequence[str]) -> list[Doc]:

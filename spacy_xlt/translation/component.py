@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -36,16 +36,16 @@ STORED_ATTENTION = 0.02
 @Language.factory(
     "xlt_translator",
     assigns=["doc._.xlt"],
-    default_config={"engine": DEFAULT_ENGINE, "quality": DEFAULT_QUALITY},
+    default_config={"engine": DEFAULT_ENGINE, "quality": DEFAULT_QUALITY, "keep": []},
 )
 class TranslatorPipe(XltPipe[Bitext]):
     """Adds to each document a Bitext with its translation: `doc._.xlt[target]`.
 
     Args:
-        nlp: The pipeline, for its language.
         name: The component's name.
-        engine: The `Translator` that translates.
+        engine: What translates, a `Translator`.
         target: Language code to translate into.
+        nlp: The pipeline, for its language.
         source: Language code of the documents; the pipeline's own language where left out.
         target_pipeline: Name or path of a pipeline whose tokenizer cuts the translations; spaCy's tokenizer for the
             language where left out. It should be the one that the final pipeline uses.
@@ -75,18 +75,19 @@ class TranslatorPipe(XltPipe[Bitext]):
 
     def __init__(
         self,
-        nlp: Language,
         name: str,
         engine: Any,
+        *,
         target: str,
+        nlp: Language | None = None,
         source: str | None = None,
         target_pipeline: str | None = None,
         max_chars: int | None = 1200,
         line_breaks: str = "auto",
         join_contractions: bool = False,
-        protect: list[str] | None = None,
+        protect: Sequence[str] | None = None,
         terms: str | None = None,
-        keep: list[str] = [],  # noqa: B006 (never changed; spaCy puts it into the config)
+        keep: Sequence[str] = (),
         quality: Any = None,
         store_attention: bool = False,
         cache: str | None = None,
@@ -103,7 +104,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         ):
             if not is_valid:
                 raise error("E103", name=name, setting=setting, value=value, expected=expected)
-        self.source = to_spacy(source or nlp.lang or MULTI)
+        self.source = to_spacy(source or (nlp.lang if nlp is not None else "") or MULTI)
         self.target = to_spacy(target)
         self.target_pipeline = target_pipeline
         self.join_contractions = join_contractions

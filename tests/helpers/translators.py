@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import numpy as np
-import spacy
 
 from spacy_xlt.protocols import SoftAlignment, Translation
 from spacy_xlt.translation.component import TranslatorPipe
@@ -14,7 +13,7 @@ from spacy_xlt.translation.component import TranslatorPipe
 
 def translator_pipe(engine: Any, *, source: str = "en", target: str = "pt", **settings: Any) -> TranslatorPipe:
     """The component with an engine and without quality gates, unless they are among the settings."""
-    return TranslatorPipe(spacy.blank(source), "t", engine, target=target, **settings)
+    return TranslatorPipe("t", engine, source=source, target=target, **settings)
 
 
 class Standins:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -62,10 +63,12 @@ class Children:
         with self._lock:
             self.ended = True
         for process in list(self._running):
-            if os.name == "posix" and process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
+            # One may have ended just now
+            with suppress(ProcessLookupError):
+                if os.name == "posix":
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
 
 
 def tail(log: Path, lines: int = 12) -> str:

@@ -111,7 +111,8 @@ class Runner:
                 raise error("E673", name=need.name)
         # What says that it is finished goes first
         (job.folder / STATE).unlink(missing_ok=True)
-        shutil.rmtree(job.folder, ignore_errors=True)
+        if job.folder.exists():
+            shutil.rmtree(job.folder)
         job.folder.mkdir(parents=True)
         seconds = self._step(job, job.strategy.type, self._make_command(job))
         if not job.model.is_dir():

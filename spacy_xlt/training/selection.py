@@ -18,17 +18,16 @@ READERS = ("spacy_xlt.MixedCorpus.v1", "spacy_xlt.DevCorpus.v1")
 
 
 @dataclass(frozen=True)
-class SelectedBy:
+class DevSource:
     """One corpus that the development score is computed on.
 
-    name (str): Name of its block.
-    kind (str): "source gold", "projected", "target gold" or "not stated".
-    lang (str): Its language; "" where the config does not say it.
-    path (str): File or folder.
-    limit (int): The most documents that are read; 0 for all.
+    Attributes:
+        kind: "source gold", "projected", "target gold" or "not stated".
+        lang: Its language; "" where the config does not say it.
+        path: File or folder.
+        limit: The most documents that are read; 0 for all.
     """
 
-    name: str
     kind: str
     lang: str
     path: str
@@ -36,42 +35,24 @@ class SelectedBy:
 
     def __str__(self) -> str:
         limit = f"{self.limit} documents" if self.limit and self.kind == TARGET_GOLD else ""
-        said = ", ".join(text for text in (self.lang, limit) if text)
-        return f"{self.kind} ({said or Path(self.path).name or 'no path'})"
+        details = ", ".join(text for text in (self.lang, limit) if text)
+        return f"{self.kind} ({details or Path(self.path).name or 'no path'})"
 
 
 @dataclass(frozen=True)
 class Selection:
     """What a checkpoint was selected by. `str()` is made for reports: "source gold (en)".
 
-    sources (tuple[SelectedBy, ...]): The corpora, in the config's order.
+    Attributes:
+        sources: The corpora, in the config's order.
     """
 
-    sources: tuple[SelectedBy, ...]
-
-    @property
-    def kinds(self) -> list[str]:
-        """Kinds of the corpora, each once."""
-        return list(dict.fromkeys(source.kind for source in self.sources))
-
-    @property
-    def langs(self) -> list[str]:
-        """Languages of the corpora, each once."""
-        return list(dict.fromkeys(source.lang for source in self.sources if source.lang))
-
-    @property
-    def paths(self) -> list[str]:
-        """Paths of the corpora."""
-        return [source.path for source in self.sources]
+    sources: tuple[DevSource, ...]
 
     @property
     def uses_target_gold(self) -> bool:
         """Whether annotation in the language that the pipeline is for had a say."""
-        return TARGET_GOLD in self.kinds
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, with the sentence that `str()` gives."""
-        return {"selected_by": str(self), "sources": [dict(vars(source)) for source in self.sources]}
+        return any(source.kind == TARGET_GOLD for source in self.sources)
 
     def __str__(self) -> str:
         parts = list(dict.fromkeys(str(source) for source in self.sources))
@@ -86,8 +67,11 @@ def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
     A corpus with annotation by people is target gold in the languages that the pipeline is for (see `targets_of`), and
     source gold in others. Only the readers of this package say what a corpus is; of another the kind is "not stated".
 
-    config (Mapping | str | Path): A training config, as a config or a file; or the folder of a trained pipeline.
-    RAISES (XltError): E502 where there is no such file, E514 for one that is no training config.
+    Args:
+        config: A training config, as a config or a file; or the folder of a trained pipeline.
+
+    Raises:
+        XltError: E502 where there is no such file, E514 for one that is no training config.
     """
     config = _read(config)
     try:
@@ -96,19 +80,9 @@ def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
             raise KeyError(config["training"]["dev_corpus"])
     except (KeyError, AttributeError, TypeError) as err:
         raise error("E514", path="", reason=f"[training] dev_corpus names no corpus ({err})") from err
-    return selection_from(dev, config)
-
-
-def selection_from(dev: Mapping[str, Any], config: Mapping[str, Any]) -> Selection:
-    """As `selection_of`, for one block of `[corpora]`.
-
-    dev (Mapping): The block of the development corpus.
-    config (Mapping): The whole config, without variables.
-    """
     if dev.get("@readers") not in READERS:
-        paths = [str(dev[key]) for key in ("path", "also") if dev.get(key)]
-        found = [SelectedBy("", UNSTATED, "", path, int(dev.get("limit") or 0)) for path in paths]
-        return Selection(tuple(found))
+        path = dev.get("path")
+        return Selection((DevSource(UNSTATED, "", str(path), int(dev.get("limit") or 0)),) if path else ())
     blocks = used_sources(dev)
     gold = {name for name, block in blocks.items() if block.get("kind", "gold") == "gold"}
     targets = targets_of(config, dev)
@@ -116,12 +90,12 @@ def selection_from(dev: Mapping[str, Any], config: Mapping[str, Any]) -> Selecti
     if dev.get("target_gold") and not of_target:
         # Whoever allows it says that some of it is
         of_target = gold
-    found = []
+    sources = []
     for name, block in blocks.items():
         kind = TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else PROJECTED
-        path, limit = str(block.get("path") or ""), int(block.get("limit") or 0)
-        found.append(SelectedBy(name, kind, str(block.get("lang") or ""), path, limit))
-    return Selection(tuple(found))
+        limit = int(block.get("limit") or 0)
+        sources.append(DevSource(kind, str(block.get("lang") or ""), str(block.get("path") or ""), limit))
+    return Selection(tuple(sources))
 
 
 def without_unused_sources(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +128,9 @@ def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 class Targets:
     """Languages that a pipeline is for. Of a multi-language pipeline that says no more: all but the source's.
 
-    langs (tuple[str, ...]): The languages.
-    all_but (tuple[str, ...] | None): Instead of them, those of the gold that it is trained on.
+    Attributes:
+        langs: The languages.
+        all_but: Instead of them, those of the gold that it is trained on.
     """
 
     langs: tuple[str, ...] = ()
@@ -173,9 +148,9 @@ def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
     """
     if dev.get("targets"):
         return Targets(tuple(dev["targets"]))
-    own = str(config.get("nlp", {}).get("lang") or MULTI)
-    if own != MULTI:
-        return Targets((own,))
+    lang = str(config.get("nlp", {}).get("lang") or MULTI)
+    if lang != MULTI:
+        return Targets((lang,))
     try:
         train: Any = dot_to_object(config, config["training"]["train_corpus"])  # type: ignore[arg-type]
         blocks = list(used_sources(train).values())

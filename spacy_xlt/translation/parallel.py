@@ -325,8 +325,10 @@ def _check_prolog(path: Path) -> None:
             return
         except expat.ExpatError as err:
             raise error("E233", path=path, line=err.lineno, reason=expat.ErrorString(err.code)) from err
-        except LookupError as err:
-            # An encoding that expat leaves to Python, which does not know it
+        except XltError:
+            raise
+        except (LookupError, ValueError) as err:
+            # An encoding that expat leaves to Python, and that is unknown or has several bytes a character
             refuse(str(err))
 
 

@@ -205,6 +205,12 @@ def test_tmx_inline_codes_are_left_out_and_entities_read(memory):
     assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["A bold & end é"]
 
 
+def test_tmx_may_be_one_line(memory):
+    units = [unit(en=f"{i}.", pt=f"n{i}.") for i in range(50)]
+    engine = memory(f'<tmx version="1.4"><header/><body>{"".join(units)}</body></tmx>', name="m.tmx")
+    assert texts(engine.translate(["0.", "31.", "49."], source="en", target="pt")) == ["n0.", "n31.", "n49."]
+
+
 def test_tmx_in_another_encoding_says_so_itself(memory):
     engine = memory(tmx(unit(en="Hello.", pt="Olá."), encoding="UTF-16").encode("utf-16"), name="m.tmx")
     assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["Olá."]
@@ -219,6 +225,7 @@ def test_tmx_in_another_encoding_says_so_itself(memory):
         (tmx("<tu><tuv><seg>x</seg></tuv></tu>"), "line 4: <tuv> without xml:lang"),
         (tmx(unit(en="Hello &nbsp; you", pt="x")), "line 4: undefined entity &nbsp;"),
         (tmx(unit(en="x", pt="y"), encoding="no-such"), "line 1"),
+        (tmx(unit(en="x", pt="y"), encoding="shift_jis"), "line 1: multi-byte encodings"),
         (tmx(unit(en="x", pt="caf\xe9")).encode("latin-1"), "line 4"),
         ('<!DOCTYPE tmx [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>\n<tmx>&b;</tmx>', "line 1: it declares the entity"),
         ('<!DOCTYPE tmx [<!ENTITY x SYSTEM "file:///etc/passwd">]>\n<tmx>&x;</tmx>', "it declares the entity 'x'"),

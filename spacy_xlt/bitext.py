@@ -49,8 +49,13 @@ DROP_FLAG = "dropped"
 class SentencePair:
     """A sentence of the source and its translation, as token ranges `[start, end)` of the two docs.
 
-    score (float | None): Mean log-probability a piece, from the translator.
-    flags (tuple[str]): What makes the translation doubtful.
+    Attributes:
+        source_start: First source token.
+        source_end: The source token behind the last one.
+        target_start: First target token.
+        target_end: The target token behind the last one.
+        score: Mean log-probability (natural) a piece, from the translator.
+        flags: What makes the translation doubtful.
     """
 
     source_start: int
@@ -83,11 +88,13 @@ class SentencePair:
 class LostSpan:
     """A source span that could not be carried over, and why.
 
-    start, end (int): Token range `[start, end)` of the source doc, or of the target doc for `side` "target".
-    label (str): Its label.
-    reason (str): A short word from the projector, such as "no_links".
-    key (str): "ents", or the key of its span group.
-    side (str): "target" where annotation was projected from the target to the source.
+    Attributes:
+        start: First token in the source doc, or in the target doc for `side` "target".
+        end: The token behind the last one.
+        label: Its label.
+        reason: A key of `REASONS`, such as "no_links".
+        key: "ents", or the key of its span group.
+        side: "target" where annotation was projected from the target to the source.
     """
 
     start: int
@@ -102,15 +109,21 @@ class LostSpan:
 class Bitext:
     """One source Doc and one target Doc that say the same thing.
 
-    source, target (Doc): The two sides.
-    alignment (Alignment): Word links between them, token indices of the docs.
-    source_lang, target_lang (str): spaCy's language codes; taken from the docs where left out.
-    sentences (list[SentencePair]): Which sentence corresponds to which; the whole docs as one pair where left out.
-    engine (str): Signature of what made the target; "" for a given bitext.
-    aligner, projector (str): Signatures of what made the links and the annotation; "" before that.
-    attention (Alignment | None): Soft links that came with the translation, scores are attention weights.
-    lost (list[LostSpan]): Spans of the source that could not be projected.
-    RAISES (XltError): E002 for links and E006 for sentences outside the docs.
+    Attributes:
+        source: The doc of one side.
+        target: The doc of the other side.
+        alignment: Word links between them, token indices of the docs.
+        source_lang: spaCy's code of the source language; taken from the doc where left out.
+        target_lang: spaCy's code of the target language; taken from the doc where left out.
+        sentences: Which sentence corresponds to which; the whole docs as one pair where left out.
+        engine: Signature of what made the target; "" for a given bitext.
+        aligner: Signature of what made the links; "" before that.
+        projector: Signature of what made the annotation; "" before that.
+        attention: Soft links that came with the translation, scores are attention weights.
+        lost: Spans of the source that could not be projected.
+
+    Raises:
+        XltError: E002 for links and E006 for sentences outside the docs.
     """
 
     source: Doc
@@ -158,8 +171,8 @@ class Bitext:
         linked = [set(column.tolist()) for column in self.alignment.links.T]
         docs = (self.source, self.target)
         source, target = (
-            sum(token.i not in found and has_text(token.text) for token in doc)
-            for doc, found in zip(docs, linked, strict=True)
+            sum(token.i not in with_link and has_text(token.text) for token in doc)
+            for doc, with_link in zip(docs, linked, strict=True)
         )
         return source, target
 
@@ -203,8 +216,12 @@ class Bitext:
     def from_stored(cls, source: Doc, data: dict[str, Any]) -> Bitext:
         """Build a Bitext, and its target Doc, from its stored form.
 
-        source (Doc): The document that the data was stored on.
-        RAISES (XltError): E004 for data of a newer version, E007 where the document was tokenised again since.
+        Args:
+            source: The document that the data was stored on.
+            data: From `to_stored`.
+
+        Raises:
+            XltError: E004 for data of a newer version, E007 where the document was tokenised again since.
         """
         if data.get("format", 0) > STORED_FORMAT:
             raise error("E004", found=data["format"], known=STORED_FORMAT)
@@ -300,14 +317,16 @@ def training_target(bitext: Bitext) -> Doc:
 def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
     """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out.
 
-    key (str): Name of the group; a document need not have it.
+    Args:
+        doc: The document.
+        key: Name of the group; a document need not have it.
     """
     group = doc.spans.get(key)
     scores = None if group is None else group.attrs.get("scores")
     if group is None or not isinstance(scores, (list, tuple)):
         return {}
-    found = zip(group, scores, strict=False)
-    return {(s.start, s.end, s.label_): float(n) for s, n in found if isinstance(n, Real) and isfinite(n)}
+    pairs = zip(group, scores, strict=False)
+    return {(s.start, s.end, s.label_): float(n) for s, n in pairs if isinstance(n, Real) and isfinite(n)}
 
 
 def _sentence_from_stored(data: Sequence[Any]) -> SentencePair:

@@ -32,10 +32,12 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
 
     A subclass writes `predict`, which changes nothing, and `set_annotations`, which writes what was predicted.
 
-    name (str): The component's name in the pipeline.
-    engine (Any): The engine.
-    required_method (str): The method that the engine must have.
-    RAISES (XltError): E101 where the engine does not have it.
+    Args:
+        name: The component's name in the pipeline.
+        engine: The engine, which must have the method `required_method`.
+
+    Raises:
+        XltError: E101 where the engine does not have it.
     """
 
     required_method: str = ""
@@ -130,7 +132,8 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Note in the pipeline's meta what its package must require; called by `spacy assemble` and `spacy train`.
 
-        RAISES (XltError): E160 or E104 where a pipeline inside the component cannot be loaded.
+        Raises:
+            XltError: E160 or E104 where a pipeline inside the component cannot be loaded.
         """
         if nlp is not None:
             add_requirements(nlp, block=self.name, inner=self.inner_pipelines())
@@ -183,7 +186,10 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
 class BitextPipe(XltPipe[dict[str, Bitext]]):
     """A component that works on the Bitexts that documents already have.
 
-    targets (list[str] | None): Which bitexts of `doc._.xlt`, by language code; all where left out.
+    Args:
+        name: The component's name in the pipeline.
+        engine: The engine.
+        targets: Which bitexts of `doc._.xlt`, by language code; all where left out.
     """
 
     def __init__(self, name: str, engine: Any, *, targets: list[str] | None = None):
@@ -193,7 +199,8 @@ class BitextPipe(XltPipe[dict[str, Bitext]]):
     def bitexts_of(self, doc: Doc) -> dict[str, Bitext]:
         """The bitexts of a doc that the component is to work on, by language code.
 
-        RAISES (XltError): E102 where the doc has none, E005 where it lacks one that `targets` names.
+        Raises:
+            XltError: E102 where the doc has none, E005 where it lacks one that `targets` names.
         """
         store = doc._.xlt
         if not len(store):

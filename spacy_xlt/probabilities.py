@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 from .device import one_thread_after_fork
 
 # Below this a span is noise: it would be carried and combined at a cost, and could not win.
-LEAST_SCORE = 0.05
+MIN_SCORE = 0.05
 
 
 class SpanKey(NamedTuple):
@@ -38,15 +38,18 @@ def annotate_scored(
     analyses of the whole document. A span categoriser (`spancat`) scores all spans that it looks at. What other
     components add, such as an entity ruler, is certain.
 
-    nlp (Language): The pipeline.
-    docs (Sequence[Doc]): With its vocabulary, not annotated yet.
-    beam_width (int): How many analyses the search keeps.
-    spans_key (str | None): A key of `doc.spans`; the entities where left out.
-    RETURNS (tuple[list[Doc], list[Scores]]): The annotated docs, and for each its spans of `LEAST_SCORE` and more.
+    Args:
+        nlp: The pipeline.
+        docs: With its vocabulary, not annotated yet.
+        beam_width: How many analyses the search keeps.
+        spans_key: A key of `doc.spans`; the entities where left out.
+
+    Returns:
+        The annotated docs, and for each its spans of `MIN_SCORE` and more.
     """
     one_thread_after_fork()
     names = nlp.pipe_names
-    found: list[Scores] = [{} for _ in docs]
+    by_doc: list[Scores] = [{} for _ in docs]
     done = 0
     for i, name in enumerate(names):
         pipe = nlp.get_pipe(name)
@@ -56,13 +59,13 @@ def annotate_scored(
         # Up to here first: a recogniser takes entities that are there already as given
         docs = _run(nlp, docs, names[done:i])
         done = i
-        for scores, new in zip(found, scored(pipe, docs, beam_width), strict=True):
+        for scores, new in zip(by_doc, scored(pipe, docs, beam_width), strict=True):
             scores.update(new)
     docs = _run(nlp, docs, names[done:])
-    for doc, scores in zip(docs, found, strict=True):
+    for doc, scores in zip(docs, by_doc, strict=True):
         for span in doc.ents if spans_key is None else doc.spans.get(spans_key, ()):
             scores.setdefault(SpanKey(span.start, span.end, span.label_), 1.0)
-    return list(docs), found
+    return list(docs), by_doc
 
 
 def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: int) -> list[Scores]:
@@ -71,15 +74,20 @@ def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: i
     The recogniser was trained to choose each step among all, so that it is the logarithms of the probabilities of the
     steps that are added up, and not the scores of the steps as in spaCy's own beam search.
 
-    docs (Sequence[Doc]): As they come to the component.
-    RETURNS (list[Scores]): One for each doc.
+    Args:
+        recogniser: The component.
+        docs: As they come to the component.
+        beam_width: How many analyses the search keeps.
+
+    Returns:
+        One for each doc.
     """
     from spacy.pipeline._parser_internals._beam_utils import BeamBatch
 
-    found: list[Scores] = [{} for _ in docs]
+    by_doc: list[Scores] = [{} for _ in docs]
     filled = [doc for doc in docs if len(doc)]
     if not filled:
-        return found
+        return by_doc
     moves, ops = recogniser.moves, recogniser.model.ops
     batch = BeamBatch(moves, moves.init_batch(filled), None, beam_width, density=0.0)
     step_model = recogniser.model.predict(filled)
@@ -90,35 +98,37 @@ def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: i
         batch.advance(_log_softmax(ops.to_numpy(step_model.predict(states))))
     step_model.clear_memory()
     of_filled = iter(recogniser.scored_ents(list(batch)))
-    for doc, scores in zip(docs, found, strict=True):
+    for doc, scores in zip(docs, by_doc, strict=True):
         if len(doc):
             for (start, end, label), probability in next(of_filled).items():
-                if probability >= LEAST_SCORE:
+                if probability >= MIN_SCORE:
                     scores[SpanKey(start, end, label)] = min(1.0, float(probability))
-    return found
+    return by_doc
 
 
 def categoriser_scores(categoriser: SpanCategorizer, docs: Sequence[Doc], beam_width: int = 0) -> list[Scores]:
     """The scores of all spans that a span categoriser looks at.
 
-    docs (Sequence[Doc]): As they come to the component.
-    beam_width (int): Has no effect; there is no search.
+    Args:
+        categoriser: The component.
+        docs: As they come to the component.
+        beam_width: Has no effect; there is no search.
     """
     indices, scores = categoriser.predict(docs)
     ops = categoriser.model.ops
     rows, values = ops.to_numpy(indices.dataXd), ops.to_numpy(scores)
-    found: list[Scores] = []
+    by_doc: list[Scores] = []
     at = 0
     for length in indices.lengths:
-        of_doc: dict[SpanKey, float] = defaultdict(float)
+        probabilities: dict[SpanKey, float] = defaultdict(float)
         for (start, end), row in zip(rows[at : at + length], values[at : at + length], strict=True):
             # With a label of its own for "none", spancat_singlelabel has a column more
             for label, value in zip(categoriser.labels, row, strict=False):
-                if value >= LEAST_SCORE:
-                    of_doc[SpanKey(int(start), int(end), label)] = float(value)
-        found.append(dict(of_doc))
+                if value >= MIN_SCORE:
+                    probabilities[SpanKey(int(start), int(end), label)] = float(value)
+        by_doc.append(dict(probabilities))
         at += int(length)
-    return found
+    return by_doc
 
 
 def finds(nlp: Language, spans_key: str | None) -> bool:
@@ -134,7 +144,7 @@ def finds(nlp: Language, spans_key: str | None) -> bool:
 
 def labels_of(nlp: Language, spans_key: str | None = None) -> frozenset[str] | None:
     """The labels that a pipeline's components can give to entities, or spans; None where one of them does not say."""
-    found: set[str] = set()
+    known: set[str] = set()
     wanted = "doc.ents" if spans_key is None else "doc.spans"
     for name in nlp.pipe_names:
         pipe = nlp.get_pipe(name)
@@ -143,8 +153,8 @@ def labels_of(nlp: Language, spans_key: str | None = None) -> frozenset[str] | N
         labels = getattr(pipe, "found_labels", getattr(pipe, "labels", None))
         if labels is None:
             return None
-        found.update(labels)
-    return frozenset(found)
+        known.update(labels)
+    return frozenset(known)
 
 
 def _scores_of(pipe: Any, spans_key: str | None) -> Any:

@@ -17,9 +17,10 @@ from .errors import error
 class SubPipeline:
     """Loads a spaCy pipeline at first use, from where the setting says or from where it was saved with the component.
 
-    pipeline (str | None): Name of an installed pipeline, or a path to one.
-    name (str): The component's name, for errors.
-    setting (str): The component's setting that names the pipeline, for errors.
+    Args:
+        pipeline: Name of an installed pipeline, or a path to one.
+        name: The component's name, for errors.
+        setting: The component's setting that names the pipeline, for errors.
     """
 
     def __init__(self, pipeline: str | None, *, name: str, setting: str = "pipeline"):
@@ -35,7 +36,8 @@ class SubPipeline:
     def nlp(self) -> Language:
         """The pipeline.
 
-        RAISES (XltError): E160 where none is named, E104 where it cannot be loaded.
+        Raises:
+            XltError: E160 where none is named, E104 where it cannot be loaded.
         """
         if self._nlp is None:
             if self.pipeline is None:
@@ -87,7 +89,8 @@ class SubPipeline:
 def load_pipeline(pipeline: str, *, name: str, setting: str) -> Language:
     """Load a spaCy pipeline that a component's setting names.
 
-    RAISES (XltError): E104 with spaCy's reason where that fails.
+    Raises:
+        XltError: E104 with spaCy's reason where that fails.
     """
     import spacy
 

@@ -73,6 +73,11 @@ class RayWorkers(WorkerPool):
         self._spec, self._on_gpu = spec, on_gpu
         # Signatures may differ from here, where there may be no GPU: those of the first actor count
         self._expected = {"versions": runtime(None)["versions"]}
+        # Actors that are ready, with the number of shards that they have; and those that are not, by what is awaited
+        self._ready: Counter[Any] = Counter()
+        self._starting: dict[Any, Any] = {}
+        self._actor_of: dict[Future[Any], Any] = {}
+        self._failed_starts = 0
         self._is_ours = not self._ray.is_initialized()
         if self._is_ours:
             _connect(self._ray)
@@ -84,11 +89,6 @@ class RayWorkers(WorkerPool):
                 "E588", address=_address(), reason=f"it has {has} {kind}s, and --workers is {size or 'not set'}"
             )
         self._size = size or has
-        self._starting: dict[Any, Any] = {}
-        self._failed_starts = 0
-        # Actors that are ready, with the shards that they have
-        self._ready: Counter[Any] = Counter()
-        self._actor_of: dict[Future[Any], Any] = {}
 
     def room(self) -> int:
         """See `WorkerPool`. Waits while no actor is ready."""

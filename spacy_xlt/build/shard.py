@@ -213,7 +213,7 @@ class ShardProcessor:
         self._counts.cache.update(hits=hits_now - hits, misses=misses_now - misses)
         return docs
 
-    def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> None:
+    def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> Any:
         if is_fatal(err):
             raise err
         reason = f"{name}: {type(err).__name__}: {err}"
@@ -222,8 +222,8 @@ class ShardProcessor:
     def _files(self, shard: str, docs: list[Doc]) -> dict[str, bytes]:
         counts = self._counts
         bitexts = [(i, bitext) for i, doc in enumerate(docs) for bitext in doc._.xlt.values()]
-        for i, bitext in bitexts if self.corrections is not None else ():
-            if applied := self.corrections.apply(bitext):
+        for i, bitext in bitexts:
+            if self.corrections is not None and (applied := self.corrections.apply(bitext)):
                 counts.corrected.update(applied)
                 docs[i]._.xlt[bitext.target_lang] = bitext
         files = {

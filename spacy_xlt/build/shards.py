@@ -103,7 +103,7 @@ class BuiltShard:
         try:
             digest = file_digest(path)
         except OSError as err:
-            raise self._unreadable(file, err.strerror) from err
+            raise self._unreadable(file, err.strerror or str(err)) from err
         if digest != self.files.get(file):
             raise self._unreadable(file, "it is not what the build wrote")
         try:
@@ -221,7 +221,7 @@ def list_shards(shards: BuiltShards) -> tuple[list[dict[str, Any]], dict[str, An
         Of each shard its name, its counts and the size of each of its `files` in bytes (None: missing); and the sums,
         with whether the build is `finished`.
     """
-    lines = []
+    lines: list[dict[str, Any]] = []
     for shard in shards:
         counts = {"docs": shard.count("docs"), "docs_failed": shard.count("failed")}
         by_name = {name: shard.counts.get(name) or {} for name in _COUNTED}
@@ -381,14 +381,14 @@ def split(
         for shard in shards:
             translated = shard.translated(lang)
             targets = shard.targets(translated)
-            side = {one.number: side_of(one.source, dev=dev, seed=seed) for one in translated}
+            side_by_number = {one.number: side_of(one.source, dev=dev, seed=seed) for one in translated}
             whole = [one for one in translated if len(targets[one.lang].tokens[one.place])]
             n_empty += len(translated) - len(whole)
             places: dict[tuple[str, str], list[int]] = defaultdict(list)
             for one in whole:
-                places[side[one.number], one.lang].append(one.place)
+                places[side_by_number[one.number], one.lang].append(one.place)
             for number in {one.number for one in whole}:
-                sides[side[number]].sources += 1
+                sides[side_by_number[number]].sources += 1
             for (name, target_lang), chosen in places.items():
                 part = select_docs(targets[target_lang], chosen)
                 sides[name].add(target_lang, part)
@@ -400,8 +400,8 @@ def split(
         counts = {name: side.to_json() for name, side in sides.items()}
         said = {"dev_share": dev, "seed": seed, "lang": lang, **counts, "left_out_empty": n_empty}
         write_json(beside / SPLIT, said)
-    for name, side in sides.items():
-        if not side.docs:
+    for name in sides:
+        if not sides[name].docs:
             warn("W550", side=name, n=n_docs, share=dev)
     return said
 

@@ -170,11 +170,10 @@ def _in_miniature(words: list[str]) -> list[str]:
         if words[: len(name)] == list(name) and "list" not in words:
             words = words + more.split()
     # In this process, on the CPU. The executors have tests of their own
-    here = {"-g": "-1", "--gpu-id": "-1", "--workers": "0", "--executor": "local", "--address": None}
+    here = {"-g": "-1", "--gpu-id": "-1", "--workers": "0", "--executor": "local"}
     for option, value in here.items():
         if option in words:
-            at = words.index(option)
-            words[at : at + 2] = [option, value] if value is not None else []
+            words[words.index(option) + 1] = value
     if words[0] == "train":
         # The encoder that is there, in place of one that would have to be fetched
         words = [*words, "--paths.encoder", "models/encoder"]

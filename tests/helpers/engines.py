@@ -18,16 +18,11 @@ from spacy_xlt.protocols import PairContext, TokenPair, Translation
 class UpperTranslator:
     """Translates by writing everything in capitals; cannot translate "crash".
 
-    In a worker process "kill" and "exit" end the process.
-
-    Args:
-        seconds: To wait for each text.
+    In a worker process "kill" and "exit" end the process. `seconds` is how long it waits for each text.
     """
 
     signature = "upper-1"
-
-    def __init__(self, seconds: float = 0.0):
-        self.seconds = seconds
+    seconds = 0.0
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         if any("crash" in text for text in texts):
@@ -57,7 +52,9 @@ def make_upper(seconds: float = 0.0, fails: str = "") -> UpperTranslator:
         raise error("E150", owner="Upper", setting="fails", value=fails, expected="nothing")
     if fails == "exit" and _is_worker():
         os._exit(3)
-    return UpperTranslator(seconds)
+    translator = UpperTranslator()
+    translator.seconds = seconds
+    return translator
 
 
 @registry.misc("test.DiagonalAligner.v1")

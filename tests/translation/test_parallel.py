@@ -305,12 +305,11 @@ def test_a_document_is_translated_from_real_parallel_files():
     nlp.add_pipe("xlt_translator", config={"engine": engine, "target": "pt"})
     sources = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:20]
     targets = (ASSETS / "ntrex" / "newstest2019-ref.por-BR.txt").read_text(encoding="utf8").splitlines()[:20]
-    for process in (1, 2):
-        docs = [nlp.make_doc(text) for text in [*sources, "This was never written."]]
-        for doc in docs:
-            # One line is one unit, whatever sentences are in it
-            for token in doc:
-                token.is_sent_start = token.i == 0
-        docs = list(nlp.pipe(docs, n_process=process, batch_size=11))
-        assert [doc._.xlt["pt"].target.text for doc in docs] == [*targets, ""]
-        assert "not_in_memory" in docs[-1]._.xlt["pt"].sentences[0].flags
+    docs = [nlp.make_doc(text) for text in [*sources, "This was never written."]]
+    for doc in docs:
+        # One line is one unit, whatever sentences are in it
+        for token in doc:
+            token.is_sent_start = token.i == 0
+    docs = list(nlp.pipe(docs))
+    assert [doc._.xlt["pt"].target.text for doc in docs] == [*targets, ""]
+    assert "not_in_memory" in docs[-1]._.xlt["pt"].sentences[0].flags

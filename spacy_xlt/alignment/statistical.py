@@ -110,7 +110,7 @@ class StatisticalAligner(Engine):
             link.
 
         Raises:
-            XltError: As `fit` and `read_corpus`; E361 for a `path` that cannot be read.
+            XltError: As `fit` and `corpus_pairs`; E361 for a `path` that cannot be read.
         """
         if not any(any(map(has_text, source)) and any(map(has_text, target)) for source, target in pairs):
             return [Alignment() for _ in pairs]
@@ -136,7 +136,7 @@ class StatisticalAligner(Engine):
         if self._directions is None and self.path is not None:
             self.from_disk(self.path)
         elif self._directions is None and self.corpus:
-            pairs = (pair for item in self.corpus for pair in read_corpus(item, target=self.target))
+            pairs = (pair for item in self.corpus for pair in corpus_pairs(item, target=self.target))
             self._directions, self._n_pairs = self._trained(pairs, "`corpus`")
         return self._directions
 
@@ -213,7 +213,7 @@ class StatisticalAligner(Engine):
             self._load(*learned)
 
 
-def read_corpus(item: str | Path, *, target: str = "") -> Iterator[TokenPair]:
+def corpus_pairs(item: str | Path, *, target: str = "") -> Iterator[TokenPair]:
     """The sentence pairs of one corpus, as tokens.
 
     Args:

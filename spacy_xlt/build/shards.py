@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import nsmallest
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.strings import StringStore
 from spacy.tokens import Doc, DocBin
 
-from ..bitext import USER_DATA_KEY, Bitext
+from ..bitext import USER_DATA_KEY
 from ..docs import select_docs, tokens_digest
-from ..errors import XltError, error, warn
-from ..io import file_digest, replacing, replacing_folder, write_bytes, write_json
+from ..errors import error, warn
+from ..io import replacing, replacing_folder, write_bytes, write_json
 from ..languages import blank
-from ..readers.docbin import read_bin
-from .manifest import read_manifest
+from .built import BuiltShard, BuiltShards
 from .rows import Row, bitext_row, target_row
 from .shard import BITEXT, TARGET
 
@@ -30,188 +29,7 @@ SPLIT = "split.json"
 _COUNTED = ("spans_in", "spans_projected", "lost_reasons")
 _BEGIN = 3  # of ENT_IOB
 # Called with each shard that is done
-Progress = Callable[["BuiltShard"], object]
-
-
-class Translated(NamedTuple):
-    """A source document in one of its languages.
-
-    Attributes:
-        number: Of the source document in its shard, from 0.
-        place: Of its translation in the shard's file of that language.
-        source: The source document.
-        lang: The target language.
-        key: Under which its bitext is stored.
-    """
-
-    number: int
-    place: int
-    source: Doc
-    lang: str
-    key: str
-
-
-@dataclass(frozen=True)
-class BuiltShard:
-    """A finished shard.
-
-    Attributes:
-        folder: The build folder.
-        name: Of the shard.
-        files: SHA-256 by path in the build folder.
-        counts: What the build counted: `docs`, `sentences`, `spans_in` and so on.
-    """
-
-    folder: Path
-    name: str
-    files: dict[str, str]
-    counts: dict[str, Any]
-
-    @property
-    def bitext(self) -> str:
-        """The file of the source documents with their bitexts."""
-        return f"{BITEXT}/{self.name}.spacy"
-
-    def target(self, lang: str) -> str:
-        """The file of the documents in a target language."""
-        return f"{TARGET}/{lang}-{self.name}.spacy"
-
-    @property
-    def langs(self) -> list[str]:
-        """The target languages of which it has documents, sorted."""
-        first, last = f"{TARGET}/", f"-{self.name}.spacy"
-        names = (name for name in self.files if name.startswith(first) and name.endswith(last))
-        return sorted(name[len(first) : -len(last)] for name in names)
-
-    def size(self, file: str) -> int | None:
-        """The size of one of its files in bytes; None if it is missing."""
-        path = self.folder / file
-        return path.stat().st_size if path.is_file() else None
-
-    def count(self, name: str) -> int:
-        """A count, summed over labels or reasons if it has some; 0 if an older version did not count it."""
-        value = self.counts.get(name, 0)
-        return sum(value.values()) if isinstance(value, dict) else len(value) if isinstance(value, list) else value
-
-    def read(self, file: str) -> DocBin:
-        """Read one of its `.spacy` files.
-
-        Raises:
-            XltError: E550 if it is missing, cannot be read, or is not what the build wrote.
-        """
-        path = self.folder / file
-        try:
-            digest = file_digest(path)
-        except OSError as err:
-            raise self._unreadable(file, err.strerror or str(err)) from err
-        if digest != self.files.get(file):
-            raise self._unreadable(file, "it is not what the build wrote")
-        try:
-            return read_bin(path)
-        except XltError as err:
-            raise self._unreadable(file, err.message) from err
-
-    def translated(self, lang: str = "") -> list[Translated]:
-        """Its documents in each of their target languages, in order.
-
-        The file of a language has a document for each source document with a bitext in that language, in the same
-        order; sentences of it may be left out, even all.
-
-        Args:
-            lang: Only this language.
-
-        Raises:
-            XltError: E550 if the source documents or what they store cannot be read.
-        """
-        translated, places = [], Counter[str]()
-        try:
-            # The words of a shard are kept by the vocabulary, which is a fresh one from time to time
-            for number, doc in enumerate(self.read(self.bitext).get_docs(blank("xx").vocab)):
-                for key, data in (doc.user_data.get(USER_DATA_KEY) or {}).items():
-                    target_lang = str(data.get("target_lang", key))
-                    if lang in ("", target_lang):
-                        translated.append(Translated(number, places[target_lang], doc, target_lang, key))
-                    places[target_lang] += 1
-        except XltError:
-            raise
-        except Exception as err:  # whatever data of another form runs into
-            raise self._unreadable(self.bitext, f"{type(err).__name__}: {err}") from err
-        return translated
-
-    def targets(self, translated: Sequence[Translated]) -> dict[str, DocBin]:
-        """The target documents by language, for what `translated` gave.
-
-        Raises:
-            XltError: E550 for a file that cannot be read or has another number of documents.
-        """
-        targets = {}
-        for lang, expected in sorted(Counter(one.lang for one in translated).items()):
-            targets[lang] = self.read(self.target(lang))
-            if len(targets[lang]) != expected:
-                reason = f"it has {len(targets[lang])} documents, and {expected} source documents are translated"
-                raise self._unreadable(self.target(lang), reason)
-        return targets
-
-    def stored_bitext(self, one: Translated) -> Bitext:
-        """The bitext of a document.
-
-        Raises:
-            XltError: E550 if what is stored cannot be read.
-        """
-        try:
-            return Bitext.from_stored(one.source, one.source.user_data[USER_DATA_KEY][one.key])
-        except Exception as err:  # XltError, and whatever data of another form runs into
-            raise self._unreadable(self.bitext, f"document {one.number}: {type(err).__name__}: {err}") from err
-
-    def _unreadable(self, file: str, reason: str) -> XltError:
-        return error("E550", shard=self.name, path=self.folder / file, reason=reason)
-
-
-class BuiltShards(Sequence[BuiltShard]):
-    """The finished shards of a build folder, in order, as the manifest had them when this was made.
-
-    Args:
-        folder: The build folder.
-
-    Attributes:
-        header: Of the manifest.
-
-    Raises:
-        XltError: E580 if it is no build folder, E581 if the manifest is damaged, E582 if a newer version wrote it.
-    """
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        self.header, records = read_manifest(self.folder)
-        self._shards = [
-            BuiltShard(self.folder, name, record.pop("files"), {k: v for k, v in record.items() if k != "shard"})
-            for name, record in records.items()
-        ]
-
-    def __len__(self) -> int:
-        return len(self._shards)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._shards[index]
-
-    @property
-    def langs(self) -> list[str]:
-        """The target languages of all shards, sorted."""
-        return sorted({lang for shard in self for lang in shard.langs})
-
-    def check(self, lang: str = "") -> None:
-        """Make sure that there is something to read.
-
-        Args:
-            lang: A target language that must be there; any if left out.
-
-        Raises:
-            XltError: E580 if no shard is finished, E552 for a language that is not there.
-        """
-        if not self:
-            raise error("E580", path=self.folder, reason="no shard of it is finished")
-        if lang and lang not in self.langs:
-            raise error("E552", lang=lang, path=self.folder, known=", ".join(self.langs) or "none")
+Progress = Callable[[BuiltShard], object]
 
 
 def list_shards(shards: BuiltShards) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -15,7 +15,7 @@ from wasabi import msg
 from ._app import app, existing, friendly_errors
 
 if TYPE_CHECKING:
-    from ..build.shards import BuiltShards
+    from ..build.built import BuiltShards
 
 shards = typer.Typer(
     name="shards",
@@ -158,7 +158,7 @@ def export_cli(
 
 
 def _shards(build: Path) -> BuiltShards:
-    from ..build.shards import BuiltShards
+    from ..build.built import BuiltShards
 
     return BuiltShards(existing(build, what="folder"))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..bitext import ENTS, REASONS
 from ..build.builder import SUMMARY
+from ..build.built import BuiltShards
 from ..build.shard import READ, WRITE, ShardCounts
-from ..build.shards import BuiltShards
 from ..errors import warn
 from ..io import write_bytes, write_json
 from ..readers.docbin import read_docs

@@ -29,8 +29,9 @@ from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.build import shards as shards_module
+from spacy_xlt.build.built import BuiltShards
 from spacy_xlt.build.manifest import FILE_NAME
-from spacy_xlt.build.shards import BuiltShards, draw, side_of
+from spacy_xlt.build.shards import draw, side_of
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import corpus_files, read_docs

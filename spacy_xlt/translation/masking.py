@@ -148,8 +148,7 @@ class _Job:
     def result(self) -> Translation:
         """The best translation, flagged."""
         assert self.best is not None
-        flags = (MISSING if item.kind == TERM else LOST for item in self.lost)
-        return replace(self.best, flags=tuple(dict.fromkeys([*self.best.flags, *flags]))) if self.lost else self.best
+        return _flagged(self.best, [MISSING if item.kind == TERM else LOST for item in self.lost])
 
 
 class MaskingTranslator:
@@ -220,23 +219,23 @@ class MaskingTranslator:
         translations = [job.result for job in jobs]
         if self.gates is None:
             return translations
-        pairs = []
+        judged = []
         for job, translation in zip(jobs, translations, strict=True):
             text, made = job.text, translation.text
             for item in reversed(job.constraints):
                 if item.kind != TERM:
                     text = text[: item.start] + text[item.end :]
                     made = made.replace(item.target, "", 1)
-            pairs.append(TranslationPair(text, made, source, target, translation.score))
-        flags = self.gates.flags(pairs, engine=self.translator)
-        for pair, more in zip(pairs, flags, strict=True):
-            if "source_language" in more and not self._warned:
+            flags = self.gates.flags(TranslationPair(text, made, source, target, translation.score))
+            if "source_language" in flags and not self._warned:
                 self._warned = True
-                warn("W251", lang=pair.source_lang, text=pair.source[:60])
-        return [
-            replace(translation, flags=tuple(dict.fromkeys([*translation.flags, *more]))) if more else translation
-            for translation, more in zip(translations, flags, strict=True)
-        ]
+                warn("W251", lang=source, text=text[:60])
+            judged.append(_flagged(translation, flags))
+        return judged
+
+
+def _flagged(translation: Translation, flags: Sequence[str]) -> Translation:
+    return replace(translation, flags=tuple(dict.fromkeys([*translation.flags, *flags]))) if flags else translation
 
 
 def _names(text: str, standin: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from ..engine import Engine, invalid_setting, setting
-from ..errors import UnknownDirection, error
+from ..errors import error
 from ..languages import UNSEGMENTED
 from ..tokens import has_text
 
@@ -69,15 +69,6 @@ class QualityFilter(Engine, ABC):
     def accept(self, score: float) -> bool:
         """Whether the score is good enough."""
 
-    def scores(self, pairs: Sequence[TranslationPair], *, engine: Any) -> list[float | None]:
-        """The scores of several translations.
-
-        Args:
-            pairs: All in the same languages.
-            engine: The `Translator` that made them.
-        """
-        return [self.score(pair) for pair in pairs]
-
 
 @dataclass(kw_only=True, eq=False)
 class EmptyFilter(QualityFilter):
@@ -93,25 +84,27 @@ class EmptyFilter(QualityFilter):
         return score > 0
 
 
+_FEWEST_WORDS = 4
+
+
 @dataclass(kw_only=True, eq=False)
 class CopiedFilter(QualityFilter):
     """Flags a translation that repeats the source. Score: the share of the source's ordinary words that are in it.
 
-    Ordinary words are those that don't begin with a capital, as names are often the same in both languages.
+    Ordinary words are those that don't begin with a capital, as names are often the same in both languages. Sources
+    with fewer than four are not judged.
 
     Args:
         max_share: The largest share that is accepted.
-        min_words: Sources with fewer ordinary words are not judged.
     """
 
     max_share: float = setting(0.8, ge=0, le=1)
-    min_words: int = setting(4, ge=1)
     flag: ClassVar[str] = "copied"
 
     def score(self, pair: TranslationPair) -> float | None:
         """From 0 to 1, each word counted as often as it occurs."""
         words = Counter(word for word in pair.source_words if not word[0].isupper())
-        if words.total() < self.min_words or not pair.target_words:
+        if words.total() < _FEWEST_WORDS or not pair.target_words:
             return None
         return (words & Counter(pair.target_words)).total() / words.total()
 
@@ -122,36 +115,35 @@ class CopiedFilter(QualityFilter):
 # Letters said four times or more inside a word, which models that loop write without end
 _INSIDE = re.compile(r"(.{1,12}?)\1{3,}")
 _LONG_WORD = 20
+_LONGEST_UNIT = 12
 
 
 @dataclass(kw_only=True, eq=False)
 class LoopingFilter(QualityFilter):
     """Flags a translation that says something again and again and the source does not.
 
-    Score: how many words repeat those before them, in the longest run of a unit of any length that is said at least
-    three times in a row; less that of the source.
+    Score: how many words repeat those before them, in the longest run of a unit of up to twelve words that is said at
+    least three times in a row; less that of the source.
 
     Args:
         max_words: The largest number that is accepted.
-        max_unit: The longest unit that is looked for, in words.
     """
 
     max_words: int = setting(4, ge=0)
-    max_unit: int = setting(12, ge=1)
     flag: ClassVar[str] = "looping"
 
     def score(self, pair: TranslationPair) -> float | None:
         """A number of words; letters in scripts without spaces."""
         if not pair.target_words:
             return None
-        looping = _repeating(pair.target_words, self.max_unit)
-        return max(0.0, looping - _repeating(pair.source_words, self.max_unit)) if looping else 0.0
+        looping = _repeating(pair.target_words)
+        return max(0.0, looping - _repeating(pair.source_words)) if looping else 0.0
 
     def accept(self, score: float) -> bool:
         return score <= self.max_words
 
 
-def _repeating(words: Sequence[str], max_unit: int) -> float:
+def _repeating(words: Sequence[str]) -> float:
     """The words of the longest run of a unit said three times or more, without its first time; four letters of a run
     inside a word count as a word."""
     lowered = [word.lower() for word in words]
@@ -161,7 +153,7 @@ def _repeating(words: Sequence[str], max_unit: int) -> float:
     # Where no word comes three times there is no run
     if max(counts.values(), default=0) < 3:
         return float(most)
-    for unit in range(1, min(max_unit, len(lowered) // 3) + 1):
+    for unit in range(1, min(_LONGEST_UNIT, len(lowered) // 3) + 1):
         run = 0
         for before, word in zip(lowered, lowered[unit:], strict=False):
             run = run + 1 if before == word else 0
@@ -170,8 +162,9 @@ def _repeating(words: Sequence[str], max_unit: int) -> float:
     return float(most)
 
 
-# Words are this many characters long on average, with the space, where it comes to adding the slack
-_WORD = 5
+# Characters that both sides are taken to be longer, and the words that these are
+_SLACK = 15
+_SLACK_WORDS = 3
 
 
 @dataclass(kw_only=True, eq=False)
@@ -184,22 +177,20 @@ class LengthRatioFilter(QualityFilter):
 
     Args:
         max_ratio: The largest ratio that is accepted.
-        slack: Characters that both sides are taken to be longer.
     """
 
     max_ratio: float = setting(2.0, ge=1)
-    slack: int = setting(15, ge=0)
     flag: ClassVar[str] = "length_ratio"
 
     def score(self, pair: TranslationPair) -> float | None:
         """A ratio of 1 or more."""
         if not pair.source.strip() or not pair.target.strip():
             return None
-        ratio = _ratio(_width(pair.source) + self.slack, _width(pair.target) + self.slack)
+        ratio = _ratio(_width(pair.source) + _SLACK, _width(pair.target) + _SLACK)
         if not UNSEGMENTED.isdisjoint((pair.source_lang, pair.target_lang)):
             return ratio
-        slack = self.slack / _WORD
-        return max(ratio, _ratio(len(pair.source.split()) + slack, len(pair.target.split()) + slack))
+        words = [len(text.split()) + _SLACK_WORDS for text in (pair.source, pair.target)]
+        return max(ratio, _ratio(*words))
 
     def accept(self, score: float) -> bool:
         return score <= self.max_ratio
@@ -207,7 +198,7 @@ class LengthRatioFilter(QualityFilter):
 
 def _ratio(first: float, second: float) -> float:
     shorter, longer = sorted((first, second))
-    return longer / shorter if shorter else 1.0
+    return longer / shorter
 
 
 def _width(text: str) -> int:
@@ -218,6 +209,7 @@ def _width(text: str) -> int:
 
 # Digits in groups of three, or any digits with a point or the like inside
 _NUMBER = re.compile(r"\d{1,3}(?:[ \u00a0\u202f\u2009]\d{3})+(?!\d)|\d+(?:[.,'’٫٬]\d+)*")
+_FEWEST_DIGITS = 3
 # Characters that stand for numbers and are no digits
 _NUMERALS = re.compile(r"[〇零一二三四五六七八九十百千万萬亿億兆]")
 
@@ -233,16 +225,14 @@ class NumbersFilter(QualityFilter):
 
     Args:
         min_share: The smallest share that is accepted.
-        min_digits: How many digits a number must have.
     """
 
     min_share: float = setting(0.6, ge=0, le=1)
-    min_digits: int = setting(3, ge=1)
     flag: ClassVar[str] = "numbers"
 
     def score(self, pair: TranslationPair) -> float | None:
         """From 0 to 1; None without numbers in the source."""
-        wanted = Counter(_significant(number) for number in _numbers(pair.source) if self._counts(number))
+        wanted = Counter(_significant(number) for number in _numbers(pair.source) if _counts(number))
         if not wanted or _NUMERALS.search(pair.target):
             return None
         return (wanted & Counter(map(_significant, _numbers(pair.target)))).total() / wanted.total()
@@ -250,9 +240,10 @@ class NumbersFilter(QualityFilter):
     def accept(self, score: float) -> bool:
         return score >= self.min_share
 
-    def _counts(self, number: list[str]) -> bool:
-        grouped = all(len(part) == 3 for part in number[1:])
-        return grouped and sum(map(len, number)) >= self.min_digits and len(_significant(number)) > 1
+
+def _counts(number: list[str]) -> bool:
+    grouped = all(len(part) == 3 for part in number[1:])
+    return grouped and sum(map(len, number)) >= _FEWEST_DIGITS and len(_significant(number)) > 1
 
 
 def _numbers(text: str) -> list[list[str]]:
@@ -291,6 +282,8 @@ class LogProbabilityFilter(QualityFilter):
 
 # The language identifier's code where spaCy's is another
 _CODES = {"nb": "no"}
+# Texts with fewer letters are not judged; wide characters count three times
+_FEWEST_LETTERS = 30
 # Languages whose texts it takes for one another: never flagged among themselves
 _ALIKE = (
     *({"no", "nn", "da"}, {"bs", "hr", "sr"}, {"id", "ms", "jv", "ace"}, {"cs", "sk"}, {"pt", "gl"}),
@@ -307,11 +300,9 @@ class WrongLanguageFilter(QualityFilter):
 
     Args:
         min_probability: The smallest probability that is accepted.
-        min_letters: Texts with fewer letters are not judged; wide characters count three times.
     """
 
     min_probability: float = setting(0.02, ge=0, le=1)
-    min_letters: int = setting(30, ge=1)
     flag: ClassVar[str] = "wrong_language"
     extra: ClassVar[str | None] = "langid"
 
@@ -321,32 +312,15 @@ class WrongLanguageFilter(QualityFilter):
         Raises:
             XltError: E255 where py3langid is not installed.
         """
-        return self._probability(pair.target, pair.target_lang)
+        return _language_probability(pair.target, pair.target_lang)
 
     def accept(self, score: float) -> bool:
         return score >= self.min_probability
 
-    def _probability(self, text: str, lang: str) -> float | None:
-        expected = _CODES.get(lang, lang)
-        if sum(3 if char >= "\u2e80" else 1 for char in text if char.isalpha()) < self.min_letters:
-            return None
-        labels, identify = _identifier()
-        if expected not in labels:
-            return None
-        (best, highest), *_ = ranked = identify(text)
-        if best == expected or highest < 0.5:
-            return 1.0 if best == expected else None
-        if any({best, expected} <= alike for alike in _ALIKE):
-            return None
-        return dict(ranked)[expected]
-
 
 @dataclass(kw_only=True, eq=False)
 class SourceLanguageFilter(WrongLanguageFilter):
-    """Flags a source that is not in the source language. Score: how probable its language is.
-
-    Needs the extra `langid`. Settings as those of WrongLanguageFilter.
-    """
+    """Flags a source that is not in the source language, as WrongLanguageFilter does a translation."""
 
     flag: ClassVar[str] = "source_language"
 
@@ -356,7 +330,22 @@ class SourceLanguageFilter(WrongLanguageFilter):
         Raises:
             XltError: E255 where py3langid is not installed.
         """
-        return self._probability(pair.source, pair.source_lang)
+        return _language_probability(pair.source, pair.source_lang)
+
+
+def _language_probability(text: str, lang: str) -> float | None:
+    expected = _CODES.get(lang, lang)
+    if sum(3 if char >= "\u2e80" else 1 for char in text if char.isalpha()) < _FEWEST_LETTERS:
+        return None
+    labels, identify = _identifier()
+    if expected not in labels:
+        return None
+    (best, highest), *_ = ranked = identify(text)
+    if best == expected or highest < 0.5:
+        return 1.0 if best == expected else None
+    if any({best, expected} <= alike for alike in _ALIKE):
+        return None
+    return dict(ranked)[expected]
 
 
 @lru_cache(maxsize=1)
@@ -367,129 +356,6 @@ def _identifier() -> tuple[frozenset[str], Any]:
         raise error("E255", reason=str(err)) from err
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     return frozenset(identifier.labels), identifier.rank
-
-
-_TOKEN = re.compile(r"[^\W_]+")
-# Languages that write all nouns with a capital: a capital says nothing there
-_CAPITAL_NOUNS = frozenset({"de", "lb"})
-
-
-@dataclass(kw_only=True, eq=False)
-class NamesFilter(QualityFilter):
-    """Flags a translation that lacks names of its source. Score: the share of the names that have a like word in it.
-
-    A name is a word with a capital that does not begin a sentence. Many names change in translation ("London",
-    "Londres") and many words with a capital in English are no names ("Monday"), so that a word with the same beginning
-    is enough, and that single names don't count. Nothing is judged between scripts, or in languages without capitals.
-
-    Args:
-        min_share: The smallest share that is accepted.
-        min_names: Sources with fewer names are not judged.
-    """
-
-    min_share: float = setting(0.2, ge=0, le=1)
-    min_names: int = setting(3, ge=1)
-    flag: ClassVar[str] = "names"
-
-    def score(self, pair: TranslationPair) -> float | None:
-        """From 0 to 1; None where there are too few names."""
-        names = [] if pair.source_lang in _CAPITAL_NOUNS else _names(pair.source)
-        if len(names) < self.min_names or _script("".join(names)) != _script(pair.target):
-            return None
-        begins = {_folded(word)[:3] for word in _TOKEN.findall(pair.target)}
-        return sum(name[:3] in begins for name in map(_folded, names)) / len(names)
-
-    def accept(self, score: float) -> bool:
-        return score >= self.min_share
-
-
-def _names(text: str) -> list[str]:
-    """Different words with a capital and three letters or more, without those after an end of sentence or a quote."""
-    if text.isupper():
-        return []
-    matches = list(_TOKEN.finditer(text))
-    capitals = [match for match in matches if match.group()[0].isupper()]
-    # Headlines in English have a capital on nearly every word
-    if len(capitals) > 0.6 * len(matches):
-        return []
-    names = []
-    for match in capitals:
-        before = text[: match.start()].rstrip(" ")[-1:]
-        if len(match.group()) >= 3 and before and before not in ".!?:;\"'“”«»„([{-–—…":
-            names.append(match.group())
-    return list(dict.fromkeys(names))
-
-
-def _folded(word: str) -> str:
-    return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
-
-
-def _script(text: str) -> str:
-    """The script of the first letter, by its Unicode name."""
-    letter = next((char for char in text if char.isalpha()), "")
-    return unicodedata.name(letter, "").split(" ")[0]
-
-
-@dataclass(kw_only=True, eq=False)
-class RoundTripFilter(QualityFilter):
-    """Flags a translation that, translated back, is too far from the source. Score: F of character n-grams, 0 to 1.
-
-    Costs as much as translating. Nothing is judged where the translator does not know the way back.
-
-    Args:
-        translator: The `Translator` that translates back; the translator itself where left out.
-        min_score: The smallest score that is accepted.
-    """
-
-    translator: Any = None
-    min_score: float = setting(0.3, ge=0, le=1)
-    flag: ClassVar[str] = "round_trip"
-
-    def score(self, pair: TranslationPair) -> float | None:
-        """The score of one pair; None without a translator of its own."""
-        return None if self.translator is None else self.scores([pair], engine=self.translator)[0]
-
-    def scores(self, pairs: Sequence[TranslationPair], *, engine: Any) -> list[float | None]:
-        """Translate back in one call. All pairs must have the same languages."""
-        if not pairs:
-            return []
-        languages = {"source": pairs[0].target_lang, "target": pairs[0].source_lang}
-        try:
-            returned = (self.translator or engine).translate([pair.target for pair in pairs], **languages)
-        except UnknownDirection:
-            return [None] * len(pairs)
-        return [
-            character_f(back.text, pair.source) if pair.source.strip() else None
-            for back, pair in zip(returned, pairs, strict=True)
-        ]
-
-    def accept(self, score: float) -> bool:
-        return score >= self.min_score
-
-
-def character_f(text: str, reference: str, *, longest: int = 6, beta: float = 2.0) -> float:
-    """How much of a reference is in a text: F of the character n-grams without spaces, averaged over n (Popović 2015,
-    "chrF: character n-gram F-score for automatic MT evaluation").
-
-    Args:
-        text: The text.
-        reference: What it should be.
-        longest: The longest n-grams.
-        beta: How many times recall weighs precision.
-
-    Returns:
-        From 0 to 1; 1 for two empty texts.
-    """
-    first, second = "".join(text.split()), "".join(reference.split())
-    scores = []
-    # n-grams longer than both texts say nothing
-    for n in range(1, min(longest, max(len(first), len(second))) + 1):
-        a, b = (Counter(side[i : i + n] for i in range(len(side) - n + 1)) for side in (first, second))
-        shared = (a & b).total()
-        precision, recall = shared / max(1, a.total()), shared / max(1, b.total())
-        total = beta**2 * precision + recall
-        scores.append((1 + beta**2) * precision * recall / total if total else 0.0)
-    return sum(scores) / len(scores) if scores else 1.0
 
 
 # Those that cost next to nothing and hardly ever flag a good translation (`benchmarks/quality_gates.py`)
@@ -516,10 +382,8 @@ class QualityGates(Engine):
         super().__post_init__()
         given = dict(self.filters or {})
         for name, gate in given.items():
-            is_filter = callable(getattr(gate, "scores", None)) and callable(getattr(gate, "accept", None))
-            if not is_filter or not getattr(gate, "flag", ""):
-                expected = "a filter, with `scores`, `accept` and a `flag`"
-                raise invalid_setting("QualityGates", f"filters.{name}", gate, expected)
+            if not isinstance(gate, QualityFilter):
+                raise invalid_setting("QualityGates", f"filters.{name}", gate, "a filter, of a class of QualityFilter")
         flags = {gate.flag for gate in given.values()}
         first = [make() for make in DEFAULT if make.flag not in flags] if self.default else []
         self.gates: list[QualityFilter] = [*first, *given.values()]
@@ -528,19 +392,7 @@ class QualityGates(Engine):
         """The gates with their settings."""
         return {"gates": self.gates}
 
-    def flags(self, pairs: Sequence[TranslationPair], *, engine: Any = None) -> list[tuple[str, ...]]:
-        """What is wrong with translations.
-
-        Args:
-            pairs: All in the same languages.
-            engine: The `Translator` that made them.
-
-        Returns:
-            The flags of each, in the order of the filters.
-        """
-        flags: list[list[str]] = [[] for _ in pairs]
-        for gate in self.gates:
-            for own, score in zip(flags, gate.scores(pairs, engine=engine), strict=True):
-                if score is not None and not gate.accept(score):
-                    own.append(gate.flag)
-        return [tuple(own) for own in flags]
+    def flags(self, pair: TranslationPair) -> tuple[str, ...]:
+        """What is wrong with a translation: flags in the order of the filters."""
+        scores = [(gate, gate.score(pair)) for gate in self.gates]
+        return tuple(gate.flag for gate, score in scores if score is not None and not gate.accept(score))

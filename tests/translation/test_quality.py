@@ -16,7 +16,7 @@ from spacy.util import load_model_from_config, registry
 from thinc.api import Config
 
 from spacy_xlt.build.builder import build
-from spacy_xlt.errors import XltError, XltWarning, error
+from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.protocols import Translation
 from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.translation.quality import (
@@ -26,18 +26,15 @@ from spacy_xlt.translation.quality import (
     LengthRatioFilter,
     LogProbabilityFilter,
     LoopingFilter,
-    NamesFilter,
     NumbersFilter,
     QualityGates,
-    RoundTripFilter,
     SourceLanguageFilter,
     TranslationPair,
     WrongLanguageFilter,
     _identifier,
-    character_f,
 )
 
-ALL = (*DEFAULT, NamesFilter, WrongLanguageFilter, SourceLanguageFilter, LogProbabilityFilter, RoundTripFilter)
+ALL = (*DEFAULT, WrongLanguageFilter, SourceLanguageFilter, LogProbabilityFilter)
 LONG = "The committee will vote on the new proposal at the end of the week, its chair said"
 
 
@@ -59,7 +56,6 @@ def is_flagged(gate, source: str, target: str, source_lang: str = "en", target_l
         (LengthRatioFilter(), "I see you now", "Eu " * 40),
         (NumbersFilter(), "In 1984 there were 12 of them", "Havia 12 deles em 1948"),
         (NumbersFilter(), "It has 45,123 people", "Tem 45.132 habitantes"),
-        (NamesFilter(), "Late on the same day Merkel met Obama and Putin", "No fim do dia ela os encontrou"),
         (LogProbabilityFilter(min_score=-1.0), "a", "b"),
     ],
 )
@@ -85,10 +81,6 @@ def test_faults_are_flagged(gate, source, target):
         (NumbersFilter(), "a hundred, 100, 12 or 3.75", "cem, doze ou três"),
         (NumbersFilter(), "in 1984", "在一九八四年"),
         (NumbersFilter(), "12 345 people", "12345 pessoas"),
-        (NamesFilter(), "We met Anna and Peter in London", "Encontramos a Ana e o Pedro em Londres"),
-        (NamesFilter(), "A HEADLINE IN CAPITALS IS NO NAME", "um título"),
-        (NamesFilter(), "The Man Who Sold The World Again", "uma canção"),
-        (NamesFilter(), "We met Anna, Peter and Paul", "我们遇到了他们"),
         (LogProbabilityFilter(), "a", "b"),
     ],
 )
@@ -135,48 +127,12 @@ def test_without_the_identifier_the_extra_is_named(monkeypatch):
         WrongLanguageFilter().score(TranslationPair("a", LONG, "en", "en"))
 
 
-class Backwards:
-    """Translates into capitals and back; does not know other ways."""
-
-    signature = "backwards"
-
-    def translate(self, texts, *, source, target):
-        if (source, target) == ("pt", "es"):
-            raise error("E201", engine="Backwards", source=source, target=target, known="none")
-        return [Translation(text.upper() if target == "pt" else text.lower()) for text in texts]
-
-
-def test_round_trips():
-    gate = RoundTripFilter()
-    pairs = [
-        TranslationPair("go home now", "GO HOME NOW", "en", "pt"),
-        TranslationPair("go home now", "RED SKY", "en", "pt"),
-    ]
-    good, bad = gate.scores(pairs, engine=Backwards())
-    assert good == 1.0 and bad is not None and not gate.accept(bad)
-    assert gate.scores([TranslationPair("a", "b", "es", "pt")], engine=Backwards()) == [None]
-    assert RoundTripFilter(translator=Backwards()).score(pairs[0]) == 1.0 and gate.score(pairs[0]) is None
-
-
-@settings(deadline=None)
-@given(st.text("ab c", max_size=30), st.text("ab c", max_size=30))
-def test_the_character_score_is_that_of_sacrebleu(text, reference):
-    sacrebleu = pytest.importorskip("sacrebleu")
-    if len("".join(text.split())) < 6 or len("".join(reference.split())) < 6:
-        assert 0.0 <= character_f(text, reference) <= 1.0
-        return
-    # sacrebleu averages precision and recall first, we the F scores of each n
-    theirs = sacrebleu.CHRF(eps_smoothing=False).sentence_score(text, [reference]).score / 100
-    assert character_f(text, reference) == pytest.approx(theirs, abs=0.08)
-    assert character_f(reference, reference) == 1.0
-
-
 @pytest.mark.parametrize("make", ALL)
 @settings(deadline=None, max_examples=50)
 @given(source=st.text(max_size=60), target=st.text(max_size=60), lang=st.sampled_from(["pt", "zh", "xx", "de"]))
 def test_no_text_is_too_odd(make, source, target, lang):
     gate = make()
-    score = gate.scores([TranslationPair(source, target, "en", lang)], engine=Backwards())[0]
+    score = gate.score(TranslationPair(source, target, "en", lang))
     assert score is None or isinstance(gate.accept(score), bool)
 
 
@@ -184,7 +140,7 @@ def test_no_text_is_too_odd(make, source, target, lang):
     ("make", "values", "message"),
     [
         (CopiedFilter, {"max_share": 2}, "E150.*`max_share` of CopiedFilter is 2; expected a number from 0 to 1"),
-        (LoopingFilter, {"max_unit": "3"}, "E150.*max_unit.*'3'"),
+        (LoopingFilter, {"max_words": "3"}, "E150.*max_words.*'3'"),
         (LengthRatioFilter, {"max_ratio": 0.5}, "E150.*max_ratio"),
         (LogProbabilityFilter, {"min_score": 1}, "E150.*min_score"),
         (QualityGates, {"filters": {"mine": 3}}, "E150.*`filters.mine` of QualityGates is 3; expected a filter"),
@@ -205,8 +161,8 @@ def test_good_translations_pass_the_default_gates():
     names = ("newstest2019-src.eng.txt", "newstest2019-ref.por-BR.txt")
     texts = [(ASSETS / "ntrex" / name).read_text(encoding="utf8").splitlines()[:1000] for name in names]
     pairs = [TranslationPair(s, t, "en", "pt") for s, t in zip(*texts, strict=True)]
-    flags = QualityGates().flags(pairs)
-    assert sum(map(bool, flags)) <= 10
+    gates = QualityGates()
+    assert sum(bool(gates.flags(pair)) for pair in pairs) <= 10
 
 
 CONFIG = """

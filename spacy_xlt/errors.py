@@ -98,8 +98,6 @@ _MESSAGES: dict[str, str] = {
     "(ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
-    "E237": "{n} of {total} texts are not in the translation memory, the first one is {text!r}. Set `missing` to "
-    '"flag" to go on without them, or `fallback` to an engine that translates them.',
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
     "E252": "{path}, line {line}: {reason}.",
     "E253": 'The span group {key!r} has {found} forms in attrs["{attr}"] for {expected} spans; it needs one for each.',
@@ -114,7 +112,7 @@ _MESSAGES: dict[str, str] = {
     "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. "
     "Set `batch_tokens` lower.",
     "E238": "Apertium cannot be run: {reason}. On Debian or Ubuntu install it with a pair of languages, for example "
-    "apt-get install apertium apertium-eng-spa, or set `data_dir` to the folder of Apertium's data.",
+    "apt-get install apertium apertium-eng-spa, or set the variable APERTIUM_DATADIR to the folder of Apertium's data.",
     "E240": "Apertium gave no translation of {text!r}: {reason}",
     "E241": "CTranslate2Translator needs the package ctranslate2: {reason}. Run: pip install 'spacy-xlt[ctranslate2]'",
     "E244": "CTranslate2Translator: setting `precision` is {value!r}, and this {device} computes in: {expected}.",
@@ -367,7 +365,7 @@ _MESSAGES: dict[str, str] = {
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
     **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
-    **dict.fromkeys("E005 E102 E237 E308 E309 E342 E402 E404 E415".split(), InputMismatch),
+    **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404 E415".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }
 # What the system says of a disk, of files and of the number of processes.

@@ -68,28 +68,23 @@ class ApertiumTranslator(Engine):
     not know, so that a translation can depend on the texts before it in a batch.
 
     Args:
-        data_dir: Where Apertium's data is; where left out, what the variable `APERTIUM_DATADIR` says, else
-            "/usr/share/apertium".
         variant: The variant of a direction, as the names of the modes have it, such as "valencia" in
             `eng-cat_valencia`. Where left out, the region of the target's code ("en-US") decides, else the usual one.
-        mark_unknown: Write `*` before words that the dictionaries lack.
         timeout: The most seconds for 512 texts.
     """
 
-    data_dir: str | None = setting(None, decides=False)
     variant: str | None = None
-    mark_unknown: bool = False
     timeout: float = setting(60.0, gt=0, decides=False)
 
     def details(self) -> dict[str, Any]:
         """Apertium's version, and a checksum of the installed pairs."""
-        modes = find_modes(self._folder)
+        modes = find_modes(data_folder())
         return {"version": _version(), "data": _data_digest(modes) if modes else "none"}
 
     @property
     def directions(self) -> list[tuple[str, str]]:
         """The directions that are installed, as spaCy's codes; none where Apertium is not there."""
-        return sorted({(s, t) for mode in find_modes(self._folder) for s in mode.source for t in mode.target})
+        return sorted({(s, t) for mode in find_modes(data_folder()) for s in mode.source for t in mode.target})
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         """Translate texts of any length.
@@ -119,14 +114,10 @@ class ApertiumTranslator(Engine):
                 results[i] = Translation(f"{before}{text.strip()}{after}", flags=() if is_whole else (DAMAGED,))
         return results
 
-    @property
-    def _folder(self) -> Path:
-        return Path(self.data_dir or os.environ.get("APERTIUM_DATADIR") or "/usr/share/apertium")
-
     def _mode(self, source: str, target: str) -> Mode:
-        modes = find_modes(self._folder)
+        modes = find_modes(data_folder())
         if not modes:
-            raise error("E238", reason=f"{self._folder} has no modes")
+            raise error("E238", reason=f"{data_folder()} has no modes")
         mode = choose_mode(modes, source=source, target=target, variant=self.variant)
         if mode is None:
             known = ", ".join(mode.path.stem for mode in modes)
@@ -138,9 +129,8 @@ class ApertiumTranslator(Engine):
     def _run(self, mode: Mode, texts: Sequence[str]) -> list[tuple[str, bool]]:
         """The translations of texts, and whether all that is no word came back."""
         protected = [protect(text, number) for number, text in enumerate(texts)]
-        options = [] if self.mark_unknown else ["-u"]
-        # -z: each text by itself, as it ends with a NUL
-        command = ["apertium", "-z", "-f", "none", *options, "-d", str(self._folder), mode.path.stem]
+        # -z: each text by itself, as it ends with a NUL; -u: without `*` before unknown words
+        command = ["apertium", "-z", "-f", "none", "-u", "-d", str(data_folder()), mode.path.stem]
         output, reason = _output(command, b"".join(data + b"\0" for data, _ in protected), timeout=self.timeout)
         answers = output.split(b"\0")
         results = []
@@ -188,6 +178,11 @@ def _version() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "none"
     return next(iter(re.findall(r"\d+(?:\.\d+)+", done.stdout + done.stderr)), "unknown")
+
+
+def data_folder() -> Path:
+    """Where Apertium's data is: what its variable says, else where Debian puts it."""
+    return Path(os.environ.get("APERTIUM_DATADIR") or "/usr/share/apertium")
 
 
 def find_modes(folder: Path) -> list[Mode]:

@@ -19,7 +19,6 @@ import srsly
 from ..errors import error, warn
 from ..protocols import SoftAlignment, Translation
 
-USER_CACHE = "user"
 _FORMAT = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS translations (
@@ -37,11 +36,16 @@ _USE_SECONDS = 3600
 _MIB = 1 << 20
 
 
+def user_cache() -> Path:
+    """The folder for what this package keeps between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(base) / "spacy_xlt"
+
+
 def cache_path(setting: str | Path) -> Path:
     """Where the cache is: the path itself, a file in it if it is a folder, or, for "user", the user's cache folder."""
-    if setting == USER_CACHE:
-        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-        return Path(base) / "spacy_xlt" / "translations.sqlite"
+    if setting == "user":
+        return user_cache() / "translations.sqlite"
     path = Path(setting)
     return path / "translations.sqlite" if path.is_dir() else path
 
@@ -79,23 +83,25 @@ class TranslationCache:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Translation]:
         """The translations that are there."""
+        if self._broken:
+            return {}
         found: dict[bytes, Translation] = {}
         stale: list[tuple[int, bytes]] = []
         now = int(time.time())
         try:
-            connection = self._connect()
-            for start in range(0, len(keys) if connection else 0, _KEYS_AT_ONCE):
+            connection = self._open()
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = list(keys[start : start + _KEYS_AT_ONCE])
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, value, used FROM translations WHERE key IN ({marks})"
-                for key, value, used in connection.execute(query, some):  # type: ignore[union-attr]
+                for key, value, used in connection.execute(query, some):
                     translation = _unpacked(value)
                     if translation is None:
                         continue
                     found[key] = translation
                     if now - used > _USE_SECONDS:
                         stale.append((now, key))
-            if stale and connection:
+            if stale:
                 with connection:
                     connection.executemany("UPDATE translations SET used = ? WHERE key = ?", stale)
         except (sqlite3.Error, OSError) as err:
@@ -104,6 +110,8 @@ class TranslationCache:
 
     def put(self, items: Sequence[tuple[bytes, str, Translation]], *, source: str, target: str, signature: str) -> None:
         """Keep translations: keys, source texts and translations."""
+        if self._broken or not items:
+            return
         now = int(time.time())
         rows = []
         for key, text, translation in items:
@@ -112,9 +120,7 @@ class TranslationCache:
             text = text.encode("utf8", "replace").decode("utf8")
             rows.append((key, source, target, signature, text, value, size, now))
         try:
-            connection = self._connect()
-            if not connection or not rows:
-                return
+            connection = self._open()
             with connection:
                 connection.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self._written += sum(row[6] for row in rows)
@@ -167,9 +173,6 @@ class TranslationCache:
             self._connection.close()
         self._connection = None
 
-    def _connect(self) -> sqlite3.Connection | None:
-        return None if self._broken else self._open()
-
     def _open(self) -> sqlite3.Connection:
         # A connection must not be used in a forked process or in another thread than its own
         owner = (os.getpid(), threading.get_ident())
@@ -213,8 +216,7 @@ class CachedTranslator:
     """An engine behind a cache. It counts the texts that were in the cache (`hits`) and those that were not (`misses`).
 
     Args:
-        engine: A `Translator`. One that says `cacheable = False`, because its output depends on more than the text,
-            goes without the cache.
+        engine: A `Translator`.
         cache: Where translations are kept.
         name: The component's, for messages.
         with_attention: Whether the attention of a translation is of use; it takes most of the room.
@@ -229,7 +231,7 @@ class CachedTranslator:
         with_attention: bool = False,
     ):
         self.engine = engine
-        self.cache = cache if getattr(engine, "cacheable", True) else None
+        self.cache = cache
         self.name = name
         self.with_attention = with_attention
         self.hits = 0
@@ -243,7 +245,7 @@ class CachedTranslator:
         """
         if self.cache is None:
             return self._ask(texts, source, target)
-        signature = str(getattr(self.engine, "signature", type(self.engine).__name__))
+        signature = str(self.engine.signature)
         if self.with_attention:
             signature += "|with attention"
         where = {"source": source, "target": target, "signature": signature}

@@ -25,7 +25,7 @@ from .constraints import KINDS, Glossary, is_keep, kept_spans
 from .contractions import ContractedView, contracted, contraction_table, unchanged
 from .masking import MaskingTranslator, Request
 from .quality import QualityGates
-from .sentences import LINE_BREAKS, Sentence, sentences_of
+from .sentences import Sentence, sentences_of
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.BergamotTranslator.v1"}
 DEFAULT_QUALITY = {"@misc": "spacy_xlt.QualityGates.v1"}
@@ -50,7 +50,6 @@ class TranslatorPipe(XltPipe[Bitext]):
         target_pipeline: Name or path of a pipeline whose tokenizer cuts the translations; spaCy's tokenizer for the
             language where left out. It should be the one that the final pipeline uses.
         max_chars: Longer sentences are translated in parts; see `sentences_of`. Engines may cut further.
-        line_breaks: "auto", "keep" or "join"; see `sentences_of`.
         join_contractions: Translate "de a" as "da": for text from treebanks, which take contractions apart. The
             document keeps its tokens. Changes nothing in languages without a table (`contractions.TABLES`).
         protect: Kinds of strings that must not be translated, of `constraints.KINDS`; all where left out. A translation
@@ -83,7 +82,6 @@ class TranslatorPipe(XltPipe[Bitext]):
         source: str | None = None,
         target_pipeline: str | None = None,
         max_chars: int | None = 1200,
-        line_breaks: str = "auto",
         join_contractions: bool = False,
         protect: Sequence[str] | None = None,
         terms: str | None = None,
@@ -97,7 +95,6 @@ class TranslatorPipe(XltPipe[Bitext]):
         kinds = KINDS if protect is None else tuple(protect)
         for setting, value, is_valid, expected in (
             ("max_chars", max_chars, max_chars is None or max_chars >= 20, "a number from 20, or null"),
-            ("line_breaks", line_breaks, line_breaks in LINE_BREAKS, ", ".join(LINE_BREAKS)),
             ("protect", protect, set(kinds) <= set(KINDS), f"a list of {', '.join(KINDS)}; null for all of them"),
             ("keep", keep, is_keep(keep), "a list of entity labels and spans:KEY"),
             ("cache_mb", cache_mb, cache_mb > 0, "more than 0"),
@@ -113,7 +110,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         self.cache = None if cache is None else TranslationCache(cache, max_mb=cache_mb)
         self.quality: QualityGates | None = quality
         self.store_attention = store_attention
-        self._cutting: dict[str, Any] = {"max_chars": max_chars, "line_breaks": line_breaks, "protect": kinds}
+        self._cutting: dict[str, Any] = {"max_chars": max_chars, "protect": kinds}
         self._masking: MaskingTranslator | None = None
         self._tokenizer: Tokenizer | None = None
 
@@ -124,12 +121,11 @@ class TranslatorPipe(XltPipe[Bitext]):
     @property
     def signature(self) -> str:
         """The engine's signature, and what else decides the translations where it is not the default."""
-        max_chars, line_breaks, protect = self._cutting.values()
+        max_chars, protect = self._cutting.values()
         gates = "none" if self.quality is None else self.quality.signature
         terms = None if self.glossary is None else repr(sorted(self.glossary.entries.items()))
         extra = {
             "max_chars": max_chars if max_chars != 1200 else "",
-            "line_breaks": line_breaks if line_breaks != "auto" else "",
             "target_pipeline": self.target_pipeline or "",
             "protect": ("+".join(protect) or "none") if protect != KINDS else "",
             "terms": sha256(terms.encode()).hexdigest()[:12] if terms is not None else "",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..engine import setting
 from ..errors import error
-from .ctranslate2_conversion import ABOUT, ENGINE, HF_FOLDER, converted, default_cache, is_converted
+from .cache import user_cache
+from .ctranslate2_conversion import ENGINE, HF_FOLDER, converted
 from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, loading, read_files
 from .neural import DirectionModel, Hypothesis, Ids
 from .subwords import Codec
@@ -29,19 +30,11 @@ class CTranslate2Translator(HuggingFaceTranslator):
     """NLLB-200, M2M100, MADLAD-400, mBART-50, Marian and T5, run by CTranslate2.
 
     The runtime is that of Klein et al. 2020 (https://aclanthology.org/2020.amta-research.10/). A Hugging Face model is
-    converted when first used and kept in a cache folder. `attend` reads the layer and the heads that were chosen at
-    conversion: those of `Seq2SeqTranslator`; CTranslate2's own converter takes the first head of the last layer.
+    converted when first used and kept in a cache folder. `attend` reads the layer and the heads that
+    `Seq2SeqTranslator` does. Settings not named here are those of `HuggingFaceTranslator`.
 
     Args:
-        model: A Hugging Face name or folder, or a folder that CTranslate2's own converter wrote.
-        tokenizer: For such a folder: the Hugging Face name or folder of the model it was converted from.
         cache_dir: Where converted models are kept; the user's cache folder where left out.
-        family: As `HuggingFaceTranslator` has it, and so are `prefix` and `directions`.
-        beam_size: 1 for greedy search.
-        batch_tokens: The most source pieces of a batch, padding counted.
-        max_pieces: As `NeuralTranslator` has it.
-        max_length_factor: A translation of more pieces than about this times the source's is cut off and flagged
-            "truncated".
         precision: How the model is stored and computed, by CTranslate2's names; "auto" is "int8" on a CPU, and on a
             GPU "float16", but "bfloat16" for T5 and its kin.
 
@@ -52,7 +45,6 @@ class CTranslate2Translator(HuggingFaceTranslator):
     extra: ClassVar[str | None] = "ctranslate2"
     runtime: ClassVar[str] = "ctranslate2"
 
-    tokenizer: str | None = None
     cache_dir: str | None = setting(None, decides=False)
     precision: str = setting(
         "auto",
@@ -81,21 +73,15 @@ class CTranslate2Translator(HuggingFaceTranslator):
         return CTranslate2Model(files, text, text.marks(source, target), device, batch_tokens=self.batch_tokens)
 
     def _load(self, device: Any, *, threads: int) -> tuple[ConvertedModel, ModelText]:
-        folder, precision = Path(self.model), self.precision
-        if not is_converted(folder):
-            if precision == "auto":
-                precision = "int8" if device.type == "cpu" else self._half_precision()
-            cache = Path(self.cache_dir) if self.cache_dir is not None else default_cache()
-            folder = converted(self.model, quantization=precision, cache=cache)
-        origin = self.tokenizer or (str(folder / HF_FOLDER) if (folder / HF_FOLDER).is_dir() else None)
-        if origin is None:
-            reason = "it has no tokenizer; set `tokenizer` to the model that it was converted from"
-            raise error("E246", path=folder, reason=reason)
+        precision = self.precision
+        if precision == "auto":
+            precision = "int8" if device.type == "cpu" else self._half_precision()
+        cache = Path(self.cache_dir) if self.cache_dir is not None else user_cache() / "ctranslate2"
+        folder = converted(self.model, quantization=precision, cache=cache)
         model = ConvertedModel(folder, device=device, precision=precision, threads=threads)
-        with loading("E246", f"its tokenizer {origin}: ", path=folder):
-            files = read_files(origin)
-        name = str(_read_json(folder / ABOUT).get("model") or self.tokenizer or self.model)
-        return model, self.model_text(name, files, n_pieces=len(model.source_tokens))
+        with loading("E246", "its tokenizer: ", path=folder):
+            files = read_files(str(folder / HF_FOLDER))
+        return model, self.model_text(self.model, files, n_pieces=len(model.source_tokens))
 
     def _half_precision(self) -> str:
         from transformers import AutoConfig
@@ -114,7 +100,7 @@ class ConvertedModel:
     Args:
         folder: A model folder of CTranslate2.
         device: Where to run.
-        precision: As the engine's setting.
+        precision: By CTranslate2's names.
         threads: CPU threads for a batch; 0 for CTranslate2's default.
 
     Raises:
@@ -133,15 +119,15 @@ class ConvertedModel:
 
         place = {"device": device.type, "device_index": device.index or 0}
         supported = ctranslate2.get_supported_compute_types(*place.values())
-        if precision not in {"auto", "default", *supported}:
+        if precision not in supported:
             raise error("E244", device=device.type, value=precision, expected=", ".join(sorted(supported)))
         with loading("E246", path=folder):
             self.translator = ctranslate2.Translator(
                 str(folder), compute_type=precision, intra_threads=threads, **place
             )
-        self.source_tokens = _read_vocabulary(folder, "source")
-        self.target_tokens = _read_vocabulary(folder, "target")
-        config = _read_json(folder / "config.json")
+            self.source_tokens = _read_vocabulary(folder, "source")
+            self.target_tokens = _read_vocabulary(folder, "target")
+            config = json.loads((folder / "config.json").read_text(encoding="utf8"))
         self.end = str(config.get("eos_token", "</s>"))
         self.has_start = config.get("decoder_start_token") is not None
 
@@ -230,19 +216,7 @@ class CTranslate2Model:
 
 
 def _read_vocabulary(folder: Path, side: str) -> list[str]:
-    """The tokens of a side by id, as the converter wrote them."""
-    for name in (f"{side}_vocabulary.json", "shared_vocabulary.json"):
-        if (folder / name).is_file():
-            return [str(token) for token in json.loads((folder / name).read_text(encoding="utf8"))]
-    for name in (f"{side}_vocabulary.txt", "shared_vocabulary.txt"):
-        if (folder / name).is_file():
-            return (folder / name).read_text(encoding="utf8").removesuffix("\n").split("\n")
-    raise error("E246", path=folder, reason=f"it has no {side}_vocabulary.json or shared_vocabulary.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """What a file that may be missing holds; nothing where it cannot be read."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf8")))
-    except (OSError, ValueError):
-        return {}
+    """The tokens of a side by id."""
+    path = folder / f"{side}_vocabulary.json"
+    path = path if path.is_file() else folder / "shared_vocabulary.json"
+    return json.loads(path.read_text(encoding="utf8"))

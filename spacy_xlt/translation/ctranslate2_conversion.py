@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,27 +18,14 @@ import numpy as np
 from ..device import first_line, quiet
 from ..errors import XltError, error
 from .huggingface import load_weights, loading, read_files
-from .language_codes import detect_family
 
 ENGINE = "CTranslate2Translator"
-# Beside CTranslate2's own files: the tokenizer and the settings of the model, and which model it was
+# Beside CTranslate2's own files: the tokenizer and the settings of the model
 HF_FOLDER = "hf"
-ABOUT = "spacy_xlt.json"
 _WEIGHTS = "model.bin"
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 # To be raised where what is written here changes
 _FORMAT = 2
-
-
-def is_converted(folder: Path) -> bool:
-    """Whether this is a model folder of CTranslate2. Hugging Face's never have a file of this name."""
-    return (folder / _WEIGHTS).is_file()
-
-
-def default_cache() -> Path:
-    """The user's cache folder for converted models."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    return Path(base) / "spacy_xlt" / "ctranslate2"
 
 
 def converted(model: str, *, quantization: str, cache: Path) -> Path:
@@ -59,11 +44,11 @@ def converted(model: str, *, quantization: str, cache: Path) -> Path:
             folder cannot be written.
     """
     final = cache / _entry_name(model, quantization)
-    if is_converted(final):
+    if (final / _WEIGHTS).is_file():
         return final
     with _locked(final):
         # Another process may have been faster
-        if not is_converted(final):
+        if not (final / _WEIGHTS).is_file():
             for leftover in cache.glob(f".{final.name}.*.part"):
                 shutil.rmtree(leftover, ignore_errors=True)
             beside = cache / f".{final.name}.{uuid4().hex}.part"
@@ -128,7 +113,7 @@ def convert(model: str, folder: Path, *, quantization: str) -> None:
         OSError: Where the folder cannot be written.
     """
     with loading("E221", engine=ENGINE, model=model):
-        config, settings, tokenizer = files = read_files(model)
+        config, _, tokenizer = files = read_files(model)
     try:
         with quiet():
             _make_converter(model, files).convert(str(folder), quantization=quantization)
@@ -140,9 +125,6 @@ def convert(model: str, folder: Path, *, quantization: str) -> None:
         raise error("E245", model=model, quantization=quantization, reason=reason) from err
     tokenizer.save_pretrained(folder / HF_FOLDER)
     config.save_pretrained(folder / HF_FOLDER)
-    family = detect_family(config.to_dict(), settings, name=model, vocabulary=tokenizer.get_vocab())
-    about = {"model": model, "family": family, "quantization": quantization}
-    (folder / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf8")
 
 
 def _make_converter(model: str, files: tuple[Any, dict[str, Any], Any]) -> Any:

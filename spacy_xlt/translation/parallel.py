@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NoReturn
@@ -49,9 +49,8 @@ class ParallelTranslator(Engine):
         languages: Which language `source_file` and `target_file` are in, and the columns of tab-separated memories;
             further columns are not read. TMX files say their languages themselves.
         encoding: Of all files but TMX, which names its own.
-        missing: What to do with a text that is in none of the files and for which there is no `fallback`: "flag" gives
-            an empty translation with the flag "not_in_memory", "error" stops.
-        fallback: A `Translator` for the texts that are in none of the files.
+        fallback: A `Translator` for the texts that are in none of the files; without one, they get an empty translation
+            with the flag "not_in_memory".
     """
 
     memory: str | list[str] | None = setting(None, decides=False)
@@ -59,7 +58,6 @@ class ParallelTranslator(Engine):
     target_file: str | None = setting(None, decides=False)
     languages: list[str] | None = None
     encoding: str = "utf-8"
-    missing: str = setting("flag", choices=("flag", "error"))
     fallback: Any = None
 
     def __post_init__(self) -> None:
@@ -78,12 +76,10 @@ class ParallelTranslator(Engine):
             self._refuse("encoding", self.encoding, "an encoding that Python knows")
         for code in self.languages or ():
             parse(code)
-        self._units: UnitIndex | None = None
-        self._checksum: str | None = None
 
     def details(self) -> dict[str, Any]:
         """The names and a checksum of the files."""
-        return {"files": [path.name for path in self._paths], "sha256": self._digest()}
+        return {"files": [path.name for path in self._paths], "sha256": self._digest}
 
     @property
     def directions(self) -> list[tuple[str, str]]:
@@ -92,7 +88,7 @@ class ParallelTranslator(Engine):
         Raises:
             XltError: As `translate`.
         """
-        return self._load().directions
+        return self._units.directions
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         """Look texts up. What is found has no score: nothing was computed.
@@ -103,28 +99,24 @@ class ParallelTranslator(Engine):
             target: A language code.
 
         Returns:
-            In order; see `missing` and `fallback` for what was not found.
+            In order; see `fallback` for what was not found.
 
         Raises:
-            XltError: E201 for a direction that no file has, E237 for a text that is not there with `missing = "error"`,
-                E230 without any file, E233 to E235, E513, E534 and E535 for files that are broken.
+            XltError: E201 for a direction that no file has, E230 without any file, E233 to E235, E513, E534 and E535
+                for files that are broken.
         """
-        units = self._load()
+        units = self._units
         if self.fallback is None and (to_spacy(source), to_spacy(target)) not in units.directions:
             known = ", ".join(f"{s} to {t}" for s, t in units.directions)
             raise error("E201", engine="ParallelTranslator", source=source, target=target, known=known)
         found = [units.translation(text, source=source, target=target) for text in texts]
         results = [Translation(text or "") for text in found]
         missing = [i for i, text in enumerate(texts) if found[i] is None and text and not text.isspace()]
+        made = [Translation("", flags=(NOT_FOUND,))] * len(missing)
         if missing and self.fallback is not None:
             made = self.fallback.translate([texts[i] for i in missing], source=source, target=target)
-            for i, translation in zip(missing, made, strict=True):
-                results[i] = translation
-        elif missing and self.missing == "error":
-            raise error("E237", text=texts[missing[0]], n=len(missing), total=len(texts))
-        else:
-            for i in missing:
-                results[i] = Translation("", flags=(NOT_FOUND,))
+        for i, translation in zip(missing, made, strict=True):
+            results[i] = translation
         return results
 
     def _refuse(self, name: str, value: Any, expected: str) -> NoReturn:
@@ -143,32 +135,27 @@ class ParallelTranslator(Engine):
     def _paths(self) -> list[Path]:
         return [*self._memories, *self._sides]
 
+    @cached_property
     def _digest(self) -> str:
         """A checksum over the content of all files, in their order."""
-        if self._checksum is None:
-            try:
-                digests = "".join(file_digest(path) for path in self._paths)
-            except OSError:
-                # Not kept: the files may come later
-                return "unreadable"
-            self._checksum = hashlib.sha256(digests.encode("ascii")).hexdigest()[:16]
-        return self._checksum
+        try:
+            digests = "".join(file_digest(path) for path in self._paths)
+        except OSError:
+            return "unreadable"
+        return hashlib.sha256(digests.encode("ascii")).hexdigest()[:16]
 
-    def _load(self) -> UnitIndex:
-        if self._units is None:
-            if not self._paths:
-                raise error("E230")
-            units = UnitIndex()
-            for path in self._memories:
-                units.fill(self._read_memory(path), str(path))
-            if self._sides:
-                languages = self.languages or ()
-                lines = read_parallel(self._sides, encoding=self.encoding)
-                units.fill(
-                    (list(zip(languages, row, strict=True)) for row in lines), " and ".join(map(str, self._sides))
-                )
-            self._units = units
-        return self._units
+    @cached_property
+    def _units(self) -> UnitIndex:
+        if not self._paths:
+            raise error("E230")
+        units = UnitIndex()
+        for path in self._memories:
+            units.fill(self._read_memory(path), str(path))
+        if self._sides:
+            languages = self.languages or ()
+            lines = read_parallel(self._sides, encoding=self.encoding)
+            units.fill((list(zip(languages, row, strict=True)) for row in lines), " and ".join(map(str, self._sides)))
+        return units
 
     def _read_memory(self, path: Path) -> Iterator[Unit]:
         if plain_name(path.name).lower().endswith(".tmx"):

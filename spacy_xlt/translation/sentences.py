@@ -14,7 +14,6 @@ from spacy.tokens import Doc
 from ..docs import sentence_ranges
 from .constraints import find_placeholders
 
-LINE_BREAKS = ("auto", "keep", "join")
 # From this length on, a line without an end of sentence is taken to go on in the next one: text is commonly wrapped at
 # 60 to 80 characters, and titles and list items are mostly shorter.
 _WRAPPED_LINE = 50
@@ -60,18 +59,16 @@ class Sentence:
     after: str
 
 
-def sentences_of(
-    doc: Doc, *, max_chars: int | None = None, line_breaks: str = "auto", protect: tuple[str, ...] = ()
-) -> Iterator[Sentence]:
+def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, ...] = ()) -> Iterator[Sentence]:
     """Yield the sentences of a doc, in order: its own, else those of spaCy's sentencizer rule. They cover the doc.
+
+    A line break inside a sentence is a space after a line of 50 characters or more, as text is wrapped, unless a list
+    item follows; every other one ends a part and is kept.
 
     Args:
         doc: The document.
         max_chars: Longer parts are cut: where a sentence ends, else at a comma or the like, else at a space, else
             anywhere. Wide characters, such as Chinese ones, count three times.
-        line_breaks: What a line break inside a sentence means; a blank line always ends a part. "keep": it ends a part
-            and is kept. "join": it is a space. "auto": a space after a line of 50 characters or more, as text is
-            wrapped, unless a list item follows; else kept.
         protect: Kinds of strings that the sentencizer rule must not cut; see `find_placeholders`.
     """
     text = doc.text
@@ -86,7 +83,7 @@ def sentences_of(
         lead = full.index(core)
         parts: list[Part] = []
         gap: str | None = full[:lead]
-        for begin, stop, before in _lines(text, first + lead, first + lead + len(core), line_breaks):
+        for begin, stop, before in _lines(text, first + lead, first + lead + len(core)):
             gap = gap if before is None else before
             # Joined lines have a space each place where they broke, so that offsets hold
             line = _ONE_BREAK.sub(lambda match: " " * len(match.group()), text[begin:stop])
@@ -115,20 +112,18 @@ def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:
     return list(zip(first, [*first[1:], len(doc)], strict=True))
 
 
-def _lines(text: str, start: int, end: int, line_breaks: str) -> Iterator[tuple[int, int, str | None]]:
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | None]]:
     """Cut where a line break is kept: start, end, and the white space before it (None for the first)."""
     begin, before = start, None
     for match in _BREAK.finditer(text, start, end):
-        if len(_ONE_BREAK.findall(match.group())) == 1 and _is_wrapped(text, match, line_breaks):
+        if len(_ONE_BREAK.findall(match.group())) == 1 and _is_wrapped(text, match):
             continue
         yield begin, match.start(), before
         begin, before = match.end(), match.group()
     yield begin, end, before
 
 
-def _is_wrapped(text: str, match: re.Match[str], line_breaks: str) -> bool:
-    if line_breaks != "auto":
-        return line_breaks == "join"
+def _is_wrapped(text: str, match: re.Match[str]) -> bool:
     line = _ONE_BREAK.split(text[max(0, match.start() - 400) : match.start()])[-1]
     return len(line) >= _WRAPPED_LINE and not _LIST_ITEM.match(text, match.end())
 

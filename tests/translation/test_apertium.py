@@ -46,7 +46,7 @@ def program(folder, tmp_path, monkeypatch):
         path.write_text(f"#!{sys.executable}\n{frame.format(code)}")
         path.chmod(0o755)
         monkeypatch.setenv("PATH", str(path.parent))
-        return ApertiumTranslator(data_dir=str(folder), **settings)
+        return ApertiumTranslator(**settings)
 
     return make
 
@@ -74,16 +74,17 @@ def test_a_lost_superblank_is_noticed():
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     names = ["eng-spa", "spa-eng", "spa-eng_US", "eng-cat", "eng-cat_valencia", "hbs-eng", "eng-spa-tagger", "x-y"]
     (tmp_path / "modes").mkdir()
+    monkeypatch.setenv("APERTIUM_DATADIR", str(tmp_path))
     for name in names:
         (tmp_path / "modes" / f"{name}.mode").write_text("lt-proc 'a b.bin' | apertium-tagger -g $2 p | lt-proc $1 g")
     return tmp_path
 
 
 def test_modes_become_directions_of_spacy_codes(folder):
-    assert ApertiumTranslator(data_dir=str(folder)).directions == [
+    assert ApertiumTranslator().directions == [
         ("bs", "en"), ("en", "ca"), ("en", "es"), ("es", "en"), ("hr", "en"), ("sr", "en")
     ]  # fmt: skip
 
@@ -102,17 +103,18 @@ def test_the_region_of_the_target_chooses_the_variant(folder):
     assert mode is not None and mode.path.stem == "spa-eng_US"
 
 
-def test_a_direction_that_is_not_installed_is_an_error(folder, tmp_path):
-    with pytest.raises(XltError, match="E238.*has no modes.*apt-get install"):
-        ApertiumTranslator(data_dir=str(tmp_path / "none")).translate(["Hi."], source="en", target="es")
+def test_a_direction_that_is_not_installed_is_an_error(folder, tmp_path, monkeypatch):
     with pytest.raises(XltError, match="E201.*'gl'.*eng-spa"):
-        ApertiumTranslator(data_dir=str(folder)).translate(["Hi."], source="en", target="gl")
+        ApertiumTranslator().translate(["Hi."], source="en", target="gl")
+    monkeypatch.setenv("APERTIUM_DATADIR", str(tmp_path / "none"))
+    with pytest.raises(XltError, match="E238.*has no modes.*apt-get install"):
+        ApertiumTranslator().translate(["Hi."], source="en", target="es")
 
 
 def test_a_missing_command_is_an_error(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(XltError, match="E238.*apertium: No such file"):
-        ApertiumTranslator(data_dir=str(folder)).translate(["Hi."], source="en", target="es")
+        ApertiumTranslator().translate(["Hi."], source="en", target="es")
 
 
 def test_invalid_settings_are_named():
@@ -166,12 +168,6 @@ def _runs(pid: int) -> bool:
 def test_english_becomes_spanish(engine):
     assert texts(engine, "I have a black cat.", "") == ["Tengo un gato negro.", ""]
     assert texts(engine, "I have a black cat.", source="eng", target="spa_Latn") == ["Tengo un gato negro."]
-
-
-@needs("en", "es")
-def test_unknown_words_are_marked_only_when_wanted(engine):
-    assert texts(engine, "I have a foobarium.") == ["Tengo un foobarium."]
-    assert texts(ApertiumTranslator(mark_unknown=True), "I have a foobarium.") == ["Tengo un *foobarium."]
 
 
 @needs("en", "es")

@@ -113,15 +113,6 @@ def test_attention_is_kept_only_where_it_is_of_use(tmp_path):
     assert engine.texts == 2
 
 
-def test_an_engine_whose_output_depends_on_more_than_the_text_is_not_cached(tmp_path):
-    engine = Counting()
-    engine.cacheable = False
-    cached = CachedTranslator(engine, cache=TranslationCache(tmp_path / "c.sqlite"))
-    for _ in range(2):
-        cached.translate(["a"], source="en", target="pt")
-    assert engine.texts == 2 and not (tmp_path / "c.sqlite").exists()
-
-
 def test_a_damaged_entry_is_translated_again(tmp_path):
     cached = CachedTranslator(Counting(), cache=TranslationCache(tmp_path / "c.sqlite"))
     cached.translate(["a"], source="en", target="pt")

@@ -18,7 +18,6 @@ from spacy_xlt.translation.quality import LogProbabilityFilter, QualityGates
     "settings",
     [
         {"max_chars": 5},
-        {"line_breaks": "wrap"},
         {"protect": ["tags"]},
         {"keep": "PER"},
         {"keep": ["spans:"]},
@@ -107,7 +106,6 @@ def test_the_signature_tells_of_every_setting_that_decides(tmp_path):
         {},
         *({"terms": str(tmp_path / f"{i}.tsv")} for i in range(len(lines))),
         {"max_chars": None},
-        {"line_breaks": "keep"},
         {"target_pipeline": "some_pipeline"},
         {"protect": []},
         {"join_contractions": True},

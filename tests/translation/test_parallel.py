@@ -99,15 +99,9 @@ def test_case_and_punctuation_do_matter(lines):
 
 
 def test_an_empty_text_is_no_missing_one(lines):
-    engine = lines("Hello.\n\n", "Olá.\n\n", missing="error")
+    engine = lines("Hello.\n\n", "Olá.\n\n")
     assert engine.translate(["", " \n"], source="en", target="pt") == [Translation("")] * 2
     assert engine.translate([], source="en", target="pt") == []
-
-
-def test_a_missing_text_stops_where_it_shall(lines):
-    engine = lines("Hi.\n", "Oi.\n", missing="error")
-    code, message = code_of(engine)
-    assert code == "E237" and "'Hello.'" in message
 
 
 class Fallback:
@@ -256,7 +250,6 @@ def test_an_unknown_direction_names_the_known_ones(memory):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"missing": "skip"},
         {"source_file": "a"},
         {"source_file": "a", "target_file": "b"},
         {"source_file": "a", "target_file": "b", "languages": ["en"]},

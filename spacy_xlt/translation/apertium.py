@@ -48,8 +48,7 @@ class Mode:
 
     Attributes:
         path: The file that says how; its name is that of the mode.
-        source: spaCy's codes of the language; several for Serbo-Croatian.
-        target: The same of the target language.
+        source: spaCy's codes; several for Serbo-Croatian, and so for the target.
         variant: What the name has besides, such as "valencia"; "" for the usual one.
     """
 
@@ -88,11 +87,6 @@ class ApertiumTranslator(Engine):
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         """Translate texts of any length.
-
-        Args:
-            texts: The texts.
-            source: A language code.
-            target: A language code.
 
         Returns:
             In order, without scores. "format_lost" flags one in which white space or another character that is no part

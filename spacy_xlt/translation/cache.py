@@ -245,7 +245,7 @@ class CachedTranslator:
         """
         if self.cache is None:
             return self._ask(texts, source, target)
-        signature = str(self.engine.signature)
+        signature = str(getattr(self.engine, "signature", type(self.engine).__name__))
         if self.with_attention:
             signature += "|with attention"
         where = {"source": source, "target": target, "signature": signature}

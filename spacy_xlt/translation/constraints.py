@@ -61,14 +61,9 @@ class Constraint(NamedTuple):
 
 
 def find_placeholders(text: str, *, kinds: Sequence[str] = KINDS) -> list[Constraint]:
-    """Find the strings of a text that must not be translated.
+    """The strings of a text that must not be translated, in order, not overlapping.
 
-    Args:
-        text: The text.
-        kinds: Some of `KINDS`.
-
-    Returns:
-        In order, not overlapping. Punctuation at the end of an address is not a part of it.
+    Punctuation at the end of an address is not a part of it.
     """
     if not kinds or not _SIGNS.search(text):
         return []
@@ -91,9 +86,6 @@ class Glossary:
 
     A term in small letters is found however it is written ("central bank", "Central Bank"); one with capitals only as
     it stands in the glossary ("Apple"). Where several begin at one token, the longest is taken.
-
-    Args:
-        entries: Term → translation.
     """
 
     def __init__(self, entries: dict[str, str]):
@@ -164,7 +156,6 @@ def kept_spans(doc: Doc, keep: Sequence[str]) -> Iterator[Constraint]:
     """Yield the spans of a doc whose form in the translation is given. They may overlap.
 
     Args:
-        doc: The document.
         keep: Labels of entities, whose text must appear as it is, and `spans:KEY` for span groups: the text as it is,
             or the form that `doc.spans[KEY].attrs["targets"]`, a list, has for the span (None for as it is).
 

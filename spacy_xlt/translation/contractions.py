@@ -83,11 +83,7 @@ def contracted(doc: Doc, table: Mapping[tuple[str, str], str]) -> ContractedView
     """A document with words that are written as one again, wherever two such stand side by side.
 
     Nothing is joined over the start of a sentence, nor where the second word alone is capitalised, as it is the
-    beginning of a name then ("de O Globo").
-
-    Args:
-        doc: The document.
-        table: See `contraction_table`.
+    beginning of a name then ("de O Globo"). For the table see `contraction_table`.
     """
     words: list[str] = []
     spaces: list[bool] = []

@@ -34,15 +34,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class ModelText:
-    """How the texts of a model are written.
-
-    Attributes:
-        config: The model's PretrainedConfig.
-        tokenizer: Its tokenizer.
-        codes: Its languages.
-        source: The tokenizer for source texts.
-        target: The same for the target.
-    """
+    """How the texts of a model are written: its PretrainedConfig, tokenizer, languages, and a codec for each side."""
 
     config: Any
     tokenizer: Any
@@ -86,7 +78,6 @@ class HuggingFaceTranslator(NeuralTranslator):
             "translate {source} to {target}: "; `{source_code}` and `{target_code}` stand for spaCy's codes. T5's own
             are known.
         directions: The pairs of languages to allow, for models that do not say which they know.
-        beam_size: As `NeuralTranslator` has it.
     """
 
     # The package that runs the model: what comes out may change with its version
@@ -169,7 +160,6 @@ def load_weights(engine: str, name: str, config: Any, dtype: Any) -> Any:
     Args:
         engine: Named in errors.
         name: A Hugging Face name or folder.
-        config: Its PretrainedConfig.
         dtype: A `torch.dtype`, or "auto" for that of the file.
 
     Raises:
@@ -206,9 +196,8 @@ def loading(code: str, what: str = "", **values: Any) -> Iterator[None]:
     Each library names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
 
     Args:
-        code: The error's code; its message has `reason` for what was raised.
+        code: The error's code; its message has `reason` for what was raised, and **values.
         what: What was being read, to stand before the reason.
-        **values: The other values of the message.
     """
     try:
         with quiet():

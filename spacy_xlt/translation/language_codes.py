@@ -53,13 +53,7 @@ class Tags:
 def detect_family(
     config: Mapping[str, Any], tokenizer: Mapping[str, Any], *, name: str, vocabulary: Iterable[str] = ()
 ) -> str | None:
-    """Tell a model's family from its files.
-
-    Args:
-        config: What `config.json` holds.
-        tokenizer: What `tokenizer_config.json` holds.
-        name: The model's name or folder.
-        vocabulary: All tokens of the tokenizer, those of the languages among them.
+    """Tell a model's family from its name, `config.json`, `tokenizer_config.json` and all tokens of its tokenizer.
 
     Returns:
         One of FAMILIES; None for one that is not known. T5 models without language tags are "prefix".
@@ -88,8 +82,7 @@ class LanguageCodes:
     Args:
         family: One of FAMILIES.
         vocabulary: All tokens of the model.
-        engine: Named in errors.
-        model: Named in errors.
+        engine: Named in errors, and so is the model.
         pair: The languages that the model's files or its name give (Marian).
         prefix: For "prefix": what comes before a text. `{source}` and `{target}` stand for the English names of the
             languages, `{source_code}` and `{target_code}` for spaCy's codes.
@@ -145,11 +138,7 @@ class LanguageCodes:
         return "any two languages"
 
     def tags(self, source: str, target: str) -> Tags:
-        """What the direction adds to a text.
-
-        Args:
-            source: A language code of any kind.
-            target: The same for the target.
+        """What the direction adds to a text, of language codes of any kind.
 
         Raises:
             XltError: E010 for a code of no language, E201 where the model lacks one of them.
@@ -211,12 +200,7 @@ class LanguageCodes:
 
 
 def marian_pair(tokenizer: Mapping[str, Any], *, name: str) -> tuple[str | None, str | None]:
-    """The languages of a Marian model: what its tokenizer's settings say, else what its name says.
-
-    Args:
-        tokenizer: What `tokenizer_config.json` holds.
-        name: For example "Helsinki-NLP/opus-mt-en-pt".
-    """
+    """The languages of a Marian model: what its `tokenizer_config.json` says, else what its name says."""
     source, target = tokenizer.get("source_lang"), tokenizer.get("target_lang")
     if source and target:
         return str(source), str(target)

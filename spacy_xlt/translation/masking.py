@@ -31,12 +31,7 @@ _AFTER_LEADING = frozenset(":|—–-»：")
 
 @dataclass(frozen=True)
 class Request:
-    """A text to translate.
-
-    Attributes:
-        text: The text.
-        terms: Words in it whose translation is given. Of those that overlap, the longest counts.
-    """
+    """A text to translate, and words in it whose translation is given. Of those that overlap, the longest counts."""
 
     text: str
     terms: tuple[Constraint, ...] = ()
@@ -60,12 +55,9 @@ class MaskedText:
 
 
 def mask(text: str, constraints: Sequence[Constraint], *, standin: str) -> MaskedText:
-    """Put stand-ins in the places of strings. Placeholders at the ends that stand for themselves are left out.
+    """Put stand-ins in the places of strings, which are in order and don't overlap.
 
-    Args:
-        text: The text.
-        constraints: The strings, in order, not overlapping.
-        standin: `STANDIN` or `RETRY`.
+    Placeholders at the ends that stand for themselves are left out. `standin` is `STANDIN` or `RETRY`.
     """
     start, end = _core(text, constraints)
     names = _names(text, standin)
@@ -172,14 +164,6 @@ class MaskingTranslator:
         Placeholders go through the translator as stand-ins, and terms do so where the translation lacks one. Where one
         is still lost, the text is translated once more with other stand-ins, and where that fails as it is. What the
         best of these translations lacks is flagged "placeholder_lost" or "term_missing".
-
-        Args:
-            requests: The texts.
-            source: spaCy's code.
-            target: spaCy's code.
-
-        Returns:
-            One translation for each request, in order.
         """
         jobs = [_Job(request.text, self._constraints(request)) for request in requests]
         attempts: tuple[Callable[[_Job], MaskedText], ...] = (

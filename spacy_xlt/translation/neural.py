@@ -47,8 +47,7 @@ class DirectionModel(Protocol):
     """A loaded model with all that one direction needs. Its methods compute one batch.
 
     Attributes:
-        source: Cuts source texts into pieces.
-        target: The same for the target.
+        source: Cuts source texts into pieces; `target` does so with theirs.
         device: A `torch.device`: where it runs.
         max_pieces: The most pieces of a source, or of either side of a given pair, besides the marks.
         n_marks: How many marks are added to a source.
@@ -109,8 +108,7 @@ class NeuralTranslator(Engine, ABC):
         """The model for a direction, loaded once. `self._loaded` is for what it keeps.
 
         Args:
-            source: A language code of any kind.
-            target: The same for the target.
+            source: A language code of any kind, as is the target's.
             device: The `torch.device` that spaCy uses.
             exact: Whether it is for log-probabilities of given targets, which are in 32-bit floats where possible.
 
@@ -194,12 +192,10 @@ class NeuralTranslator(Engine, ABC):
     ) -> list[NDArray[np.float32]]:
         """Which words of given translations come from which words of their sources, by the decoder's attention.
 
+        Pairs longer than `max_pieces` are run in windows of matching places.
+
         Args:
-            sources: Tokens; a plain text counts as its words between spaces. Pairs longer than `max_pieces` are run in
-                windows of matching places.
-            targets: The same for the target.
-            source: A language code of any kind.
-            target: The same for the target.
+            sources: Tokens; a plain text counts as its words between spaces, and so do the targets.
 
         Returns:
             Weights of shape (n_source, n_target) for each pair, float32. Columns sum to 1 at most; see
@@ -281,14 +277,7 @@ class NeuralTranslator(Engine, ABC):
 def join_parts(
     parts: Sequence[Pieces], hypotheses: Sequence[Hypothesis], codec: Codec, *, spaced: bool = True
 ) -> Translation:
-    """The translation of a text from those of its parts, with its alignment where that is known.
-
-    Args:
-        parts: What was translated.
-        hypotheses: The translation of each.
-        codec: The target's.
-        spaced: Whether there are spaces between sentences.
-    """
+    """The translation of a text from those of its parts, with its alignment where that is known."""
     if not parts:
         return Translation("")
     text, target_spans = "", []

@@ -83,23 +83,11 @@ class ParallelTranslator(Engine):
 
     @property
     def directions(self) -> list[tuple[str, str]]:
-        """The directions that the files have, as spaCy's codes.
-
-        Raises:
-            XltError: As `translate`.
-        """
+        """The directions that the files have, as spaCy's codes. Raises as `translate`."""
         return self._units.directions
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         """Look texts up. What is found has no score: nothing was computed.
-
-        Args:
-            texts: The texts.
-            source: A language code.
-            target: A language code.
-
-        Returns:
-            In order; see `fallback` for what was not found.
 
         Raises:
             XltError: E201 for a direction that no file has, E230 without any file, E233 to E235, E513, E534 and E535

@@ -66,7 +66,6 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
     item follows; every other one ends a part and is kept.
 
     Args:
-        doc: The document.
         max_chars: Longer parts are cut: where a sentence ends, else at a comma or the like, else at a space, else
             anywhere. Wide characters, such as Chinese ones, count three times.
         protect: Kinds of strings that the sentencizer rule must not cut; see `find_placeholders`.

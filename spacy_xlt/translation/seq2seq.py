@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,10 @@ class Seq2SeqTranslator(HuggingFaceTranslator):
     The model is loaded when first used. It runs without sampling, so that the same text has the same translation.
     `attend` reads the decoder's last layer but one, the mean of its heads (Garg et al. 2019,
     https://aclanthology.org/D19-1453/); of Marian the first head of the last layer, which OPUS-MT's models are trained
-    to align with.
+    to align with. Settings not named here are those of `HuggingFaceTranslator`.
 
     Args:
-        model: A model folder, or a name on the Hugging Face hub. No code that comes with a model is ever run.
-        family: As `HuggingFaceTranslator` has it, and so are `prefix` and `directions`.
-        beam_size: 1 for greedy search.
         batch_tokens: The most source pieces of a batch, padding counted, times the beam: more speed and memory.
-        max_pieces: As `NeuralTranslator` has it, and so is `max_length_factor`.
         precision: "float32", "float16" or "bfloat16"; "auto" is half precision on a GPU.
 
     Raises:
@@ -92,29 +89,21 @@ class LoadedModel:
     """A transformers model with an encoder and a decoder, in evaluation mode, on its device."""
 
     model: Any
-    _transparent: Any = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def transparent(self) -> Any:
         """A second model of the same weights that computes attention in the way that shows the weights of its heads."""
-        if self._transparent is None:
-            tensors = chain(self.model.parameters(), self.model.buffers())
-            twin = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
-            for module in twin.modules():
-                if hasattr(module, "config"):
-                    # What `attn_implementation` of from_pretrained sets, which would load the weights once more
-                    module.config._attn_implementation = "eager"
-            self._transparent = twin
-        return self._transparent
+        tensors = chain(self.model.parameters(), self.model.buffers())
+        twin = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
+        for module in twin.modules():
+            if hasattr(module, "config"):
+                # What `attn_implementation` of from_pretrained sets, which would load the weights once more
+                module.config._attn_implementation = "eager"
+        return twin
 
 
 class Seq2SeqModel:
     """A model that is told one direction; see `DirectionModel`.
-
-    Args:
-        loaded: The model.
-        text: How its texts are written.
-        marks: What the direction adds to them.
 
     Attributes:
         max_rows: For how many pieces at once the logits over the whole vocabulary may be held.

@@ -34,11 +34,7 @@ class BergamotTranslator(NeuralTranslator):
     Args:
         models: A folder of a Firefox Translations model, or a folder of such folders, which are named for their
             languages ("enpt", "en-pt-tiny"); the bundled English-Portuguese ones where left out.
-        beam_size: 1 for greedy search.
-        batch_tokens: The most source pieces of a batch, padding counted.
-        max_pieces: Longer texts are translated in parts of at most this many pieces, cut where sentences end if
-            possible, and put together. The models are made for sentences and lose the thread of longer texts.
-        max_length_factor: As `NeuralTranslator` has it.
+        max_pieces: As `NeuralTranslator` has it. The models are made for sentences and lose the thread of longer texts.
         shortlist: Choose among the pieces that the model's lexical shortlist names, which is faster.
         precision: "float32"; "int8", as Marian computes, on a CPU only; "auto" is "int8" where that works. A model
             whose file lacks the scales for it runs in 32-bit floats, and so does `score`.
@@ -112,10 +108,8 @@ class BergamotModel:
     """The network, the vocabularies and the shortlist of one direction; see `DirectionModel`.
 
     Args:
-        folder: The files.
         int8: Compute in 8-bit integers, if the model's file has what that needs.
         shortlist: Whether to use the lexical shortlist.
-        device: Where to run.
 
     Raises:
         XltError: E211 for unusable files, E212 for an architecture that is not implemented.

@@ -32,11 +32,9 @@ class ModelFolder:
     """The files of one direction.
 
     Attributes:
-        source: spaCy's code of the source language.
-        target: spaCy's code of the target language.
+        source: spaCy's code, and so is the target.
         model: Marian's binary model.
-        source_vocab: The vocabulary of the source.
-        target_vocab: That of the target; the same file where they are shared.
+        source_vocab: The vocabulary of the source, which may be that of the target, too.
         shortlist: The lexical shortlist, where there is one.
     """
 

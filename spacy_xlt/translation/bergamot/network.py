@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -48,10 +47,8 @@ _LAYER_NORM_EPS = 1e-9
 _ZERO_POINT = 127
 
 
-class Linear(Protocol):
-    """x·W + b, and a ReLU where it was made with one."""
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
+# x·W + b, and a ReLU where it was made with one
+Linear = Callable[[torch.Tensor], torch.Tensor]
 
 
 class FloatLinear:
@@ -142,7 +139,6 @@ def make_linear(
         weights: Their names.
         biases: The names of their biases; "" for one that has none.
         int8: Whether to compute in 8-bit integers.
-        device: Where to run.
         relu: Whether a ReLU follows.
         non_negative: Whether a ReLU came before.
         factors: What to multiply the result of each with.
@@ -243,9 +239,7 @@ class MarianNetwork:
     """A model ready to run.
 
     Args:
-        model: What the file holds.
         int8: Compute in 8-bit integers, on a CPU, as Marian does; otherwise in 32-bit floats.
-        device: Where to run.
 
     Raises:
         XltError: E211 for missing tensors, E212 for an architecture that is not implemented.

@@ -80,12 +80,7 @@ class Shortlist:
 
 
 def read_shortlist(path: Path, *, n_source: int, n_target: int) -> Shortlist:
-    """Read a binary shortlist.
-
-    Args:
-        path: The file.
-        n_source: Size of the source vocabulary.
-        n_target: Size of the target vocabulary.
+    """Read a binary shortlist for vocabularies of these sizes.
 
     Raises:
         XltError: E211 for a file that is not one, is truncated, or belongs to another vocabulary.

@@ -12,7 +12,7 @@ from spacy.cli._util import setup_gpu
 from tqdm import tqdm
 from wasabi import msg
 
-from ._app import app, existing, resumable
+from ._app import app, existing, friendly_errors
 
 if TYPE_CHECKING:
     from ..links import Alignment
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @app.command("adapt-aligner")
-@resumable
+@friendly_errors
 def adapt_aligner_cli(
     source_path: Path = typer.Argument(..., help="Source sentences, one a line", metavar="SRC"),
     target_path: Path = typer.Argument(..., help="Their translations, in the same order", metavar="TGT"),

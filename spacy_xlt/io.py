@@ -196,19 +196,18 @@ class FolderLock:
 
     Args:
         folder: Made where it is not there.
-        busy: Code of the error where another process has it.
         wait: Wait for the other process instead, with a warning.
 
     Raises:
-        XltError: `busy`, on entering, with who has the folder and since when; E501 where it is a file.
+        XltError: On entering, E571 with who has the folder and since when, E501 where it is a file.
         OSError: Where it cannot be written.
     """
 
-    def __init__(self, folder: str | Path, *, busy: str = "E571", wait: bool = False):
+    def __init__(self, folder: str | Path, *, wait: bool = False):
         from filelock import FileLock
 
         self.folder, self.path = Path(folder), Path(folder) / LOCK_NAME
-        self.busy, self.wait = busy, wait
+        self.wait = wait
         self._lock = FileLock(self.path)
 
     def __enter__(self) -> FolderLock:
@@ -221,7 +220,7 @@ class FolderLock:
             self._lock.acquire(timeout=0 if self._holder() else _GRACE_SECONDS)
         except Timeout as err:
             if not self.wait:
-                raise error(self.busy, path=self.folder, holder=self._holder()) from err
+                raise error("E571", path=self.folder, holder=self._holder()) from err
             warn("W572", path=self.folder, holder=self._holder())
             self._lock.acquire(poll_interval=_POLL_SECONDS)
         since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

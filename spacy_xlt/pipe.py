@@ -51,8 +51,8 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         self._alone = 0
         if self.required_method and not callable(getattr(engine, self.required_method, None)):
             kind = type(engine).__name__
-            needs = f"Set `components.{name}.engine` to one that has it."
-            raise error("E101", name=name, engine=kind, method=self.required_method, needs=needs)
+            setting = f"components.{name}.engine"
+            raise error("E101", name=name, engine=kind, method=self.required_method, setting=setting)
 
     @abstractmethod
     def predict(self, docs: list[Doc]) -> list[Prediction]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from .errors import error
+from .errors import error, missing_package
 
 # The byte order mark, as text
 MARK = "\ufeff"
@@ -36,7 +36,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         path: The file.
 
     Raises:
-        XltError: E535 for what cannot be read, also while it is open; E534 for Zstandard where no package reads it.
+        XltError: E535 for what cannot be read, also while it is open; E106 for Zstandard where no package reads it.
     """
     suffix = path.suffix.lower()
     broken: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError)
@@ -45,7 +45,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         try:
             from backports import zstd
         except ImportError as err:
-            raise error("E534", path=path) from err
+            raise missing_package(f"Reading {path}", "backports.zstd", "zstd") from err
         opener, broken = zstd.open, (*broken, zstd.ZstdError)
     try:
         with opener(path) as file:
@@ -77,7 +77,7 @@ def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
         encoding: Of its text.
 
     Raises:
-        XltError: E510 for an unknown encoding, E513 for what is not in it, E534 and E535 as `open_bytes`.
+        XltError: E510 for an unknown encoding, E513 for what is not in it, E106 and E535 as `open_bytes`.
     """
     number, rest = 0, ""
     for piece in _decoded(path, encoding):

@@ -113,9 +113,9 @@ def test_an_override_of_no_section_is_refused(tmp_path, name):
 
 
 def test_a_file_that_is_no_config_is_named(tmp_path):
-    with pytest.raises(XltError, match=r"XLT-E608.*absent"):
+    with pytest.raises(XltError, match=r"XLT-E514.*absent"):
         merge_configs([tmp_path / "absent.cfg"])
-    with pytest.raises(XltError, match=r"XLT-E608.*bad"):
+    with pytest.raises(XltError, match=r"XLT-E514.*bad"):
         merge_configs(write(tmp_path, bad="not a config\n"))
 
 

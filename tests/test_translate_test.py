@@ -206,7 +206,7 @@ def test_a_sentence_without_a_translation_is_missing_and_not_without_entities(tm
 def test_doubtful_translations_are_missing_where_the_config_says_so(tmp_path):
     doc = translate_test(Failing(), tmp_path / "english", missing_flags=["seen"])("A Maria chegou.")
     assert [token.ent_iob for token in doc] == [0, 3, 0, 0]
-    with pytest.raises(XltError, match="E103.*missing_flags"):
+    with pytest.raises(XltError, match="E150.*missing_flags"):
         ProjectorPipe("p", LinkProjector(), missing_flags="seen")
 
 

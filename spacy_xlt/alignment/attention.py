@@ -36,7 +36,7 @@ class AttentionAligner(Engine):
         stored: Use stored attention; if not, always attend.
 
     Raises:
-        XltError: E150 for an invalid setting, E306 for a translator without `attend`.
+        XltError: E150 for an invalid setting, E101 for a translator without `attend`.
     """
 
     translator: Any = None
@@ -49,7 +49,8 @@ class AttentionAligner(Engine):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.translator is not None and not isinstance(self.translator, Attender):
-            raise error("E306", engine=type(self.translator).__name__)
+            kind = type(self.translator).__name__
+            raise error("E101", name="AttentionAligner", engine=kind, method="attend", setting="translator")
         self._default = [to_spacy(lang) if lang else "" for lang in (self.source, self.target)]
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
@@ -88,7 +89,7 @@ class AttentionAligner(Engine):
             default if lang in {"", MULTI} else lang for lang, default in zip(given, self._default, strict=True)
         )
         if not source or not target:
-            raise error("E309", setting="target" if source else "source")
+            raise error("E309", engine="AttentionAligner", setting="target" if source else "source")
         return source, target
 
     def _attend(self, pairs: Sequence[TokenPair], source: str, target: str) -> list[Alignment]:

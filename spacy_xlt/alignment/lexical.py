@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import error
+from ..errors import error, missing_package
 
 Keys = Sequence[str]
 
@@ -35,12 +35,12 @@ def thot() -> Any:
     """The package's module of alignment models.
 
     Raises:
-        XltError: E359 where it is not installed.
+        XltError: E106 where it is not installed.
     """
     try:
         import thot.alignment as module
     except ImportError as err:
-        raise error("E359") from err
+        raise missing_package("StatisticalAligner", "sil-thot", "statistical") from err
     return module
 
 

@@ -60,11 +60,11 @@ def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
         raise
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
     except Exception as err:
-        raise error("E303", model=name, reason=first_line(err)) from err
+        raise error("E303", model=name, setting="model", reason=first_line(err)) from err
     unused = ("pooler", "decoder.") if config.is_encoder_decoder else ("pooler",)
     missing = [key for key in info["missing_keys"] if not any(part in key for part in unused)]
     if missing:
-        raise error("E303", model=name, reason=f"it lacks the weights {', '.join(missing[:3])}")
+        raise error("E303", model=name, setting="model", reason=f"it lacks the weights {', '.join(missing[:3])}")
     _separate_words(tokenizer)
     encoder = model.get_encoder() if config.is_encoder_decoder else model
     return encoder.eval(), tokenizer

@@ -74,7 +74,7 @@ class SimAlignAligner(Engine):
             aligner = SentenceAligner(model=folder, matching_methods=letter, device=device, layer=self.layer)
         # What a broken folder raises depends on the library that meets it
         except Exception as err:
-            raise error("E303", model=self.model, reason=first_line(err)) from err
+            raise error("E303", model=self.model, setting="model", reason=first_line(err)) from err
         n_layers = aligner.embed_loader.emb_model.config.num_hidden_layers
         if self.layer > n_layers:
             raise error("E302", model=self.model, layer=self.layer, known=n_layers)

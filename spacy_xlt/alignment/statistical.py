@@ -93,7 +93,7 @@ class StatisticalAligner(Engine):
             Itself.
 
         Raises:
-            XltError: E362 where there are none; E359 where sil-thot is not installed.
+            XltError: E362 where there are none; E106 where sil-thot is not installed.
         """
         self._directions, self._n_pairs = self._trained(pairs, "the pairs given")
         return self

@@ -165,14 +165,14 @@ def adapt(
         Settings, pairs read and left out, mean losses of the first and the last tenth of the steps, seconds.
 
     Raises:
-        XltError: E353 for a model that cannot be adapted, E354 for texts without pairs to learn from, E355 where the
+        XltError: E353 for a model that cannot be adapted, E354 for texts without pairs to learn from, E553 where the
             folder is there already; E302 and E303 as `EmbeddingAligner`.
     """
     from .encoder import Encoder
 
     output = Path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise error("E355", path=output)
+        raise error("E553", path=output, reason="is there already")
     encoder = Encoder(settings.model, [settings.layer])
     _check_model(encoder.model, settings.model)
     max_pieces = min(settings.max_pieces, encoder.window)

@@ -95,7 +95,7 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir() or any(
         p.name != LOCK_NAME and not is_leftover(p.name, of=FILE_NAME) for p in folder.iterdir()
     ):
-        raise error("E506", path=folder, manifest=FILE_NAME)
+        raise error("E506", path=folder, what="build", marker=FILE_NAME)
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..errors import error
+from ..errors import error, missing_package
 from .shard import Shard, ShardProcessor
 from .worker_spec import WorkerSpec
 from .workers import DEPTH, WorkerPool, process
@@ -63,7 +63,7 @@ class RayWorkers(WorkerPool):
         on_gpu: Whether each has a GPU, or else a CPU.
 
     Raises:
-        XltError: E587 if Ray is not installed, E588 if the cluster cannot be reached or has no room.
+        XltError: E106 if Ray is not installed, E588 if the cluster cannot be reached or has no room.
     """
 
     def __init__(self, spec: WorkerSpec, *, size: int = 0, on_gpu: bool = False):
@@ -182,7 +182,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as err:
-        raise error("E587") from err
+        raise missing_package("--executor ray", "ray", "ray") from err
     return ray
 
 

@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 
 from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
 from ..docs import sentence_ranges
-from ..errors import is_fatal
+from ..errors import is_document_error
 from ..io import docs_bytes
 from ..memory import release_memory
 
@@ -214,7 +214,7 @@ class ShardProcessor:
         return docs
 
     def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> Any:
-        if is_fatal(err):
+        if not is_document_error(err):
             raise err
         reason = f"{name}: {type(err).__name__}: {err}"
         self._counts.failed += [{"text": doc.text[:KEPT_TEXT], "error": reason} for doc in failed]

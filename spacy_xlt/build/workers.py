@@ -211,7 +211,7 @@ def make_workers(
         code: Python file with the user's own registered functions.
 
     Raises:
-        XltError: E510 for an invalid setting, E589 for a GPU that is not there, E587 and E588 if Ray or its cluster
+        XltError: E510 for an invalid setting, E589 for a GPU that is not there, E106 and E588 if Ray or its cluster
             is not there.
     """
     if executor not in ("local", "ray"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import error
+from ..errors import error, missing_package
 from ..io import replacing_folder, write_json
 from .e5file import E5File
 from .tokenizer import build_tokenizer, tokenizer_settings
@@ -73,14 +73,14 @@ def locate(name: str) -> Path:
         name: "encoder" or "encoder-en-pt".
 
     Raises:
-        XltError: E703 for another name, E701 where the package is missing, E702 where it lacks the file.
+        XltError: E703 for another name, E106 where the package is missing, E702 where it lacks the file.
     """
     if name not in ENCODERS:
         raise error("E703", name=name, known=", ".join(ENCODERS))
     # The compiled part of the package exists for one Python version only, so it cannot be imported everywhere
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise error("E701", name=name, package=_PACKAGE)
+        raise missing_package(f"The model 'bundled:{name}'", _PACKAGE, "bundled")
     path = Path(spec.submodule_search_locations[0]) / ENCODERS[name].file
     if not path.is_file():
         raise error("E702", path=path, reason="it is not in the installed package")
@@ -191,7 +191,7 @@ def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
         The folder.
 
     Raises:
-        XltError: As `load`; E704 where the folder holds something else.
+        XltError: As `load`; E553 where the folder holds something else.
     """
     folder = Path(path)
     file = _open(locate(name))
@@ -208,17 +208,17 @@ def _is_written(folder: Path, contents: dict[str, Any]) -> bool:
     """Whether a folder holds this already.
 
     Raises:
-        XltError: E704 for a file, or a folder with anything else in it.
+        XltError: E553 for a file, or a folder with anything else in it.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir():
-        raise error("E704", path=folder, reason="is a file")
+        raise error("E553", path=folder, reason="is a file")
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise error("E704", path=folder, reason="holds other files")
+        raise error("E553", path=folder, reason="holds other files")
     if json.loads(manifest.read_text(encoding="utf8")) != contents:
-        raise error("E704", path=folder, reason="holds another bundled model, or another number of its layers")
+        raise error("E553", path=folder, reason="holds another bundled model, or another number of its layers")
     return True
 
 

@@ -49,4 +49,4 @@ def _numbers(weights: str) -> list[float] | None:
     try:
         return [float(weight) for weight in weights.split(",")]
     except ValueError as err:
-        raise error("E642", setting="--weights", value=weights, expected="numbers with commas between") from err
+        raise error("E510", setting="--weights", value=weights, expected="numbers with commas between") from err

@@ -43,7 +43,7 @@ def cache_cli(
         else:
             msg.good(f"{cache.clear()} translations removed", str(cache.path))
     except sqlite3.Error as err:
-        raise error("E257", path=cache.path, reason=str(err)) from err
+        raise error("E535", path=cache.path, reason=str(err)) from err
     finally:
         cache.close()
 

@@ -51,7 +51,7 @@ def compare_cli(
         _show_statuses(todo, statuses(plan, todo, sets))
         return
     runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
-    with FolderLock(output_path, busy="E667"):
+    with FolderLock(output_path):
         open_folder(output_path)
         before = statuses(plan, todo, sets)
         _show_statuses(todo, before)
@@ -71,7 +71,7 @@ def _seeds(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise error("E664", setting="--seeds", value=text, known="numbers with commas between") from None
+        raise error("E510", setting="--seeds", value=text, expected="numbers with commas between") from None
 
 
 def _say(kind: str, text: str) -> None:

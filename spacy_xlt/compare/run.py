@@ -49,7 +49,7 @@ class Runner:
         say: Gets "start", "done" or "failed", and a line for people.
 
     Raises:
-        XltError: E671 for a number of processes below one.
+        XltError: E510 for a number of processes below one.
     """
 
     plan: Plan
@@ -61,7 +61,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         if self.n_at_once < 1:
-            raise error("E671", value=self.n_at_once)
+            raise error("E510", setting="--jobs", value=self.n_at_once, expected="a number from 1")
         self._children = Children(threads=max(1, n_cores() // self.n_at_once))
 
     def run(self, jobs: Sequence[Job], found: Mapping[str, Status]) -> dict[str, Failure]:

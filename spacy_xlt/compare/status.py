@@ -39,12 +39,12 @@ def open_folder(folder: Path) -> None:
     """Make a folder for a comparison, or make sure that it is one.
 
     Raises:
-        XltError: E668 where the folder holds something else.
+        XltError: E506 where the folder holds something else.
     """
     marker = folder / MARKER
     if not marker.exists():
         if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
-            raise error("E668", path=folder, marker=MARKER)
+            raise error("E506", path=folder, what="comparison", marker=MARKER)
         write_json(marker, {"format": 2})
 
 

@@ -63,7 +63,7 @@ class EnsemblePipe(XltPipe[Prediction]):
         spans_key: Combine this span group instead of the entities; its spans may overlap.
 
     Raises:
-        XltError: E103 for an invalid setting.
+        XltError: E150 for an invalid setting.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class EnsemblePipe(XltPipe[Prediction]):
             ("beam_width", beam_width, not isinstance(beam_width, bool) and beam_width >= 1, "a number from 1"),
         ):
             if not is_valid:
-                raise error("E103", name=name, setting=setting, value=value, expected=expected)
+                raise error("E150", owner=name, setting=setting, value=value, expected=expected)
         pipelines = {
             key: PipelineMember(path, name=name, setting=f"members.{key}", beam_width=beam_width, spans_key=spans_key)
             for key, path in members.items()

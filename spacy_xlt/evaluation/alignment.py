@@ -108,16 +108,16 @@ def read_pairs(path: str | Path) -> list[GoldPair]:
         path: A UTF-8 file, plain or compressed.
 
     Raises:
-        XltError: E502, E513 and E530 to E533, with the number of the line.
+        XltError: E502, E513 and E521, E530 and E531, with the number of the line.
     """
     path = Path(path)
     if not path.is_file():
         raise error("E502", what="file of sentence pairs", path=path)
     pairs = [_read_pair(path, number, line) for number, line in text_lines(path, "utf-8") if line.strip()]
     if not pairs:
-        raise error("E532", path=path)
+        raise error("E521", path=path, what="sentence pairs")
     if not any(pair.sure for pair in pairs):
-        raise error("E533", path=path)
+        raise error("E521", path=path, what="sure gold links, such as 0-0")
     return pairs
 
 

@@ -263,6 +263,6 @@ def _names(configs: Sequence[Path]) -> list[str]:
 def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None) -> None:
     in_corpus = {ent.label_ for doc in docs for ent in doc.ents}
     if not in_corpus:
-        raise error("E521", path=path)
+        raise error("E521", path=path, what="entities")
     if labels is not None and not in_corpus.intersection(labels):
         raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(in_corpus)))

@@ -114,7 +114,7 @@ class TranslationProjector(Engine, ABC):
         target: The target language, likewise.
 
     Raises:
-        XltError: E411 for a translator without the method that is needed.
+        XltError: E101 for a translator without the method that is needed.
     """
 
     # The method that the translator must have
@@ -129,7 +129,8 @@ class TranslationProjector(Engine, ABC):
         self.source, self.target = (None if code is None else to_spacy(code) for code in (self.source, self.target))
         if self.translator is not None and not callable(getattr(self.translator, self.needs, None)):
             kind = type(self.translator).__name__
-            raise error("E411", projector=type(self).__name__, engine=kind, method=self.needs)
+            name = type(self).__name__
+            raise error("E101", name=name, engine=kind, method=self.needs, setting="translator")
 
     def details(self) -> dict[str, Any]:
         return {"translator": self.used_translator}
@@ -153,7 +154,7 @@ class TranslationProjector(Engine, ABC):
             For each bitext an outcome for each span, by group.
 
         Raises:
-            XltError: E410 where the translator lacks the direction of a bitext, E415 where its languages are not known.
+            XltError: E410 where the translator lacks the direction of a bitext, E309 where its languages are not known.
         """
         by_bitext: list[dict[Range, SpanQuery]] = []
         for bitext, groups in work:
@@ -174,7 +175,7 @@ class TranslationProjector(Engine, ABC):
             default if code in ("", MULTI) else code for code, default in ((source, self.source), (target, self.target))
         ]
         if None in known:
-            raise error("E415", projector=type(self).__name__, source=source, target=target)
+            raise error("E309", engine=type(self).__name__, setting="source` and `target")
         return known[0], known[1]  # type: ignore[return-value]
 
     def _place(self, spans: Sequence[Span], queries: Mapping[Range, SpanQuery], *, is_name: bool) -> list[Outcome]:

@@ -73,7 +73,7 @@ class ProjectorPipe(BitextPipe):
         cats: Copy the text categories, too.
 
     Raises:
-        XltError: E101 for an engine that is no projector, E103 for an invalid setting.
+        XltError: E101 for an engine that is no projector, E150 for an invalid setting.
     """
 
     required_method = "place"
@@ -113,7 +113,7 @@ class ProjectorPipe(BitextPipe):
             ),
         ):
             if not is_valid:
-                raise error("E103", name=name, setting=setting, value=value, expected=expected)
+                raise error("E150", owner=name, setting=setting, value=value, expected=expected)
         self.direction = direction
         self.ents = ents
         self.spans_keys = None if spans_keys is None else list(spans_keys)

@@ -60,7 +60,7 @@ def read_file(
         quiet: Without the warnings, for a file that was read before.
 
     Raises:
-        XltError: With file and line: E503 for an empty file; E513, E534 and E535 for one that cannot be read; E504
+        XltError: With file and line: E503 for an empty file; E513, E106 and E535 for one that cannot be read; E504
             (.spacy), E511 and E512 (columns), E564, E566 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
             in it.
     """

@@ -75,7 +75,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
 
     Raises:
         XltError: E503 for a single text that is empty; E536 as `brat_pairs`; E537 for a line that is no annotation or
-            does not fit the text; E513, E534, E535 as `text_lines`.
+            does not fit the text; E513, E106, E535 as `text_lines`.
     """
     pairs = brat_pairs(path)
     for pair in pairs:

@@ -52,7 +52,7 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         The documents, with their sentences and entities.
 
     Raises:
-        XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E513, E534 and E535 as
+        XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E513, E106 and E535 as
             `text_lines`.
     """
     token_col, tag_col = _columns(path, settings, notes)

@@ -44,7 +44,7 @@ def read_bin(file: str | Path) -> DocBin:
     """Read one `.spacy` file, which may be compressed once more.
 
     Raises:
-        XltError: E503 for an empty file, E504 for one that is no corpus or is cut short, E534 and E535 for one that
+        XltError: E503 for an empty file, E504 for one that is no corpus or is cut short, E106 and E535 for one that
             cannot be read.
     """
     file = Path(file)

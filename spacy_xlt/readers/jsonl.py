@@ -114,7 +114,7 @@ def annotated_texts(
         notes: Filled in on the way, with the lines whose spans or tokens do not fit the text: they are left out.
 
     Raises:
-        XltError: E502 where there is no file; E564 for a line of another form; E513, E534, E535 as `text_lines`.
+        XltError: E502 where there is no file; E564 for a line of another form; E513, E106, E535 as `text_lines`.
     """
     path, notes = Path(path), notes or ReadNotes()
     if not path.is_file():

@@ -28,7 +28,7 @@ def read_line_pairs(
 
     Raises:
         XltError: E502 where a file is missing; E234 where they have not as many lines, with both counts; E350 for a
-            line without one `|||`; E513, E534, E535 as `text_lines`.
+            line without one `|||`; E513, E106, E535 as `text_lines`.
     """
     if target is not None:
         for lines in read_parallel([Path(source), Path(target)], encoding=encoding):
@@ -56,7 +56,7 @@ def read_parallel(paths: Sequence[Path], *, encoding: str = "utf8") -> Iterator[
         A line of each.
 
     Raises:
-        XltError: E502, E234, E513, E534 and E535, as `read_line_pairs`.
+        XltError: E502, E234, E513, E106 and E535, as `read_line_pairs`.
     """
     streams = [text_lines(path, encoding) for path in _existing(paths)]
     counts = [0] * len(paths)

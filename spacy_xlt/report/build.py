@@ -60,7 +60,7 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
         for doc, bitext in readable.read(read_docs(folder / shard.bitext)):
             stats.add(shard.name, doc, bitext)
         if readable.n_failed:
-            warn("W581", n=readable.n_failed, path=folder / shard.bitext, reason=readable.reason)
+            warn("W560", n=readable.n_failed, path=folder / shard.bitext, reason=readable.reason)
     report = _report(header, counts, stats, finished=(folder / SUMMARY).is_file())
     seconds = _in_order(counts.seconds, [READ, *config.get("pipeline", ()), WRITE])
     timings = {"seconds": seconds, "cache": dict(counts.cache), "cache_hit_share": counts.cache_hit_share}

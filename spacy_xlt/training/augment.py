@@ -19,7 +19,7 @@ from spacy.training import Example
 
 from ..docs import Replacement, copy_ents, edit, with_words
 from ..engine import Engine, invalid_setting, setting
-from ..errors import error, warn
+from ..errors import error, missing_package, warn
 from ..languages import MULTI, to_iso639_3
 from ..translation.contractions import TABLES
 from .windows import bare_doc
@@ -152,7 +152,7 @@ class Romanise(Engine):
         keep_original: Give the document as it was beside the changed one.
 
     Raises:
-        XltError: E150 for an invalid setting, E010 for an unknown language, E650 where uroman is missing.
+        XltError: E150 for an invalid setting, E010 for an unknown language, E106 where uroman is missing.
     """
 
     share: float = setting(0.3, ge=0, le=1)
@@ -164,7 +164,7 @@ class Romanise(Engine):
         super().__post_init__()
         self._code = None if self.lang in (None, "", MULTI) else to_iso639_3(str(self.lang))
         if self.share and find_spec("uroman") is None:
-            raise error("E650")
+            raise missing_package("spacy_xlt.romanise.v1", "uroman", "romanise")
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield the example, what it becomes, or both."""

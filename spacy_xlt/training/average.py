@@ -54,10 +54,10 @@ def find_members(paths: Sequence[str | Path], *, last: int = 0) -> list[Path]:
         last: Of a folder of snapshots, take only so many, the latest; 0 for all.
 
     Raises:
-        XltError: E640 for a path that is neither, E642 for a pipeline that is named twice or for fewer than two.
+        XltError: E640 for a path that is neither, E510 for a pipeline that is named twice or for fewer than two.
     """
     if last < 0:
-        raise error("E642", setting="--last", value=last, expected="a number from 0")
+        raise error("E510", setting="--last", value=last, expected="a number from 0")
     members: list[Path] = []
     for path in map(Path, paths):
         folders = snapshot_folders(path)[-last:] if (path / FILE_NAME).is_file() else [path]
@@ -66,11 +66,11 @@ def find_members(paths: Sequence[str | Path], *, last: int = 0) -> list[Path]:
         for folder in folders:
             if any(folder.resolve() == member.resolve() for member in members):
                 expected = "each pipeline once; --weights counts one more"
-                raise error("E642", setting="MODEL", value=str(folder), expected=expected)
+                raise error("E510", setting="MODEL", value=str(folder), expected=expected)
             _check_is_pipeline(folder)
             members.append(folder)
     if len(members) < 2:
-        raise error("E642", setting="MODEL", value=", ".join(map(str, paths)), expected="two pipelines or more")
+        raise error("E510", setting="MODEL", value=", ".join(map(str, paths)), expected="two pipelines or more")
     return members
 
 
@@ -78,13 +78,13 @@ def check_weights(weights: Sequence[float] | None, n: int) -> list[float]:
     """The shares of `n` members: the weights divided by their sum, all the same without any.
 
     Raises:
-        XltError: E642 for invalid weights.
+        XltError: E510 for invalid weights.
     """
     if weights is None:
         return [1 / n] * n
     total = sum(weights)
     if len(weights) != n or not all(math.isfinite(w) and w >= 0 for w in weights) or not 0 < total < math.inf:
-        raise error("E642", setting="--weights", value=list(weights), expected=f"{n} numbers from 0, not all of them 0")
+        raise error("E510", setting="--weights", value=list(weights), expected=f"{n} numbers from 0, not all of them 0")
     return [w / total for w in weights]
 
 

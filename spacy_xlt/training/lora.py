@@ -27,7 +27,7 @@ from spacy_transformers.layers.transformer_model import (
 from thinc.api import Config, Model, get_torch_default_device
 
 from ..engine import check_settings, setting
-from ..errors import XltError, error, warn
+from ..errors import XltError, error, missing_package, warn
 
 ARCHITECTURE = "spacy_xlt.PeftTransformerModel.v1"
 PLAIN_ARCHITECTURE = "spacy-transformers.TransformerModel.v3"
@@ -49,7 +49,7 @@ class LoraSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.peft is not None and find_spec("peft") is None:
-            raise error("E631", method=self.peft)
+            raise missing_package(f"`peft` = {self.peft!r}", "peft", "peft")
 
 
 def make_peft_transformer(
@@ -95,7 +95,7 @@ def make_peft_transformer(
         The model, `list[Doc]` → `FullTransformerBatch`. The encoder is loaded when it is initialized.
 
     Raises:
-        XltError: E150 for an invalid setting, E631 where peft is missing. When initialized, E630, E632, E634 and E635
+        XltError: E150 for an invalid setting, E106 where peft is missing. When initialized, E630, E632, E303 and E635
             for an encoder that is not there or does not have what is asked of it.
     """
     settings = LoraSettings(
@@ -208,7 +208,7 @@ class LoraShim(HFShim):
 
 
 def _initialize(model: TransformerModel, X: Any = None, Y: Any = None) -> None:
-    """Load the encoder; E634 where that fails."""
+    """Load the encoder; E303 where that fails."""
     if model.attrs["has_transformer"]:
         return
     try:
@@ -216,7 +216,7 @@ def _initialize(model: TransformerModel, X: Any = None, Y: Any = None) -> None:
     except XltError:
         raise
     except (OSError, ValueError) as err:
-        raise error("E634", encoder=model.attrs["name"], reason=" ".join(str(err).split())[:300]) from err
+        raise error("E303", model=model.attrs["name"], setting="name", reason=" ".join(str(err).split())[:300]) from err
 
 
 def _set_transformer(model: TransformerModel, hf_model: HFObjects) -> None:

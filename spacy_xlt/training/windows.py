@@ -77,13 +77,13 @@ class PieceCounter:
 
 @lru_cache(maxsize=4)
 def _load_tokenizer(encoder: str) -> Any:
-    """An encoder's own tokenizer; E602 where it cannot be loaded, E630 where it is not a fast one."""
+    """An encoder's own tokenizer; E303 where it cannot be loaded, E630 where it is not a fast one."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(encoder)
     except (OSError, ValueError, KeyError) as err:
-        raise error("E602", encoder=encoder, reason=" ".join(str(err).split())[:300]) from err
+        raise error("E303", model=encoder, setting="encoder", reason=" ".join(str(err).split())[:300]) from err
     if not tokenizer.is_fast:
         raise error("E630", encoder=encoder, found=type(tokenizer).__name__, setting="encoder")
     # We count, and warn ourselves about what is too long.

@@ -65,7 +65,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         cache_mb: The most mebibytes of translations there.
 
     Raises:
-        XltError: E103 for an invalid setting, E251 and E252 for the glossary.
+        XltError: E150 for an invalid setting, E251 and E531 for the glossary.
     """
 
     required_method = "translate"
@@ -100,7 +100,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             ("cache_mb", cache_mb, cache_mb > 0, "more than 0"),
         ):
             if not is_valid:
-                raise error("E103", name=name, setting=setting, value=value, expected=expected)
+                raise error("E150", owner=name, setting=setting, value=value, expected=expected)
         self.source = to_spacy(source or (nlp.lang if nlp is not None else "") or MULTI)
         self.target = to_spacy(target)
         self.target_pipeline = target_pipeline

@@ -97,7 +97,7 @@ class Glossary:
         """Read a file of lines `term<TAB>translation`; empty lines and those that begin with "# " don't count.
 
         Raises:
-            XltError: E251 where it cannot be read, E252 with the number of an invalid line.
+            XltError: E251 where it cannot be read, E531 with the number of an invalid line.
         """
         path = Path(path)
         try:
@@ -112,11 +112,11 @@ class Glossary:
             cells = [squeezed(cell) for cell in line.split("\t")]
             if len(cells) != 2 or not all(cells):
                 reason = f"{len(cells)} columns" if len(cells) != 2 else "an empty column"
-                raise error("E252", path=path, line=number, reason=f"{reason}; expected term, tab, translation")
+                raise error("E531", path=path, line=number, reason=f"{reason}; expected term, tab, translation")
             term, target = cells
             if entries.get(term, target) != target:
                 reason = f"{term!r} is {target!r} here and {entries[term]!r} in line {lines[term]}"
-                raise error("E252", path=path, line=number, reason=reason)
+                raise error("E531", path=path, line=number, reason=reason)
             entries[term] = target
             lines.setdefault(term, number)
         return cls(entries)

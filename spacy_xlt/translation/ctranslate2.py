@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import setting
-from ..errors import error
+from ..errors import error, missing_package
 from .cache import user_cache
 from .ctranslate2_conversion import ENGINE, HF_FOLDER, converted
 from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, loading, read_files
@@ -57,13 +57,13 @@ class CTranslate2Translator(HuggingFaceTranslator):
         """As `NeuralTranslator.load`.
 
         Raises:
-            XltError: E201 for an unknown direction; E241 where CTranslate2 is not installed; E221 to E225 and E244 to
+            XltError: E201 for an unknown direction; E106 where CTranslate2 is not installed; E221 to E225 and E244 to
                 E247 for a model that cannot be loaded, converted or kept.
         """
         try:
             import ctranslate2  # noqa: F401
         except ImportError as err:
-            raise error("E241", reason=str(err)) from err
+            raise missing_package("CTranslate2Translator", "ctranslate2", "ctranslate2", reason=str(err)) from err
         # Its threads do not exist in a forked process, which loads the model again and leaves the other alone
         key = os.getpid(), device
         if key not in self._loaded:

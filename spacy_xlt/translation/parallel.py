@@ -90,7 +90,7 @@ class ParallelTranslator(Engine):
         """Look texts up. What is found has no score: nothing was computed.
 
         Raises:
-            XltError: E201 for a direction that no file has, E230 without any file, E233 to E235, E513, E534 and E535
+            XltError: E201 for a direction that no file has, E230 without any file, E106, E234, E235, E513, E531 and E535
                 for files that are broken.
         """
         units = self._units
@@ -241,7 +241,7 @@ def _read_columns(path: Path, languages: Sequence[str], encoding: str) -> Iterat
         n_columns = n_columns or len(fields)
         if len(fields) < len(languages) or len(fields) != n_columns:
             expected = f"{n_columns} as above" if n_columns >= len(languages) else f"at least {len(languages)}"
-            raise error("E233", path=path, line=line, reason=f"{len(fields)} columns; expected {expected}")
+            raise error("E531", path=path, line=line, reason=f"{len(fields)} columns; expected {expected}")
         yield list(zip(languages, fields, strict=False))
 
 
@@ -252,7 +252,7 @@ def read_tmx(path: Path) -> Iterator[Unit]:
     outside the file is ever read.
 
     Raises:
-        XltError: E233 with the line where the file is broken or no TMX file; E534 and E535 as `open_bytes`.
+        XltError: E531 with the line where the file is broken or no TMX file; E106 and E535 as `open_bytes`.
     """
     _check_prolog(path)
     parser: Any = ElementTree.XMLPullParser(("start", "end"))
@@ -282,7 +282,7 @@ def _check_prolog(path: Path) -> None:
     parser = expat.ParserCreate()
 
     def refuse(reason: str) -> NoReturn:
-        raise error("E233", path=path, line=parser.CurrentLineNumber, reason=reason)
+        raise error("E531", path=path, line=parser.CurrentLineNumber, reason=reason)
 
     def entity(name: str, *_: object) -> None:
         refuse(f"it declares the entity {name!r}, which is refused; write out what it stands for")
@@ -299,7 +299,7 @@ def _check_prolog(path: Path) -> None:
         except StopIteration:
             return
         except expat.ExpatError as err:
-            raise error("E233", path=path, line=err.lineno, reason=expat.ErrorString(err.code)) from err
+            raise error("E531", path=path, line=err.lineno, reason=expat.ErrorString(err.code)) from err
         except XltError:
             raise
         except (LookupError, ValueError) as err:
@@ -309,14 +309,14 @@ def _check_prolog(path: Path) -> None:
 
 def _broken(path: Path, err: ElementTree.ParseError) -> XltError:
     reason, _, _ = str(err).rpartition(": line")
-    return error("E233", path=path, line=err.position[0], reason=reason)
+    return error("E531", path=path, line=err.position[0], reason=reason)
 
 
 def _variant(variant: ElementTree.Element, path: Path, line: int) -> tuple[str, str]:
     # TMX before 1.4 has `lang`
     language = variant.get(_XML_LANG) or variant.get("lang")
     if not language:
-        raise error("E233", path=path, line=line, reason="<tuv> without xml:lang, so its language is unknown")
+        raise error("E531", path=path, line=line, reason="<tuv> without xml:lang, so its language is unknown")
     segment = variant.find("seg")
     return language.replace("_", "-"), "" if segment is None else _text(segment)
 

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from ..engine import Engine, invalid_setting, setting
-from ..errors import error
+from ..errors import missing_package
 from ..languages import UNSEGMENTED
 from ..tokens import has_text
 
@@ -310,7 +310,7 @@ class WrongLanguageFilter(QualityFilter):
         """A probability from 0 to 1.
 
         Raises:
-            XltError: E255 where py3langid is not installed.
+            XltError: E106 where py3langid is not installed.
         """
         return _language_probability(pair.target, pair.target_lang)
 
@@ -328,7 +328,7 @@ class SourceLanguageFilter(WrongLanguageFilter):
         """A probability from 0 to 1.
 
         Raises:
-            XltError: E255 where py3langid is not installed.
+            XltError: E106 where py3langid is not installed.
         """
         return _language_probability(pair.source, pair.source_lang)
 
@@ -353,7 +353,7 @@ def _identifier() -> tuple[frozenset[str], Any]:
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as err:
-        raise error("E255", reason=str(err)) from err
+        raise missing_package("Telling languages apart", "py3langid", "langid", reason=str(err)) from err
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     return frozenset(identifier.labels), identifier.rank
 

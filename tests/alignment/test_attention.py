@@ -105,7 +105,7 @@ def test_without_a_translator_only_stored_attention_is_used():
 def test_unknown_directions_and_invalid_settings_are_errors():
     with pytest.raises(UnknownDirection, match="E201.*'en' to 'ja'.*en to pt"):
         AttentionAligner(translator=BergamotTranslator(), source="en", target="ja").align([(["a"], ["b"])])
-    with pytest.raises(XltError, match="E306.*str"):
+    with pytest.raises(XltError, match="E101.*str"):
         AttentionAligner(translator="bergamot")
     with pytest.raises(XltError, match="E150.*`threshold`.* 2;"):
         AttentionAligner(threshold=2)

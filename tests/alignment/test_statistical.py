@@ -212,7 +212,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(XltError, match=r"E359.*pip install 'spacy-xlt\[statistical\]'"):
+    with pytest.raises(XltError, match=r"E106.*pip install 'spacy-xlt\[statistical\]'"):
         StatisticalAligner().align([(["a"], ["b"])])
 
 

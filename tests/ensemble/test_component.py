@@ -323,7 +323,7 @@ def test_a_member_that_cannot_be_loaded_is_named_at_once(config, message):
     ],
 )
 def test_settings_that_cannot_be_are_refused(config):
-    with pytest.raises(XltError, match=f"E103.*{next(reversed(config)) if 'own' not in config else 'members'}"):
+    with pytest.raises(XltError, match=f"E150.*{next(reversed(config)) if 'own' not in config else 'members'}"):
         ensemble(**{"members": {"one": "x", "two": "y"}, **config})
 
 

@@ -67,15 +67,15 @@ def test_pairs_are_read_with_sure_and_possible_links(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("", "E532.*no sentence pairs"),
-        ("\n \n", "E532"),
+        ("", "E521.*no sentence pairs"),
+        ("\n \n", "E521"),
         (LINES + "a b\tc\n", "E530.*line 3: 2 columns"),
         (LINES + "a\tb\t0-0\tmore\n", "E530.*line 3: 4 columns"),
         (LINES + "a b\tc\t1-1\n", r"E531.*line 3: .*\(1, 1\).*2 source and 1 target"),
         ("a b\tc\t2-0\n", r"E531.*line 1: .*\(2, 0\)"),
         (LINES + "a b\tc\t0:0\n", "E531.*line 3: .*'0:0'"),
-        ("a b\tc\t0p0\n", "E533.*no sure"),
-        ("a b\tc\t\n", "E533"),
+        ("a b\tc\t0p0\n", "E521.*no sure"),
+        ("a b\tc\t\n", "E521"),
     ],
 )
 def test_files_that_cannot_be_scored_name_the_line(tmp_path, text, message):

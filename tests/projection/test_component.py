@@ -121,7 +121,7 @@ def test_two_translations_cannot_annotate_one_document(make_doc):
 
 @pytest.mark.parametrize("config", [{"direction": "both"}, {"on_lost": "ignore"}, {"min_score": 2.0}])
 def test_unknown_settings_are_named(config):
-    with pytest.raises(XltError, match=f"E103.*{next(iter(config))}.*{next(iter(config.values()))}"):
+    with pytest.raises(XltError, match=f"E150.*{next(iter(config))}.*{next(iter(config.values()))}"):
         pipeline(**config)
 
 

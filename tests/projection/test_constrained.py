@@ -124,7 +124,7 @@ def test_bad_settings_and_directions_have_codes_and_it_pickles():
         ({"slack": -1.0}, "E150"),
         ({"starts": 0}, "E150"),
         ({"fallback": 3}, "E412"),
-        ({"translator": object()}, "E411"),
+        ({"translator": object()}, "E101"),
     ):
         with pytest.raises(XltError) as err:
             ConstrainedProjector(**config)

@@ -180,7 +180,7 @@ def test_settings_choose_what_is_carried():
 def test_settings_of_the_wrong_kind_are_refused(config):
     with pytest.raises(XltError) as err:
         ProjectorPipe("xlt_projector", LinkProjector(), **config)
-    assert err.value.code == "E103" and repr(next(iter(config.values()))) in str(err.value)
+    assert err.value.code == "E150" and repr(next(iter(config.values()))) in str(err.value)
 
 
 def test_entities_that_need_the_same_word_go_to_the_group_and_are_said_to_be_lost():

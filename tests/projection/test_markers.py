@@ -191,7 +191,7 @@ def test_bad_settings_and_directions_have_codes():
         ({"markers": []}, "E150"),
         ({"min_similarity": 2}, "E150"),
         ({"fallback": "none"}, "E412"),
-        ({"translator": object()}, "E411"),
+        ({"translator": object()}, "E101"),
     ):
         with pytest.raises(XltError) as err:
             MarkerProjector(**config)

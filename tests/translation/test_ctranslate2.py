@@ -208,5 +208,5 @@ def test_precision_that_the_device_lacks_is_an_error(make):
 
 def test_missing_package_names_the_extra(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "ctranslate2", None)
-    with pytest.raises(XltError, match=r"E241.*spacy-xlt\[ctranslate2\]"):
+    with pytest.raises(XltError, match=r"E106.*spacy-xlt\[ctranslate2\]"):
         make().translate(["Hello."], **EN_PT)

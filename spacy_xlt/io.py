@@ -136,15 +136,10 @@ def remove_leftovers(folder: str | Path) -> list[Path]:
     return removed
 
 
-def is_leftover(name: str, *, of: str | None = None) -> bool:
-    """Whether a file or folder is what a killed process left when it wrote another one.
-
-    Args:
-        name: Its name.
-        of: The name of the other one; any where left out.
-    """
+def is_leftover(name: str, *, of: str) -> bool:
+    """Whether a file or folder of this name is what a killed process left when it wrote one of the name `of`."""
     match = _LEFTOVER.fullmatch(name)
-    return match is not None and of in (None, match["name"])
+    return match is not None and match["name"] == of
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -158,20 +153,9 @@ def write_json(path: str | Path, data: Any) -> None:
     write_bytes(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode("utf8"))
 
 
-def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
-    """Write documents as one `.spacy` file, whole or not at all.
-
-    Args:
-        path: The file.
-        docs: The documents.
-        store_user_data: Also write what is in `doc.user_data`, such as Bitexts.
-
-    Returns:
-        What was written.
-    """
-    data = docs_bytes(docs, store_user_data=store_user_data)
-    write_bytes(path, data)
-    return data
+def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> None:
+    """Write documents as one `.spacy` file, whole or not at all, with `doc.user_data` such as Bitexts if asked for."""
+    write_bytes(path, docs_bytes(docs, store_user_data=store_user_data))
 
 
 def docs_bytes(docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:

@@ -1,11 +1,10 @@
-"""Giving memory back, and how much of it is in use."""
+"""Giving memory back."""
 
 from __future__ import annotations
 
 import gc
 import os
 from contextlib import suppress
-from pathlib import Path
 
 # Kernels that oneDNN keeps
 _KERNELS = 64
@@ -43,22 +42,3 @@ def limit_allocator_caches() -> None:
     if "MALLOC_ARENA_MAX" not in os.environ:
         with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, _ARENAS)
-
-
-def status_mib(field: str, *, pid: int | str = "self") -> float | None:
-    """What Linux says of a process's memory.
-
-    Args:
-        field: "VmRSS" for what it has in memory now, "VmHWM" for the most so far. Memory that processes share is
-            counted for each. (Not `ru_maxrss`: it begins with what the parent had at the fork.)
-        pid: The process; this one if left out.
-
-    Returns:
-        MiB; None if the system does not tell.
-    """
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    line = next((line for line in status.splitlines() if line.startswith(f"{field}:")), None)
-    return None if line is None else round(int(line.split()[1]) / 1024, 1)

@@ -161,10 +161,7 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         folder = Path(path)
         if hasattr(self.engine, "from_disk") and "engine" not in exclude:
             self.engine.from_disk(folder / "engine")
-        saved = srsly.read_json(folder / "cfg")
-        if saved["signature"] != self.signature:
-            warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
-        return self
+        return self._checked(srsly.read_json(folder / "cfg"))
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """The same as `to_disk`; of the engine's own data, what the engine has a `to_bytes` for."""
@@ -178,8 +175,11 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         saved = srsly.msgpack_loads(data)
         if "engine" in saved and "engine" not in exclude:
             self.engine.from_bytes(saved["engine"])
+        return self._checked(saved)
+
+    def _checked(self, saved: dict[str, Any]) -> XltPipe[Prediction]:
         if saved["signature"] != self.signature:
-            warn("W101", name=self.name, found=self.signature, saved=saved["signature"])
+            warn("W101", stacklevel=4, name=self.name, found=self.signature, saved=saved["signature"])
         return self
 
 

@@ -107,7 +107,7 @@ def _header(nlp: Language, corpus: BuildInput, docs_per_shard: int, corrections:
     header = {
         "spacy_xlt": __version__,
         "docs_per_shard": docs_per_shard,
-        "config": component_config(nlp, deciding=True),
+        "config": component_config(nlp),
         "input": corpus.known,
         "reading": plain(corpus.reading),
         "engines": {name: getattr(pipe, "signature", "") for name, pipe in nlp.pipeline},

@@ -6,8 +6,9 @@ import gzip
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import typer
 from spacy.cli._util import setup_gpu
@@ -126,11 +127,5 @@ def _open(stack: ExitStack, path: Path) -> IO[str]:
         raw = stack.enter_context(beside.open("wb"))
         # Without name and time of day in the header, the same links give the same bytes
         packed = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
-        return stack.enter_context(_text(packed))
+        return stack.enter_context(TextIOWrapper(cast(Any, packed), encoding="utf8", newline="\n"))
     return stack.enter_context(beside.open("w", encoding="utf8", newline="\n"))
-
-
-def _text(file: Any) -> Any:
-    import io
-
-    return io.TextIOWrapper(file, encoding="utf8", newline="\n")

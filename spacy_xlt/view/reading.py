@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from spacy.tokens import Doc
 
 from ..bitext import USER_DATA_KEY, Bitext
-from ..errors import XltError
 
 
 @dataclass
 class Readable:
     """Reads the bitexts stored on documents. One that another version stored in another form does not stop the rest.
 
-    n_docs (int): Documents that went through.
     n_read, n_failed (int): Their bitexts that could be read, and that could not.
     reason (str): What the first one that could not be read failed with.
     """
 
-    n_docs: int = 0
     n_read: int = 0
     n_failed: int = 0
     reason: str = ""
@@ -32,26 +28,16 @@ class Readable:
         YIELDS (tuple[int, Bitext]): The number of the document, counted from 0, and one of its bitexts.
         """
         for number, doc in enumerate(docs):
-            self.n_docs += 1
-            stored = doc.user_data.get(USER_DATA_KEY)
-            for data in stored.values() if isinstance(stored, dict) else () if stored is None else [stored]:
-                bitext = self._read_one(doc, data)
-                if bitext is not None:
+            stored = doc.user_data.get(USER_DATA_KEY) or {}
+            for data in stored.values() if isinstance(stored, dict) else [stored]:
+                try:
+                    bitext = Bitext.from_stored(doc, data)
+                except Exception as err:  # whatever data of an unknown form runs into
+                    self.n_failed += 1
+                    self.reason = self.reason or f"{type(err).__name__}: {err}"
+                else:
+                    self.n_read += 1
                     yield number, bitext
-
-    def _read_one(self, doc: Doc, data: Any) -> Bitext | None:
-        try:
-            bitext = Bitext.from_stored(doc, data)
-        except XltError as err:
-            reason = f"[XLT-{err.code}] {err.message}"
-        except Exception as err:  # whatever data of an unknown form runs into
-            reason = f"{type(err).__name__}: {err}"
-        else:
-            self.n_read += 1
-            return bitext
-        self.n_failed += 1
-        self.reason = self.reason or reason
-        return None
 
 
 @dataclass

@@ -23,8 +23,6 @@ class AnnotatorPipe(BitextPipe):
     """Annotates the target docs of Bitexts.
 
     Args:
-        nlp: The pipeline; not used.
-        name: The component's name.
         pipeline: Name of an installed spaCy pipeline, or a path to one, for the language of the translations. It is
             saved with the component, so that a saved pipeline needs no other. None only for a config that is to be
             filled in.
@@ -79,12 +77,6 @@ class PipelineAnnotator(SubPipeline):
 
     The tokens stay as the translator cut them: by the tokenizer of the translation's language, whatever the pipeline's
     own tokenizer is for.
-
-    Args:
-        pipeline: Name or path.
-        name: The component's name, for errors.
-        beam_width: See `AnnotatorPipe`.
-        spans_key: See `AnnotatorPipe`.
     """
 
     def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):

@@ -50,10 +50,6 @@ class SentencePair:
     """A sentence of the source and its translation, as token ranges `[start, end)` of the two docs.
 
     Attributes:
-        source_start: First source token.
-        source_end: The source token behind the last one.
-        target_start: First target token.
-        target_end: The target token behind the last one.
         score: Mean log-probability (natural) a piece, from the translator.
         flags: What makes the translation doubtful.
     """
@@ -91,7 +87,6 @@ class LostSpan:
     Attributes:
         start: First token in the source doc, or in the target doc for `side` "target".
         end: The token behind the last one.
-        label: Its label.
         reason: A key of `REASONS`, such as "no_links".
         key: "ents", or the key of its span group.
         side: "target" where annotation was projected from the target to the source.
@@ -110,8 +105,6 @@ class Bitext:
     """One source Doc and one target Doc that say the same thing.
 
     Attributes:
-        source: The doc of one side.
-        target: The doc of the other side.
         alignment: Word links between them, token indices of the docs.
         source_lang: spaCy's code of the source language; taken from the doc where left out.
         target_lang: spaCy's code of the target language; taken from the doc where left out.
@@ -216,10 +209,6 @@ class Bitext:
     def from_stored(cls, source: Doc, data: dict[str, Any]) -> Bitext:
         """Build a Bitext, and its target Doc, from its stored form.
 
-        Args:
-            source: The document that the data was stored on.
-            data: From `to_stored`.
-
         Raises:
             XltError: E004 for data of a newer version, E007 where the document was tokenised again since.
         """
@@ -315,12 +304,7 @@ def training_target(bitext: Bitext) -> Doc:
 
 
 def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:
-    """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out.
-
-    Args:
-        doc: The document.
-        key: Name of the group; a document need not have it.
-    """
+    """The scores that a projector left in a span group: (start, end, label) → score. What is no number is left out."""
     group = doc.spans.get(key)
     scores = None if group is None else group.attrs.get("scores")
     if group is None or not isinstance(scores, (list, tuple)):

@@ -40,11 +40,6 @@ def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = No
 def find_component(nlp: Language, factory: str, config: str | Path) -> Any:
     """The first component of a factory in a pipeline.
 
-    Args:
-        nlp: The pipeline.
-        factory: Its name, such as "xlt_aligner".
-        config: What to call the pipeline in the error.
-
     Raises:
         XltError: E509 where there is none.
     """
@@ -91,7 +86,6 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
     not in the pipeline are left out: an overlay may fit several pipelines, or change the pipeline.
 
     Args:
-        paths: Config files, the base first.
         overrides: Values by dotted name, as on spaCy's command line: `training.max_steps`.
 
     Raises:
@@ -126,9 +120,6 @@ def _drop_unused(config: Mapping[str, Any]) -> None:
 
 def read_config(path: str | Path) -> Config:
     """Read a config file or an overlay, its variables as they are. Sections need no parents there.
-
-    Args:
-        path: The file.
 
     Raises:
         XltError: E514 for a file that is not there or is no config.

@@ -22,8 +22,6 @@ def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = 
     """The same span on another document, with label and identifiers.
 
     Args:
-        span: The span, of any document.
-        doc: The document that gets the copy; its vocabulary may be another one.
         start: Its first token there; where left out, the same as on the old document.
         end: The token behind its last one there; where left out, so that the length stays.
     """
@@ -35,25 +33,13 @@ def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = 
 
 
 def copy_groups(source: Doc, target: Doc, move: Callable[[Span], Span | None]) -> None:
-    """Copy all span groups. Lists in a group's attributes that have an entry for each span lose those of dropped spans.
-
-    Args:
-        source: The document with the groups.
-        target: The document that gets them.
-        move: A span of the source as one of the target; None drops it.
-    """
+    """Copy all span groups; a span that `move` makes None is dropped, and its entries in the group's attributes."""
     for key, group in source.spans.items():
         target.spans[key] = filter_group(group, target, [move(span) for span in group])
 
 
 def filter_group(group: SpanGroup, doc: Doc, spans: Sequence[Span | None]) -> SpanGroup:
-    """A span group with other spans in the places of its own.
-
-    Args:
-        group: The group.
-        doc: The document of the new group.
-        spans: For each span of the group its successor; None where it has none.
-    """
+    """A span group with a successor, or None, in the place of each span; attributes with an entry a span follow."""
     attrs = {name: _of_kept(value, spans) for name, value in group.attrs.items()}
     return SpanGroup(doc, name=group.name, attrs=attrs, spans=[span for span in spans if span is not None])
 
@@ -68,9 +54,6 @@ class Replacement(NamedTuple):
     """Words that take the place of the tokens `[start, end)` of a document; without words, the tokens are deleted.
 
     Attributes:
-        start: The first token.
-        end: The token behind the last one.
-        words: The new words.
         spaces: Whether white space follows each word; of the last one, the old text's counts.
         missing: Which of the words have no entity annotation.
     """
@@ -90,7 +73,6 @@ def edit(
     A span that reaches into deleted tokens is dropped, and a sentence begins behind them.
 
     Args:
-        doc: The document.
         replacements: In order, without overlap. None may have the end of an entity or span inside, but for deletions.
         start_of: The token of the old document that an entity or span is to begin with.
     """
@@ -146,7 +128,6 @@ def without(doc: Doc, ranges: Iterable[tuple[int, int]]) -> Doc:
     """A copy of a document without some of its tokens; see `edit`.
 
     Args:
-        doc: The document.
         ranges: Token ranges `[start, end)` to leave out, which may overlap. Spans that reach into one are dropped.
     """
     gone = sorted({i for start, end in ranges for i in range(start, end)})
@@ -230,8 +211,6 @@ def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int,
     """Replace the entities of a document; what was missing stays missing.
 
     Args:
-        doc: The document.
-        ents: The new entities.
         missing: Token ranges `[start, end)` that are missing from now on.
     """
     ranges = [*missing_ranges(doc), *missing]
@@ -263,12 +242,7 @@ def select_docs(docs: DocBin, numbers: Sequence[int]) -> DocBin:
 
 
 def tokens_digest(tokens: Iterable[Token], *prefix: str) -> str:
-    """A digest of tokens with the white space behind them, without their annotation: 16 hexadecimal digits.
-
-    Args:
-        tokens: A document or a part of one.
-        *prefix: Text that comes before them.
-    """
+    """A digest of tokens with the white space behind them, without their annotation: 16 hexadecimal digits."""
     # ASCII, so that text that has no UTF-8 has a digest as well
     data = json.dumps([*prefix, *(token.text_with_ws for token in tokens)]).encode("ascii")
     return hashlib.sha256(data).hexdigest()[:16]

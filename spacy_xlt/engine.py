@@ -27,11 +27,6 @@ def setting(
 
     Args:
         default: Its default; required where left out. Mutable defaults are not allowed: use None.
-        ge: The lowest value.
-        gt: What it must be greater than.
-        le: The highest value.
-        lt: What it must be less than.
-        choices: The values that it may have.
         decides: Whether it decides what comes out, and so belongs in the signature. Batch sizes and caches do not.
     """
     limits = {"ge": ge, "gt": gt, "le": le, "lt": lt, "choices": choices, "decides": decides}

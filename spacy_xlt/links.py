@@ -89,9 +89,6 @@ class Alignment:
     def check(self, n_source: int, n_target: int) -> Alignment:
         """Make sure that every link points at a token of two texts of these lengths.
 
-        Returns:
-            Itself.
-
         Raises:
             XltError: E002 for the first link outside.
         """

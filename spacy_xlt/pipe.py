@@ -32,10 +32,6 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
 
     A subclass writes `predict`, which changes nothing, and `set_annotations`, which writes what was predicted.
 
-    Args:
-        name: The component's name in the pipeline.
-        engine: The engine, which must have the method `required_method`.
-
     Raises:
         XltError: E101 where the engine does not have it.
     """
@@ -76,10 +72,6 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         batches that follow. One that fails with another error is tried again one doc at a time, so that only the doc
         that cannot be processed goes to the error handler. An error that comes with every doc takes the whole batch
         there at once.
-
-        Args:
-            stream: The documents.
-            batch_size: Documents a batch.
         """
         for docs in minibatch(stream, size=batch_size):
             yield from self._survivors(list(docs))
@@ -187,8 +179,6 @@ class BitextPipe(XltPipe[dict[str, Bitext]]):
     """A component that works on the Bitexts that documents already have.
 
     Args:
-        name: The component's name in the pipeline.
-        engine: The engine.
         targets: Which bitexts of `doc._.xlt`, by language code; all where left out.
     """
 

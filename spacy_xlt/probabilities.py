@@ -39,7 +39,6 @@ def annotate_scored(
     components add, such as an entity ruler, is certain.
 
     Args:
-        nlp: The pipeline.
         docs: With its vocabulary, not annotated yet.
         beam_width: How many analyses the search keeps.
         spans_key: A key of `doc.spans`; the entities where left out.
@@ -73,14 +72,6 @@ def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: i
 
     The recogniser was trained to choose each step among all, so that it is the logarithms of the probabilities of the
     steps that are added up, and not the scores of the steps as in spaCy's own beam search.
-
-    Args:
-        recogniser: The component.
-        docs: As they come to the component.
-        beam_width: How many analyses the search keeps.
-
-    Returns:
-        One for each doc.
     """
     from spacy.pipeline._parser_internals._beam_utils import BeamBatch
 
@@ -107,13 +98,7 @@ def beam_scores(recogniser: EntityRecognizer, docs: Sequence[Doc], beam_width: i
 
 
 def categoriser_scores(categoriser: SpanCategorizer, docs: Sequence[Doc], beam_width: int = 0) -> list[Scores]:
-    """The scores of all spans that a span categoriser looks at.
-
-    Args:
-        categoriser: The component.
-        docs: As they come to the component.
-        beam_width: Has no effect; there is no search.
-    """
+    """The scores of all spans that a span categoriser looks at."""
     indices, scores = categoriser.predict(docs)
     ops = categoriser.model.ops
     rows, values = ops.to_numpy(indices.dataXd), ops.to_numpy(scores)

@@ -39,10 +39,8 @@ class Translation:
     """One translated text.
 
     Attributes:
-        text: The translation.
         score: Mean log-probability (natural) of its pieces, where the engine knows it.
         flags: What makes it doubtful, for example "truncated".
-        alignment: Where it costs nothing.
     """
 
     text: str
@@ -85,8 +83,6 @@ class Translator(Engine, Protocol):
 
         Args:
             texts: The texts. An empty one has an empty translation.
-            source: The code of their language.
-            target: The code of the language to translate into.
 
         Returns:
             One translation for each text, in order.
@@ -103,12 +99,6 @@ class Scorer(Protocol):
 
     def score(self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str) -> NDArray[np.float32]:
         """How probable given translations are.
-
-        Args:
-            sources: The texts.
-            targets: Their translations.
-            source: The code of the texts' language.
-            target: The code of the translations' language.
 
         Returns:
             Log-probability (natural, summed over pieces) of each target given its source: float32, (n,).
@@ -143,9 +133,6 @@ class Attender(Protocol):
 
         Args:
             sources: Token lists; a plain text counts as its words between spaces.
-            targets: The same for their translations.
-            source: The code of the sources' language.
-            target: The code of the targets' language.
 
         Returns:
             Soft alignments, one float32 array of (n_source, n_target) a pair.
@@ -169,8 +156,6 @@ class Placement(NamedTuple):
     """Where a span, or a part of it, went.
 
     Attributes:
-        start: The first target token.
-        end: The token behind the last one.
         score: How sure that is, from 0 to 1.
         by: Which of several ways or projectors found it; "" where there is only one.
         flag: What is to be said of its sentence, such as "markers_lost"; "" for nothing.
@@ -197,9 +182,6 @@ class Projector(Engine, Protocol):
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
         """Find where spans went. Nothing is written.
-
-        Args:
-            work: Bitexts, and spans of their source docs by group.
 
         Returns:
             For each bitext, in order, an outcome for each span, by group.

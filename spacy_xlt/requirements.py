@@ -38,11 +38,6 @@ def add_requirements(nlp: Language, *, block: str, inner: Iterable[Language] = (
 
     spaCy finds the packages whose functions the config names, but not their extras, and nothing of the pipelines that
     are inside components.
-
-    Args:
-        nlp: The pipeline.
-        block: The component's name.
-        inner: The pipelines inside it.
     """
     needed = [own_requirement(extras_of(nlp.config["components"].get(block, {})))]
     for pipeline in inner:

@@ -15,13 +15,7 @@ from .errors import error
 
 
 class SubPipeline:
-    """Loads a spaCy pipeline at first use, from where the setting says or from where it was saved with the component.
-
-    Args:
-        pipeline: Name of an installed pipeline, or a path to one.
-        name: The component's name, for errors.
-        setting: The component's setting that names the pipeline, for errors.
-    """
+    """Loads a spaCy pipeline at first use, from where the setting says or from where it was saved with the component."""
 
     def __init__(self, pipeline: str | None, *, name: str, setting: str = "pipeline"):
         self.pipeline = pipeline

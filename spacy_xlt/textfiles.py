@@ -32,9 +32,6 @@ def plain_name(name: str) -> str:
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading; one whose name ends with .gz, .bz2, .xz or .zst is unpacked on the way.
 
-    Args:
-        path: The file.
-
     Raises:
         XltError: E535 for what cannot be read, also while it is open; E106 for Zstandard where no package reads it.
     """
@@ -71,10 +68,6 @@ def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
 
     Only a line feed, with or without a carriage return before it, ends a line: other characters that may end one occur
     inside tokens, such as U+0085. A byte order mark at the start of a line is no text: files are joined, too.
-
-    Args:
-        path: The file, plain or compressed.
-        encoding: Of its text.
 
     Raises:
         XltError: E510 for an unknown encoding, E513 for what is not in it, E106 and E535 as `open_bytes`.

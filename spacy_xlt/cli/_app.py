@@ -35,15 +35,7 @@ INTERRUPTED = "Interrupted."
 
 
 def friendly_errors(command: Command, *, goes_on: bool = False) -> Command:
-    """Print an XltError, or what the system says of a file, as one message and exit with 1, without a traceback.
-
-    Args:
-        command: The function behind a command.
-        goes_on: Whether the same command goes on where it was interrupted, which Ctrl-C then says.
-
-    Returns:
-        The function to register.
-    """
+    """Print an XltError, or what the system says of a file, as one message and exit with 1, without a traceback."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -104,9 +96,6 @@ def paths_and_overrides(words: Sequence[str]) -> tuple[list[Path], dict[str, Any
 
     Args:
         words: What the command got: its positional arguments, those that the parser left over (`ctx.args`), or both.
-
-    Returns:
-        The paths, and the overrides by dotted name.
     """
     n_paths = next((n for n, word in enumerate(words) if word.startswith("--")), len(words))
     return [Path(word) for word in words[:n_paths]], parse_config_overrides(list(words[n_paths:]))
@@ -114,13 +103,6 @@ def paths_and_overrides(words: Sequence[str]) -> tuple[list[Path], dict[str, Any
 
 def existing(path: Path, *, what: str) -> Path:
     """Make sure that an input is there.
-
-    Args:
-        path: File or folder.
-        what: What to call it in the error.
-
-    Returns:
-        The path.
 
     Raises:
         XltError: E502 where it is not there.

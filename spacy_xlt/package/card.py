@@ -25,8 +25,6 @@ class Scores:
     """What `spacy evaluate --output` wrote.
 
     Attributes:
-        name: Of the evaluation set.
-        values: All of the file.
         prf: Precision, recall and F1 of entities, or else of the first span group; fractions.
     """
 
@@ -68,7 +66,6 @@ def fill_meta(
     Whatever a person wrote there stays: a description, an author, notes before and after ours.
 
     Args:
-        provenance: How the pipeline was made.
         data: What it is made from; see `find_data`.
         scores: Of evaluation sets; those of the first one are what meta.json says of performance.
         strategy: Its name, where the config does not tell.
@@ -115,7 +112,6 @@ def copy_pipeline(source: Path, output: Path) -> None:
     """Copy a pipeline, so that what a training wrote stays as it was. A copy that is there already is replaced.
 
     Args:
-        source: Folder of a pipeline.
         output: A folder that does not exist, is empty, or is a pipeline.
 
     Raises:

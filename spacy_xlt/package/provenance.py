@@ -33,7 +33,6 @@ class TrainingSource:
 
     Attributes:
         name: Name of its block, or of its setting.
-        path: File or folder.
         lang: "" where the config does not say it.
         kind: "gold", "projected", or "" where the config does not say it.
         limit: The most documents that were read; 0 for all.
@@ -55,13 +54,10 @@ class Provenance:
     """How a pipeline was made.
 
     Attributes:
-        meta: Its meta.json.
         config: Its config, with variables filled in.
-        sources: The corpora that it was trained on.
         encoder: Name or folder of the encoder that it holds; "" without one.
         selection: What its checkpoint was selected by; None for one that was assembled, not trained.
         inner: meta.json of the pipelines inside it.
-        needs_xlt: Whether it needs this package to run.
         own_engines: Component → signature, of its own components that have one.
     """
 
@@ -216,10 +212,7 @@ class DataSource:
 
     Attributes:
         key: Its name in the file of licences.
-        name: Its name for people.
         licence: None where nobody knows.
-        url: Where it comes from.
-        author: Who made it.
     """
 
     key: str
@@ -266,9 +259,7 @@ def find_data(
     A corpus that was projected from another one, or is a copy of it, is made from the same; checksums tell.
 
     Args:
-        provenance: How the pipeline was made.
         named: Name of a training source, "encoder", or "" for all sources of which nothing else is said → keys.
-        known: What the files of licences have, by key.
         allow_unknown: Go on with what has no licence, or nothing said of it.
 
     Returns:

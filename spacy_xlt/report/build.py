@@ -37,12 +37,8 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     went on has the same file. The page also has times and what came from the cache.
 
     Args:
-        folder: The build folder.
         html: Where to write the page; `report.html` in the folder where left out.
         view: A page of `spacy xlt view` that examples link to, relative to the report.
-
-    Returns:
-        What `report.json` says.
 
     Raises:
         XltError: E580, E581 for a folder that is not a build folder.

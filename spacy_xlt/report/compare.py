@@ -20,12 +20,7 @@ CAPTION = (
 
 
 def write_comparison(result: Mapping[str, Any], folder: Path) -> None:
-    """Write report.json, report.md, report.html and, where there is something to draw, report.svg.
-
-    Args:
-        result: What `compare.results.collect` gives.
-        folder: Where to write.
-    """
+    """Write report.json, report.md, report.html and, where there is something to draw, report.svg."""
     plot = comparison_plot(result)
     write_json(folder / "report.json", result)
     write_bytes(folder / "report.md", to_markdown(result, picture="report.svg" if plot else None).encode("utf8"))
@@ -65,12 +60,7 @@ def comparison_plot(result: Mapping[str, Any]) -> Panels | None:
 
 
 def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str:
-    """The report as Markdown.
-
-    Args:
-        result: What `compare.results.collect` gives.
-        picture: File name of the plot.
-    """
+    """The report as Markdown."""
     parts = ["# Comparison", *([f"![F1 of every strategy]({picture})", CAPTION] if picture else [])]
     for table in tables(result):
         parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]

@@ -16,14 +16,10 @@ class Part:
 
     Attributes:
         name: Its name in the address.
-        heading: Its heading.
         plots: Plots of `report.plots`.
         whole: Whether the plots are wide, and scroll in their frame on a narrow screen.
-        note: Text below the plots.
-        tables: Tables below the note.
         folded: Tables to open with a click.
         folded_summary: What is written on what is clicked.
-        lines: Name and text of each line of a list.
         code: Whether the texts of the lines are code.
     """
 
@@ -45,13 +41,7 @@ class Part:
 
 
 def page_of_parts(parts: Sequence[Part], *, title: str, intro: str = "") -> str:
-    """A page as text. Parts without content are left out.
-
-    Args:
-        parts: The parts, from the top down.
-        title: Plain text.
-        intro: Plain text below the title.
-    """
+    """A page as text. Parts without content are left out."""
     shown = [part for part in parts if part.has_content]
     sections = {part.name: part.heading for part in shown}
     return render_page("report.html.j2", title=title, intro=intro, parts=shown, sections=sections)

@@ -30,10 +30,7 @@ class Histogram:
     """Bars side by side, without room between.
 
     Attributes:
-        title: What it shows.
-        counts: One for each bin.
         unit: What the bins are of.
-        y_unit: What is counted.
         ticks: What to write below the bars, by place: 0 is the start of the first bin.
         log: Whether the heights are logarithmic, so that small bars beside a very large one can be seen.
     """
@@ -65,9 +62,7 @@ class Bars:
     """One bar a row.
 
     Attributes:
-        title: What it shows.
         rows: Name, value, and the text at the end of the bar.
-        unit: What the values measure.
     """
 
     title: str
@@ -85,7 +80,6 @@ class Curve:
     """Precision by score, beside the line on which a score is the share of right spans.
 
     Attributes:
-        title: What it shows.
         points: "score" and "precision" of each point, from 0 to 1.
     """
 
@@ -99,10 +93,6 @@ class Row:
     """One figure of a panel.
 
     Attributes:
-        name: What it is of.
-        mean: The figure.
-        low: Low end of its error bar.
-        high: High end of its error bar.
         points: Single values that the mean is of, drawn as small rings.
         note: Text beside the mark; the mean with one decimal where left out.
         hollow: Whether to draw a square that is not filled, to set it apart from the others.
@@ -122,8 +112,6 @@ class Panel:
     """Figures that are on one axis.
 
     Attributes:
-        title: What they are of.
-        rows: The figures.
         lines: Vertical lines to compare with: name → value.
     """
 
@@ -152,13 +140,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Panels:
-    """Panels one above the other: a forest plot.
-
-    Attributes:
-        title: What it shows.
-        panels: From the top down.
-        unit: What the axes measure.
-    """
+    """Panels one above the other: a forest plot."""
 
     title: str
     panels: Sequence[Panel]

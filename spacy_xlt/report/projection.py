@@ -18,12 +18,7 @@ Systems = Mapping[str, Mapping[str, Any]]
 
 
 def projection_page(result: Mapping[str, Any], *, title: str = "Projection") -> str:
-    """The page as text.
-
-    Args:
-        result: What `compare_projections` gives, of one config or several.
-        title: The page's title.
-    """
+    """The page as text."""
     systems: Systems = result["systems"]
     first = systems[result["baseline"]]
     intro = f"{first['pairs']:,} pairs of documents, {first['spans_in']:,} spans to project. "

@@ -33,10 +33,8 @@ class Example:
         rank: Examples with the lowest ranks are kept.
         shard: Name of its shard.
         doc: Number of its document in the shard, from 0.
-        lang: The target language.
         pair: Number of the pair in the document.
         sentence: Number of the pair in the whole build, from 0.
-        row: What `view.data.rows` says of it.
     """
 
     rank: Any
@@ -103,13 +101,7 @@ class BuildStats:
         self.examples: dict[str, list[Example]] = {}
 
     def add(self, shard: str, doc: int, bitext: Bitext) -> None:
-        """Count a bitext.
-
-        Args:
-            shard: Name of its shard.
-            doc: Number of its document in the shard, from 0.
-            bitext: The bitext.
-        """
+        """Count a bitext."""
         stats = self.directions.setdefault(f"{bitext.source_lang} → {bitext.target_lang}", DirectionStats())
         numbered: list[Row] = []
 

@@ -12,10 +12,7 @@ class Table:
     """A table.
 
     Args:
-        head: Names of the columns.
         rows: Cells of each row; they are shown as text.
-        title: What the table shows.
-        note: What a reader has to know, below it.
         text: Columns that hold words and not figures.
     """
 

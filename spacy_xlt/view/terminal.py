@@ -40,7 +40,6 @@ def as_text(
         numbered: Bitexts, each with the number of its document.
         limit: Documents to show; the summary is about all of them.
         only_lost: Show only sentences in which a span was lost.
-        colors: Colour the spans. Brackets and labels say the same.
 
     Yields:
         Lines of at most 80 columns.

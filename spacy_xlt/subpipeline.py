@@ -15,7 +15,7 @@ from .errors import error
 
 
 class SubPipeline:
-    """Loads a spaCy pipeline at first use, from where the setting says or from where it was saved with the component."""
+    """A spaCy pipeline, loaded at first use from where the setting says or where it was saved with the component."""
 
     def __init__(self, pipeline: str | None, *, name: str, setting: str = "pipeline"):
         self.pipeline = pipeline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -117,12 +116,6 @@ def same(found: Bitext, expected: Bitext) -> bool:
     return found.to_stored() == expected.to_stored()
 
 
-def test_a_doc_keeps_its_bitext_through_bytes(bitext):
-    bitext.source._.xlt["pt"] = bitext
-    again = Doc(bitext.source.vocab).from_bytes(bitext.source.to_bytes())
-    assert same(again._.xlt["pt"], bitext)
-
-
 def test_a_doc_keeps_its_bitext_through_docbin(bitext):
     bitext.source._.xlt["pt"] = bitext
     data = DocBin(docs=[bitext.source], store_user_data=True).to_bytes()
@@ -132,16 +125,6 @@ def test_a_doc_keeps_its_bitext_through_docbin(bitext):
     data = DocBin(docs=[again], store_user_data=True).to_bytes()
     (again,) = DocBin().from_bytes(data).get_docs(spacy.blank("en").vocab)
     assert same(again._.xlt["pt"], bitext)
-
-
-def test_a_doc_keeps_its_bitext_through_pickle(bitext):
-    bitext.source._.xlt["pt"] = bitext
-    assert same(pickle.loads(pickle.dumps(bitext.source))._.xlt["pt"], bitext)
-
-
-def test_the_stored_form_is_plain_json(bitext):
-    stored = bitext.to_stored()
-    assert json.loads(json.dumps(stored)) == stored
 
 
 def test_the_target_comes_back_whole(bitext):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
 
@@ -15,7 +14,6 @@ from thinc.api import Config
 from spacy_xlt import Alignment
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.protocols import Aligner, Translator
-from spacy_xlt.translation.component import TranslatorPipe
 
 TEXTS = [
     "Maria lives here. She works in Rio de Janeiro.\n\n  Then she left!",
@@ -59,11 +57,6 @@ def test_one_bad_doc_goes_to_the_error_handler_alone(nlp):
     assert failed == [("xlt_translator", "crash")]
 
 
-def test_a_bad_doc_raises_without_a_handler(nlp):
-    with pytest.raises(RuntimeError, match="cannot be translated"):
-        list(nlp.pipe(["a", "crash"]))
-
-
 def test_the_pipeline_is_saved_and_loaded(nlp, tmp_path, make_doc):
     nlp.to_disk(tmp_path / "pipeline")
     again = spacy.load(tmp_path / "pipeline")
@@ -79,11 +72,6 @@ def test_loading_with_another_engine_warns(nlp, tmp_path):
     cfg.write_text(cfg.read_text().replace("diagonal-1", "diagonal-0"))
     with pytest.warns(XltWarning, match="W101.*diagonal-1.*diagonal-0"):
         spacy.load(tmp_path / "pipeline")
-
-
-def test_the_pipeline_can_be_pickled(nlp):
-    again = pickle.loads(pickle.dumps(nlp.get_pipe("xlt_translator")))
-    assert isinstance(again, TranslatorPipe) and again.target == "pt"
 
 
 def test_bitexts_come_back_from_other_processes(nlp):
@@ -113,27 +101,6 @@ def test_a_component_without_its_predecessor_says_so(make_doc):
 def test_an_engine_of_the_wrong_kind_is_refused_with_the_setting():
     with pytest.raises(XltError, match=r"E101.*DiagonalAligner.*components\.xlt_translator\.engine"):
         spacy.blank("en").add_pipe("xlt_translator", config={"engine": DIAGONAL, "target": "pt"})
-
-
-def test_translate_test_annotates_the_document_itself(tmp_path, make_doc):
-    english = spacy.blank("en")
-    english.add_pipe("entity_ruler").add_patterns([{"label": "PER", "pattern": "MARIA"}])
-    english.to_disk(tmp_path / "english")
-    nlp = spacy.blank("pt")
-    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "en"})
-    nlp.add_pipe("xlt_annotator", config={"pipeline": str(tmp_path / "english")})
-    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
-    nlp.add_pipe("xlt_projector", config={"direction": "target_to_source"})
-    doc = nlp("Ontem Maria chegou.")
-    assert [(ent.text, ent.label_) for ent in doc.ents] == [("Maria", "PER")]
-
-
-def test_a_missing_annotation_pipeline_is_named():
-    nlp = spacy.blank("pt")
-    nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "en"})
-    nlp.add_pipe("xlt_annotator", config={"pipeline": "no_such_pipeline"})
-    with pytest.raises(XltError, match="E104.*no_such_pipeline"):
-        nlp("a")
 
 
 def test_engines_fit_their_protocols(nlp):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import spacy
+from helpers.cli import spacy_cli
 from helpers.paths import CONFIGS
-from spacy.cli._util import app
-from typer.testing import CliRunner
 
 from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.config import merge_configs
@@ -36,19 +33,6 @@ STRATEGIES = {
     "gold": ["gold"],
     "source_first": ["projected"],
 }
-
-
-def spacy_cli(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-@pytest.mark.parametrize("name", PIPELINES)
-def test_spacy_fills_and_checks_the_config(name, tmp_path):
-    spacy_cli("init", "fill-config", CONFIGS / name, tmp_path / "filled.cfg")
-    output = spacy_cli("debug", "config", tmp_path / "filled.cfg", "--paths.train", "a.spacy", "--paths.dev", "b.spacy")
-    assert "Config is valid" in output
 
 
 @pytest.mark.parametrize("names", TRAININGS, ids="-".join)

@@ -212,12 +212,6 @@ def test_errors_have_kinds() -> None:
         assert not is_document_error(err) and is_fatal(err)
 
 
-def test_the_size_goes_along_with_the_component() -> None:
-    pipe = pipe_of(UpperTranslator())
-    pipe._fitting = 4
-    assert pickle.loads(pickle.dumps(pipe))._fitting == 4
-
-
 def test_an_engine_halves_its_own_batches_on_a_cpu_too() -> None:
     from spacy_xlt.device import OomRetry
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.cli import spacy_cli
 from helpers.engines import DIAGONAL
+from helpers.paths import CONFIGS
 from helpers.tiny_pipelines import recogniser, saved_ruler
 from spacy.cli._util import app
 from spacy.language import Language
-from spacy.tokens import DocBin
-from test_configs import CONFIGS, spacy_cli
 from typer.testing import CliRunner
 
 from spacy_xlt.errors import XltError
@@ -89,11 +89,6 @@ def test_other_processes_find_the_same(nlp):
     assert [ents(doc) for doc in docs] == EXPECTED
 
 
-def test_a_long_document_is_annotated_to_its_end(nlp):
-    doc = nlp(" ".join(["Está muito frio hoje."] * 60) + " O Pedro mora em Lisboa.")
-    assert ents(doc) == [("Pedro", "PER"), ("Lisboa", "LOC")]
-
-
 def test_a_package_requires_what_the_pipelines_inside_need(assembled, ensemble, tmp_path):
     for name, path in (("one", assembled), ("two", ensemble)):
         spacy_cli("package", path, tmp_path, "--name", name, "--build", "none")
@@ -119,21 +114,6 @@ def test_requirements_are_merged_by_package():
 )
 def test_extras_of_engines(settings, extras):
     assert extras_of({"factory": "xlt_aligner", "engine": settings}) == extras
-
-
-def test_spacy_evaluates_it(assembled, tmp_path):
-    nlp = spacy.blank("pt")
-    docs = []
-    for text, gold in zip(TEXTS, EXPECTED, strict=True):
-        doc = nlp.make_doc(text)
-        doc.set_ents(
-            [s for ent, label in gold if (s := doc.char_span(text.index(ent), text.index(ent) + len(ent), label))]
-        )
-        docs.append(doc)
-    DocBin(docs=docs).to_disk(tmp_path / "gold.spacy")
-    spacy_cli("evaluate", assembled, tmp_path / "gold.spacy", "--output", tmp_path / "scores.json")
-    scores = json.loads((tmp_path / "scores.json").read_text())
-    assert scores["ents_f"] == 1.0 and scores["ents_per_type"].keys() == {"PER", "LOC"}
 
 
 @pytest.mark.parametrize(
@@ -261,19 +241,8 @@ def test_the_package_works_where_the_folders_are_gone(ensemble, tmp_path):
     command = [sys.executable, "-m", "spacy", "package", ensemble, tmp_path, "--name", "both", "--build", "wheel"]
     subprocess.run(command, check=True, capture_output=True, env=env)
     (wheel,) = tmp_path.rglob("*.whl")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "-q",
-        "--target",
-        tmp_path / "site",
-        wheel,
-    ]
-    subprocess.run(pip, check=True, env=env)
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "-q", "--target"]
+    subprocess.run([*pip, tmp_path / "site", wheel], check=True, env=env)
     shutil.rmtree(tmp_path / "pt_both-0.0.0")
     code = (
         "import spacy, json; print(json.dumps([e.text for e in spacy.load('pt_both')('A Maria foi ao Porto.').ents]))"

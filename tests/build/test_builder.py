@@ -229,6 +229,12 @@ def test_document_that_cannot_be_translated_is_set_aside(nlp, make_doc, write_co
     assert [doc.text for doc in read_docs(tmp_path / "built" / "target")] == ["MARIA SLEEPS ", "RIO "]
 
 
+def test_build_stops_where_a_setting_does_not_fit_the_documents(nlp, make_doc, write_corpus, tmp_path):
+    nlp.get_pipe("xlt_aligner").targets = ["de"]
+    with pytest.raises(XltError, match="E005"):
+        build(nlp, write_corpus([make_doc("Maria sleeps", (0, 1, "PER"))]), tmp_path / "built")
+
+
 def test_when_nothing_could_be_processed_the_reason_is_given(nlp, make_doc, write_corpus, tmp_path):
     with pytest.raises(XltError, match="E508.*cannot be translated"):
         build(nlp, write_corpus([make_doc("crash", (0, 1, "PER"))]), tmp_path / "built")

@@ -73,7 +73,7 @@ def _wait_for(condition, driver) -> None:
 
 def test_without_ray_the_extra_is_named(nlp, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(XltError, match=r"E587.*spacy-xlt\[ray\]"):
+    with pytest.raises(XltError, match=r"E106.*spacy-xlt\[ray\]"):
         make_workers(nlp, executor="ray")
 
 

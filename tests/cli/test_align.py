@@ -186,16 +186,6 @@ def test_without_an_engine_the_default_one_is_made_once(monkeypatch):
     assert api.default_aligner() is api.default_aligner()
 
 
-def test_the_call_is_there_without_importing_spacy_or_torch_first():
-    code = (
-        "import sys, spacy_xlt\nassert 'align' in spacy_xlt.__all__\n"
-        "assert not {'torch', 'spacy', 'transformers'} & set(sys.modules)\nassert callable(spacy_xlt.align)\n"
-        "assert not {'transformers', 'thot'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 @given(
     lines=st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff|"), max_size=12)] * 2),

@@ -23,10 +23,10 @@ ENV = {
 }
 make_bare_python, newest_wheel, try_package = trial.make_bare_python, trial.newest_wheel, trial.try_package
 SENTENCES = [
-    (["Maria", "mora", "em", "Lisboa", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
-    (["Lisboa", "fica", "longe", "."], [(0, 1, "LOC")]),
-    (["Maria", "canta", "."], [(0, 1, "PER")]),
-    (["O", "Banco", "fica", "em", "Lisboa", "."], [(1, 2, "ORG"), (4, 5, "LOC")]),
+    (["Maria", "lives", "in", "Lisbon", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
+    (["Lisbon", "is", "far", "."], [(0, 1, "LOC")]),
+    (["Maria", "sings", "."], [(0, 1, "PER")]),
+    (["The", "Bank", "is", "in", "Lisbon", "."], [(1, 2, "ORG"), (4, 5, "LOC")]),
 ]
 
 
@@ -38,9 +38,9 @@ def run(*command: str | Path, **kwargs) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """A pipeline that `spacy train` made with the CPU config, on a tiny encoder with random weights."""
+    """A pipeline that `spacy train` made with the config that ships, on a tiny encoder with random weights."""
     folder = tmp_path_factory.mktemp("trained")
-    nlp = spacy.blank("pt")
+    nlp = spacy.blank("en")
     docs = []
     for words, ents in SENTENCES * 8:
         doc = Doc(nlp.vocab, words=words, spaces=[True] * (len(words) - 2) + [False, False])
@@ -49,7 +49,8 @@ def trained(tmp_path_factory) -> Path:
     DocBin(docs=docs).to_disk(folder / "corpus.spacy")
     encoder = make_tiny_encoder(folder / "encoder")
     settings = {
-        "paths.train": folder / "corpus.spacy",
+        "paths.source": folder / "corpus.spacy",
+        "corpora.train.use": '["source"]',
         "paths.dev": folder / "corpus.spacy",
         "paths.encoder": encoder,
         "nlp.lang": "pt",
@@ -60,7 +61,7 @@ def trained(tmp_path_factory) -> Path:
         "initialize.after_init.layers": 1,
     }
     overrides = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    run(sys.executable, "-m", "spacy", "train", CONFIGS / "train_cpu.cfg", "-o", folder / "training", *overrides)
+    run(sys.executable, "-m", "spacy", "train", CONFIGS / "train.cfg", "-o", folder / "training", *overrides)
     return folder
 
 
@@ -69,17 +70,6 @@ def test_the_logger_sums_up_what_the_training_took(trained):
     assert summary["updates"] == 40 and summary["words"] > 40 * 3
     assert [step for step, _ in summary["checkpoints"]] == [0, 20, 40]
     assert summary["best_score"] == max(score for _, score in summary["checkpoints"])
-
-
-def test_what_is_frozen_is_not_trained(trained):
-    from transformers import AutoModel
-
-    before = AutoModel.from_pretrained(trained / "encoder").state_dict()
-    nlp = spacy.load(trained / "training" / "model-last")
-    after = nlp.get_pipe("transformer").model.transformer.state_dict()
-    changed = {name for name in before if not bool((before[name] == after[name]).all())}
-    assert changed
-    assert all(name.startswith(("encoder.layer.1", "encoder.layer.2")) for name in changed)
 
 
 def test_the_trained_pipeline_names_nothing_of_ours(trained):
@@ -104,15 +94,15 @@ def test_the_package_needs_nothing_of_ours(wheel):
 
 
 def test_the_packaged_pipeline_runs_without_spacy_xlt(trained, wheel, tmp_path):
-    text = "Maria mora em Lisboa."
+    text = "Maria lives in Lisbon."
     found = tmp_path / "found.json"
     shown = run(sys.executable, ROOT / "scripts" / "try_package.py", wheel, "--text", text, "--json", found)
     # a few updates of random weights may not find every name, but what the pipeline finds here it must find there
     doc = spacy.load(trained / "training" / "model-best")(text)
     expected = [[ent.text, ent.label_] for ent in doc.ents]
-    assert ["Lisboa", "LOC"] in expected
+    assert ["Lisbon", "LOC"] in expected
     assert json.loads(found.read_text())["found"] == [{"text": text, "ents": expected}]
-    assert "Lisboa LOC" in shown
+    assert "Lisbon LOC" in shown
 
 
 def test_a_bare_python_has_spacy_and_nothing_of_ours(tmp_path):

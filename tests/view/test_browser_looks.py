@@ -88,12 +88,6 @@ def test_a_narrow_screen_has_the_source_above_and_nothing_to_scroll_sideways(sho
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-def test_a_wide_screen_has_the_source_beside_the_target(show):
-    page = show([lisbon()])
-    source, target = (page.locator(f".{which}").bounding_box() for which in ("source", "target"))
-    assert source["x"] + source["width"] < target["x"] and abs(source["y"] - target["y"]) < 1
-
-
 def test_no_motion_where_it_is_not_wanted(show):
     names = {}
     for motion in ("reduce", "no-preference"):

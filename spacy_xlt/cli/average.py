@@ -17,7 +17,6 @@ def average_cli(
     output_path: Path = typer.Argument(..., help="Folder to write the pipeline to", metavar="OUT"),
     paths: list[Path] = typer.Argument(..., help="Trained pipelines, or folders of snapshots", metavar="MODEL..."),
     weights: str = typer.Option("", help="A weight for each pipeline, with commas between; all the same if left out"),
-    last: int = typer.Option(0, help="Of a folder of snapshots, take only so many, the latest; all if 0"),
     force: bool = typer.Option(False, "--force", "-F", help="Write over a pipeline that is there"),
 ) -> None:
     """Average the weights of trained pipelines: of snapshots of one training, or of runs that differ in their seed.
@@ -27,7 +26,7 @@ def average_cli(
     """
     from ..training.average import average_pipelines, check_output, check_weights, find_members, write_average
 
-    members = find_members(paths, last=last)
+    members = find_members(paths)
     shares = check_weights(_numbers(weights), len(members))
     check_output(output_path, members=members, force=force)
     nlp, average = average_pipelines(members, weights=shares)

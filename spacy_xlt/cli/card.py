@@ -31,8 +31,6 @@ def card_cli(
     licence: Annotated[str, typer.Option("--licence", help="The pipeline's own; the first card needs it")] = "",
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the package, without the language")] = "",
     version: Annotated[str, typer.Option("--version", "-v", help="Version of the package")] = "",
-    description: Annotated[str, typer.Option(help="First sentence of the card")] = "",
-    author: Annotated[str, typer.Option(help="Who made the pipeline")] = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a copy of the pipeline here, and leave MODEL as it is")
     ] = None,
@@ -61,8 +59,7 @@ def card_cli(
         strategy=strategy,
         licence=licence,
     )
-    given = {"name": name, "version": version, "description": description, "author": author}
-    meta.update({key: value for key, value in given.items() if value})
+    meta.update({key: value for key, value in {"name": name, "version": version}.items() if value})
     if output is not None:
         copy_pipeline(model, output)
         model = output

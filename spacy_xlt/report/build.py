@@ -17,7 +17,7 @@ from ..readers.docbin import read_docs
 from ..view.data import SIDES, Row, direction
 from ..view.reading import Readable
 from .page import render_page
-from .plots import Bars, Histogram
+from .plots import Histogram
 from .stats import MIN_WORDS, RATIO_EDGES, SCORE_BINS, BuildStats, Example
 from .table import Table, share
 
@@ -146,7 +146,6 @@ def _page(
                 if side in unlinked
             ],
         ),
-        time_plots=_time_plots(timings["seconds"], report["sentences"]),
         time_table=_time_table(timings["seconds"], report["sentences"]),
         cache=timings["cache"],
         cache_share=timings["cache_hit_share"],
@@ -257,15 +256,6 @@ def _length_table(report: Mapping[str, Any]) -> Table:
     directions = report["directions"]
     cells = [(name, *(f"{one['ratios'][n]:,}" for one in directions.values())) for n, name in enumerate(names)]
     return Table(["ratio", *directions], cells)
-
-
-def _time_plots(seconds: Mapping[str, float], sentences: int) -> list[Bars]:
-    whole = sum(seconds.values())
-    names = {name.removeprefix("xlt_"): value for name, value in seconds.items()}
-    times = [(name, value, f"{value:.1f} s, {share(value, whole)}") for name, value in names.items()]
-    speeds = [(name, sentences / value if value else 0.0) for name, value in names.items()]
-    rows = [(name, speed, f"{speed:,.0f}") for name, speed in speeds]
-    return [Bars("Time of each stage", times, "seconds"), Bars("Speed of each stage", rows, "sentences a second")]
 
 
 def _time_table(seconds: Mapping[str, float], sentences: int) -> Table:

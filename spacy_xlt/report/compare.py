@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io import write_bytes, write_json
-from .page import render_plot
-from .parts import Part, page_of_parts
+from .page import Part, page_of_parts, render_plot
 from .plots import Panel, Panels, Row
 from .table import Table
 

@@ -58,24 +58,6 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """One bar a row.
-
-    Attributes:
-        rows: Name, value, and the text at the end of the bar.
-    """
-
-    title: str
-    rows: Sequence[tuple[str, float, str]]
-    unit: str
-    kind: str = "bars"
-
-    def width(self, value: float) -> float:
-        """Width of a bar, from 0 to 1."""
-        return value / max(1e-9, *(value for _, value, _ in self.rows))
-
-
-@dataclass(frozen=True)
 class Curve:
     """Precision by score, beside the line on which a score is the share of right spans.
 

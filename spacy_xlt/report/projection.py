@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .parts import Part, page_of_parts
-from .plots import Bars, Curve, Panel, Panels, Row, short
+from .page import Part, page_of_parts
+from .plots import Curve, Panel, Panels, Row, short
 from .table import Table, percent
 
 PLOTTED_LABELS = 8
@@ -24,7 +24,6 @@ def projection_page(result: Mapping[str, Any], *, title: str = "Projection") -> 
     intro = f"{first['pairs']:,} pairs of documents, {first['spans_in']:,} spans to project. "
     intro += "Exact spans: the same label and both ends."
     lengths = list(dict.fromkeys(length for scores in systems.values() for length in scores["ents_per_length"]))
-    speeds = [(name, s["pairs_per_second"] or 0.0, f"{s['pairs_per_second'] or 0:,.0f}") for name, s in systems.items()]
     seconds = [(name, f"{s['seconds']:.1f}", f"{s['pairs_per_second'] or 0:,.1f}") for name, s in systems.items()]
     parts = [
         _scores(result),
@@ -35,7 +34,6 @@ def projection_page(result: Mapping[str, Any], *, title: str = "Projection") -> 
         Part(
             "time",
             "Time",
-            plots=[Bars("Speed", speeds, "pairs a second")],
             tables=[Table(["config", "seconds", "pairs a second"], seconds, note="Without loading the models.")],
         ),
         Part("signatures", "Signatures", lines=[(name, s["signature"]) for name, s in systems.items()], code=True),

@@ -46,21 +46,15 @@ class Average:
     n_changed: int = 0
 
 
-def find_members(paths: Sequence[str | Path], *, last: int = 0) -> list[Path]:
+def find_members(paths: Sequence[str | Path]) -> list[Path]:
     """The pipelines that paths stand for: themselves, or the snapshots in a folder of them.
-
-    Args:
-        paths: Folders.
-        last: Of a folder of snapshots, take only so many, the latest; 0 for all.
 
     Raises:
         XltError: E640 for a path that is neither, E510 for a pipeline that is named twice or for fewer than two.
     """
-    if last < 0:
-        raise error("E510", setting="--last", value=last, expected="a number from 0")
     members: list[Path] = []
     for path in map(Path, paths):
-        folders = snapshot_folders(path)[-last:] if (path / FILE_NAME).is_file() else [path]
+        folders = snapshot_folders(path) if (path / FILE_NAME).is_file() else [path]
         if not folders:
             raise error("E640", path=path, reason="it has no whole snapshot yet")
         for folder in folders:

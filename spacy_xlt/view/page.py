@@ -5,40 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from ..bitext import Bitext
 from .colors import THEMES, LabelColor, label_colors
-from .data import payload
 
 # In this order they make one script. Each begins where the one before it ended: they share their names.
 REVIEW_SCRIPTS = ("marks.js", "saving.js", "editing.js", "handles.js", "review.js")
 SCRIPTS = ("model.js", "text.js", "links.js", "rows.js", "list.js", "filters.js", "keys.js", *REVIEW_SCRIPTS, "main.js")
 STYLES = ("page.css", "review.css")
-
-
-def page(
-    bitexts: Iterable[Bitext],
-    *,
-    title: str = "spacy_xlt",
-    colors: Mapping[str, str] | None = None,
-    only_lost: bool = False,
-    review: bool = False,
-) -> str:
-    """The page as text. Everything from documents is data in it: text is shown, never run, and nothing is loaded.
-
-    bitexts (Iterable[Bitext]): What to show, one row for each sentence pair.
-    title (str): The page's title.
-    colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before displaCy's.
-    only_lost (bool): Keep only the sentences in which a span was lost.
-    review (bool): Spans can be corrected, and the corrections saved.
-    RAISES (XltError): E561 for what is no colour.
-    """
-    return page_of(payload(enumerate(bitexts), title=title, only_lost=only_lost, review=review), colors=colors)
 
 
 def page_of(data: dict[str, Any], *, colors: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,8 @@ from spacy.tokens import Doc
 
 from ..bitext import Bitext
 from ..errors import error
-from .page import page as make_page
+from .data import payload
+from .page import page_of
 from .reading import Readable
 
 
@@ -37,7 +38,7 @@ def render(
     """
     if not isinstance(height, int) or isinstance(height, bool) or height < 1:
         raise error("E510", setting="height", value=height, expected="a number of pixels, such as 600")
-    html = make_page(_bitexts(bitexts), title=title, colors=colors, review=review)
+    html = page_of(payload(enumerate(_bitexts(bitexts)), title=title, review=review), colors=colors)
     from spacy.util import is_in_jupyter
 
     if jupyter or (jupyter is None and is_in_jupyter()):

@@ -6,7 +6,8 @@ from helpers.view_bitexts import arabic, bitext, chinese, hebrew, hostile, lisbo
 from helpers.view_browser import linked, wait_for_count, word
 
 from spacy_xlt import render
-from spacy_xlt.view.page import page as make_page
+from spacy_xlt.view.data import payload
+from spacy_xlt.view.page import page_of
 
 
 def test_text_is_shown_and_never_run(show):
@@ -105,7 +106,7 @@ def test_no_entities_at_all(show):
 
 
 def test_no_sentences_at_all(show):
-    assert show(make_page([])).inner_text("#nothing") == "There are no sentences to show."
+    assert show(page_of(payload([], title="empty"))).inner_text("#nothing") == "There are no sentences to show."
 
 
 def test_without_javascript_the_page_says_so(show, browser, tmp_path):

@@ -18,7 +18,7 @@ from spacy_xlt import Alignment, Bitext, render
 from spacy_xlt.bitext import LostSpan, SentencePair
 from spacy_xlt.errors import XltError
 from spacy_xlt.view.data import rows
-from spacy_xlt.view.page import SCRIPTS, _static, as_json, page
+from spacy_xlt.view.page import SCRIPTS, _static, as_json
 
 
 def data_in(html: str) -> dict:
@@ -121,7 +121,7 @@ def test_words_without_annotation_are_marked():
 
 
 def test_nothing_in_the_page_can_run_or_leave_the_data():
-    html = page([hostile()], title="</title><script>x</script>")
+    html = render([hostile()], title="</title><script>x</script>")
     body = html.split('id="data">')[1]
     inside = body[: body.index("</script>")]
     assert not set("<>&\u2028\u2029") & set(inside)
@@ -139,7 +139,7 @@ def test_any_text_comes_back_from_the_json_in_the_page(text):
 
 
 def test_the_policy_of_the_page_allows_its_own_script_and_style_and_no_network():
-    html = page([lisbon()])
+    html = render([lisbon()])
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//|@import|url\(|fetch\(|XMLHttpRequest', html)

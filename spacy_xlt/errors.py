@@ -287,13 +287,13 @@ _MESSAGES: dict[str, str] = {
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
-    "E571": "{path} is in use by another process{holder}. Wait until it is finished (`build --wait` does), or choose "
+    "E571": "{path} is in use by another process. Wait until it is finished (`build --wait` does), or choose "
     "another folder.",
     "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "
     "{reason}. What was finished is kept. Free memory, or set what the component needs lower, then run it again.",
     "W571": "{name}: the memory is too small for {size} documents at once; going on with {smaller} at a time. Set "
     "`nlp.batch_size` lower.",
-    "W572": "{path} is in use by another process{holder}. Waiting until it is finished.",
+    "W572": "{path} is in use by another process. Waiting until it is finished.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
     "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to "

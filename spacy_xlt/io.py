@@ -8,10 +8,8 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,8 @@ CANNOT_WRITE = frozenset(
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<end>part|old)", re.DOTALL)
 
 LOCK_NAME = ".lock"
-# Other processes cannot read what is locked on Windows, which is the first byte
-_LOCKED_BYTES = 1
 _POLL_SECONDS = 0.2
-# So long a lock may have no holder with a name: one that has not written it yet, or a dead one whose forked processes
-# have not come to let go of it
+# So long the processes that a dead one forked have to let go of its lock
 _GRACE_SECONDS = 2.0
 
 
@@ -172,81 +167,38 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-class FolderLock:
-    """Keeps a folder for this process: `with FolderLock(folder):`.
+@contextmanager
+def lock_folder(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep a folder for this process until the block ends.
 
-    The system lets go of the lock when the process ends, however it does. The folder gets a file that stays; who holds
-    the lock is written in it.
+    The system lets go of the lock when the process ends, however it does. The folder gets a file that stays.
 
     Args:
         folder: Made where it is not there.
-        wait: Wait for the other process instead, with a warning.
+        wait: Wait for a process that has it, with a warning.
 
     Raises:
-        XltError: On entering, E571 with who has the folder and since when, E501 where it is a file.
+        XltError: E571 where another process has it, E501 where it is a file.
         OSError: Where it cannot be written.
     """
+    from filelock import FileLock, Timeout
 
-    def __init__(self, folder: str | Path, *, wait: bool = False):
-        from filelock import FileLock
-
-        self.folder, self.path = Path(folder), Path(folder) / LOCK_NAME
-        self.wait = wait
-        self._lock = FileLock(self.path)
-
-    def __enter__(self) -> FolderLock:
-        from filelock import Timeout
-
-        if self.folder.exists() and not self.folder.is_dir():
-            raise error("E501", path=self.folder, reason="it is no folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0 if self._holder() else _GRACE_SECONDS)
-        except Timeout as err:
-            if not self.wait:
-                raise error("E571", path=self.folder, holder=self._holder()) from err
-            warn("W572", path=self.folder, holder=self._holder())
-            self._lock.acquire(poll_interval=_POLL_SECONDS)
-        since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        self._write({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._write(None)
-        self._lock.release()
-
-    def _write(self, holder: dict[str, object] | None) -> None:
-        # Only for messages, so a full disk is no reason to stop
-        with suppress(OSError), self.path.open("r+b", buffering=0) as file:
-            file.truncate(_LOCKED_BYTES)
-            if holder is not None:
-                file.seek(_LOCKED_BYTES)
-                file.write(json.dumps(holder).encode())
-
-    def _holder(self) -> str:
-        """Who has the lock, as part of a sentence; "" where that is not known."""
-        try:
-            holder = json.loads(self.path.read_bytes()[_LOCKED_BYTES:])
-            pid, host, since = int(holder["pid"]), holder["host"], holder["since"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
-        if host != socket.gethostname():
-            return f" (process {pid} on {host}, since {since})"
-        # A dead one has not had time to say that it let go
-        return f" (process {pid}, since {since})" if _is_alive(pid) else ""
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":
-        # There, signal 0 ends the process
-        return True
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise error("E501", path=folder, reason="it is no folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_NAME)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+        lock.acquire(timeout=_GRACE_SECONDS)
+    except Timeout as err:
+        if not wait:
+            raise error("E571", path=folder) from err
+        warn("W572", path=folder)
+        lock.acquire(poll_interval=_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from typer.testing import CliRunner
 
 from spacy_xlt.cli._app import friendly_errors
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.io import FolderLock, remove_leftovers, replacing, replacing_folder, write_bytes, write_json
+from spacy_xlt.io import lock_folder, remove_leftovers, replacing, replacing_folder, write_bytes, write_json
 
 DISK_ERRORS = ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EFBIG", "EIO")
 
@@ -140,8 +139,8 @@ def test_the_only_copy_of_a_folder_gets_its_name_back(tmp_path: Path) -> None:
 
 HOLD = """
 import os, sys, time
-from spacy_xlt.io import FolderLock
-with FolderLock(sys.argv[1]):
+from spacy_xlt.io import lock_folder
+with lock_folder(sys.argv[1]):
     {then}
     print("locked", flush=True)
     time.sleep(60)
@@ -164,21 +163,15 @@ def holder(folder: Path, *, then: str = "pass") -> Iterator[subprocess.Popen[str
         process.stdout.close()
 
 
-def test_a_folder_in_use_is_refused_with_who_has_it_until_that_process_is_killed(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused_until_the_process_that_has_it_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "a folder of ours, наша"
     with holder(folder) as process:
-        # Asking changes nothing
-        for _ in range(2):
-            with pytest.raises(XltError) as caught, FolderLock(folder):
-                pass
-            assert caught.value.code == "E571"
-            assert f"process {process.pid}, since 20" in caught.value.message
+        with pytest.raises(XltError, match="E571"), lock_folder(folder):
+            pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with FolderLock(folder), pytest.raises(XltError) as caught, FolderLock(folder):
+        with lock_folder(folder), pytest.raises(XltError, match="E571"), lock_folder(folder):
             pass
-    # The new holder is named, not the dead one
-    assert f"process {os.getpid()}," in caught.value.message
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
@@ -188,50 +181,43 @@ def test_workers_that_outlive_a_killed_process_do_not_keep_the_lock(tmp_path: Pa
         child = int(process.stdout.readline())
         try:
             assert process.stdout.readline() == "locked\n"
-            with pytest.raises(XltError, match="E571"), FolderLock(tmp_path):
+            with pytest.raises(XltError, match="E571"), lock_folder(tmp_path):
                 pass
             process.send_signal(signal.SIGKILL)
             process.wait()
             os.kill(child, 0)
-            with FolderLock(tmp_path):
+            with lock_folder(tmp_path):
                 pass
         finally:
             os.kill(child, signal.SIGKILL)
 
 
-def test_a_lock_without_a_named_holder_is_given_a_moment_to_become_free(tmp_path: Path) -> None:
+def test_a_holder_that_is_about_to_end_is_given_a_moment(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
-        # As of one that has just taken it, or of one that is dead while a process it forked has not let go yet
-        os.truncate(tmp_path / ".lock", 1)
-        start = time.monotonic()
-        with pytest.raises(XltError, match="E571"), FolderLock(tmp_path):
-            pass
-        assert time.monotonic() - start > 1
         threading.Timer(0.3, process.kill).start()
-        with FolderLock(tmp_path):
+        with lock_folder(tmp_path):
             assert process.poll() is not None
 
 
 def test_waiting_warns_once_and_goes_on_when_the_other_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as process, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        threading.Timer(0.8, process.kill).start()
-        with FolderLock(tmp_path, wait=True):
+        threading.Timer(2.5, process.kill).start()
+        with lock_folder(tmp_path, wait=True):
             assert process.poll() is not None
     (warning,) = [item for item in warned if issubclass(item.category, XltWarning)]
-    assert "W572" in str(warning.message) and f"process {process.pid}" in str(warning.message)
+    assert "W572" in str(warning.message)
 
 
-def test_the_lock_is_free_after_an_error_and_one_with_nonsense_in_it_is_taken(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_bytes(b"\0{nonsense")
-    with pytest.raises(RuntimeError), FolderLock(tmp_path):
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), lock_folder(tmp_path):
         raise RuntimeError
-    with FolderLock(tmp_path), pytest.raises(XltError, match="E571"), FolderLock(tmp_path):
+    with lock_folder(tmp_path), pytest.raises(XltError, match="E571"), lock_folder(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(XltError, match="E501.*no folder"), FolderLock(tmp_path / "out"):
+    with pytest.raises(XltError, match="E501.*no folder"), lock_folder(tmp_path / "out"):
         pass

@@ -12,7 +12,7 @@ from spacy.language import Language
 from .. import __version__
 from ..config import component_config
 from ..errors import error, warn
-from ..io import FolderLock, remove_leftovers, write_bytes, write_json
+from ..io import lock_folder, remove_leftovers, write_bytes, write_json
 from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
@@ -71,7 +71,7 @@ def build(
     before = read_header(output)
     corpus = BuildInput.scan(source, reading, before=before, skip_corrupt=skip_corrupt, silent=silent)
     _check_input(nlp, corpus)
-    with FolderLock(output, wait=wait):
+    with lock_folder(output, wait=wait):
         manifest = Manifest(output, _header(nlp, corpus, docs_per_shard, corrections))
         if corrections is not None and not manifest.records:
             # Later they fit, as they did when the build began

@@ -41,7 +41,7 @@ def compare_cli(
     from ..compare.results import collect
     from ..compare.run import Runner
     from ..compare.status import open_folder, statuses
-    from ..io import FolderLock
+    from ..io import lock_folder
     from ..report.compare import write_comparison
 
     plan = read_plan(plan_path, parse_config_overrides(ctx.args))
@@ -51,7 +51,7 @@ def compare_cli(
         _show_statuses(todo, statuses(plan, todo, sets))
         return
     runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
-    with FolderLock(output_path):
+    with lock_folder(output_path):
         open_folder(output_path)
         before = statuses(plan, todo, sets)
         _show_statuses(todo, before)

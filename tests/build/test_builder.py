@@ -23,7 +23,7 @@ from spacy_xlt.build import builder
 from spacy_xlt.build.builder import build
 from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, XltWarning, error
-from spacy_xlt.io import FolderLock
+from spacy_xlt.io import lock_folder
 from spacy_xlt.readers.docbin import read_docs
 
 
@@ -218,7 +218,7 @@ def test_folder_of_something_else_is_refused(nlp, corpus, tmp_path):
 
 
 def test_folder_in_use_is_refused(nlp, corpus, tmp_path):
-    with FolderLock(tmp_path / "built"), pytest.raises(XltError, match="E571"):
+    with lock_folder(tmp_path / "built"), pytest.raises(XltError, match="E571"):
         build(nlp, corpus, tmp_path / "built")
 
 

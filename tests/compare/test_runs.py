@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
 from spacy_xlt.compare.processes import Children, tail
-from spacy_xlt.io import FolderLock
+from spacy_xlt.io import lock_folder
 
 STRATEGIES = """
 [strategies.trained]
@@ -178,7 +178,7 @@ def test_an_interrupted_comparison_ends_its_children_and_says_that_it_goes_on(fo
 
 
 def test_compare_rejects_folder_in_use(folder: Path) -> None:
-    with FolderLock("out"):
+    with lock_folder("out"):
         done = compare()
     assert done.exit_code == 1 and "XLT-E571" in done.output
 

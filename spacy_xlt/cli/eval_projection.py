@@ -130,40 +130,13 @@ def _show(scores: dict[str, Any]) -> None:
 
 
 def _show_comparison(result: dict[str, Any]) -> None:
-    systems: dict[str, dict[str, Any]] = result["systems"]
-    rows = []
-    for name, scores in systems.items():
-        low, high = scores["ents_f_interval"]
-        first = name == result["baseline"]
-        rows.append(
-            (
-                name,
-                *(_percent(scores[f"ents_{key}"]) for key in "prf"),
-                f"{_percent(low)}-{_percent(high)}",
-                "" if first else f"{100 * scores['difference']:+.2f}",
-                "" if first else f"{scores['p_value']:.4f}",
-                str(scores["spans_lost"]),
-                f"{scores['seconds']:.1f}",
-            )
-        )
-    header = ("config", "P", "R", "F", "95%", "diff", "p", "lost", "sec")
-    msg.table(rows, header=header, aligns=("l", *"rrrrrrrr"), divider=True)
-    _show_parts(systems, "ents_per_type", "F by label")
-    _show_parts(systems, "ents_per_length", "F by length in tokens")
-    first_scores = systems[result["baseline"]]
-    msg.info(f"Ceiling: the two sides' own annotations agree to F {_percent(first_scores['ceiling_f'])}")
-    msg.info(f"diff and p: against {result['baseline']}, paired bootstrap over documents")
-    for name, scores in systems.items():
-        msg.text(f"{name}: {scores['signature']}")
+    from ..report.projection import projection_parts
 
-
-def _show_parts(systems: dict[str, dict[str, Any]], key: str, title: str) -> None:
-    parts = list(dict.fromkeys(part for scores in systems.values() for part in (scores[key] or {})))
-    rows = [
-        (name, *(_percent((scores[key] or {}).get(part, {}).get("f")) for part in parts))
-        for name, scores in systems.items()
-    ]
-    msg.table(rows, header=(title, *parts), aligns=("l", *"r" * len(parts)), divider=True)
+    for part in projection_parts(result):
+        for table in (table for table in part.tables if table.rows):
+            typer.echo(f"\n{part.heading}\n{table.terminal()}")
+        for name, text in part.lines:
+            typer.echo(f"{name}: {text}")
 
 
 def _percent(value: float | None) -> str:

@@ -18,27 +18,29 @@ Systems = Mapping[str, Mapping[str, Any]]
 
 
 def projection_page(result: Mapping[str, Any], *, title: str = "Projection") -> str:
-    """The page as text."""
-    systems: Systems = result["systems"]
-    first = systems[result["baseline"]]
+    """The page as text, of what `compare_projections` gives of one config or several."""
+    first = result["systems"][result["baseline"]]
     intro = f"{first['pairs']:,} pairs of documents, {first['spans_in']:,} spans to project. "
     intro += "Exact spans: the same label and both ends."
+    return page_of_parts(projection_parts(result), title=title, intro=intro)
+
+
+def projection_parts(result: Mapping[str, Any]) -> list[Part]:
+    """The parts of the page. The terminal shows their tables."""
+    systems: Systems = result["systems"]
     lengths = list(dict.fromkeys(length for scores in systems.values() for length in scores["ents_per_length"]))
     seconds = [(name, f"{s['seconds']:.1f}", f"{s['pairs_per_second'] or 0:,.1f}") for name, s in systems.items()]
-    parts = [
+    times = Table(["config", "seconds", "pairs a second"], seconds, note="Without loading the models.")
+    signatures = [(name, s["signature"]) for name, s in systems.items()]
+    return [
         _scores(result),
         _labels(result),
         Part("lengths", "By length", tables=[_f_table(systems, "ents_per_length", lengths, "Tokens of a span.")]),
         _reliability(systems),
         Part("lost", "Lost spans", tables=[_lost(systems)]),
-        Part(
-            "time",
-            "Time",
-            tables=[Table(["config", "seconds", "pairs a second"], seconds, note="Without loading the models.")],
-        ),
-        Part("signatures", "Signatures", lines=[(name, s["signature"]) for name, s in systems.items()], code=True),
+        Part("time", "Time", tables=[times]),
+        Part("signatures", "Signatures", lines=signatures, code=True),
     ]
-    return page_of_parts(parts, title=title, intro=intro)
 
 
 def _scores(result: Mapping[str, Any]) -> Part:

@@ -190,7 +190,7 @@ def test_each_config_is_compared_with_the_first(compare):
     assert low < 70 / 90 < high and 0.7 < low and high < 0.87
     assert same["difference"] == 0 and same["p_value"] == 1.0
     assert none["ents_f"] == 0 and none["difference"] == pytest.approx(-70 / 90, abs=1e-4) and none["p_value"] < 0.01
-    assert "same" in result.output and "F by label" in result.output and "F by length" in result.output
+    assert "same" in result.output and "By label" in result.output and "By length" in result.output
 
 
 def test_configs_of_the_same_name_are_shown_with_their_folders(compare):

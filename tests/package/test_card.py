@@ -247,11 +247,6 @@ def test_a_file_of_licences_that_is_something_else_is_refused(tmp_path, text):
         read_licences([tmp_path / "l.json"])
 
 
-def test_a_blank_licence_is_an_unknown_one(tmp_path):
-    (tmp_path / "l.json").write_text('{"a": {"licence": "  "}}')
-    assert read_licences([tmp_path / "l.json"])["a"].licence is None
-
-
 def test_scores_of_something_else_are_refused(model, licences, tmp_path):
     (tmp_path / "s.json").write_text('{"tag_acc": 1.0}')
     assert "E684" in failed_card(model, "-d", "news", "-l", licences, "-s", tmp_path / "s.json")

@@ -104,11 +104,6 @@ def test_a_page_opens_at_what_its_address_says(show):
     assert page.input_value("[name=lost]") == "any"
 
 
-def test_filters_by_flag_and_unknown_values_in_the_address(show):
-    page = show([lisbon(), chinese()], at="#flag=length_ratio&label=NOSUCH")
-    assert page.inner_text("#count") == "1 of 2 sentences" and page.input_value("[name=label]") == ""
-
-
 def test_sentences_are_stepped_through_with_the_keyboard(show):
     page = show(list(many(400)))
     current = ".row.current b"

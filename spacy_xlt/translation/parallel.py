@@ -90,8 +90,8 @@ class ParallelTranslator(Engine):
         """Look texts up. What is found has no score: nothing was computed.
 
         Raises:
-            XltError: E201 for a direction that no file has, E230 without any file, E106, E234, E235, E513, E531 and E535
-                for files that are broken.
+            XltError: E201 for a direction that no file has, E230 without any file, E106, E234, E235, E513, E531 and
+                E535 for files that are broken.
         """
         units = self._units
         if self.fallback is None and (to_spacy(source), to_spacy(target)) not in units.directions:

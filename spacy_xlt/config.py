@@ -22,8 +22,12 @@ _MOST_NAMED = 10
 def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Language:
     """Make the pipeline that a config describes, its components without weights of their own.
 
-    overrides (dict[str, Any] | None): Settings by dotted name, as `spacy train` takes them.
-    RAISES (XltError): E502 where the file is missing, E514 with spaCy's own words where it cannot be used.
+    Args:
+        path: The config.
+        overrides: Settings by dotted name, as `spacy train` takes them.
+
+    Raises:
+        XltError: E502 where the file is missing, E514 with spaCy's own words where it cannot be used.
     """
     path = Path(path)
     if not path.is_file():

@@ -30,8 +30,9 @@ _forked = False
 def batches_by_length(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
     """Indices in batches of similar length, the longest first.
 
-    lengths (Sequence[int]): In tokens.
-    batch_tokens (int): The most tokens of a batch, padding counted. A longer item is a batch of its own.
+    Args:
+        lengths: In tokens.
+        batch_tokens: The most tokens of a batch, padding counted. A longer item is a batch of its own.
     """
     batches: list[list[int]] = []
     longest = 0
@@ -50,10 +51,10 @@ def run_side_by_side(run: Callable[[Batch], Result], batches: Sequence[Batch], *
     PyTorch's own way is to cut every operation up and wait for the slowest part of each, which costs much where a
     batch is small or something else runs on the machine.
 
-    run (Callable[[Batch], Result]): Computes one batch; on a CPU called from several threads at once.
-    batches (Sequence[Batch]): The batches.
-    device (torch.device): Where the model is.
-    RETURNS (list[Result]): In the batches' order.
+    Args:
+        run: Computes one batch; on a CPU called from several threads at once.
+        batches: The batches; the results are in their order.
+        device: Where the model is.
     """
     import torch
 
@@ -189,8 +190,9 @@ def free_caches() -> None:
 class OomRetry:
     """Runs batches, and those that there is not the memory for in halves.
 
-    engine (str): What to call the engine in messages.
-    most (int | None): The most pieces of a batch, once one had too many.
+    Attributes:
+        engine: What to call the engine in messages.
+        most: The most pieces of a batch, once one had too many.
     """
 
     engine: str
@@ -199,10 +201,10 @@ class OomRetry:
     def run(
         self, run: Callable[[list[int]], Sequence[Result]], batch: list[int], lengths: Sequence[int]
     ) -> list[Result]:
-        """Run a batch.
+        """Run a batch; the results are in its order.
 
-        RETURNS (list[Result]): In the batch's order.
-        RAISES (XltError): E226 where a single text is too much.
+        Raises:
+            XltError: E226 where a single text is too much.
         """
         size = len(batch) * max(lengths[i] for i in batch)
         if len(batch) == 1 or self.most is None or size <= self.most:

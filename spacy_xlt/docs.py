@@ -171,10 +171,7 @@ def slice_doc(doc: Doc, start: int, end: int) -> Doc:
 
 
 def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
-    """Token ranges `[start, end)` of the sentences of a doc: its own, else those of spaCy's sentencizer rule.
-
-    RETURNS (list[tuple[int, int]]): They cover the doc without gaps; empty for an empty doc.
-    """
+    """Token ranges `[start, end)` of the sentences of a doc, without gaps: its own, else of spaCy's sentencizer."""
     if not len(doc):
         return []
     if doc.has_annotation("SENT_START"):
@@ -220,7 +217,8 @@ def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int,
 def copy_ents(doc: Doc, key: str) -> bool:
     """Copy the entities to a span group, where the document does not have it.
 
-    RETURNS (bool): Whether it has the group now. A group cannot say that annotation is missing, so a document where
+    Returns:
+        Whether it has the group now. A group cannot say that annotation is missing, so a document where
         some is gets none.
     """
     if key in doc.spans:

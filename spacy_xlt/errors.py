@@ -8,10 +8,7 @@ from typing import Any
 
 
 class XltError(ValueError):
-    """An error with a code from this file.
-
-    code (str): For example "E012"; the message starts with `[XLT-E012]`.
-    """
+    """An error with a code from this file, such as "E010"; its text starts with `[XLT-E010]`."""
 
     def __init__(self, code: str, message: str):
         super().__init__(f"[XLT-{code}] {message}")

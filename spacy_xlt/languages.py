@@ -30,11 +30,10 @@ MAX_NEW_STRINGS = 100_000
 
 @lru_cache(maxsize=1024)
 def parse(code: str) -> langcodes.Language:
-    """Read a language code of any of the known kinds.
+    """Read a language code: spaCy's ("pt"), BCP-47 ("pt-BR"), ISO 639-3 ("por") or NLLB's ("por_Latn").
 
-    code (str): spaCy's ("pt"), BCP-47 ("pt-BR"), ISO 639-3 ("por") or NLLB's ("por_Latn").
-    RETURNS (langcodes.Language): The language, with its shortest code.
-    RAISES (XltError): E010 where no such language exists.
+    Raises:
+        XltError: E010 where no such language exists.
     """
     try:
         language = langcodes.Language.get(code)
@@ -59,7 +58,8 @@ def to_spacy(code: str) -> str:
 def to_iso639_3(code: str) -> str:
     """The three-letter code: "pt" → "por".
 
-    RAISES (XltError): E010 where the code stands for no language ("xx").
+    Raises:
+        XltError: E010 where the code stands for no language ("xx").
     """
     try:
         return parse(code).to_alpha3()
@@ -98,9 +98,11 @@ def blank(code: str) -> Language:
     spaCy keeps every word that a vocab has seen. After `MAX_NEW_STRINGS` a fresh pipeline takes the place of the old
     one, which lives on as long as its docs do. So ask for it where it is needed, and do not keep it.
 
-    code (str): A language code of any kind.
-    RETURNS (Language): Shared between callers: its tokenizer and vocab are what it is for; add no pipes to it.
-    RAISES (XltError): E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
+    Returns:
+        Shared between callers: its tokenizer and vocab are what it is for; add no pipes to it.
+
+    Raises:
+        XltError: E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
     """
     made, n_first = _blanks.get(code, (None, 0))
     if made is None or len(made.vocab.strings) - n_first > MAX_NEW_STRINGS:

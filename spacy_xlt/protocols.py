@@ -147,7 +147,9 @@ class Aligner(Engine, Protocol):
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
         """One Alignment for each pair, in order. An empty side gives an empty one.
 
-        contexts (Sequence[PairContext] | None): One for each pair; what the aligner may use besides the tokens.
+        Args:
+            pairs: Token lists of both sides.
+            contexts: One for each pair; what the aligner may use besides the tokens.
         """
         ...
 

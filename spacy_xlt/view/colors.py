@@ -42,11 +42,7 @@ _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class LabelColor:
-    """How a label looks in one theme.
-
-    background, foreground (str): Of its boxes, for entities, and of the label's text.
-    edge (str): Of its lines, below spans of span groups.
-    """
+    """How a label looks in one theme: boxes of entities, and the edge below spans of span groups."""
 
     background: str
     foreground: str
@@ -64,10 +60,15 @@ def label_colors(
 ) -> dict[str, tuple[LabelColor, LabelColor]]:
     """A colour for each label: displaCy's, with those that installed packages give it; else one made from its name.
 
-    labels (Iterable[str]): The labels, in any case.
-    colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before all others.
-    RETURNS (dict[str, tuple[LabelColor, LabelColor]]): For each label how it looks in the light and the dark theme.
-    RAISES (XltError): E561 for what is no colour.
+    Args:
+        labels: The labels, in any case.
+        colors: Colours by label (`#7aecec`) that go before all others.
+
+    Returns:
+        For each label how it looks in the light and the dark theme.
+
+    Raises:
+        XltError: E561 for what is no colour.
     """
     own = {label.upper(): _checked(label, color) for label, color in (colors or {}).items()}
     known = {**_displacy_colors(), **own}

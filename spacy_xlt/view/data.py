@@ -30,11 +30,11 @@ Row = dict[str, Any]
 def rows(bitext: Bitext, *, doc: int = 0) -> Iterator[Row]:
     """The sentence pairs of a bitext.
 
-    doc (int): Number of the document, counted from 0.
-    YIELDS (dict): `doc`; `pair`, the number of the pair in it; `langs`; `flags` and `score` of the translation;
-        `links`, flat: source token, target token, score; for `source` and `target` a dict: `at`, the position of its
-        first token; `words`, each with the space after it; `spans`, each a `ShownSpan`; `missing`, ranges of tokens
-        without annotation.
+    Yields:
+        `doc`, the number of the document, counted from 0; `pair`, the number of the pair in it; `langs`; `flags` and
+        `score` of the translation; `links`, flat: source token, target token, score; for `source` and `target` a dict:
+        `at`, the position of its first token; `words`, each with the space after it; `spans`, each a `ShownSpan`;
+        `missing`, ranges of tokens without annotation.
     """
     source, target = _Side(bitext, "source"), _Side(bitext, "target")
     links, scores = bitext.alignment.links, bitext.alignment.scores
@@ -66,9 +66,11 @@ def payload(
 ) -> dict[str, Any]:
     """The data of a whole page, without colours.
 
-    numbered (Iterable[tuple[int, Bitext]]): Bitexts, each with the number of its document.
-    only_lost (bool): Keep only the sentences in which a span was lost.
-    review (bool): Also give the rows the `id` that their corrections are found by, so that they can be reviewed.
+    Args:
+        numbered: Bitexts, each with the number of its document.
+        title: The page's title.
+        only_lost: Keep only the sentences in which a span was lost.
+        review: Also give the rows the `id` that their corrections are found by, so that they can be reviewed.
     """
     found: list[Row] = []
     signatures: dict[str, dict[str, None]] = {"translation": {}, "alignment": {}, "projection": {}}

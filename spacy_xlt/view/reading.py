@@ -14,8 +14,10 @@ from ..bitext import USER_DATA_KEY, Bitext
 class Readable:
     """Reads the bitexts stored on documents. One that another version stored in another form does not stop the rest.
 
-    n_read, n_failed (int): Their bitexts that could be read, and that could not.
-    reason (str): What the first one that could not be read failed with.
+    Attributes:
+        n_read: Bitexts that could be read.
+        n_failed: Bitexts that could not.
+        reason: What the first one that could not be read failed with.
     """
 
     n_read: int = 0
@@ -23,10 +25,7 @@ class Readable:
     reason: str = ""
 
     def read(self, docs: Iterable[Doc]) -> Iterator[tuple[int, Bitext]]:
-        """The bitexts of the documents.
-
-        YIELDS (tuple[int, Bitext]): The number of the document, counted from 0, and one of its bitexts.
-        """
+        """The bitexts of the documents, each with the number of its document, counted from 0."""
         for number, doc in enumerate(docs):
             stored = doc.user_data.get(USER_DATA_KEY) or {}
             for data in stored.values() if isinstance(stored, dict) else [stored]:
@@ -44,11 +43,12 @@ class Readable:
 class FirstDocs:
     """The bitexts of the first documents, as far as a limit.
 
-    numbered (Iterable[tuple[int, Bitext]]): What `Readable.read` gives.
-    limit (int): The most documents.
-    only_lost (bool): Skip bitexts without a lost span; they do not count.
-    n_docs (int): Documents that went through.
-    more (bool): Whether there are documents beyond the limit.
+    Attributes:
+        numbered: What `Readable.read` gives.
+        limit: The most documents.
+        only_lost: Skip bitexts without a lost span; they do not count.
+        n_docs: Documents that went through.
+        more: Whether there are documents beyond the limit.
     """
 
     numbered: Iterable[tuple[int, Bitext]]

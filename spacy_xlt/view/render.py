@@ -26,15 +26,20 @@ def render(
 ) -> str | None:
     """Show bitexts side by side: shown right away in a Jupyter notebook, returned as HTML anywhere else.
 
-    bitexts (Bitext | Doc | Iterable[Bitext | Doc]): What to show; of a Doc all the bitexts stored on it.
-    page (bool): Return a whole page. If False, a frame with that page in it, to place into a page of your own.
-    jupyter (bool | None): Whether this is a notebook; found out where left out.
-    title (str): The page's title.
-    colors (Mapping[str, str] | None): Colours by label (`#7aecec`) that go before displaCy's.
-    height (int): Of the frame, in pixels.
-    review (bool): Spans can be corrected, and the corrections saved as JSON lines for `spacy xlt build --corrections`.
-    RETURNS (str | None): HTML; None where it was displayed.
-    RAISES (XltError): E510 for a height, E561 for a colour that is none, E562 where there is no bitext to show.
+    Args:
+        bitexts: What to show; of a Doc all the bitexts stored on it.
+        page: Return a whole page. If False, a frame with that page in it, to place into a page of your own.
+        jupyter: Whether this is a notebook; found out where left out.
+        title: The page's title.
+        colors: Colours by label (`#7aecec`) that go before displaCy's.
+        height: Of the frame, in pixels.
+        review: Spans can be corrected, and the corrections saved as JSON lines for `spacy xlt build --corrections`.
+
+    Returns:
+        HTML; None where it was displayed.
+
+    Raises:
+        XltError: E510 for a height, E561 for a colour that is none, E562 where there is no bitext to show.
     """
     if not isinstance(height, int) or isinstance(height, bool) or height < 1:
         raise error("E510", setting="height", value=height, expected="a number of pixels, such as 600")

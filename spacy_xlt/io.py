@@ -11,11 +11,12 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-from spacy.tokens import Doc, DocBin
+from typing import TYPE_CHECKING, Any
 
 from .errors import error, warn
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 # What the system says where a file cannot be written, whatever is in it.
 CANNOT_WRITE = frozenset(
@@ -28,7 +29,7 @@ _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<end>part|old)", re.DOTALL)
 LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.2
 # So long the processes that a dead one forked have to let go of its lock
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 1.0
 
 
 @contextmanager
@@ -155,6 +156,8 @@ def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool =
 
 def docs_bytes(docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
     """Documents as the bytes of a `.spacy` file."""
+    from spacy.tokens import DocBin
+
     return bytes(DocBin(docs=docs, store_user_data=store_user_data).to_bytes())
 
 

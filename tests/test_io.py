@@ -202,7 +202,7 @@ def test_a_holder_that_is_about_to_end_is_given_a_moment(tmp_path: Path) -> None
 def test_waiting_warns_once_and_goes_on_when_the_other_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as process, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        threading.Timer(2.5, process.kill).start()
+        threading.Timer(1.5, process.kill).start()
         with lock_folder(tmp_path, wait=True):
             assert process.poll() is not None
     (warning,) = [item for item in warned if issubclass(item.category, XltWarning)]

@@ -27,8 +27,7 @@ class Readable:
     def read(self, docs: Iterable[Doc]) -> Iterator[tuple[int, Bitext]]:
         """The bitexts of the documents, each with the number of its document, counted from 0."""
         for number, doc in enumerate(docs):
-            stored = doc.user_data.get(USER_DATA_KEY) or {}
-            for data in stored.values() if isinstance(stored, dict) else [stored]:
+            for data in (doc.user_data.get(USER_DATA_KEY) or {}).values():
                 try:
                     bitext = Bitext.from_stored(doc, data)
                 except Exception as err:  # whatever data of an unknown form runs into

@@ -249,10 +249,3 @@ def test_a_bitext_that_cannot_be_read_does_not_take_the_others_down(values, writ
     only = change(stored(write_corpus, [lisbon()], "only.spacy"), 0, **values)
     result = view(only, tmp_path / "none.html")
     assert result.exit_code == 1 and "XLT-E560" in result.output and not (tmp_path / "none.html").exists()
-
-
-def test_user_data_that_is_no_mapping_is_told(write_corpus, tmp_path):
-    doc = lisbon().source
-    doc.user_data["xlt"] = ["something"]
-    result = view(write_corpus([doc]), tmp_path / "out.html")
-    assert result.exit_code == 1 and "XLT-E560" in result.output

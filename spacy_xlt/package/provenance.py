@@ -144,7 +144,7 @@ def _own_engines(folder: Path) -> dict[str, str]:
         pipes = spacy.load(folder).pipeline
     except Exception as err:  # whatever the components of others raise
         raise error("E683", path=folder, reason=" ".join(str(err).split())[:200]) from err
-    return {name: str(pipe.signature) for name, pipe in pipes if getattr(pipe, "signature", "")}
+    return {name: str(signature) for name, pipe in pipes if (signature := getattr(pipe, "signature", ""))}
 
 
 def _sources(config: dict[str, Any]) -> Iterator[TrainingSource]:

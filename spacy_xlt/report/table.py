@@ -39,7 +39,7 @@ class Table:
 
     def terminal(self) -> str:
         """The table as text for the terminal, with title and note."""
-        aligns = ["l" if n in self.text else "r" for n in range(len(self.head))]
+        aligns: Any = ["l" if n in self.text else "r" for n in range(len(self.head))]
         body = wasabi.table(self.rows, header=self.head, aligns=aligns, divider=True, max_col=60)
         return "\n".join(part for part in (self.title, body.rstrip(), self.note) if part)
 

@@ -223,7 +223,7 @@ class Bitext:
             alignment=Alignment.from_stored(data["alignment"]),
             source_lang=data["source_lang"],
             target_lang=data["target_lang"],
-            sentences=[SentencePair(*pair[:5], flags=tuple(pair[5])) for pair in data["sentences"]],
+            sentences=[SentencePair(*pair[:5], tuple(pair[5])) for pair in data["sentences"]],
             engine=data["engine"],
             aligner=data["aligner"],
             projector=data["projector"],

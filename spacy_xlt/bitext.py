@@ -223,7 +223,10 @@ class Bitext:
             alignment=Alignment.from_stored(data["alignment"]),
             source_lang=data["source_lang"],
             target_lang=data["target_lang"],
-            sentences=[SentencePair(*pair[:5], tuple(pair[5])) for pair in data["sentences"]],
+            sentences=[
+                SentencePair(source_start, source_end, target_start, target_end, score, tuple(flags))
+                for source_start, source_end, target_start, target_end, score, flags in data["sentences"]
+            ],
             engine=data["engine"],
             aligner=data["aligner"],
             projector=data["projector"],

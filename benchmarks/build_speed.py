@@ -32,7 +32,6 @@ from typing import Any
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
-from spacy_xlt.memory import status_mib
 from spacy_xlt.readers import read_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -61,12 +60,20 @@ def family(pid: int) -> list[int]:
     return pids
 
 
+def resident_mib(pid: int) -> float:
+    """What a process has in memory; 0 of one that has ended."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+    return 0.0
+
+
 def run(command: list[str]) -> dict[str, float]:
     """Run a command: seconds, processor seconds, and peak memory of all its processes in MiB."""
     before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None:
-        peak = max(peak, sum(status_mib("VmRSS", pid=pid) or 0.0 for pid in family(process.pid)))
+        peak = max(peak, sum(map(resident_mib, family(process.pid))))
         time.sleep(0.5)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {process.stderr.read()!r}")

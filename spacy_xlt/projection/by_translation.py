@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -36,7 +36,6 @@ class SpanQuery:
 
     Attributes:
         index: The bitext.
-        languages: Codes of source and target.
         start: First source token of the span.
         end: The source token behind its last one.
         source_low: First source token of its sentence, or sentences.
@@ -50,7 +49,6 @@ class SpanQuery:
     """
 
     index: LinkIndex
-    languages: tuple[str, str]
     start: int
     end: int
     source_low: int
@@ -62,12 +60,12 @@ class SpanQuery:
     reason: str = "no_candidate"
 
     @classmethod
-    def of(cls, index: LinkIndex, languages: tuple[str, str], start: int, end: int) -> SpanQuery:
+    def of(cls, index: LinkIndex, start: int, end: int) -> SpanQuery:
         """The query for source tokens `[start, end)` in the sentences that they are in."""
         first, last = index.sentence_of(start), index.sentence_of(end - 1)
         source = min(first.source_start, last.source_start), max(first.source_end, last.source_end)
         target = min(first.target_start, last.target_start), max(first.target_end, last.target_end)
-        return cls(index, languages, start, end, *source, *target)
+        return cls(index, start, end, *source, *target)
 
     @property
     def length(self) -> int:
@@ -141,8 +139,8 @@ class TranslationProjector(Engine, ABC):
         return registry.get("misc", DEFAULT_TRANSLATOR)() if self.translator is None else self.translator
 
     @abstractmethod
-    def search(self, queries: Sequence[SpanQuery]) -> None:
-        """Fill in `choices` and `confidence`, or `reason`, of each query."""
+    def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
+        """Fill in `choices` and `confidence`, or `reason`, of each query, all of the same two languages."""
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
         """Find where spans went. `Placement.by` says which way found each.
@@ -157,14 +155,21 @@ class TranslationProjector(Engine, ABC):
             XltError: E410 where the translator lacks the direction of a bitext, E309 where its languages are not known.
         """
         by_bitext: list[dict[Range, SpanQuery]] = []
+        by_languages: defaultdict[tuple[str, str], list[SpanQuery]] = defaultdict(list)
         for bitext, groups in work:
             ranges = sorted({(span.start, span.end) for spans in groups.values() for span in spans if len(span)})
             queries: dict[Range, SpanQuery] = {}
             if ranges:
-                index, languages = LinkIndex(bitext), self._languages(bitext.source_lang, bitext.target_lang)
-                queries = {place: SpanQuery.of(index, languages, *place) for place in ranges}
+                index = LinkIndex(bitext)
+                queries = {place: SpanQuery.of(index, *place) for place in ranges}
+                by_languages[self._languages(bitext.source_lang, bitext.target_lang)] += queries.values()
             by_bitext.append(queries)
-        self.search([query for queries in by_bitext for query in queries.values()])
+        for (source, target), of_languages in sorted(by_languages.items(), key=lambda item: item[0]):
+            try:
+                self.search(of_languages, source, target)
+            except UnknownDirection as err:
+                name = type(self).__name__
+                raise error("E410", projector=name, source=source, target=target, reason=err.message) from err
         return [
             {key: self._place(spans, queries, is_name=key in ENTITY_GROUPS) for key, spans in groups.items()}
             for (_, groups), queries in zip(work, by_bitext, strict=True)
@@ -198,54 +203,70 @@ class TranslationProjector(Engine, ABC):
                 outcomes.append(Placement(stretch.start, stretch.end, score, by=type(self).__name__))
         return outcomes
 
-    @contextmanager
-    def _direction(self, source: str, target: str) -> Iterator[None]:
-        """Name the projector in the error where the translator lacks a direction."""
-        try:
-            yield
-        except UnknownDirection as err:
-            name = type(self).__name__
-            raise error("E410", projector=name, source=source, target=target, reason=err.message) from err
 
+@dataclass(kw_only=True, eq=False)
+class FallbackProjector(TranslationProjector):
+    """Leaves what it is lost about for one reason to another projector.
 
-def by_languages(queries: Sequence[SpanQuery]) -> Iterator[tuple[tuple[str, str], list[SpanQuery]]]:
-    """Queries of the same two languages together, languages in alphabetical order."""
-    for languages in sorted({query.languages for query in queries}):
-        yield languages, [query for query in queries if query.languages == languages]
+    Attributes:
+        fallback: What places those spans: a projector, or "links" for LinkProjector; null to have them lost.
+
+    Raises:
+        XltError: E412 for a fallback that is no projector.
+    """
+
+    # Reason of the spans that go to the fallback
+    left_over: ClassVar[str]
+    # Flag of what it places
+    flag: ClassVar[str] = ""
+
+    fallback: Any = "links"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._fallback = LinkProjector() if self.fallback == "links" else self.fallback
+        if self._fallback is not None:
+            check_projector(type(self).__name__, "fallback", self._fallback)
+
+    def details(self) -> dict[str, Any]:
+        return {**super().details(), "fallback": self._fallback}
+
+    def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
+        """As other projectors, then the fallback. What it is lost about stays as it was."""
+        outcomes = super().place(work)
+        if self._fallback is None:
+            return outcomes
+        wanted = [
+            {
+                key: [n for n, outcome in enumerate(of_group) if outcome == self.left_over]
+                for key, of_group in of.items()
+            }
+            for of in outcomes
+        ]
+        for of_bitext, answers in zip(outcomes, place_some(self._fallback, work, wanted), strict=True):
+            for key, of_group in answers.items():
+                for n, outcome in of_group.items():
+                    if not isinstance(outcome, str):
+                        of_bitext[key][n] = relabel(outcome, by=type(self._fallback).__name__, flag=self.flag)
+        return outcomes
 
 
 def check_projector(owner: str, name: str, value: Any) -> None:
-    """Check that a setting is a projector.
-
-    Raises:
-        XltError: E412 where it is not.
-    """
+    """Raise E412 where a setting is no projector."""
     if not isinstance(value, Projector):
         raise error("E412", projector=owner, setting=name, value=type(value).__name__)
-
-
-def fallback_projector(owner: str, fallback: Any) -> Projector | None:
-    """The projector that a `fallback` setting names: "links" for `LinkProjector`, null for none."""
-    if fallback == "links":
-        return LinkProjector()
-    if fallback is not None:
-        check_projector(owner, "fallback", fallback)
-    return fallback
 
 
 def place_some(
     projector: Projector, work: ProjectionWork, wanted: Sequence[Mapping[str, Sequence[int]]]
 ) -> list[dict[str, dict[int, Outcome]]]:
-    """What a projector makes of some spans.
+    """What a projector makes of some spans: for each bitext the outcomes by group and index.
 
     Args:
         projector: The projector.
         work: Bitexts and spans.
         wanted: For each bitext the indices of the spans to ask about, by group. The other spans of their sentences are
             shown to the projector, so that it can place all of them together.
-
-    Returns:
-        For each bitext the outcomes of those spans, by group and index.
     """
     asked = [n for n, indices in enumerate(wanted) if any(indices.values())]
     shown = [_spans_in_context(*work[n], wanted[n]) for n in asked]
@@ -259,26 +280,6 @@ def place_some(
             of_group = dict(zip(indices, outcomes[key], strict=True))
             answers[n][key] = {i: of_group[i] for i in wanted[n].get(key, ())}
     return answers
-
-
-def place_rest(
-    projector: Projector,
-    work: ProjectionWork,
-    outcomes: Sequence[dict[str, list[Outcome]]],
-    is_open: Callable[[Outcome], bool],
-    *,
-    flag: str = "",
-) -> None:
-    """Have a projector place the spans whose outcome is open. What it is lost about stays as it was."""
-    wanted = [
-        {key: [n for n, outcome in enumerate(of_group) if is_open(outcome)] for key, of_group in of_bitext.items()}
-        for of_bitext in outcomes
-    ]
-    for of_bitext, answers in zip(outcomes, place_some(projector, work, wanted), strict=True):
-        for key, of_group in answers.items():
-            for n, outcome in of_group.items():
-                if not isinstance(outcome, str):
-                    of_bitext[key][n] = relabel(outcome, by=type(projector).__name__, flag=flag)
 
 
 def relabel(outcome: Outcome, *, by: str, flag: str = "") -> Outcome:

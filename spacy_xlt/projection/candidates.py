@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import accumulate
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ..engine import setting
 from ..protocols import Forcer, Scorer
 from ..tokens import is_symbol
-from .by_translation import Range, SpanQuery, TranslationProjector, by_languages
+from .by_translation import Range, SpanQuery, TranslationProjector
 from .links.evidence import Stretch
 
+# How many times longer than the span a candidate may be, and one more, in tokens
+LENGTH_RATIO = 2
 # What one token more or less than the source span has costs where links don't decide
 LENGTH = 0.02
 # Of spans longer than this only the places near the best one by links are looked at: so many tokens to each side
@@ -35,33 +37,19 @@ class CandidateProjector(TranslationProjector):
 
     Attributes:
         pool: How many n-grams are scored for each span, the best by links.
-        length_ratio: How many times longer than the span a candidate may be, in tokens.
-        normalize: "self" to count a text's probability relative to how probable it is given itself, or "length".
         evidence: How much links count besides translation; 0 for none.
     """
 
     needs: ClassVar[str] = "score"
 
     pool: int = setting(12, ge=1)
-    length_ratio: float = setting(2.0, ge=1, le=100)
-    normalize: str = setting("self", choices=("self", "length"))
     evidence: float = setting(3.0, ge=0, le=100)
 
-    def search(self, queries: Sequence[SpanQuery]) -> None:
-        """Score the candidates of all spans, language by language."""
-        for languages, of_languages in by_languages(queries):
-            self._search(of_languages, *languages)
-
-    def _search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
-        rows = [
-            (query, place, links)
-            for query in queries
-            for place, links in candidates(query, pool=self.pool, length_ratio=self.length_ratio)
-        ]
+    def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
+        """Score the candidates of all spans."""
+        rows = [(query, place, links) for query in queries for place, links in candidates(query, pool=self.pool)]
         pairs = [(query.text, query.target_text(*place)) for query, place, _ in rows]
-        with self._direction(source, target):
-            scorer = _PairScorer(self.used_translator)
-            likeness = scorer.both_ways(pairs, source=source, target=target, normalize=self.normalize)
+        likeness = likeness_of(self.used_translator, pairs, source=source, target=target)
         goodness: defaultdict[int, dict[Range, float]] = defaultdict(dict)
         for (query, place, links), value in zip(rows, likeness.tolist(), strict=True):
             goodness[id(query)][place] = value * float(np.exp(self.evidence * (min(links, 1.0) - 1)))
@@ -78,11 +66,11 @@ def _choose(query: SpanQuery, goodness: dict[Range, float]) -> None:
     query.confidence = {place: round(float(np.sqrt(value * value / total)), 4) for place, value in ordered}
 
 
-def candidates(query: SpanQuery, *, pool: int, length_ratio: float) -> list[tuple[Range, float]]:
+def candidates(query: SpanQuery, *, pool: int) -> list[tuple[Range, float]]:
     """The places that are most likely by links, at most `pool`, with what the links say for each.
 
-    Places of up to `length_ratio` times the tokens of the span, and one more, that do not begin or end with
-    punctuation unless the span does. Where no link speaks for any of them, all of them.
+    Places that do not begin or end with punctuation unless the span does. Where no link speaks for any of them, all
+    of them.
 
     Returns:
         Target tokens `[start, end)` and the weight of their links, the best first. The weight is the sum of the gains
@@ -95,7 +83,7 @@ def candidates(query: SpanQuery, *, pool: int, length_ratio: float) -> list[tupl
     source_words, target_words = query.index.source_words, query.index.target_words
     symbols = [is_symbol(word) for word in target_words[query.low : query.high]]
     opens, closes = is_symbol(source_words[query.start]), is_symbol(source_words[query.end - 1])
-    longest = int(length_ratio * query.length) + 1
+    longest = LENGTH_RATIO * query.length + 1
     starts, ends = _where(query, totals, has_links=has_links)
     places = []
     for first in starts:
@@ -140,44 +128,32 @@ def _best_place(totals: Sequence[float]) -> Range:
     return best[1], best[2]
 
 
-class _PairScorer:
-    """How probable texts are as translations of each other, by the piece, so that long and short ones compare
-    (NMTScore, Vamvas and Sennrich 2022, https://arxiv.org/abs/2204.13692). Each pair is scored once."""
+def likeness_of(
+    translator: Scorer, pairs: Sequence[tuple[str, str]], *, source: str, target: str
+) -> NDArray[np.float64]:
+    """How alike the texts of each pair are in meaning, from 0 to 1: (n,).
 
-    def __init__(self, translator: Scorer):
-        self._translator = translator
-        self._scores: dict[tuple[str, str, str, str], float] = {}
+    The mean of the two directions' log-probabilities by the piece, so that long and short texts compare, as a
+    probability. A direction counts relative to how probable its text is given itself, at most 1 (NMTScore, Vamvas and
+    Sennrich 2022, https://arxiv.org/abs/2204.13692).
+    """
+    there = _relative(translator, pairs, source, target)
+    back = _relative(translator, [(b, a) for a, b in pairs], target, source)
+    return np.exp((there + back) / 2)
 
-    def both_ways(
-        self, pairs: Sequence[tuple[str, str]], *, source: str, target: str, normalize: str
-    ) -> NDArray[np.float64]:
-        """How alike the texts of each pair are in meaning, from 0 to 1: (n,).
 
-        The mean of the two directions' log-probabilities, as a probability. A direction counts relative to how
-        probable its text is given itself ("self"), at most 1, or as it is ("length").
-        """
-        there = self._means(pairs, source, target)
-        back = self._means([(b, a) for a, b in pairs], target, source)
-        if normalize == "self":
-            there = np.minimum(0.0, there - self._means([(b, b) for _, b in pairs], source, target))
-            back = np.minimum(0.0, back - self._means([(a, a) for a, _ in pairs], target, source))
-        return np.exp((there + back) / 2)
+def _relative(translator: Scorer, pairs: Sequence[tuple[str, str]], source: str, target: str) -> NDArray[np.float64]:
+    """Natural log-probability of the second text of each pair, over its pieces, less that given itself: (n,).
 
-    def _means(self, pairs: Iterable[tuple[str, str]], source: str, target: str) -> NDArray[np.float64]:
-        """Natural log-probability of the second text of each pair given the first, over its pieces: (n,).
-
-        Of a translator that does not tell pieces apart, over its words and the end mark.
-        """
-        keys = [(source, target, *pair) for pair in pairs]
-        new = sorted(set(keys) - self._scores.keys())
-        if new:
-            firsts, seconds = [key[2] for key in new], [key[3] for key in new]
-            self._scores.update(zip(new, self._compute(firsts, seconds, source, target), strict=True))
-        return np.asarray([self._scores[key] for key in keys], np.float64)
-
-    def _compute(self, firsts: list[str], seconds: list[str], source: str, target: str) -> list[float]:
-        if isinstance(self._translator, Forcer):
-            forced = self._translator.force(firsts, seconds, source=source, target=target)
-            return [float(log_probs.mean()) for log_probs, _ in forced]
-        scores = self._translator.score(firsts, seconds, source=source, target=target)
-        return [float(s) / (len(text.split()) + 1) for s, text in zip(scores, seconds, strict=True)]
+    Of a translator that does not tell pieces apart, over its words and the end mark. Each pair is scored once.
+    """
+    texts = sorted({*pairs, *((b, b) for _, b in pairs)})
+    firsts, seconds = [a for a, _ in texts], [b for _, b in texts]
+    if isinstance(translator, Forcer):
+        forced = translator.force(firsts, seconds, source=source, target=target)
+        means = [float(log_probs.mean()) for log_probs, _ in forced]
+    else:
+        scores = translator.score(firsts, seconds, source=source, target=target)
+        means = [float(score) / (len(text.split()) + 1) for score, text in zip(scores, seconds, strict=True)]
+    mean_of = dict(zip(texts, means, strict=True))
+    return np.minimum(0.0, [mean_of[a, b] - mean_of[b, b] for a, b in pairs])

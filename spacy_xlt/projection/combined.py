@@ -19,13 +19,13 @@ PARTIAL = 0.5
 
 @dataclass(kw_only=True, eq=False)
 class StackedProjector(Engine):
-    """Asks one projector after another: what one is lost about, or less sure of than its `min_scores`, is the next
+    """Asks one projector after another: what one is lost about, or less sure of than `min_score`, is the next
     one's. Where none is sure, what the first found counts. `attrs["by"]` says which projector found each span.
 
     Attributes:
         projectors: The projectors, by names of your choice or as a list.
         order: Their names, the first one to be asked first; in alphabetical order where left out, as configs are.
-        min_scores: How sure each must be for its word to count, by name; or one number for all.
+        min_score: How sure each must be for its word to count, from 0 to 1.
 
     Raises:
         XltError: E412 for a member that is no projector.
@@ -33,7 +33,7 @@ class StackedProjector(Engine):
 
     projectors: Any
     order: Sequence[str] | None = None
-    min_scores: Any = 0.5
+    min_score: float = setting(0.5, ge=0, le=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +43,6 @@ class StackedProjector(Engine):
                 expected = f"each of {', '.join(self.members)} once"
                 raise invalid_setting(type(self).__name__, "order", self.order, expected)
             self.members = {name: self.members[name] for name in self.order}
-        self._limits = _by_member(self, "min_scores", default=0.5, highest=1.0)
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
         """Find where spans went; see `protocols.Projector`."""
@@ -51,11 +50,11 @@ class StackedProjector(Engine):
             {key: ["no_candidate"] * len(spans) for key, spans in groups.items()} for _, groups in work
         ]
         unsure = [{key: list(range(len(spans))) for key, spans in groups.items()} for _, groups in work]
-        for name, projector in self.members.items():
+        for projector in self.members.values():
             for outcomes, remaining, answers in zip(results, unsure, place_some(projector, work, unsure), strict=True):
                 for key, of_group in answers.items():
                     for n, outcome in of_group.items():
-                        is_sure = score_of(outcome) >= self._limits[name]
+                        is_sure = score_of(outcome) >= self.min_score
                         if is_sure or isinstance(outcomes[key][n], str):
                             outcomes[key][n] = relabel(outcome, by=type(projector).__name__)
                         if is_sure:
@@ -64,11 +63,10 @@ class StackedProjector(Engine):
 
 
 class _Vote(NamedTuple):
-    """A projector's word on one span, and what its vote counts."""
+    """A projector's word on one span."""
 
     name: str
     outcome: Outcome
-    weight: float
 
     @property
     def place(self) -> Range | None:
@@ -83,33 +81,27 @@ class _Vote(NamedTuple):
 
 @dataclass(kw_only=True, eq=False)
 class VotingProjector(Engine):
-    """Each span goes to the place that most of the projectors put it, by weight. A vote for another place counts in
-    part where the words overlap, so that of three places the one in the middle of the others wins. The spans of a
-    group are placed together: those that are apart in the source do not share words. `attrs["by"]` says who voted for
-    the place of each span.
+    """Each span goes to the place that most of the projectors put it.
+
+    A vote counts as much as its projector is sure, for another place in part where the words overlap, so that of three
+    places the one in the middle of the others wins. The spans of a group are placed together: those that are apart in
+    the source do not share words. `attrs["by"]` says who voted for the place of each span.
 
     Attributes:
         projectors: The projectors, by names of your choice or as a list.
-        weights: What the vote of each counts, by name; or one number for all.
-        by_score: A vote counts as much as its projector is sure; if not, all of them count in full.
-        min_share: The share of the weights that must be for exactly one place, from 0 (any place will do); 0.51 for a
-            majority. Spans without it are lost ("no_agreement").
+        min_share: The share of the projectors that must be for exactly one place, from 0 (any place will do); 0.51 for
+            a majority. Spans without it are lost ("no_agreement").
 
     Raises:
         XltError: E412 for a member that is no projector.
     """
 
     projectors: Any
-    weights: Any = 1.0
-    by_score: bool = True
     min_share: float = setting(0.0, ge=0, le=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.members = _members(self, self.projectors)
-        self._weights = _by_member(self, "weights", default=1.0)
-        if not any(self._weights.values()):
-            raise invalid_setting(type(self).__name__, "weights", self.weights, "one above 0")
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
         """Find where spans went; see `protocols.Projector`."""
@@ -118,10 +110,7 @@ class VotingProjector(Engine):
             {
                 key: self._count(
                     [(span.start, span.end) for span in spans],
-                    [
-                        [_Vote(name, answer[n][key][i], self._weights[name]) for name, answer in answers.items()]
-                        for i in range(len(spans))
-                    ],
+                    [[_Vote(name, answer[n][key][i]) for name, answer in answers.items()] for i in range(len(spans))],
                 )
                 for key, spans in groups.items()
             }
@@ -130,34 +119,34 @@ class VotingProjector(Engine):
 
     def _count(self, ranges: Sequence[Range], votes: Sequence[Sequence[_Vote]]) -> list[Outcome]:
         """Place the spans of one group."""
-        choices = [self._choices(of_span) for of_span in votes]
+        choices = [_choices(of_span) for of_span in votes]
         best: list[Stretch | None] = [of_span[0] if of_span else None for of_span in choices]
         if len(ranges) > 1:
             assign_choices(ranges, choices, best)
         return [self._outcome(stretch, of_span) for stretch, of_span in zip(best, votes, strict=True)]
 
-    def _choices(self, votes: Sequence[_Vote]) -> list[Stretch]:
-        """The places voted for, with what all votes count for each, best first."""
-        cast = [(v.place, v.weight * (v.score if self.by_score else 1.0)) for v in votes if v.place is not None]
-        stretches = [
-            # Votes of no weight keep a place that nobody else has a word against
-            Stretch(*place, sum(weight * _support(place, other) for other, weight in cast) + 1e-6)
-            for place in {place for place, _ in cast}
-        ]
-        return sorted(stretches, key=lambda stretch: (-stretch.total, stretch.start, stretch.end))
-
     def _outcome(self, stretch: Stretch | None, votes: Sequence[_Vote]) -> Outcome:
         if stretch is None:
             return next((vote.outcome for vote in votes if isinstance(vote.outcome, str)), "no_candidate")
         agreed = [vote for vote in votes if vote.place == stretch[:2]]
-        total = sum(self._weights.values())
-        if sum(vote.weight for vote in agreed) / total < self.min_share:
+        if len(agreed) / len(votes) < self.min_share:
             return "no_agreement"
         by = "+".join(vote.name for vote in agreed)
         # A span in parts stays one where the parts are what was agreed on
         if not any(isinstance(vote.outcome, Placement) for vote in agreed):
             return relabel(agreed[0].outcome, by=by)
-        return Placement(*stretch[:2], round(sum(vote.weight * vote.score for vote in agreed) / total, 4), by=by)
+        return Placement(*stretch[:2], round(sum(vote.score for vote in agreed) / len(votes), 4), by=by)
+
+
+def _choices(votes: Sequence[_Vote]) -> list[Stretch]:
+    """The places voted for, with what all votes count for each, best first."""
+    cast = [(vote.place, vote.score) for vote in votes if vote.place is not None]
+    stretches = [
+        # Votes of no weight keep a place that nobody else has a word against
+        Stretch(*place, sum(score * _support(place, other) for other, score in cast) + 1e-6)
+        for place in {place for place, _ in cast}
+    ]
+    return sorted(stretches, key=lambda stretch: (-stretch.total, stretch.start, stretch.end))
 
 
 def _support(place: Range, other: Range) -> float:
@@ -179,16 +168,3 @@ def _members(owner: Engine, projectors: Any) -> dict[str, Projector]:
     for name, projector in named.items():
         check_projector(type(owner).__name__, f"projectors.{name}", projector)
     return named
-
-
-def _by_member(owner: Any, name: str, *, default: float, highest: float = float("inf")) -> dict[str, float]:
-    """A number for each member, from a setting that has one for all or one for some."""
-    value = getattr(owner, name)
-    numbers = value if isinstance(value, Mapping) else dict.fromkeys(owner.members, value)
-    for member, number in numbers.items():
-        if member not in owner.members:
-            raise invalid_setting(type(owner).__name__, name, member, f"names among {', '.join(owner.members)}")
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= highest:
-            expected = "numbers from 0" if highest == float("inf") else f"numbers from 0 to {highest:g}"
-            raise invalid_setting(type(owner).__name__, name, number, expected)
-    return {member: float(numbers.get(member, default)) for member in owner.members}

@@ -4,117 +4,88 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import setting
-from ..protocols import Outcome, ProjectionWork
-from .by_translation import SpanQuery, TranslationProjector, by_languages, fallback_projector, place_rest
+from .by_translation import FallbackProjector, SpanQuery
 from .links.evidence import Stretch
 from .marking import STYLES, mark
 
+# How much more probable, in natural logarithms, markers may make what comes after them; what could only win by more is
+# pruned
+SLACK = 1.0
+# The most whole marked texts that are scored for a span
+LIMIT = 64
+# How many times longer than the span its place may be, and one more, in tokens
+LENGTH_RATIO = 2
+# Sentences with more tokens on a side are left to the fallback: a translator that cuts long texts into parts cannot see
+# both markers
+MAX_TOKENS = 60
 # A word before a linked one may belong to the span as well: what it has less than that one
 BEFORE_LINKED = 0.1
 # Openings, and places, that are looked into at a time
 OPENINGS, CLOSINGS = 2, 4
-_LONG = "too_long"
 
 # Log-probabilities of the pieces of a text, the end mark's last, and where each piece stands
 Answer = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
 @dataclass(kw_only=True, eq=False)
-class ConstrainedProjector(TranslationProjector):
+class ConstrainedProjector(FallbackProjector):
     """Marks one span at a time in the source, and finds where the markers go in the target as it is: the two places
     that make the marked target most probable (CODEC, Le et al. 2024, https://arxiv.org/abs/2402.03131).
 
-    The search is exact up to its settings, and those of all spans run side by side; see `decode`. The translator needs
-    `force`.
+    The search is exact up to its limits, and those of all spans run side by side; see `decode`. Long sentences go to
+    the fallback. The translator needs `force`.
 
     Attributes:
-        markers: Kind of markers: "brackets" ([…]) or "numbered" ([1: …]).
         n_best: Places found for each span, for all spans of a sentence to be placed together.
-        slack: By how much, in natural logarithms, markers may make more probable what comes after them; what could
-            only win by more is pruned. null to prune nothing that could win at all, which is slow.
         starts: How many tokens a span may begin at, the best by links; null for all of its sentence.
-        limit: The most places that are scored for a span.
-        length_ratio: How many times longer than the span its place may be, in tokens.
-        max_tokens: Sentences with more tokens on a side are left to the fallback: a translator that cuts long texts
-            into parts cannot see both markers.
-        fallback: What places the spans of long sentences: a projector, or "links" for LinkProjector; null to have them
-            lost.
-
-    Raises:
-        XltError: E412 for a fallback that is no projector.
     """
 
     needs: ClassVar[str] = "force"
+    left_over: ClassVar[str] = "too_long"
 
-    markers: str = setting("brackets", choices=tuple(STYLES))
     n_best: int = setting(2, ge=1)
-    slack: float | None = setting(1.0, ge=0)
     starts: int | None = setting(12, ge=1)
-    limit: int = setting(64, ge=1)
-    length_ratio: float = setting(2.0, ge=1, le=100)
-    max_tokens: int = setting(60, ge=1)
-    fallback: Any = "links"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._fallback = fallback_projector(type(self).__name__, self.fallback)
+    def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
+        """Decode the spans of sentences that are not too long."""
 
-    def details(self) -> dict[str, Any]:
-        return {**super().details(), "fallback": self._fallback}
-
-    def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
-        """As other projectors, then the fallback for long sentences."""
-        outcomes = super().place(work)
-        if self._fallback is not None:
-            place_rest(self._fallback, work, outcomes, lambda outcome: outcome == _LONG)
-        return outcomes
-
-    def search(self, queries: Sequence[SpanQuery]) -> None:
-        """Decode the spans, language by language."""
-        for languages, of_languages in by_languages(queries):
-            self._search([query for query in of_languages if self._fits(query)], *languages)
-
-    def _fits(self, query: SpanQuery) -> bool:
-        if max(query.high - query.low, query.source_high - query.source_low) > self.max_tokens:
-            query.reason = _LONG
-            return False
-        return query.low < query.high
-
-    def _search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
         def ask(sources: list[str], targets: list[str]) -> list[Answer]:
-            with self._direction(source, target):
-                return self.used_translator.force(sources, targets, source=source, target=target)
+            return self.used_translator.force(sources, targets, source=source, target=target)
 
-        problems = [self._problem(query) for query in queries]
-        results = run_all([decode(p, limit=self.limit) for p in problems], [p.source for p in problems], ask)
-        for query, result in zip(queries, results, strict=True):
-            _choose(query, result)
+        fitting = []
+        for query in queries:
+            if max(query.high - query.low, query.source_high - query.source_low) > MAX_TOKENS:
+                query.reason = self.left_over
+            elif query.low < query.high:
+                fitting.append(query)
+        problems = [self._problem(query) for query in fitting]
+        results = run_all([decode(p) for p in problems], [p.source for p in problems], ask)
+        for query, places in zip(fitting, results, strict=True):
+            _choose(query, places)
 
     def _problem(self, query: SpanQuery) -> Problem:
-        style = STYLES[self.markers]
+        style = STYLES["brackets"]
         sentence = query.source[query.source_low : query.source_high]
         span = query.source[query.start : query.end]
         place = span.start_char - sentence.start_char, span.end_char - sentence.start_char
         fixed = query.target[query.low : query.high]
-        tokens = [(t.idx - fixed.start_char, t.idx + len(t) - fixed.start_char) for t in fixed]
         return Problem(
             source=mark(sentence.text, [place], style),
             target=fixed.text,
-            tokens=tokens,
-            opening=style.opening.format(k=1),
+            tokens=[(t.idx - fixed.start_char, t.idx + len(t) - fixed.start_char) for t in fixed],
+            opening=style.opening,
             closing=style.closing,
             starts=self._starts(query),
-            longest=int(self.length_ratio * query.length) + 1,
+            longest=LENGTH_RATIO * query.length + 1,
             n_best=self.n_best,
-            slack=self.slack,
         )
 
     def _starts(self, query: SpanQuery) -> list[int]:
@@ -127,14 +98,14 @@ class ConstrainedProjector(TranslationProjector):
         return sorted(np.argsort(-near, kind="stable")[: self.starts].tolist())
 
 
-def _choose(query: SpanQuery, result: Decoded) -> None:
+def _choose(query: SpanQuery, places: Sequence[Place]) -> None:
     """Fill in a query: what each place has of the probability of all places is how sure it is."""
-    if not result.places:
+    if not places:
         return
-    scores = np.asarray([place.score for place in result.places])
+    scores = np.asarray([place.score for place in places])
     shares = np.exp(scores - scores.max())
     shares /= shares.sum()
-    for place, share in zip(result.places, shares.tolist(), strict=True):
+    for place, share in zip(places, shares.tolist(), strict=True):
         start, end = query.low + place.start, query.low + place.end
         query.choices.append(Stretch(start, end, max(share, 1e-6)))
         query.confidence[start, end] = round(share, 4)
@@ -161,7 +132,8 @@ class Problem:
         starts: Tokens that the place may begin at.
         longest: The most tokens of the place.
         n_best: How many places to find.
-        slack: How much more probable the markers may make what comes after them, in nats; None for any.
+        slack: How much more probable the markers may make what comes after them, in nats; infinite for an exact search.
+        limit: The most whole marked texts to score.
     """
 
     source: str
@@ -172,7 +144,8 @@ class Problem:
     starts: Sequence[int]
     longest: int
     n_best: int
-    slack: float | None
+    slack: float = SLACK
+    limit: int = LIMIT
 
     def opened(self, start: int, end: int | None = None, *, closed: bool = False) -> str:
         """The text up to the opening marker; with `end` up to the closing one; with `closed` the whole marked text."""
@@ -199,34 +172,17 @@ class Problem:
         return np.append(totals[firsts], totals[-1])
 
 
-@dataclass
-class Decoded:
-    """What a search found.
+def decode(problem: Problem) -> Generator[list[str], list[Answer], list[Place]]:
+    """Find the places with the most probable marked text, best first.
 
-    Attributes:
-        places: The best places, best first.
-        asked: How many whole marked texts were scored.
-        exact: False where the search was cut off.
-    """
-
-    places: list[Place] = field(default_factory=list)
-    asked: int = 0
-    exact: bool = True
-
-
-def decode(problem: Problem, *, limit: int) -> Generator[list[str], list[Answer], Decoded]:
-    """Find the places with the most probable marked text. Yields texts to be scored, and is sent the answers.
+    Yields texts to be scored, and is sent the answers.
 
     A best-first search with exact pruning: an opening place can't lead to more than the text up to it, its marker, and
     the bound for the rest; a pair of places not to more than the text up to the closing marker and the bound for the
     rest. What has the greatest bound is looked into first, and the search is over when no bound is above the n-th best
     found.
-
-    Args:
-        problem: The text and the markers.
-        limit: The most whole marked texts to score.
     """
-    result = Decoded()
+    places: list[Place] = []
     answers = yield [problem.target, *(problem.opened(start) for start in problem.starts)]
     # The greatest log-probability seen of the text from each token on
     rest = problem.suffixes(answers[0])
@@ -235,18 +191,15 @@ def decode(problem: Problem, *, limit: int) -> Generator[list[str], list[Answer]
     heap: list[tuple[float, int, int, int]] = []
 
     def push(answer: Answer, start: int, end: int = 0) -> None:
-        bound = 0.0 if problem.slack is None else min(0.0, float(rest[end or start]) + problem.slack)
+        bound = min(0.0, float(rest[end or start]) + problem.slack)
         # The end mark after the marker is no part of the text up to it
         heapq.heappush(heap, (-(float(answer[0][:-1].sum()) + bound), next(ties), start, end))
 
     for start, answer in zip(problem.starts, answers[1:], strict=True):
         push(answer, start)
-    while heap:
-        floor = result.places[problem.n_best - 1].score if len(result.places) >= problem.n_best else -np.inf
+    while heap and len(places) < problem.limit:
+        floor = places[problem.n_best - 1].score if len(places) >= problem.n_best else -np.inf
         if -heap[0][0] <= floor:
-            break
-        if result.asked >= limit:
-            result.exact = False
             break
         openings, pairs = _take(heap, floor)
         halves = [(start, end) for start in openings for end in problem.ends(start)]
@@ -255,14 +208,12 @@ def decode(problem: Problem, *, limit: int) -> Generator[list[str], list[Answer]
         for half, answer in zip(halves, answers, strict=False):
             push(answer, *half)
         for (start, end), answer in zip(pairs, answers[len(halves) :], strict=True):
-            result.asked += 1
-            result.places.append(Place(start, end, float(answer[0].sum())))
+            places.append(Place(start, end, float(answer[0].sum())))
             if end < len(problem.tokens):
                 shift = len(problem.opening) + len(problem.closing)
                 rest[end:] = np.maximum(rest[end:], problem.suffixes(answer, first=end, shift=shift))
-        result.places.sort(key=lambda place: -place.score)
-    result.places = result.places[: problem.n_best]
-    return result
+        places.sort(key=lambda place: -place.score)
+    return places[: problem.n_best]
 
 
 def _take(heap: list[tuple[float, int, int, int]], floor: float) -> tuple[list[int], list[tuple[int, int]]]:
@@ -279,10 +230,10 @@ def _take(heap: list[tuple[float, int, int, int]], floor: float) -> tuple[list[i
 
 
 def run_all(
-    searches: Sequence[Generator[list[str], list[Answer], Decoded]],
+    searches: Sequence[Generator[list[str], list[Answer], list[Place]]],
     sources: Sequence[str],
     ask: Callable[[list[str], list[str]], list[Answer]],
-) -> list[Decoded]:
+) -> list[list[Place]]:
     """Run searches side by side: each step asks the open questions of all of them at once.
 
     Args:
@@ -290,7 +241,7 @@ def run_all(
         sources: The marked source of each.
         ask: Scores sources and targets.
     """
-    results = [Decoded() for _ in searches]
+    results: list[list[Place]] = [[] for _ in searches]
     waiting = [(n, search, next(search)) for n, search in enumerate(searches)]
     while waiting:
         firsts = [sources[n] for n, _, texts in waiting for _ in texts]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
+from typing import ClassVar
 
-from ..engine import invalid_setting, setting
-from ..protocols import Outcome, ProjectionWork
-from .by_translation import Range, SpanQuery, TranslationProjector, fallback_projector, place_rest
+from ..engine import invalid_setting
+from .by_translation import FallbackProjector, Range, SpanQuery
 from .links.evidence import Stretch
 from .marking import STYLES, Half, Marked, Reading, Style, layers, mark, read
 from .sentences import MARKERS_FLAG
 
+# How similar texts must be to be taken for the same, from 0 to 1
+MIN_SIMILARITY = 0.5
 # What being the n-th marked text counts for the n-th span, beside the similarity of the texts
 ORDER = 0.1
 # What being near the expected place counts, beside the similarity of the texts
@@ -38,13 +39,9 @@ class _Text:
     queries: list[SpanQuery]
     ranges: list[Range]
 
-    @property
-    def languages(self) -> tuple[str, str]:
-        return self.queries[0].languages
-
 
 @dataclass(kw_only=True, eq=False)
-class MarkerProjector(TranslationProjector):
+class MarkerProjector(FallbackProjector):
     """Marks the spans of each sentence, translates it, and looks for what the markers hold in the given target.
 
     The target itself is never changed. Where it is another translation than the marked one, the text between the
@@ -57,84 +54,68 @@ class MarkerProjector(TranslationProjector):
     Attributes:
         markers: Kinds of markers, "numbered" ([1: …]) or "brackets" ([…]); of several the later ones for what the
             earlier ones lost.
-        fallback: What places the spans whose markers were lost: a projector, or "links" for LinkProjector; null to
-            have them lost.
-        min_similarity: How similar texts must be to be taken for the same, from 0 to 1.
-
-    Raises:
-        XltError: E412 for a fallback that is no projector.
     """
 
+    left_over: ClassVar[str] = MARKERS_FLAG
+    flag: ClassVar[str] = MARKERS_FLAG
+
     markers: str | Sequence[str] = ("numbered", "brackets")
-    fallback: Any = "links"
-    min_similarity: float = setting(0.5, ge=0, le=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._styles = [self.markers] if isinstance(self.markers, str) else list(self.markers)
         if not self._styles or any(style not in STYLES for style in self._styles):
             raise invalid_setting(type(self).__name__, "markers", self.markers, f"one or more of {', '.join(STYLES)}")
-        self._fallback = fallback_projector(type(self).__name__, self.fallback)
 
-    def details(self) -> dict[str, Any]:
-        return {**super().details(), "fallback": self._fallback}
-
-    def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
-        """As other projectors, then the fallback for what is lost."""
-        outcomes = super().place(work)
-        if self._fallback is not None:
-            place_rest(self._fallback, work, outcomes, lambda outcome: outcome == MARKERS_FLAG, flag=MARKERS_FLAG)
-        return outcomes
-
-    def search(self, queries: Sequence[SpanQuery]) -> None:
+    def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
         """Find the spans' places: style after style, those of a sentence together and what is lost one by one."""
+
+        def translate(texts: list[str]) -> list[str]:
+            return [t.text for t in self.used_translator.translate(texts, source=source, target=target)]
+
         remaining = list(queries)
         alone: dict[int, str] = {}
         for name in self._styles:
             for together in (True, False):
                 if remaining:
-                    self._try(remaining, STYLES[name], alone, together=together)
+                    _try(remaining, STYLES[name], translate, alone, together=together)
                     remaining = [query for query in remaining if not query.choices]
         for query in remaining:
             query.reason = MARKERS_FLAG
 
-    def _try(self, queries: Sequence[SpanQuery], style: Style, alone: dict[int, str], *, together: bool) -> None:
-        """Mark and translate once. `alone`: translations of the spans by themselves, which grows."""
-        texts = [text for text in _texts(queries, together=together) if style.is_usable(text.text)]
-        marked = self._translate([mark(text.text, text.ranges, style) for text in texts], texts)
-        readings = [read(translation, text.text, style) for translation, text in zip(marked, texts, strict=True)]
-        # What a span is by itself is asked only where the markers alone don't tell
-        unclear = [
-            query
-            for text, reading in zip(texts, readings, strict=True)
-            if not _is_clear(reading, text, style)
-            for query in text.queries
-            if id(query) not in alone
-        ]
-        spans = [_Text(query.text, [query], []) for query in unclear]
-        translations = self._translate([span.text for span in spans], spans)
-        alone.update((id(query), translation) for query, translation in zip(unclear, translations, strict=True))
-        for text, reading in zip(texts, readings, strict=True):
-            own = [alone.get(id(query), "") for query in text.queries]
-            matches = identify(reading, own, numbered=style.numbered, min_similarity=self.min_similarity)
-            for query, (item, was_repaired) in zip(text.queries, matches, strict=True):
-                if item is None:
-                    continue
-                places = locate(query, reading, item, min_similarity=self.min_similarity)
-                query.choices = [stretch for stretch, _ in places]
-                factor = REPAIRED if was_repaired else 1.0
-                query.confidence = {(s.start, s.end): sure * factor for s, sure in places}
 
-    def _translate(self, marked: Sequence[str], texts: Sequence[_Text]) -> list[str]:
-        """Translations of marked texts, language by language."""
-        result = [""] * len(marked)
-        for source, target in sorted({text.languages for text in texts}):
-            rows = [i for i, text in enumerate(texts) if text.languages == (source, target)]
-            with self._direction(source, target):
-                translations = self.used_translator.translate([marked[i] for i in rows], source=source, target=target)
-            for i, translation in zip(rows, translations, strict=True):
-                result[i] = translation.text
-        return result
+def _try(
+    queries: Sequence[SpanQuery],
+    style: Style,
+    translate: Callable[[list[str]], list[str]],
+    alone: dict[int, str],
+    *,
+    together: bool,
+) -> None:
+    """Mark and translate once. `alone`: translations of the spans by themselves, which grows."""
+    texts = [text for text in _texts(queries, together=together) if style.is_usable(text.text)]
+    marked = translate([mark(text.text, text.ranges, style) for text in texts])
+    readings = [read(translation, text.text, style) for translation, text in zip(marked, texts, strict=True)]
+    # What a span is by itself is asked only where the markers alone don't tell
+    unclear = [
+        query
+        for text, reading in zip(texts, readings, strict=True)
+        if not _is_clear(reading, text, style)
+        for query in text.queries
+        if id(query) not in alone
+    ]
+    translations = translate([query.text for query in unclear])
+    alone.update((id(query), translation) for query, translation in zip(unclear, translations, strict=True))
+    for text, reading in zip(texts, readings, strict=True):
+        own = [alone.get(id(query), "") for query in text.queries]
+        matches = identify(reading, own, numbered=style.numbered)
+        for query, (item, was_repaired) in zip(text.queries, matches, strict=True):
+            if item is None:
+                continue
+            places = locate(query, reading, item)
+            query.choices = [stretch for stretch, _ in places]
+            factor = REPAIRED if was_repaired else 1.0
+            query.confidence = {(s.start, s.end): sure * factor for s, sure in places}
 
 
 def _is_clear(reading: Reading, text: _Text, style: Style) -> bool:
@@ -168,9 +149,7 @@ def _characters(query: SpanQuery, offset: int) -> Range:
     return start, start + len(query.text)
 
 
-def identify(
-    reading: Reading, alone: Sequence[str], *, numbered: bool, min_similarity: float
-) -> list[tuple[Marked | None, bool]]:
+def identify(reading: Reading, alone: Sequence[str], *, numbered: bool) -> list[tuple[Marked | None, bool]]:
     """Which marked text belongs to which span.
 
     Numbers decide where each is there once. The others are matched with the spans' own translations, so that the
@@ -181,7 +160,6 @@ def identify(
         reading: The translation and what stood between markers.
         alone: The translation of each span by itself.
         numbered: Whether the markers have numbers.
-        min_similarity: How similar texts must be to be taken for the same.
 
     Returns:
         For each span its text, and whether it had to be repaired.
@@ -200,7 +178,7 @@ def identify(
     pairs = [bigrams(letters(text)) for text in alone]
     for n, m, likeness in _matches(reading.text, spans, remaining, pairs):
         # Without numbers the only texts there are belong to the spans, however they were translated
-        if likeness >= min_similarity or is_complete:
+        if likeness >= MIN_SIMILARITY or is_complete:
             result[n] = (remaining[m], not is_complete)
     used = {item for item, _ in result if item is not None}
     remaining = [item for item in remaining if item not in used]
@@ -212,7 +190,7 @@ def identify(
         for n in spans:
             completed = None
             if half.number in {None, n + 1}:
-                completed = _completed(reading.text, half, pairs[n], min_similarity)
+                completed = _completed(reading.text, half, pairs[n])
             if completed is not None:
                 result[n] = (completed, True)
                 spans.remove(n)
@@ -236,14 +214,14 @@ def _matches(
     return [(spans[r], int(c), float(likeness[r, c])) for r, c in zip(rows, columns, strict=True)]
 
 
-def _completed(text: str, half: Half, alone: Counter[str], min_similarity: float) -> Marked | None:
+def _completed(text: str, half: Half, alone: Counter[str]) -> Marked | None:
     """The words beside a marker without partner that are most like a span's own translation."""
     words = [m.span() for m in _WORD.finditer(text)]
     if half.opens:
         beside = [(half.place, end) for start, end in words if start >= half.place]
     else:
         beside = [(start, half.place) for start, end in reversed(words) if end <= half.place]
-    best, best_range = min_similarity, None
+    best, best_range = MIN_SIMILARITY, None
     for start, end in beside[: alone.total() + 2]:
         likeness = similarity(alone, bigrams(letters(text[start:end])))
         if likeness > best:
@@ -251,7 +229,7 @@ def _completed(text: str, half: Half, alone: Counter[str], min_similarity: float
     return None if best_range is None else Marked(*best_range, half.number)
 
 
-def locate(query: SpanQuery, reading: Reading, item: Marked, *, min_similarity: float) -> list[tuple[Stretch, float]]:
+def locate(query: SpanQuery, reading: Reading, item: Marked) -> list[tuple[Stretch, float]]:
     """Where a marked text stands in the given target: the places most like it, and near where it is expected.
 
     Returns:
@@ -259,7 +237,7 @@ def locate(query: SpanQuery, reading: Reading, item: Marked, *, min_similarity: 
     """
     text = reading.text[item.start : item.end]
     if len(_WORD.findall(text)) >= LONG:
-        return _shared_words(query, reading, item, min_similarity)
+        return _shared_words(query, reading, item)
     wanted = letters(text)
     if not wanted:
         return []
@@ -278,7 +256,7 @@ def locate(query: SpanQuery, reading: Reading, item: Marked, *, min_similarity: 
             if not words[last] or 2 * len(joined) + 2 < len(wanted):
                 continue
             likeness = 1.0 if joined == wanted else similarity(pairs, bigrams(joined))
-            if likeness >= min_similarity:
+            if likeness >= MIN_SIMILARITY:
                 start, end = query.low + first, query.low + last + 1
                 near = _nearness(start, end, expected, query)
                 score = round(likeness * (1 - NEAR + NEAR * near), 4)
@@ -303,9 +281,7 @@ def _nearness(start: int, end: int, expected: tuple[float, float], query: SpanQu
     return max(0.0, 1 - 2 * distance / max(1, query.high - query.low))
 
 
-def _shared_words(
-    query: SpanQuery, reading: Reading, item: Marked, min_similarity: float
-) -> list[tuple[Stretch, float]]:
+def _shared_words(query: SpanQuery, reading: Reading, item: Marked) -> list[tuple[Stretch, float]]:
     """The place of a long text: from the first to the last of its words in the target, in the same order."""
     words = list(_WORD.finditer(reading.text))
     target = [letters(word) or word for word in query.index.target_words[query.low : query.high]]
@@ -314,7 +290,7 @@ def _shared_words(
     matched = {a + i: b + i for a, b, size in matcher.get_matching_blocks() for i in range(size)}
     shared = [i for i in own if i in matched]
     share = len(shared) / max(1, len(own))
-    if not shared or share < min_similarity:
+    if not shared or share < MIN_SIMILARITY:
         return []
     # Words at the ends that differ are as many on both sides
     start = max(0, matched[shared[0]] - (shared[0] - own[0]))

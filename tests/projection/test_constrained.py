@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 
 import pytest
 from helpers.projection import project as project_bitext
-from helpers.tiny_scorer import Copier, Dice, found, make_bitext, places
+from helpers.tiny_scorer import Copier, Dice, found, make_bitext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_xlt.bitext import ENTS_GROUP
 from spacy_xlt.errors import XltError
-from spacy_xlt.projection.constrained import ConstrainedProjector, Problem, decode, run_all
-from spacy_xlt.translation.bergamot.engine import BergamotTranslator
+from spacy_xlt.projection.constrained import CLOSINGS, ConstrainedProjector, Problem, decode, run_all
 
 
-def problem(text, *, slack=None, n_best=3, source="[x]"):
+def problem(text, *, slack=math.inf, n_best=3, source="[x]", limit=10_000):
     tokens, at = [], 0
     for word in text.split():
         tokens.append((at, at + len(word)))
@@ -31,6 +31,7 @@ def problem(text, *, slack=None, n_best=3, source="[x]"):
         longest=4,
         n_best=n_best,
         slack=slack,
+        limit=limit,
     )
 
 
@@ -38,8 +39,22 @@ def ask(sources, targets):
     return Dice().force(sources, targets, source="en", target="pt")
 
 
-def search(*problems, limit=10_000):
-    return run_all([decode(p, limit=limit) for p in problems], [p.source for p in problems], ask)
+def search(*problems, ask=ask):
+    return run_all([decode(p) for p in problems], [p.source for p in problems], ask)
+
+
+def whole_texts_asked(problem):
+    """How many whole marked texts a search asks about."""
+    asked = []
+
+    def counted(sources, targets):
+        asked.extend(
+            text for text in targets if text.replace("[", "").replace("]", "") == problem.target and "]" in text
+        )
+        return ask(sources, targets)
+
+    search(problem, ask=counted)
+    return len(asked)
 
 
 def project(bitext, translator=None, **config):
@@ -59,25 +74,24 @@ def test_without_slack_limit_the_search_finds_what_trying_all_places_finds(text,
             ((log_probs, _),) = ask([p.source], [p.opened(start, end, closed=True)])
             all_of_them.append((float(log_probs.sum()), start, end))
     expected = sorted(all_of_them, key=lambda item: -item[0])[:3]
-    (result,) = search(p)
-    assert result.exact and [place.score for place in result.places] == pytest.approx([s for s, _, _ in expected])
+    (found_places,) = search(p)
+    assert [place.score for place in found_places] == pytest.approx([s for s, _, _ in expected])
 
 
 def test_the_bound_leaves_out_what_cannot_win():
     text = " ".join("abcdefgh"[i % 8] for i in range(12))
     exhaustive, pruned = problem(text, n_best=1), problem(text, n_best=1, slack=0.0)
-    (all_of_them,), (few,) = search(exhaustive), search(pruned)
-    assert few.asked < all_of_them.asked < 12 * 4
+    assert whole_texts_asked(pruned) < whole_texts_asked(exhaustive) < 12 * 4
 
 
 def test_searches_side_by_side_find_what_each_finds_alone():
     problems = [problem(text, source=f"[{text}]", slack=1.0) for text in ("a b cd", "ef, a", "b b b b b a")]
-    assert [r.places for r in search(*problems)] == [r.places for p in problems for r in search(p)]
+    assert search(*problems) == [places for p in problems for places in search(p)]
 
 
-def test_a_search_that_is_cut_off_says_so():
-    (result,) = search(problem("a b cd ef, a b cd a", n_best=8), limit=2)
-    assert not result.exact and 0 < len(result.places) <= 8
+def test_a_search_ends_at_its_limit():
+    cut_off = problem("a b cd ef, a b cd a", n_best=8, limit=2)
+    assert 0 < len(search(cut_off)[0]) <= 2 + CLOSINGS
 
 
 def test_spans_go_where_the_marked_translation_is_most_probable():
@@ -85,13 +99,6 @@ def test_spans_go_where_the_marked_translation_is_most_probable():
     project(bitext, Copier(met="conheceu"))
     assert found(bitext) == [("Ann", "PER"), ("Bo Kim", "ORG")]
     assert bitext.target.spans[ENTS_GROUP].attrs["by"] == ["ConstrainedProjector"] * 2
-
-
-def test_the_target_text_is_never_changed_and_groups_may_nest():
-    groups = {"args": [(0, 4, "OUT"), (1, 2, "IN"), (1, 3, "CROSS")]}
-    bitext = project(make_bitext("aa bb cc dd ee", "aa bb cc dd ee", None, groups=groups))
-    assert bitext.target.text == "aa bb cc dd ee "
-    assert [(s.start, s.end, s.label_) for s in bitext.target.spans["args"]] == groups["args"]
 
 
 def test_long_sentences_go_to_the_fallback():
@@ -103,25 +110,9 @@ def test_long_sentences_go_to_the_fallback():
     assert [span.reason for span in alone.lost] == ["too_long"]
 
 
-words = st.lists(st.text("abcdefgh", min_size=3, max_size=5), min_size=1, max_size=7, unique=True)
-
-
-@given(words, st.data())
-@settings(max_examples=30, deadline=None)
-def test_identity_and_an_unrelated_span(texts, data):
-    n = len(texts)
-    cuts = sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=4)))
-    ents = [(a, b, f"L{k}") for k, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))]
-    text = " ".join(texts)
-    assert places(project(make_bitext(text, text, None, *ents))) == ents
-    assert places(project(make_bitext(text, text, None, *ents[:1]))) == ents[:1]
-
-
-def test_bad_settings_and_directions_have_codes_and_it_pickles():
+def test_bad_settings_have_codes_and_it_pickles():
     for config, code in (
-        ({"markers": "stars"}, "E150"),
         ({"n_best": 0}, "E150"),
-        ({"slack": -1.0}, "E150"),
         ({"starts": 0}, "E150"),
         ({"fallback": 3}, "E412"),
         ({"translator": object()}, "E101"),
@@ -129,16 +120,5 @@ def test_bad_settings_and_directions_have_codes_and_it_pickles():
         with pytest.raises(XltError) as err:
             ConstrainedProjector(**config)
         assert err.value.code == code, config
-    bitext = make_bitext("Rio", "Rio", None, (0, 1, "LOC"))
-    bitext.target_lang = "de"
-    with pytest.raises(XltError) as err:
-        project(bitext)
-    assert err.value.code == "E410"
-    projector = pickle.loads(pickle.dumps(ConstrainedProjector(translator=Copier(), slack=None, starts=None)))
-    assert "slack:None|starts:None" in projector.signature and "copier-1" in projector.signature
-
-
-def test_the_bundled_model_finds_the_places():
-    source, target = "Michael Jordan was born in Brooklyn .", "Michael Jordan nasceu em Brooklyn ."
-    bitext = make_bitext(source, target, "", (0, 2, "PER"), (5, 6, "LOC"))
-    assert found(project(bitext, BergamotTranslator())) == [("Michael Jordan", "PER"), ("Brooklyn", "LOC")]
+    projector = pickle.loads(pickle.dumps(ConstrainedProjector(translator=Copier(), starts=None)))
+    assert "starts:None" in projector.signature and "copier-1" in projector.signature

@@ -18,7 +18,6 @@ from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.projection.marking import STYLES, layers, mark, read
 from spacy_xlt.projection.sentences import MARKERS_FLAG
-from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 
 def contents(translation, text, style):
@@ -137,21 +136,6 @@ def test_text_that_the_target_words_differently_is_found_by_its_letters_near_its
     assert places(project(bitext)) == [(0, 1, "A"), (2, 3, "B"), (4, 5, "C")]
 
 
-def test_the_target_text_is_never_changed_and_nested_groups_get_scores():
-    groups = {"args": [(0, 4, "OUT"), (1, 2, "IN"), (1, 3, "CROSS"), (2, 4, "CROSS2")]}
-    bitext = project(make_bitext("aa bb cc dd ee", "aa bb cc dd ee", None, groups=groups))
-    assert bitext.target.text == "aa bb cc dd ee "
-    group = bitext.target.spans["args"]
-    assert [(s.start, s.end, s.label_) for s in group] == groups["args"]
-    assert len(group.attrs["scores"]) == 4 and all(0 <= score <= 1 for score in group.attrs["scores"])
-
-
-def test_a_span_of_150_tokens_is_found_by_the_words_it_shares():
-    words = [f"w{i}x" for i in range(160)]
-    bitext = make_bitext(" ".join(words), " ".join(words), "", groups={"args": [(4, 154, "ARG")]})
-    assert [(s.start, s.end) for s in project(bitext, fallback=None).target.spans["args"]] == [(4, 154)]
-
-
 def test_sentences_are_marked_apart():
     bitext = make_bitext("Ann left . Bo came .", "Ann left . Bo came .", None, (0, 1, "P"), (3, 4, "P"))
     bitext.sentences = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
@@ -160,63 +144,23 @@ def test_sentences_are_marked_apart():
     assert translator.seen == ["[1: Ann] left .", "[1: Bo] came ."]
 
 
-distinct = st.lists(words, min_size=2, max_size=8, unique=True)
-
-
-@given(distinct, st.data())
-@settings(max_examples=40, deadline=None)
-def test_identity_permutation_and_an_unrelated_span(texts, data):
-    n = len(texts)
-    cuts = sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=4)))
-    ents = [(a, b, f"L{k}") for k, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))]
-    text = " ".join(texts)
-    alike = project(make_bitext(text, text, None, *ents))
-    assert places(alike) == ents
-    fewer = project(make_bitext(text, text, None, *ents[:1]))
-    assert places(fewer) == ents[:1]
-    # A different order of the blocks between the cuts
-    bounds = sorted({0, n, *cuts})
-    blocks = data.draw(st.permutations(list(zip(bounds, bounds[1:], strict=False))))
-    order = [i for a, b in blocks for i in range(a, b)]
-    links = [(i, order.index(i)) for i in range(n)]
-    turned = project(make_bitext(text, " ".join(texts[i] for i in order), links, *ents))
-    assert {label for _, _, label in places(turned)} <= {label for _, _, label in ents}
-    expected = sorted((order.index(a), order.index(a) + b - a, label) for a, b, label in ents)
-    assert places(turned) == expected
-
-
-def test_bad_settings_and_directions_have_codes():
+def test_bad_settings_have_codes():
     for config, code in (
         ({"markers": "stars"}, "E150"),
         ({"markers": []}, "E150"),
-        ({"min_similarity": 2}, "E150"),
         ({"fallback": "none"}, "E412"),
         ({"translator": object()}, "E101"),
     ):
         with pytest.raises(XltError) as err:
             MarkerProjector(**config)
         assert err.value.code == code, config
-    bitext = make_bitext("Rio", "Rio", None, (0, 1, "LOC"))
-    bitext.target_lang = "de"
-    with pytest.raises(XltError, match="'en' to 'de'") as err:
-        project(bitext)
-    assert err.value.code == "E410"
 
 
 def test_it_pickles_and_says_all_its_settings():
-    projector = pickle.loads(pickle.dumps(MarkerProjector(translator=Copier(), markers="numbered", min_similarity=0.7)))
-    assert "markers:numbered|" in projector.signature and "min_similarity:0.7" in projector.signature
+    projector = pickle.loads(pickle.dumps(MarkerProjector(translator=Copier(), markers="numbered")))
+    assert "markers:numbered|" in projector.signature
     assert "fallback:(LinkProjector" in projector.signature
     assert "copier-1" in projector.signature
-
-
-def test_the_bundled_model_keeps_numbered_brackets():
-    source = "Michael Jordan was born in Brooklyn , New York ."
-    bitext = make_bitext(
-        source, "Michael Jordan nasceu em Brooklyn , Nova York .", None, (0, 2, "P"), (5, 6, "L"), (7, 9, "L")
-    )
-    project(bitext, BergamotTranslator(), fallback=None)
-    assert found(bitext) == [("Michael Jordan", "P"), ("Brooklyn", "L"), ("Nova York", "L")]
 
 
 def test_in_a_pipeline_that_translates_no_aligner_is_needed():

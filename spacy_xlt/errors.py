@@ -93,7 +93,6 @@ _MESSAGES: dict[str, str] = {
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
-    "E253": 'The span group {key!r} has {found} forms in attrs["{attr}"] for {expected} spans; it needs one for each.',
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
     "will be; set `source` if the documents are in another language.",
@@ -313,7 +312,7 @@ _MESSAGES: dict[str, str] = {
 
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
-    **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E253 E305".split(), DocumentError),
+    **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E305".split(), DocumentError),
     **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }

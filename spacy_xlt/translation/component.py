@@ -56,8 +56,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             that lacks one is flagged "placeholder_lost".
         terms: File of lines `term<TAB>translation`; see `Glossary`. A translation that lacks one is flagged
             "term_missing".
-        keep: Labels of entities and `spans:KEY` for span groups whose text must appear as it is, or in a given form;
-            see `kept_spans`. Handled as terms are.
+        keep: Labels of entities and `spans:KEY` for span groups whose text must appear as it is. Handled as terms are.
         quality: The `QualityGates` that flag doubtful translations; none where null.
         store_attention: Store what the translation model looked at, for an `AttentionAligner` behind the translator.
             Sentences with placeholders or terms that were masked have none.

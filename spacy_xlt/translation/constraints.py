@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from spacy.lang.lex_attrs import _tlds
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ..errors import error
 
 TERM = "term"
 SPANS = "spans:"
-# The attribute of a span group that gives the form of each of its spans in the translation
-FORMS = "targets"
 # A letter or digit of a script with spaces between words; in the others an address touches the words around it
 WORD = r"[^\W\u0e00-\u109f\u2e80-\uffef]"
 _END = r"[^\s<>\"'`«»“”\u0e00-\u109f\u2e80-\uffef]"
@@ -153,28 +151,17 @@ def is_keep(keep: Sequence[str]) -> bool:
 
 
 def kept_spans(doc: Doc, keep: Sequence[str]) -> Iterator[Constraint]:
-    """Yield the spans of a doc whose form in the translation is given. They may overlap.
+    """Yield the spans of a doc whose text must appear as it is. They may overlap.
 
     Args:
-        keep: Labels of entities, whose text must appear as it is, and `spans:KEY` for span groups: the text as it is,
-            or the form that `doc.spans[KEY].attrs["targets"]`, a list, has for the span (None for as it is).
-
-    Raises:
-        XltError: E253 where that list does not have one form for each span.
+        keep: Labels of entities, and `spans:KEY` for span groups.
     """
     for item in keep:
-        if not item.startswith(SPANS):
-            yield from (Constraint(e.start_char, e.end_char, e.text) for e in doc.ents if e.label_ == item)
-            continue
-        key = item[len(SPANS) :]
-        if key not in doc.spans:
-            continue
-        group = doc.spans[key]
-        forms = group.attrs.get(FORMS) or [None] * len(group)
-        if len(forms) != len(group):
-            raise error("E253", key=key, attr=FORMS, found=len(forms), expected=len(group))
-        for span, form in zip(group, forms, strict=True):
-            yield Constraint(span.start_char, span.end_char, form or span.text)
+        if item.startswith(SPANS):
+            spans: Iterable[Span] = doc.spans.get(item[len(SPANS) :], ())
+        else:
+            spans = (ent for ent in doc.ents if ent.label_ == item)
+        yield from (Constraint(span.start_char, span.end_char, span.text) for span in spans)
 
 
 def squeezed(text: str) -> str:

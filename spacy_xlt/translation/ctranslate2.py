@@ -70,7 +70,8 @@ class CTranslate2Translator(HuggingFaceTranslator):
             forked = any(pid != os.getpid() for pid, _ in self._loaded)
             self._loaded[key] = self._load(device, threads=1 if forked else 0)
         files, text = self._loaded[key]
-        return CTranslate2Model(files, text, text.marks(source, target), device, batch_tokens=self.batch_tokens)
+        sizes = {"beam_size": self.beam_size, "batch_tokens": self.batch_tokens}
+        return CTranslate2Model(files, text, text.marks(source, target), device, **sizes)
 
     def _load(self, device: Any, *, threads: int) -> tuple[ConvertedModel, ModelText]:
         precision = self.precision
@@ -135,8 +136,11 @@ class ConvertedModel:
 class CTranslate2Model:
     """A converted model that is told one direction; see `DirectionModel`."""
 
-    def __init__(self, model: ConvertedModel, text: ModelText, marks: Marks, device: Any, *, batch_tokens: int):
+    def __init__(
+        self, model: ConvertedModel, text: ModelText, marks: Marks, device: Any, *, beam_size: int, batch_tokens: int
+    ):
         self._model = model
+        self._beam_size = beam_size
         self._batching = {"max_batch_size": batch_tokens, "batch_type": "tokens", "max_input_length": 0}
         self._longest = text.longest
         self._before = [model.source_tokens[i] for i in marks.before]
@@ -149,7 +153,7 @@ class CTranslate2Model:
         self.n_marks = len(self._before) + 1
         self.max_pieces = text.room(marks)
 
-    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64], *, beam_size: int) -> list[Hypothesis]:
+    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
         """As `DirectionModel.search`, in groups of the same limit."""
         rounded = -(-(limits + len(self._first)) // _LIMIT_STEP) * _LIMIT_STEP
         hypotheses: dict[int, Hypothesis] = {}
@@ -158,7 +162,7 @@ class CTranslate2Model:
             results = self._model.translator.translate_batch(
                 [self._source_tokens(sources[i]) for i in members],
                 target_prefix=[self._first] * len(members) if self._first else None,
-                beam_size=beam_size,
+                beam_size=self._beam_size,
                 min_decoding_length=0,
                 max_decoding_length=min(limit, self._longest - 1),
                 return_scores=True,

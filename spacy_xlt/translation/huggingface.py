@@ -78,6 +78,7 @@ class HuggingFaceTranslator(NeuralTranslator):
             "translate {source} to {target}: "; `{source_code}` and `{target_code}` stand for spaCy's codes. T5's own
             are known.
         directions: The pairs of languages to allow, for models that do not say which they know.
+        beam_size: 1 for greedy search.
     """
 
     # The package that runs the model: what comes out may change with its version

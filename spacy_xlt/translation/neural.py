@@ -59,13 +59,12 @@ class DirectionModel(Protocol):
     max_pieces: int
     n_marks: int
 
-    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64], *, beam_size: int) -> list[Hypothesis]:
+    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
         """Translate sources.
 
         Args:
             sources: Their pieces without marks.
             limits: The most pieces of each translation, its end mark included, int64 of shape (n_sources,).
-            beam_size: 1 for greedy search.
         """
         ...
 
@@ -85,7 +84,6 @@ class NeuralTranslator(Engine, ABC):
     A subclass gives `load`, and may choose its batches.
 
     Args:
-        beam_size: 1 for greedy search.
         batch_tokens: The most source pieces of a batch, padding counted.
         max_pieces: Longer texts are translated in parts of at most this many pieces, cut where sentences end if
             possible, and put together.
@@ -93,7 +91,6 @@ class NeuralTranslator(Engine, ABC):
             flagged "truncated".
     """
 
-    beam_size: int = setting(1, ge=1)
     batch_tokens: int = setting(4096, ge=1, decides=False)
     max_pieces: int = setting(192, ge=2)
     max_length_factor: float = setting(2.5, ge=1)
@@ -138,7 +135,7 @@ class NeuralTranslator(Engine, ABC):
             # The end mark counts as a piece
             lengths = np.asarray([len(ids) + 1 for ids in sources])
             limits = np.ceil(self.max_length_factor * lengths).astype(np.int64) + _FREE_PIECES
-            return model.search(sources, limits, beam_size=self.beam_size)
+            return model.search(sources, limits)
 
         lengths = [len(part) + model.n_marks for part in parts]
         hypotheses = iter(self._run(model, run, self._search_batches(model, lengths), lengths))

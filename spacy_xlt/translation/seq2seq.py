@@ -55,7 +55,7 @@ class Seq2SeqTranslator(HuggingFaceTranslator):
             # What is on another device goes
             self._loaded = {device: self._load(device)}
         model, text = self._loaded[device]
-        return Seq2SeqModel(model, text, text.marks(source, target))
+        return Seq2SeqModel(model, text, text.marks(source, target), beam_size=self.beam_size)
 
     def _load(self, device: torch.device) -> tuple[LoadedModel, ModelText]:
         import torch
@@ -109,9 +109,10 @@ class Seq2SeqModel:
         max_rows: For how many pieces at once the logits over the whole vocabulary may be held.
     """
 
-    def __init__(self, loaded: LoadedModel, text: ModelText, marks: Marks):
+    def __init__(self, loaded: LoadedModel, text: ModelText, marks: Marks, *, beam_size: int):
         self._loaded = loaded
         self._model = loaded.model
+        self._beam_size = beam_size
         self._settings = loaded.model.generation_config
         self._before = marks.before
         self._first = self._settings.forced_bos_token_id if marks.first is None else marks.first
@@ -129,17 +130,18 @@ class Seq2SeqModel:
         logits = _MAX_LOGITS.get(self.device.type, _MAX_LOGITS["cuda"])
         self.max_rows = max(1, logits // int(self._model.config.vocab_size))
 
-    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64], *, beam_size: int) -> list[Hypothesis]:
+    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
         """As `DirectionModel.search`, by transformers' `generate`."""
         import torch
 
+        beam_size = self._beam_size
         n_before = len(self._written_before) - 1
         limits = np.minimum(limits, self._longest - 2 - n_before)
         with torch.inference_mode():
             hidden, mask = self._encode(sources)
             row_limits = torch.from_numpy(limits + n_before).repeat_interleave(beam_size).to(self.device)
             end_at_limit = EndAtLimit(row_limits, self._ends[0], keep_best=beam_size == 1)
-            sequences = self._generate(hidden, mask, end_at_limit, beam_size, int(limits.max()) + n_before)
+            sequences = self._generate(hidden, mask, end_at_limit, int(limits.max()) + n_before)
             rows = sequences[:, 1 + n_before :].cpu().numpy().reshape(len(sources), beam_size, -1)
             # Of a beam the best that has an end, else the best one
             hypotheses = [
@@ -217,16 +219,14 @@ class Seq2SeqModel:
             **settings,
         )
 
-    def _generate(
-        self, hidden: torch.Tensor, mask: torch.Tensor, end_at_limit: EndAtLimit, beam_size: int, limit: int
-    ) -> torch.Tensor:
+    def _generate(self, hidden: torch.Tensor, mask: torch.Tensor, end_at_limit: EndAtLimit, limit: int) -> torch.Tensor:
         """Whole sequences with the start: int64, (n_batch * beam_size, n), the best of each beam first."""
         return self._model.generate(
             encoder_outputs=_encoder_output(hidden),
             attention_mask=mask,
             do_sample=False,
-            num_beams=beam_size,
-            num_return_sequences=beam_size,
+            num_beams=self._beam_size,
+            num_return_sequences=self._beam_size,
             early_stopping=False,
             # One more, for the end of those that reach the limit
             max_new_tokens=limit + 1,

@@ -16,7 +16,6 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot.decoding import (
     DecodingOptions,
     Padded,
-    beam_search,
     forced_attention,
     forced_log_probs,
     greedy_search,
@@ -48,9 +47,9 @@ def batch(model: BergamotModel) -> Padded:
     return Padded.pad([pieces.ids for pieces in model.source.encode(TEXTS)], model.source.eos)
 
 
-def search(model: BergamotModel, batch: Padded, *, beam_size: int = 1, limits: Any = (60, 60, 60)) -> list[Hypothesis]:
-    options = DecodingOptions(model.target.eos, model.target.unk, np.asarray(limits), None, beam_size)
-    return (greedy_search if beam_size == 1 else beam_search)(model.network, batch, options)
+def search(model: BergamotModel, batch: Padded, *, limits: Any = (60, 60, 60)) -> list[Hypothesis]:
+    options = DecodingOptions(model.target.eos, model.target.unk, np.asarray(limits))
+    return greedy_search(model.network, batch, options)
 
 
 def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
@@ -63,11 +62,8 @@ def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:
 # searches
 
 
-@pytest.mark.parametrize("beam_size", [1, 4])
-def test_search_has_the_scores_and_the_attention_of_the_forced_run(
-    model: BergamotModel, batch: Padded, beam_size: int
-) -> None:
-    hypotheses = search(model, batch, beam_size=beam_size)
+def test_search_has_the_scores_and_the_attention_of_the_forced_run(model: BergamotModel, batch: Padded) -> None:
+    hypotheses = search(model, batch)
     targets = Padded.pad([hypothesis.ids[:-1] for hypothesis in hypotheses], model.target.eos)
     log_probs = forced_log_probs(model.network, batch, targets)
     weights = forced_attention(model.network, batch, targets)
@@ -78,21 +74,14 @@ def test_search_has_the_scores_and_the_attention_of_the_forced_run(
         np.testing.assert_allclose(hypothesis.weights.sum(axis=1), 1, atol=1e-4)
 
 
-def test_beam_of_one_is_greedy_search(model: BergamotModel, batch: Padded) -> None:
-    options = DecodingOptions(model.target.eos, model.target.unk, np.full(3, 60))
-    assert_same(search(model, batch), beam_search(model.network, batch, options))
-
-
-@pytest.mark.parametrize("beam_size", [1, 3])
-def test_row_is_translated_alone_as_in_its_batch(model: BergamotModel, batch: Padded, beam_size: int) -> None:
-    for row, hypothesis in enumerate(search(model, batch, beam_size=beam_size)):
+def test_row_is_translated_alone_as_in_its_batch(model: BergamotModel, batch: Padded) -> None:
+    for row, hypothesis in enumerate(search(model, batch)):
         alone = Padded(batch.ids[row : row + 1, : int(batch.lengths[row])], batch.lengths[row : row + 1])
-        assert_same(search(model, alone, beam_size=beam_size, limits=[60]), [hypothesis])
+        assert_same(search(model, alone, limits=[60]), [hypothesis])
 
 
-@pytest.mark.parametrize("beam_size", [1, 3])
-def test_hypothesis_at_its_limit_is_truncated(model: BergamotModel, batch: Padded, beam_size: int) -> None:
-    cut, *whole = search(model, batch, beam_size=beam_size, limits=[4, 60, 60])
+def test_hypothesis_at_its_limit_is_truncated(model: BergamotModel, batch: Padded) -> None:
+    cut, *whole = search(model, batch, limits=[4, 60, 60])
     assert cut.truncated and len(cut.ids) == 4 and model.target.eos not in cut.ids
     assert not any(hypothesis.truncated for hypothesis in whole)
 

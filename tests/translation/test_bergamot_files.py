@@ -59,11 +59,6 @@ def test_bundled_model_is_read_with_its_configuration_and_scales(bundled: ModelF
     assert model.activation_scale("Wemb") == pytest.approx(model.activation_scale("none"))
 
 
-def test_asking_for_a_tensor_that_is_not_there_names_it(small_file: Path) -> None:
-    with pytest.raises(XltError, match="E211.*encoder_l1_self_Wq"):
-        read_model(small_file)["encoder_l1_self_Wq"]
-
-
 @relaxed
 @given(st.data())
 def test_a_file_cut_anywhere_is_refused(small_file: Path, tmp_path: Path, data: st.DataObject) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sqlite3
 import subprocess
@@ -60,7 +59,7 @@ def same(first: Translation, second: Translation) -> bool:
     return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.text(), st.text(), st.none() | st.floats(allow_nan=False), st.lists(st.text()), st.booleans(), st.integers(0, 9)
 )
@@ -79,29 +78,18 @@ def test_lone_surrogates_do_no_harm(tmp_path):
     assert cache.get([entry_key("a\ud800", **WHERE)])[entry_key("a\ud800", **WHERE)].text == "\udfff"
 
 
-def test_everything_that_decides_is_in_the_key():
-    keys = {
-        entry_key("a", **WHERE),
-        entry_key("a ", **WHERE),
-        entry_key("a", **{**WHERE, "source": "es"}),
-        entry_key("a", **{**WHERE, "target": "es"}),
-        entry_key("a", **{**WHERE, "signature": "other"}),
-    }
-    assert len(keys) == 5
-
-
 def test_only_what_is_missing_is_translated_once_and_in_order(tmp_path):
     engine = Counting()
     cached = CachedTranslator(engine, cache=TranslationCache(tmp_path / "c.sqlite"), with_attention=True)
     languages = {"source": "en", "target": "pt"}
     assert [t.text for t in cached.translate(["b", "a", "b"], **languages)] == ["B", "A", "B"]
     assert (engine.texts, cached.hits, cached.misses) == (2, 1, 2)
-    texts = [str(i) for i in range(1200)]
+    texts = [str(i) for i in range(600)]
     expected = engine.translate(["c", "a", *texts], **languages)
     engine.texts = 0
     for _ in range(2):
         assert all(map(same, cached.translate(["c", "a", *texts], **languages), expected))
-    assert engine.texts == 1201
+    assert engine.texts == 601
 
 
 def test_attention_is_kept_only_where_it_is_of_use(tmp_path):
@@ -161,24 +149,6 @@ def test_many_processes_write_at_once(tmp_path):
             process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert TranslationCache(tmp_path / "c.sqlite").stats().entries == 80
-
-
-def test_a_connection_is_not_taken_into_another_process(tmp_path):
-    cache = TranslationCache(tmp_path / "c.sqlite")
-    _write(cache.path, 0)
-    cache.get([b"x"])
-    again = pickle.loads(pickle.dumps(cache))
-    assert again.get([entry_key("text 1", **WHERE)])
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(_Get(cache))
-
-
-class _Get:
-    def __init__(self, cache):
-        self.cache = cache
-
-    def __call__(self):
-        return len(self.cache.get([entry_key("text 1", **WHERE)])) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
@@ -255,15 +225,15 @@ def pipeline(tmp_path):
 
 
 def test_a_second_build_over_the_same_text_translates_nothing(pipeline, make_doc, write_corpus, tmp_path):
-    docs = [make_doc(f"Maria saw {{x}} in Rio {i} . See x.org/{i}", (0, 1, "PER")) for i in range(10)]
+    docs = [make_doc(f"Maria saw {{x}} in Rio {i} . See x.org/{i}", (0, 1, "PER")) for i in range(4)]
     corpus = write_corpus(docs)
     nlp, engine = pipeline()
-    first = build(nlp, corpus, tmp_path / "first", docs_per_shard=4)
-    assert engine.texts >= 10 and first["cache"]["misses"] == engine.texts - 2
+    first = build(nlp, corpus, tmp_path / "first", docs_per_shard=2)
+    assert engine.texts >= 4 and first["cache"]["misses"] == engine.texts - 2
     nlp, engine = pipeline()
-    second = build(nlp, corpus, tmp_path / "second", docs_per_shard=4)
+    second = build(nlp, corpus, tmp_path / "second", docs_per_shard=2)
     assert engine.texts == 0 and second["cache_hit_share"] == 1.0 and second["cache"]["misses"] == 0
-    for name in ("target/pt-00000.spacy", "target/pt-00002.spacy", "bitext/00001.spacy"):
+    for name in ("target/pt-00000.spacy", "target/pt-00001.spacy", "bitext/00001.spacy"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 

@@ -32,7 +32,6 @@ TEXTS = [
 ]
 FAMILIES = {
     "nllb": {},
-    "nllb-slow": {},
     "m2m100": {},
     "mbart50": {},
     "opus-mt-en-pt": {},
@@ -199,11 +198,6 @@ def test_damaged_converted_model_is_an_error(seq2seq_model, tmp_path):
     weights.write_bytes(b"half")
     with pytest.raises(XltError, match="E246"):
         pickle.loads(pickle.dumps(engine)).translate(["Hi"], **EN_PT)
-
-
-def test_precision_that_the_device_lacks_is_an_error(make):
-    with pytest.raises(XltError, match="E244.*int8_float16|E244.*precision"):
-        make(precision="int8_float16").translate(["Hello."], **EN_PT)
 
 
 def test_missing_package_names_the_extra(make, monkeypatch):

@@ -74,11 +74,6 @@ def test_addresses_at_the_ends_are_not_given_to_the_translator():
     assert engine.seen == ["All is said.", "go on"]
 
 
-def test_the_same_string_twice_is_there_twice():
-    (made,) = masked(Standins(), "from {x} to {x} and {x}y")
-    assert made.text == "FROM {x} TO {x} AND {x}y" and made.flags == ()
-
-
 @settings(deadline=None)
 @given(
     st.lists(
@@ -132,12 +127,6 @@ def test_a_term_that_is_missing_gets_a_stand_in():
     (made,) = masked(engine, "the bank of {x} here", terms=[term])
     assert made.text == "THE banco OF {x} HERE" and made.flags == ()
     assert engine.seen == ["the bank of http://x.com here", "the http://x.com of http://y.com here"]
-
-
-def test_a_term_that_comes_by_itself_needs_nothing_more():
-    engine = Says("o banco")
-    (made,) = masked(engine, "the bank", terms=[Constraint(4, 8, "banco")])
-    assert made.flags == () and engine.seen == ["the bank"]
 
 
 def test_a_lost_term_is_flagged():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import pickle
 from pathlib import Path
 
 import pytest
@@ -124,11 +123,6 @@ def test_the_most_frequent_translation_wins_and_then_the_first(lines):
     assert texts(engine.translate(["Yes.", "No."], source="en", target="pt")) == ["É.", "Não."]
 
 
-def test_unicode_line_separators_do_not_end_a_line(lines):
-    engine = lines("One\u2028two\x85three\x0bfour\nBye.\n", "Um\u2028dois\nTchau.\n")
-    assert texts(engine.translate(["Bye."], source="en", target="pt")) == ["Tchau."]
-
-
 def test_sides_of_different_length_are_an_error_with_both_counts(lines):
     code, message = code_of(lines("Hello.\n" * 5, "Olá.\n" * 3))
     assert code == "E234" and "has 5" in message and "has 3" in message
@@ -143,10 +137,6 @@ def test_a_tsv_memory_may_have_more_columns_than_languages(memory):
 def test_a_tsv_line_with_other_columns_is_an_error_with_its_number(memory, row):
     code, message = code_of(memory(f"Hello.\tOlá.\n\n{row}\n"))
     assert code == "E531" and "line 3" in message
-
-
-def test_a_tsv_memory_needs_its_languages(memory):
-    assert code_of(memory("Hello.\tOlá.\n", languages=None))[0] == "E150"
 
 
 @pytest.mark.parametrize(
@@ -197,12 +187,6 @@ def test_tmx_inline_codes_are_left_out_and_entities_read(memory):
     seg = 'A <bpt i="1">&lt;b></bpt><hi>bold</hi><ept i="1">&lt;/b></ept>\n   &amp; <ph><sub>x</sub></ph>end &#233;'
     engine = memory(tmx(unit(en="Hello.", pt=seg)), name="m.tmx")
     assert texts(engine.translate(["Hello."], source="en", target="pt")) == ["A bold & end é"]
-
-
-def test_tmx_may_be_one_line(memory):
-    units = [unit(en=f"{i}.", pt=f"n{i}.") for i in range(50)]
-    engine = memory(f'<tmx version="1.4"><header/><body>{"".join(units)}</body></tmx>', name="m.tmx")
-    assert texts(engine.translate(["0.", "31.", "49."], source="en", target="pt")) == ["n0.", "n31.", "n49."]
 
 
 def test_tmx_in_another_encoding_says_so_itself(memory):
@@ -266,14 +250,6 @@ def test_the_signature_follows_the_content(lines):
     first = lines("Hello.\n", "Olá.\n").signature
     assert lines("Hello.\n", "Olá.\n").signature == first
     assert lines("Hello.\n", "Oi.\n").signature != first
-
-
-def test_a_pickled_engine_reads_its_files_again(lines):
-    engine = lines("Hello.\n", "Olá.\n")
-    engine.translate(["Hello."], source="en", target="pt")
-    again = pickle.loads(pickle.dumps(engine))
-    assert texts(again.translate(["Hello."], source="en", target="pt")) == ["Olá."]
-    assert again.signature == engine.signature
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=12))

@@ -176,11 +176,4 @@ def test_batch_of_short_texts_is_bounded_by_the_vocabulary(make: Callable, monke
     assert sum(sizes) == 9 and max(sizes) <= 3
 
 
-def test_half_precision_gives_nearly_the_same_scores(make: Callable) -> None:
-    full = make().score(SHORT, SHORT, **EN_PT)
-    half = make(precision="bfloat16").score(SHORT, SHORT, **EN_PT)
-    np.testing.assert_allclose(half, full, rtol=0.1)
-    assert half.dtype == np.float32 and not np.array_equal(half, full)
-
-
 # processes and the component

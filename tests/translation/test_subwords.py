@@ -46,17 +46,6 @@ def test_spans_are_in_order_inside_the_text_without_outer_space(codec: SentenceP
         assert text[start:end] == text[start:end].strip()
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u200b", "\ufeff\u200d"])
-def test_text_without_content_has_no_pieces(codec: SentencePieceCodec, text: str) -> None:
-    assert len(codec.encode([text])[0]) == 0
-
-
-def test_half_a_surrogate_pair_keeps_the_places_of_the_rest(codec: SentencePieceCodec) -> None:
-    text = "\ud800 house"
-    start, end = codec.encode([text])[0].spans[-1].tolist()
-    assert text[start:end] == "house"
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text("abcdefg", min_size=1, max_size=8), min_size=1, max_size=8))
 def test_pieces_put_together_again_are_the_text_and_their_places_cover_its_words(

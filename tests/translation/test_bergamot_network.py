@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot.decoding import (
-    DecodingOptions,
     Padded,
     forced_attention,
     forced_log_probs,
@@ -48,8 +47,7 @@ def batch(model: BergamotModel) -> Padded:
 
 
 def search(model: BergamotModel, batch: Padded, *, limits: Any = (60, 60, 60)) -> list[Hypothesis]:
-    options = DecodingOptions(model.target.eos, model.target.unk, np.asarray(limits))
-    return greedy_search(model.network, batch, options)
+    return greedy_search(model.network, batch, np.asarray(limits), eos=model.target.eos, unk=model.target.unk)
 
 
 def assert_same(first: list[Hypothesis], second: list[Hypothesis]) -> None:

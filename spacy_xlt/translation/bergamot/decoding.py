@@ -48,34 +48,15 @@ class Padded:
         return network.encode(ids, mask.to(network.device))
 
 
-@dataclass(frozen=True)
-class DecodingOptions:
-    """What a search may write.
-
-    Attributes:
-        eos: The end mark.
-        unk: The piece for unknown characters, which is never written.
-        limits: The most pieces for each source, int64 of shape (n_batch,).
-        allowed: The shortlist, which holds the end mark and not `unk`; None for all pieces.
-    """
-
-    eos: int
-    unk: int
-    limits: NDArray[np.int64]
-    allowed: ShortlistMask | None = None
-
-
 class OutputLayer:
-    """The last layer of the decoder, over all pieces or those of a shortlist."""
+    """The last layer of the decoder, over all pieces or those of a shortlist, which does not have `unk`."""
 
-    def __init__(self, network: MarianNetwork, options: DecodingOptions):
-        self.unk: int | None = None
+    def __init__(self, network: MarianNetwork, unk: int, allowed: ShortlistMask | None):
+        self.unk = unk if allowed is None else None
         self._pieces = self._mask = None
-        if options.allowed is None:
-            self.unk = options.unk
-        else:
-            self._pieces = torch.from_numpy(options.allowed.pieces).to(network.device)
-            self._mask = torch.from_numpy(options.allowed.mask).to(network.device)
+        if allowed is not None:
+            self._pieces = torch.from_numpy(allowed.pieces).to(network.device)
+            self._mask = torch.from_numpy(allowed.mask).to(network.device)
         self._layer = network.output_layer(self._pieces)
 
     def select(self, rows: torch.Tensor) -> None:
@@ -112,29 +93,40 @@ class OutputLayer:
 
 
 @torch.inference_mode()
-def greedy_search(network: MarianNetwork, batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
+def greedy_search(
+    network: MarianNetwork,
+    batch: Padded,
+    limits: NDArray[np.int64],
+    *,
+    eos: int,
+    unk: int,
+    allowed: ShortlistMask | None = None,
+) -> list[Hypothesis]:
     """Translate a batch with the best piece at each step.
 
-    Returns:
-        One hypothesis for each source, in order.
+    Args:
+        limits: The most pieces for each source, int64 of shape (n_batch,).
+        eos: The end mark.
+        unk: The piece for unknown characters, which is never written.
+        allowed: The shortlist; None for all pieces.
     """
-    output = OutputLayer(network, options)
+    output = OutputLayer(network, unk, allowed)
     memory = batch.encode(network)
     n_batch = len(batch.ids)
     states = network.first_states(n_batch)
     rows = torch.arange(n_batch, device=network.device)
-    limits = torch.from_numpy(options.limits).to(network.device)
+    left = torch.from_numpy(limits).to(network.device)
     x = network.positions(0, 1).expand(n_batch, -1)
     done = torch.zeros(n_batch, dtype=torch.bool, device=network.device)
     steps = []
-    for t in range(int(options.limits.max())):
+    for t in range(int(limits.max())):
         hidden, states, weights = network.decode_step(x, states, memory)
         logits = output.logits(hidden)
         columns = output.best(logits)
         log_probs = -F.cross_entropy(logits, columns, reduction="none")
         pieces = output.to_pieces(columns)
         steps.append((rows, pieces, log_probs, weights))
-        done = done | (pieces == options.eos) | (limits <= t + 1)
+        done = done | (pieces == eos) | (left <= t + 1)
         n_left = len(done) - int(done.sum())
         if not n_left:
             break
@@ -142,18 +134,20 @@ def greedy_search(network: MarianNetwork, batch: Padded, options: DecodingOption
             keep = torch.nonzero(~done).squeeze(1)
             output.select(keep)
             memory, states = memory.select(keep), [s.index_select(0, keep) for s in states]
-            rows, pieces, limits, done = rows[keep], pieces[keep], limits[keep], done[keep]
+            rows, pieces, left, done = rows[keep], pieces[keep], left[keep], done[keep]
         x = network.embed_target(pieces) + network.positions(t + 1, 1)
-    return _regroup(steps, batch, options)
+    return _regroup(steps, batch, limits, eos)
 
 
-def _regroup(steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: DecodingOptions) -> list[Hypothesis]:
+def _regroup(
+    steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, limits: NDArray[np.int64], eos: int
+) -> list[Hypothesis]:
     """The output of all steps, regrouped by sentence, up to the end mark of each.
 
     A step is which rows it was for, their pieces, the log-probabilities of these, and what they looked at.
     """
     shape = len(batch.ids), len(steps), batch.ids.shape[1]
-    ids = np.full(shape[:2], options.eos, np.int64)
+    ids = np.full(shape[:2], eos, np.int64)
     scores = np.zeros(shape[:2], np.float32)
     weights = np.zeros(shape, np.float32)
     for t, (rows, pieces, log_probs, looked) in enumerate(steps):
@@ -162,8 +156,8 @@ def _regroup(steps: Sequence[tuple[torch.Tensor, ...]], batch: Padded, options: 
         scores[at, t] = log_probs.cpu().numpy()
         weights[at, t] = looked.cpu().numpy()
     hypotheses = []
-    for row, limit in enumerate(options.limits.tolist()):
-        ends = np.flatnonzero(ids[row, :limit] == options.eos)
+    for row, limit in enumerate(limits.tolist()):
+        ends = np.flatnonzero(ids[row, :limit] == eos)
         length = int(ends[0]) + 1 if len(ends) else limit
         total = float(scores[row, :length].sum(dtype=np.float64))
         own_weights = weights[row, :length, : int(batch.lengths[row])].copy()

@@ -135,7 +135,7 @@ class BergamotModel:
 
     def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
         """As `DirectionModel.search`."""
-        from .decoding import DecodingOptions, greedy_search
+        from .decoding import greedy_search
 
         padded = self._pad(sources)
         allowed = None
@@ -147,8 +147,8 @@ class BergamotModel:
                 always=self.target.eos,
                 never=self.target.unk,
             )
-        options = DecodingOptions(self.target.eos, self.target.unk, limits, allowed)
-        return greedy_search(self.network, padded, options)
+        marks = {"eos": self.target.eos, "unk": self.target.unk}
+        return greedy_search(self.network, padded, limits, **marks, allowed=allowed)
 
     def force(self, sources: Sequence[Ids], targets: Sequence[Ids]) -> list[NDArray[np.float32]]:
         """As `DirectionModel.force`."""

@@ -14,7 +14,7 @@ from ..errors import UnknownDirection, error
 from ..languages import MULTI, to_spacy
 from ..links import Alignment
 from ..protocols import Attender, PairContext, TokenPair, Tokens
-from .soft import SYMMETRISATIONS, links_above, symmetrise
+from .soft import links_above
 
 
 @dataclass(kw_only=True, eq=False)
@@ -23,17 +23,14 @@ class AttentionAligner(Engine):
 
     Where the attention that came with a translation is stored, its links are taken from there and cost nothing: that
     is one direction only. Otherwise the translator reads both sides, in both directions where it has models for them,
-    and what they say is brought together. Stored attention that does not fit the tokens, because the text was
-    tokenised anew since, is passed over.
+    and the mean of both counts. Stored attention that does not fit the tokens, because the text was tokenised anew
+    since, is passed over.
 
     Args:
         translator: A translator with `attend`, such as BergamotTranslator. Without one, only stored attention is used.
         source: Language code of the source, for pairs that do not say theirs.
         target: The same for the target.
         threshold: What the attention must exceed to make a link.
-        symmetrisation: How both directions become one, see `soft.symmetrise`: "mean", "geometric", "intersection",
-            "union" or "grow-diag-final-and". Where there is one direction, its weights are cut at the threshold.
-        stored: Use stored attention; if not, always attend.
 
     Raises:
         XltError: E150 for an invalid setting, E101 for a translator without `attend`.
@@ -43,8 +40,6 @@ class AttentionAligner(Engine):
     source: str = ""
     target: str = ""
     threshold: float = setting(0.4, ge=0, le=1)
-    symmetrisation: str = setting("mean", choices=SYMMETRISATIONS)
-    stored: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,7 +67,7 @@ class AttentionAligner(Engine):
         result = [Alignment()] * len(pairs)
         to_read: dict[tuple[str, str], list[int]] = {}
         for i, ((source, target), context) in enumerate(zip(pairs, contexts, strict=True)):
-            if self.stored and context.attention is not None and fits(context.attention, source, target):
+            if context.attention is not None and fits(context.attention, source, target):
                 result[i] = context.attention.above(self.threshold)
             elif source and target:
                 to_read.setdefault(self._languages(context), []).append(i)
@@ -100,13 +95,12 @@ class AttentionAligner(Engine):
         if isinstance(forward, UnknownDirection):
             if isinstance(backward, UnknownDirection):
                 raise forward
-            return [links_above(weights.T, self.threshold) for weights in backward]
-        if isinstance(backward, UnknownDirection):
-            return [links_above(weights, self.threshold) for weights in forward]
-        return [
-            symmetrise(there, back.T, method=self.symmetrisation, threshold=self.threshold)
-            for there, back in zip(forward, backward, strict=True)
-        ]
+            weights = [back.T for back in backward]
+        elif isinstance(backward, UnknownDirection):
+            weights = forward
+        else:
+            weights = [(there + back.T) / 2 for there, back in zip(forward, backward, strict=True)]
+        return [links_above(matrix, self.threshold) for matrix in weights]
 
     def _one_way(
         self, sources: Sequence[Tokens], targets: Sequence[Tokens], source: str, target: str

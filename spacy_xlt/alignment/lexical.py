@@ -49,12 +49,10 @@ class LexicalModel:
 
     Args:
         kind: "fast_align" or "eflomal".
-        seed: For "eflomal", which samples.
     """
 
-    def __init__(self, kind: str, *, seed: int = 0):
+    def __init__(self, kind: str):
         self.kind = kind
-        self.seed = seed
         self._model: Any = None
         self._row = lru_cache(_WORDS_REMEMBERED)(self._translations)
         self._tension = 0.0
@@ -113,7 +111,7 @@ class LexicalModel:
         model = getattr(thot(), _CLASSES[self.kind][0])()
         if self.kind == "eflomal":
             model.deterministic = True
-            model.seed = self.seed + 1
+            model.seed = 1
         return model
 
     def _use(self, model: Any) -> None:

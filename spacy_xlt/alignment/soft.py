@@ -8,10 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from ..links import Alignment
 from ..protocols import SoftAlignment
 
-SYMMETRISATIONS = ("mean", "geometric", "intersection", "union", "grow-diag-final-and")
-# Straight ones first
-_NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
-
 
 def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: ArrayLike) -> NDArray[np.float32]:
     """How strongly each target token looks at each source token.
@@ -47,69 +43,6 @@ def links_above(weights: NDArray[np.floating], threshold: float) -> Alignment:
     links = np.argwhere(weights > threshold)
     scores = weights[links[:, 0], links[:, 1]]
     return Alignment(links.astype(np.int32), scores.astype(np.float32))
-
-
-def symmetrise(
-    forward: NDArray[np.floating], backward: NDArray[np.floating], *, method: str, threshold: float
-) -> Alignment:
-    """Links from how both directions see a pair of texts.
-
-    "mean" and "geometric" average the weights of both. The others take from each direction its best links, at most
-    one for each target token of `forward` and one for each source token of `backward`, and keep those of both
-    ("intersection") or of either ("union"), or begin with the former and add neighbours of links, and at last links
-    between tokens that both have none, from the latter ("grow-diag-final-and"; Koehn, Och & Marcu 2003).
-
-    Args:
-        forward: For each target token (column) weights over the source tokens: float, (n_source, n_target).
-        backward: For each source token (row) weights over the target tokens: float, (n_source, n_target).
-        method: One of `SYMMETRISATIONS`.
-        threshold: What the average, or the weight of each best link, must exceed.
-
-    Returns:
-        A score is the average: the geometric one for "geometric" and "intersection", else the mean.
-    """
-    if method == "geometric":
-        return links_above(np.sqrt(forward * backward), threshold)
-    mean = (forward + backward) / 2
-    if method == "mean":
-        return links_above(mean, threshold)
-    there, back = _best(forward, threshold), _best(backward.T, threshold).T
-    if method == "intersection":
-        return _masked(np.sqrt(forward * backward), there & back)
-    either = there | back
-    return _masked(mean, either if method == "union" else _grow(there & back, either))
-
-
-def _best(weights: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    """The greatest cell of each column, where it exceeds the threshold."""
-    best = np.zeros(weights.shape, bool)
-    if weights.size:
-        rows, columns = weights.argmax(axis=0), np.arange(weights.shape[1])
-        best[rows, columns] = weights[rows, columns] > threshold
-    return best
-
-
-def _grow(links: NDArray[np.bool_], either: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Add neighbours with a token that has no link yet, as long as there are any; then links of two such tokens."""
-    links = links.copy()
-    rows, columns = (np.asarray(links.any(axis=axis)) for axis in (1, 0))
-    queue = [(int(i), int(j)) for i, j in np.argwhere(links)]
-    m, n = links.shape
-    for i, j in queue:
-        for x, y in ((i + dx, j + dy) for dx, dy in _NEIGHBOURS):
-            near = 0 <= x < m and 0 <= y < n and either[x, y] and not links[x, y]
-            if near and not (rows[x] and columns[y]):
-                links[x, y] = rows[x] = columns[y] = True
-                # The list grows while it is gone through
-                queue.append((x, y))
-    for i, j in np.argwhere(either & ~links):
-        if not (rows[i] or columns[j]):
-            links[i, j] = rows[i] = columns[j] = True
-    return links
-
-
-def _masked(weights: NDArray[np.floating], mask: NDArray[np.bool_]) -> Alignment:
-    return Alignment(np.argwhere(mask).astype(np.int32), weights[mask].astype(np.float32))
 
 
 def _spans(spans: ArrayLike) -> NDArray[np.int64]:

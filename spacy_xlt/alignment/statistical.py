@@ -19,7 +19,7 @@ from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
 from ..tokens import has_text
 from .lexical import MODELS, LexicalModel, thot
-from .soft import SYMMETRISATIONS, symmetrise
+from .soft import links_above
 
 # Fewer sentence pairs are too few to learn from
 _FEW = 1000
@@ -32,8 +32,8 @@ class StatisticalAligner(Engine):
     """Links words by how often they come together in parallel text; it knows no language beforehand.
 
     It learns from `corpus`, from what `fit` is given, or, where there is neither and no `path`, anew in each call from
-    the very pairs to be aligned. One engine serves one pair of languages, in one direction of reading. Needs the
-    package sil-thot: pip install 'spacy-xlt[statistical]'.
+    the very pairs to be aligned. One engine serves one pair of languages, in one direction of reading. Words that
+    differ in capitals alone are equal. Needs the package sil-thot: pip install 'spacy-xlt[statistical]'.
 
     Args:
         model: "fast_align" (Dyer et al. 2013), or "eflomal" (Östling & Tiedemann 2016: better and slower).
@@ -41,12 +41,9 @@ class StatisticalAligner(Engine):
             line, or `.spacy` files (or folders of them) with bitexts. Read at first use.
         path: A folder that `to_disk` wrote, to use instead of training.
         target: Of bitexts in `corpus`, only those into this language.
-        lower: Take words as equal that differ in capitals alone.
         prefix: Take words as equal that begin with the same so many characters, which makes up for inflection where
             there is little text; null for whole words.
-        symmetrisation: How both directions become one, see `soft.symmetrise`.
-        threshold: What the probability of a link must exceed.
-        seed: For "eflomal", which samples.
+        threshold: What the probability of a link, the geometric mean of both directions, must exceed.
 
     Raises:
         XltError: E150 for an invalid setting.
@@ -58,11 +55,8 @@ class StatisticalAligner(Engine):
     corpus: list[str] | None = None
     path: str | None = None
     target: str = ""
-    lower: bool = True
     prefix: int | None = setting(4, ge=1)
-    symmetrisation: str = setting("geometric", choices=SYMMETRISATIONS)
     threshold: float = setting(0.4, ge=0, le=1)
-    seed: int = setting(0, ge=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,7 +118,7 @@ class StatisticalAligner(Engine):
                 result.append(Alignment())
                 continue
             forward, backward = there.weights(first, second), back.weights(second, first).T
-            links = symmetrise(forward, backward, method=self.symmetrisation, threshold=self.threshold)
+            links = links_above(np.sqrt(forward * backward), self.threshold)
             # Places among the tokens with text become places among all tokens
             places = np.stack([i[links.links[:, 0]], j[links.links[:, 1]]], axis=1)
             result.append(Alignment(places, links.scores))
@@ -148,7 +142,7 @@ class StatisticalAligner(Engine):
             raise error("E362", source=source)
         if len(keys) < _FEW:
             warn("W350", n=len(keys), stacklevel=4)
-        forward, backward = (LexicalModel(self.model, seed=self.seed) for _ in _SIDES)
+        forward, backward = (LexicalModel(self.model) for _ in _SIDES)
         forward.fit(keys)
         backward.fit((second, first) for first, second in keys)
         return (forward, backward), len(keys)
@@ -156,9 +150,8 @@ class StatisticalAligner(Engine):
     def _keys(self, tokens: Tokens) -> tuple[NDArray[np.int32], list[str]]:
         """Which tokens have text, and what stands for each."""
         kept = [(i, token) for i, token in enumerate(tokens) if has_text(token)]
-        keys = (token.lower() if self.lower else token for _, token in kept)
         # The package keeps its words in files with white space between
-        words = ["_".join(key[: self.prefix].split()) or "_" for key in keys]
+        words = ["_".join(token.lower()[: self.prefix].split()) or "_" for _, token in kept]
         return np.asarray([i for i, _ in kept], np.int32), words
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -191,10 +184,10 @@ class StatisticalAligner(Engine):
 
     def _kept(self) -> dict[str, Any]:
         """The settings that what was learned depends on."""
-        return {"model": self.model, "lower": self.lower, "prefix": self.prefix}
+        return {"model": self.model, "prefix": self.prefix}
 
     def _load(self, parts: Sequence[dict[str, bytes]], n_pairs: int) -> None:
-        forward, backward = (LexicalModel(self.model, seed=self.seed) for _ in _SIDES)
+        forward, backward = (LexicalModel(self.model) for _ in _SIDES)
         for direction, files in zip((forward, backward), parts, strict=True):
             direction.load(files)
         self._directions, self._n_pairs = (forward, backward), n_pairs

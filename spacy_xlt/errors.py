@@ -119,8 +119,6 @@ _MESSAGES: dict[str, str] = {
     "`translator`, for example to BergamotTranslator.",
     "E309": "{engine}: the languages of a pair are unknown. Set `{setting}` to a language code, or give the documents "
     "their language.",
-    "E340": "The encoder cannot give the layers {layers}: it was loaded up to layer {known}, counted from 0. Make it "
-    "with the highest layer that is needed.",
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where "
     "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",

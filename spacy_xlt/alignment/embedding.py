@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine, invalid_setting, setting
+from ..engine import Engine, setting
 from ..links import Alignment
 from ..protocols import PairContext, TokenPair
 from .long_texts import align_long
@@ -38,7 +38,7 @@ class EmbeddingAligner(Engine):
 
     Args:
         model: A model folder, a Hugging Face name, or "bundled:encoder" or "bundled:encoder-en-pt".
-        layer: The layer whose vectors are compared; of several, their mean.
+        layer: The layer whose vectors are compared.
         method: "softmax", "inter", "itermax" or "mwmf".
         temperature: What "softmax" divides the cosines by: the smaller, the nearer to mutual argmax.
         threshold: What a link's score must exceed. Left out: 0.3 for "softmax", else 0.
@@ -54,7 +54,7 @@ class EmbeddingAligner(Engine):
     """
 
     model: str = "bundled:encoder"
-    layer: int | list[int] = 6
+    layer: int = setting(6, ge=0)
     method: str = setting("softmax", choices=METHODS)
     temperature: float = setting(0.05, gt=0)
     threshold: float | None = setting(None, ge=0, le=1)
@@ -64,9 +64,6 @@ class EmbeddingAligner(Engine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.layers = tuple(self.layer) if isinstance(self.layer, (list, tuple)) else (self.layer,)
-        if not self.layers or min(self.layers) < 0:
-            raise invalid_setting(type(self).__name__, "layer", self.layer, "a whole number from 0, or a list of them")
         by_words = self.method == "softmax"
         if self.threshold is None:
             self.threshold = 0.3 if by_words else 0.0
@@ -85,7 +82,7 @@ class EmbeddingAligner(Engine):
         if self._encoder is None:
             from .encoder import Encoder
 
-            self._encoder = Encoder(self.model, self.layers, precision=self.precision)
+            self._encoder = Encoder(self.model, self.layer, precision=self.precision)
         return self._encoder
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:

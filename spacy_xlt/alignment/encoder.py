@@ -1,4 +1,4 @@
-"""Vectors of word pieces from layers of an encoder, in length-sorted batches and at any length."""
+"""Vectors of word pieces from a layer of an encoder, in length-sorted batches and at any length."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Window(NamedTuple):
 
 
 class Encoder:
-    """A pretrained encoder up to the highest of the layers that are wanted.
+    """A pretrained encoder up to one of its layers.
 
     Args:
         model: A model folder, a Hugging Face name, or "bundled:NAME".
-        layers: Whose outputs to give the mean of; 0 is the embeddings below the first.
+        layer: Whose output to give; 0 is the embeddings below the first.
         precision: What to compute in: "float32", "float16" or "bfloat16"; or "auto", which is float16 on a GPU,
             bfloat16 on a CPU with instructions for it, and float32 elsewhere.
 
@@ -52,17 +52,17 @@ class Encoder:
             vectors of its layers, 7xx for a bundled one.
     """
 
-    def __init__(self, model: str, layers: Sequence[int], *, precision: str = "float32"):
-        self.layers = tuple(layers)
+    def __init__(self, model: str, layer: int, *, precision: str = "float32"):
+        self.layer = layer
         self.precision = precision
-        self.model, self.tokenizer = pretrained.load(model, self.layers)
+        self.model, self.tokenizer = pretrained.load(model, layer)
         self.prefix, self.suffix = pretrained.special_pieces(self.tokenizer)
         limit = pretrained.position_limit(self.model, self.tokenizer)
         self.window = limit - len(self.prefix) - len(self.suffix)
         self.pad = self.tokenizer.pad_token_id or 0
         # Before there are any texts, so that a model which cannot be used does not fail in the middle of them
         ids = [*self.prefix, *self.suffix] or [self.pad]
-        self.dim = pretrained.probe(self.model, ids, self.layers, name=model)
+        self.dim = pretrained.probe(self.model, ids, layer, name=model)
         self.vocabulary = int(self.model.config.vocab_size)
 
     def pieces(self, words: Iterable[str]) -> dict[str, list[int]]:
@@ -88,12 +88,7 @@ class Encoder:
         return list(self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(word)))
 
     def embed(
-        self,
-        texts: Sequence[NDArray[np.int64]],
-        *,
-        batch_tokens: int,
-        layers: Sequence[int] | None = None,
-        window: int | None = None,
+        self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int, window: int | None = None
     ) -> torch.Tensor:
         """The vectors of all pieces of texts, one text behind the other, on the device where they were computed.
 
@@ -103,50 +98,48 @@ class Encoder:
         Args:
             texts: Piece ids of each, without special pieces: int64, (n_pieces of the text,).
             batch_tokens: Pieces a batch, padding included; on a GPU, 32 times as many.
-            layers: Give these layers one by one, from one pass. None may be above the highest one that is loaded.
             window: The most pieces to read at once, if that is fewer than the model can.
 
         Returns:
-            The mean of the encoder's layers, float32, (n_pieces, dim); for `layers`, (n_layers, n_pieces, dim).
-
-        Raises:
-            XltError: E340 for a layer that is not loaded.
+            float32, (n_pieces, dim).
         """
         import torch
 
-        wanted = self.layers if layers is None else tuple(layers)
-        if not wanted or not 0 <= min(wanted) <= max(wanted) <= max(self.layers):
-            raise error("E340", layers=list(wanted), known=max(self.layers))
         size = min(self.window, window or self.window)
         windows = [w for index, text in enumerate(texts) for w in windows_of(index, len(text), size)]
         starts = np.cumsum([0, *(len(text) for text in texts)])
         self._to_device()
         one_thread_after_fork()
         device = self.model.device
-        result = torch.zeros((1 if layers is None else len(wanted), int(starts[-1]), self.dim), device=device)
+        result = torch.zeros((int(starts[-1]), self.dim), device=device)
 
         def run(batch: list[int]) -> None:
             """Fill in the vectors of the windows of these indices."""
             chosen = [windows[i] for i in batch]
-            hidden = self._forward([texts[w.text][w.start : w.end] for w in chosen], wanted, mean=layers is None)
-            width = hidden.shape[2]
+            with torch.no_grad():
+                hidden = self.forward([texts[w.text][w.start : w.end] for w in chosen])
+            width = hidden.shape[1]
             places, rows = [], []
             for number, w in enumerate(chosen):
                 first = number * width + len(self.prefix) + w.keep_from - w.start
                 places.append(np.arange(first, first + w.keep_to - w.keep_from))
                 rows.append(np.arange(starts[w.text] + w.keep_from, starts[w.text] + w.keep_to))
             place, row = (torch.from_numpy(np.concatenate(indices)).to(device) for indices in (places, rows))
-            result.index_copy_(1, row, hidden.flatten(1, 2).index_select(1, place))
+            result.index_copy_(0, row, hidden.flatten(0, 1).index_select(0, place))
 
         extra = len(self.prefix) + len(self.suffix)
         budget = batch_tokens * (GPU_BATCH if device.type == "cuda" else 1)
         batches = batches_by_length([w.end - w.start + extra for w in windows], batch_tokens=budget)
         with without_cudnn_attention(device):
             run_side_by_side(run, batches, device=device)
-        return result[0] if layers is None else result
+        return result
 
-    def _forward(self, rows: list[NDArray[np.int64]], layers: tuple[int, ...], *, mean: bool) -> torch.Tensor:
-        """Run a batch: float32, (n_layers or for `mean` 1, n_rows, length, dim)."""
+    def forward(self, rows: Sequence[NDArray[np.integer]]) -> torch.Tensor:
+        """Run one batch of texts, with special pieces around each.
+
+        Returns:
+            The layer's output, float32, (n_rows, length, dim).
+        """
         import torch
 
         lengths = np.asarray([len(self.prefix) + len(row) + len(self.suffix) for row in rows])
@@ -155,15 +148,13 @@ class Encoder:
             ids[i, : lengths[i]] = np.concatenate([self.prefix, row, self.suffix])
         mask = np.arange(ids.shape[1]) < lengths[:, None]
         device = self.model.device
-        with torch.no_grad():
-            output = self.model(
-                input_ids=torch.from_numpy(ids).to(device),
-                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
-                output_hidden_states=True,
-                return_dict=True,
-            )
-            hidden = torch.stack([output.hidden_states[layer].float() for layer in layers])
-            return hidden.mean(dim=0, keepdim=True) if mean and len(layers) > 1 else hidden
+        output = self.model(
+            input_ids=torch.from_numpy(ids).to(device),
+            attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
+            output_hidden_states=True,
+            return_dict=True,
+        )
+        return output.hidden_states[self.layer].float()
 
     def _to_device(self) -> None:
         import torch

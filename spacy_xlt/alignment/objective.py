@@ -28,25 +28,6 @@ class PieceSequence:
     words: NDArray[np.int32]
 
 
-def pad(sides: Sequence[PieceSequence], encoder: Any, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put sentences into one padded batch, with special pieces around each.
-
-    Returns:
-        Ids and where there is a piece, both int64, (n, length).
-    """
-    import torch
-
-    before, after = len(encoder.prefix), len(encoder.suffix)
-    length = before + after + max(len(side.pieces) for side in sides)
-    ids = np.full((len(sides), length), encoder.pad, np.int64)
-    mask = np.zeros_like(ids)
-    for row, side in enumerate(sides):
-        end = before + len(side.pieces) + after
-        ids[row, :end] = [*encoder.prefix, *side.pieces.tolist(), *encoder.suffix]
-        mask[row, :end] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
-
-
 def words_of(hidden: torch.Tensor, sides: Sequence[PieceSequence], encoder: Any) -> TextVectors:
     """Unit vectors of words, as `EmbeddingAligner` compares them: means of pieces, less the sentence's mean.
 

@@ -16,12 +16,12 @@ _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
 _POST_NORM = {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 
 
-def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
-    """Load an encoder without the layers above those needed.
+def load(model: str, layer: int) -> tuple[Any, Any]:
+    """Load an encoder without the layers above the one needed.
 
     Args:
         model: A model folder, a Hugging Face name, or "bundled:NAME". Of an encoder-decoder, the encoder.
-        layers: The layers needed; the output of each is `hidden_states[layer]`, as in the whole model.
+        layer: The layer needed; its output is `hidden_states[layer]`, as in the whole model.
 
     Returns:
         A transformers model in evaluation mode, on the CPU, and its tokenizer.
@@ -29,31 +29,30 @@ def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
     Raises:
         XltError: E302 where there is no such layer, E303 where the model cannot be loaded, 7xx for a bundled one.
     """
-    return _load_bundled(model, layers) if model.startswith(PREFIX) else _load_pretrained(model, layers)
+    return _load_bundled(model, layer) if model.startswith(PREFIX) else _load_pretrained(model, layer)
 
 
-def _check_layers(model: str, layers: Sequence[int], known: int) -> None:
-    for layer in layers:
-        if not 0 <= layer <= known:
-            raise error("E302", model=model, layer=layer, known=known)
+def _check_layer(model: str, layer: int, known: int) -> None:
+    if not 0 <= layer <= known:
+        raise error("E302", model=model, layer=layer, known=known)
 
 
-def _load_bundled(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
+def _load_bundled(model: str, layer: int) -> tuple[Any, Any]:
     from ..bundled import encoder
 
     name = model[len(PREFIX) :]
-    _check_layers(model, layers, encoder.load_config(name)["num_hidden_layers"])
-    return encoder.load(name, layers=max(1, *layers))
+    _check_layer(model, layer, encoder.count_layers(name))
+    return encoder.load(name, layers=max(1, layer))
 
 
-def _load_pretrained(name: str, layers: Sequence[int]) -> tuple[Any, Any]:
+def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     try:
         with quiet():
             config = AutoConfig.from_pretrained(name)
-            _check_layers(name, layers, _count_layers(config))
-            _keep_layers(config, max(layers))
+            _check_layer(name, layer, _count_layers(config))
+            _keep_layers(config, layer)
             model, info = AutoModel.from_pretrained(name, config=config, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(name)
     except XltError:
@@ -122,14 +121,14 @@ def position_limit(model: Any, tokenizer: Any) -> int:
     return int(min(limit, tokenizer.model_max_length, _LONGEST_WINDOW))
 
 
-def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -> int:
+def probe(model: Any, ids: Sequence[int], layer: int, *, name: str) -> int:
     """Run a model once, on nothing but special pieces.
 
     Returns:
         The length of its vectors.
 
     Raises:
-        XltError: E341 where it cannot be run or does not have a vector of each piece from these layers.
+        XltError: E341 where it cannot be run or does not have a vector of each piece from this layer.
     """
     import torch
 
@@ -143,8 +142,8 @@ def probe(model: Any, ids: Sequence[int], layers: Sequence[int], *, name: str) -
     except Exception as err:
         raise error("E341", model=name, reason=first_line(err)) from err
     hidden = getattr(output, "hidden_states", None) or ()
-    by_pieces = hasattr(model.config, "vocab_size") and len(hidden) > max(layers)
-    if not by_pieces or any(hidden[layer].shape[:2] != text.shape for layer in layers):
-        reason = f"it is a {type(model).__name__}, which gives none for each piece from layer {max(layers)}"
+    by_pieces = hasattr(model.config, "vocab_size") and len(hidden) > layer
+    if not by_pieces or hidden[layer].shape[:2] != text.shape:
+        reason = f"it is a {type(model).__name__}, which gives none for each piece from layer {layer}"
         raise error("E341", model=name, reason=reason)
-    return int(hidden[max(layers)].shape[-1])
+    return int(hidden[layer].shape[-1])

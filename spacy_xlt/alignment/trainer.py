@@ -173,7 +173,7 @@ def adapt(
     output = Path(output)
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise error("E553", path=output, reason="is there already")
-    encoder = Encoder(settings.model, [settings.layer])
+    encoder = Encoder(settings.model, settings.layer)
     _check_model(encoder.model, settings.model)
     max_pieces = min(settings.max_pieces, encoder.window)
     data = read_pieces(islice(pairs, settings.max_pairs), encoder, max_pieces=max_pieces)
@@ -251,14 +251,13 @@ def _rate(settings: AdaptingSettings, step: int) -> float:
 
 
 def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, batch: list[int]) -> Any:
-    from .objective import link_loss, pad, words_of
+    from .objective import link_loss, words_of
 
     sides = []
     for side in (0, 1):
         sentences = [data.pairs[i][side] for i in batch]
-        ids, mask = pad(sentences, encoder, encoder.model.device)
-        output = encoder.model(input_ids=ids, attention_mask=mask, output_hidden_states=True, return_dict=True)
-        sides.append(words_of(output.hidden_states[settings.layer].float(), sentences, encoder))
+        hidden = encoder.forward([sentence.pieces for sentence in sentences])
+        sides.append(words_of(hidden, sentences, encoder))
     links = None if data.links is None else [data.links[i] for i in batch]
     return link_loss(*sides, temperature=settings.temperature, threshold=settings.threshold, links=links)
 

@@ -137,10 +137,9 @@ def _parameters(file: E5File, layers: int) -> Iterator[tuple[str, NDArray[np.flo
             yield f"{name}.bias", file.weights(f"l{layer}.{part}.b", shape[:1])
 
 
-def load_config(name: str) -> dict[str, Any]:
-    """The sizes of a bundled encoder under the names of `BertConfig`, without reading its weights."""
-    file = _open(locate(name))
-    return _config(file, file.header.layers)
+def count_layers(name: str) -> int:
+    """The layers of a bundled encoder, without reading its weights."""
+    return _open(locate(name)).header.layers
 
 
 def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrainedTokenizerFast]:

@@ -1,4 +1,4 @@
-"""Encoder: the layers of each architecture, several from one pass, and words as tokenizers see them."""
+"""Encoder: the layers of each architecture, and words as tokenizers see them."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,6 @@ from helpers.tiny_encoder import make_tiny_encoder
 from spacy_xlt.alignment.encoder import Encoder, precision_on, windows_of
 from spacy_xlt.bundled import load
 from spacy_xlt.errors import XltError
-
-SMALL = "bundled:encoder-en-pt"
 
 
 def _embed(encoder, texts, **settings):
@@ -50,7 +48,7 @@ def test_each_architecture_gives_the_layer_of_the_whole_model(tmp_path, kind, la
     whole.save_pretrained(tmp_path)
     _, tokenizer = load("encoder-en-pt", layers=1)
     tokenizer.save_pretrained(tmp_path)
-    encoder = Encoder(str(tmp_path), [layer])
+    encoder = Encoder(str(tmp_path), layer)
     texts = [np.asarray([100, 200, 300, 400]), np.asarray([500]), np.asarray([], np.int64)]
     found = _embed(encoder, texts, batch_tokens=100)
     assert [len(vectors) for vectors in found] == [4, 1, 0]
@@ -61,21 +59,6 @@ def test_each_architecture_gives_the_layer_of_the_whole_model(tmp_path, kind, la
         assert np.allclose(output.hidden_states[layer][0, 1:-1].numpy(), vectors, atol=1e-5)
     # Beyond the positions of the model
     assert np.isfinite(encoder.embed([np.arange(100, 160)], batch_tokens=64).numpy()).all()
-
-
-def test_several_layers_come_from_one_pass():
-    encoder = Encoder(SMALL, [2, 4])
-    texts = [np.asarray([100, 200, 300]), np.asarray([], np.int64), np.arange(100, 700)]
-    each = [_embed(Encoder(SMALL, [layer]), texts, batch_tokens=700) for layer in (1, 2, 4)]
-    together = _embed(encoder, texts, batch_tokens=700, layers=[4, 1])
-    mean = _embed(encoder, texts, batch_tokens=700)
-    for i, text in enumerate(texts):
-        assert together[i].shape == (2, len(text), 384)
-        assert np.allclose(together[i], [each[2][i], each[0][i]], atol=1e-4)
-        assert np.allclose(mean[i], (each[1][i] + each[2][i]) / 2, atol=1e-4)
-    for layers in ([5], [-1], []):
-        with pytest.raises(XltError, match="E340.*up to layer 4"):
-            encoder.embed(texts, batch_tokens=700, layers=layers)
 
 
 def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path):
@@ -91,7 +74,7 @@ def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path):
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(tmp_path)
     config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     RobertaModel(RobertaConfig(vocab_size=len(alphabet), **config)).save_pretrained(tmp_path)
-    pieces = Encoder(str(tmp_path), [1]).pieces(["ab", "c"])
+    pieces = Encoder(str(tmp_path), 1).pieces(["ab", "c"])
     assert pieces == {"ab": [alphabet.index(p) for p in ("Ġ", "a", "b")], "c": [alphabet.index(p) for p in ("Ġ", "c")]}
 
 
@@ -117,8 +100,8 @@ def test_auto_precision_depends_on_the_device():
 def test_bfloat16_changes_vectors_little(tmp_path):
     folder = str(make_tiny_encoder(tmp_path / "tiny"))
     texts = [np.arange(10, 60), np.arange(30, 40)]
-    exact = _embed(Encoder(folder, [3]), texts, batch_tokens=128)
-    rounded = _embed(Encoder(folder, [3], precision="bfloat16"), texts, batch_tokens=128)
+    exact = _embed(Encoder(folder, 3), texts, batch_tokens=128)
+    rounded = _embed(Encoder(folder, 3, precision="bfloat16"), texts, batch_tokens=128)
     for a, b in zip(exact, rounded, strict=True):
         assert b.dtype == np.float32 and not np.array_equal(a, b)
         assert (np.einsum("kd,kd->k", a, b) > 0.999 * np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)).all()
@@ -136,7 +119,7 @@ def test_a_model_without_a_vector_for_each_piece_is_an_error(tmp_path, kind):
         t.CanineModel(t.CanineConfig(**sizes, num_hash_buckets=64)).save_pretrained(tmp_path)
         t.CanineTokenizer().save_pretrained(tmp_path)
     with pytest.raises(XltError, match="E341.*encoder of text"):
-        Encoder(str(tmp_path), [2])
+        Encoder(str(tmp_path), 2)
 
 
 def test_pieces_that_the_model_lacks_are_an_error(tmp_path):
@@ -146,7 +129,7 @@ def test_pieces_that_the_model_lacks_are_an_error(tmp_path):
     t.BertModel(t.BertConfig(**sizes, vocab_size=10, max_position_embeddings=64)).save_pretrained(tmp_path)
     load("encoder-en-pt", layers=1)[1].save_pretrained(tmp_path)
     with pytest.raises(XltError, match="E342.*'Lisboa'.*10 pieces"):
-        Encoder(str(tmp_path), [1]).pieces(["Lisboa"])
+        Encoder(str(tmp_path), 1).pieces(["Lisboa"])
 
 
 def test_the_choice_of_attention_kernels_holds_only_while_the_model_runs(tmp_path, monkeypatch):
@@ -155,13 +138,13 @@ def test_the_choice_of_attention_kernels_holds_only_while_the_model_runs(tmp_pat
     from spacy_xlt.alignment import encoder as encoders
 
     switch, seen = torch.backends.cuda.cudnn_sdp_enabled, []
-    context, forward = encoders.without_cudnn_attention, Encoder._forward
+    context, forward = encoders.without_cudnn_attention, Encoder.forward
     monkeypatch.setattr(encoders, "without_cudnn_attention", lambda device: context(torch.device("cuda")))
-    monkeypatch.setattr(Encoder, "_forward", lambda *args, **rest: seen.append(switch()) or forward(*args, **rest))
+    monkeypatch.setattr(Encoder, "forward", lambda *args, **rest: seen.append(switch()) or forward(*args, **rest))
     before = switch()
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:
-        Encoder(str(make_tiny_encoder(tmp_path)), [1]).embed([np.arange(10, 20)], batch_tokens=64)
+        Encoder(str(make_tiny_encoder(tmp_path)), 1).embed([np.arange(10, 20)], batch_tokens=64)
         assert seen == [False] and switch()
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)

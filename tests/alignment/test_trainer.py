@@ -149,7 +149,7 @@ def test_every_pair_comes_once_an_epoch_in_batches_within_the_budget(lengths, si
 
 
 def test_given_links_of_words_without_pieces_are_left_out(tiny):
-    encoder = Encoder(str(tiny), [2])
+    encoder = Encoder(str(tiny), 2)
     pair = ["", "Maria", "John"], ["Maria", "\u200b", "John"]
     data = read_pieces([(pair, Alignment([(0, 0), (1, 0), (2, 1), (2, 2)]))], encoder, max_pieces=60)
     torch.manual_seed(0)

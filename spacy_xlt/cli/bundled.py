@@ -28,7 +28,8 @@ def bundled_cli(
     from ..bundled.encoder import is_installed
 
     if name == "list":
-        rows = [(model.name, model.description, "yes" if is_installed() else "no") for model in ENCODERS.values()]
+        installed = "yes" if is_installed() else "no"
+        rows = [(name, description, installed) for name, (_, description) in ENCODERS.items()]
         msg.table(rows, header=("name", "model", "installed"), divider=True, max_col=80)
         return
     if path is None:

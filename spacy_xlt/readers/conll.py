@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +26,7 @@ _Row = tuple[int, list[str]]
 
 @dataclass
 class _Sentence:
-    """A sentence as it stands in the file.
-
-    Attributes:
-        rows: Its tokens.
-        text: The raw text, where a comment gives it.
-        starts_document: Whether a comment says that a new document begins.
-    """
+    """A sentence as it stands in the file, with what comments say of it."""
 
     rows: list[_Row] = field(default_factory=list)
     text: str | None = None
@@ -44,7 +38,7 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
 
     Args:
         path: The file: "iob2" is tab-separated with comments such as `# text = …`, "conll" and "tsv" have white space
-            or tabs between cells. A pair of columns that only fits counted from 0 is taken so.
+            or tabs between cells.
         settings: How it is read.
         notes: Filled in on the way.
 
@@ -55,7 +49,9 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E513, E106 and E535 as
             `text_lines`.
     """
-    token_col, tag_col = _columns(path, settings, notes)
+    default_token, default_tag = COLUMNS[settings.format]
+    token_col = default_token if settings.token_col is None else settings.token_col
+    tag_col = default_tag if settings.tag_col is None else settings.tag_col
     group: list[_Sentence] = []
     for sentence in _sentences(path, settings):
         if group and (len(group) == settings.n_sents or sentence.starts_document):
@@ -91,31 +87,6 @@ def _sentences(path: Path, settings: ReadSettings) -> Iterator[_Sentence]:
         yield sentence
 
 
-def _columns(path: Path, settings: ReadSettings, notes: ReadNotes) -> tuple[int, int]:
-    """Python indices of the token and the tag."""
-    default_token, default_tag = COLUMNS[settings.format]
-    token_col = default_token if settings.token_col is None else settings.token_col
-    tag_col = default_tag if settings.tag_col is None else settings.tag_col
-    token, tag = (col - 1 if col > 0 else col for col in (token_col, tag_col))
-    if 0 in (token_col, tag_col):
-        counted_from_0 = True
-    elif settings.tag_col is None or settings.token_col is None or tag == tag_col:
-        counted_from_0 = False
-    else:
-        # Most files show in their first lines that they are not counted from 0
-        counted_from_0 = _all_tags(_sentences(path, settings), tag_col)
-        counted_from_0 = counted_from_0 and not _all_tags(_sentences(path, settings), tag)
-    if not counted_from_0:
-        return token, tag
-    notes.add("from 0")
-    return token_col, tag_col
-
-
-def _all_tags(sentences: Iterable[_Sentence], column: int) -> bool:
-    rows = (cells for sentence in sentences for _, cells in sentence.rows)
-    return all(-len(cells) <= column < len(cells) and TAG.fullmatch(cells[column]) for cells in rows)
-
-
 def _doc(
     path: Path, group: Sequence[_Sentence], columns: tuple[int, int], settings: ReadSettings, notes: ReadNotes
 ) -> Doc:
@@ -148,21 +119,19 @@ def _doc(
 
 def _cell(path: Path, row: _Row, column: int) -> str:
     number, cells = row
-    shown = column + 1 if column >= 0 else column
     try:
-        cell = cells[column]
+        cell = cells[column - 1 if column > 0 else column]
     except IndexError as err:
-        raise error("E511", path=path, line=number, column=shown, found=len(cells)) from err
+        raise error("E511", path=path, line=number, column=column, found=len(cells)) from err
     if not cell:
-        raise error("E511", path=path, line=number, column=shown, found=f"{len(cells)}, that one empty")
+        raise error("E511", path=path, line=number, column=column, found=f"{len(cells)}, that one empty")
     return cell
 
 
 def _tag(path: Path, row: _Row, column: int) -> str:
     tag = _cell(path, row, column)
     if not TAG.fullmatch(tag):
-        shown = column + 1 if column >= 0 else column
-        raise error("E512", path=path, line=row[0], column=shown, value=textwrap.shorten(tag, 40))
+        raise error("E512", path=path, line=row[0], column=column, value=textwrap.shorten(tag, 40))
     return tag
 
 

@@ -45,7 +45,7 @@ class ReadSettings:
         spans_key: Also put all entities into this span group; they may overlap there.
 
     Raises:
-        XltError: E510 for a format or an encoding that does not exist, and for `n_sents` below 1.
+        XltError: E510 for a format or an encoding that does not exist, for a column 0 and for `n_sents` below 1.
     """
 
     format: str = AUTO
@@ -60,16 +60,17 @@ class ReadSettings:
     def __post_init__(self) -> None:
         if self.format not in (AUTO, *FORMATS):
             raise error("E510", setting="--format", value=self.format, expected=", ".join((AUTO, *FORMATS)))
+        for setting, column in (("--token-col", self.token_col), ("--tag-col", self.tag_col)):
+            if column == 0:
+                raise error(
+                    "E510", setting=setting, value=column, expected="a column counted from 1, or from -1 at the end"
+                )
         if self.n_sents < 1:
             raise error("E510", setting="--n-sents", value=self.n_sents, expected="a number from 1")
         check_encoding(self.encoding)
 
     def check_used(self, path: Path, formats: Iterable[str]) -> None:
-        """Make sure that what is set has an effect.
-
-        Args:
-            path: The corpus.
-            formats: The formats of its files.
+        """Make sure that what is set has an effect on files of these formats.
 
         Raises:
             XltError: E541 for a setting that is for none of them.
@@ -90,9 +91,9 @@ class ReadNotes:
     """What was met while a corpus was read, counted, for one warning at the end instead of one each time.
 
     Attributes:
-        counts: By kind: "widened", "overlapping", "in pieces", "empty" (spans), "from 0" (columns counted so),
-            "repaired" (entities that begin with an I- tag: the rule in IOB1, a slip in IOB2), "no text" (sentences
-            whose raw text does not fit their tokens).
+        counts: By kind: "widened", "overlapping", "in pieces", "empty" (spans), "repaired" (entities that begin
+            with an I- tag: the rule in IOB1, a slip in IOB2), "no text" (sentences whose raw text does not fit their
+            tokens).
         first: The first of a kind, shortened.
         dropped: Spans left out by `labels`, by label.
         answers: JSON lines with another answer than "accept", by answer.
@@ -120,14 +121,7 @@ class ReadNotes:
         self.misfits += other.misfits
 
     def warn(self, path: str | Path, settings: ReadSettings) -> None:
-        """Warn of what is not as it was annotated, once a kind.
-
-        Args:
-            path: The file that was read.
-            settings: How it was read.
-        """
-        if self.counts["from 0"]:
-            warn("W511", path=path, token_col=settings.token_col, tag_col=settings.tag_col, stacklevel=4)
+        """Warn of what is not as it was annotated in a file, once a kind."""
         all_in_group = f"The span group {settings.spans_key!r} has them all."
         hint = all_in_group if settings.spans_key else "Set --spans-key to have them all."
         for kind, code in {"widened": "W535", "overlapping": "W536", "in pieces": "W537", "empty": "W538"}.items():

@@ -8,7 +8,7 @@ import pytest
 from spacy.tokens import Doc
 
 from spacy_xlt.docs import missing_ranges
-from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.errors import XltError
 from spacy_xlt.readers import ReadNotes, read_corpus
 
 IOB2 = """# newdoc id = d1
@@ -100,21 +100,13 @@ def test_byte_order_marks_and_windows_line_ends_are_no_text(tmp_path):
     assert [[token.text for token in doc] for doc in docs] == [["a", "b"], ["c"]]
 
 
-def test_columns_that_only_fit_counted_from_0_are_taken_so_with_a_warning(tmp_path):
-    with pytest.warns(XltWarning, match="W511"):
-        docs, _ = read(IOB2, tmp_path, token_col=1, tag_col=2)
-    assert ents(docs[2]) == [("ONU", "ORG")]
-    with pytest.warns(XltWarning, match="W511"):
-        docs, _ = read("a B-A", tmp_path, format="tsv", token_col=0, tag_col=1)
-    assert ents(docs[0]) == [("a", "A")]
-
-
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
         ("", {}, "E503.*holds no documents"),
         ("\n\n# text = a\n", {}, "E503"),
         ("a O\nb", {"format": "tsv"}, "E511.*line 2: no column 2.*has 1"),
+        ("a O", {"format": "tsv", "token_col": 0}, "E510.*--token-col.* 0;.*counted from 1"),
         ("a O", {"format": "tsv", "tag_col": 5}, "E511.*line 1: no column 5"),
         ("a O", {"format": "conll", "tag_col": 1}, "E512.*line 1: 'a' in column 1"),
         ("a B-", {"format": "conll"}, "E512.*'B-'"),

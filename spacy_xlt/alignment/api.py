@@ -20,10 +20,6 @@ _CHUNK = 512
 def pair_tokenizer(source: str = "", target: str = "") -> Callable[[str, str], TokenPair]:
     """A function that cuts sentence pairs into tokens: at spaces, or with spaCy's tokenizers where languages are given.
 
-    Args:
-        source: Language code of the source; "" for what spaces and tabs separate.
-        target: The same for the target.
-
     Raises:
         XltError: E010 for an unknown language.
     """
@@ -53,8 +49,7 @@ def align(
         sources: Sentences; a text is cut at spaces, a list of tokens taken as it is.
         targets: Their translations, in the same order.
         aligner: An engine. Left out: the default one of `xlt_aligner`, kept for the next call.
-        source_lang: Language code, for engines that use it and for `tokenize`.
-        target_lang: The same for the target.
+        source_lang: Language code, for engines that use it and for `tokenize`; so is `target_lang`.
         tokenize: Cut texts with spaCy's tokenizers of these languages instead. Links are then between its tokens.
 
     Returns:
@@ -78,17 +73,7 @@ def _side(sentence: str | Tokens, lang: str) -> Tokens:
 def align_stream(
     engine: Any, pairs: Iterable[TokenPair], *, source_lang: str = "", target_lang: str = ""
 ) -> Iterator[tuple[TokenPair, Alignment]]:
-    """Align pairs as they come, so many at a time, in order.
-
-    Args:
-        engine: What links the words.
-        pairs: Source tokens and target tokens.
-        source_lang: Language code, for engines that use it.
-        target_lang: The same for the target.
-
-    Yields:
-        Tokens and their links.
-    """
+    """Align pairs as they come, 512 at a time, in order. The languages are for engines that use them."""
     context = _context(source_lang, target_lang)
     stream = iter(pairs)
     while chunk := list(islice(stream, _CHUNK)):

@@ -52,7 +52,7 @@ class AttentionAligner(Engine):
         """Link the words of pairs.
 
         Args:
-            pairs: Source tokens and target tokens.
+            pairs: Tokens of both sides.
             contexts: One for each pair: languages, which override the settings, and stored attention.
 
         Returns:
@@ -95,7 +95,7 @@ class AttentionAligner(Engine):
         if isinstance(forward, UnknownDirection):
             if isinstance(backward, UnknownDirection):
                 raise forward
-            weights = [back.T for back in backward]
+            weights: list[NDArray[np.floating]] = [back.T for back in backward]
         elif isinstance(backward, UnknownDirection):
             weights = forward
         else:

@@ -29,8 +29,6 @@ def make_aligner(nlp: Language, name: str, engine: Any, targets: list[str] | Non
     """Make the component.
 
     Args:
-        nlp: The pipeline.
-        name: The component's name.
         engine: What links the words, an `Aligner`.
         targets: Which bitexts of `doc._.xlt` to align, by language code; all where left out.
     """

@@ -92,7 +92,7 @@ class EmbeddingAligner(Engine):
         first, in order, and words compared within them.
 
         Args:
-            pairs: Source tokens and target tokens, of any length.
+            pairs: Tokens of both sides, of any length.
             contexts: Not used.
 
         Returns:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +14,18 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
-class PieceSequence:
-    """One side of a sentence pair.
-
-    Attributes:
-        pieces: Ids, without special pieces: int32, (n_pieces,).
-        words: Which word each belongs to, ascending: int32, (n_pieces,).
-    """
-
-    pieces: NDArray[np.int32]
-    words: NDArray[np.int32]
-
-
-def words_of(hidden: torch.Tensor, sides: Sequence[PieceSequence], encoder: Any) -> TextVectors:
+def words_of(hidden: torch.Tensor, words: Sequence[NDArray[np.int32]], *, first: int) -> TextVectors:
     """Unit vectors of words, as `EmbeddingAligner` compares them: means of pieces, less the sentence's mean.
 
     Args:
         hidden: Vectors of the pieces of a padded batch: float, (n, length, dim).
-        sides: The sentences of the batch.
-        encoder: The encoder, which knows how many special pieces come first.
+        words: For each sentence, which word each piece is of, ascending: int32, (n_pieces of the sentence,).
+        first: Where the pieces begin, behind the special ones.
     """
     import torch
 
-    first = len(encoder.prefix)
-    rows = torch.cat([hidden[row, first : first + len(side.pieces)] for row, side in enumerate(sides)])
-    return TextVectors(rows, [side.words for side in sides]).averaged().centred().normalised()
+    rows = torch.cat([hidden[row, first : first + len(owners)] for row, owners in enumerate(words)])
+    return TextVectors(rows, words).averaged().centred().normalised()
 
 
 def link_loss(

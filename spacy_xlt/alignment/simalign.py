@@ -81,11 +81,7 @@ class SimAlignAligner(Engine):
         return aligner
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
-        """Link the words of pairs.
-
-        Args:
-            pairs: Source tokens and target tokens.
-            contexts: Not used.
+        """Link the words of pairs; `contexts` is not used.
 
         Raises:
             XltError: E305 for a pair that simalign cannot read, such as one beyond the model's position limit.

@@ -83,9 +83,6 @@ class StatisticalAligner(Engine):
         Args:
             pairs: Tokens of both sides. They are held in memory.
 
-        Returns:
-            Itself.
-
         Raises:
             XltError: E362 where there are none; E106 where sil-thot is not installed.
         """
@@ -93,15 +90,11 @@ class StatisticalAligner(Engine):
         return self
 
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
-        """Link the words of pairs.
-
-        Args:
-            pairs: Source tokens and target tokens.
-            contexts: Not used.
+        """Link the words of pairs; `contexts` is not used.
 
         Returns:
-            In order; a score is the probability of a link in both directions, averaged. Tokens without text get no
-            link.
+            In order; a score is the geometric mean of a link's probabilities in both directions. Tokens without text
+            get no link.
 
         Raises:
             XltError: As `fit` and `corpus_pairs`; E361 for a `path` that cannot be read.

@@ -22,7 +22,10 @@ from ..protocols import TokenPair, Tokens
 
 if TYPE_CHECKING:
     from .encoder import Encoder
-    from .objective import PieceSequence
+
+# One side of a sentence pair: ids of its pieces, without special ones, and which word each is of, ascending; int32,
+# (n_pieces,) both
+Side = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 _CLIP = 1.0
 # Pairs of so many batches are sorted by length together
@@ -78,7 +81,7 @@ class ParallelPieces:
         long: Pairs left out for a side of too many pieces.
     """
 
-    pairs: list[tuple[PieceSequence, PieceSequence]] = field(default_factory=list)
+    pairs: list[tuple[Side, Side]] = field(default_factory=list)
     links: list[NDArray[np.int32]] | None = None
     read: int = 0
     empty: int = 0
@@ -88,22 +91,17 @@ class ParallelPieces:
 def read_pieces(
     pairs: Iterable[tuple[TokenPair, Alignment | None]], encoder: Encoder, *, max_pieces: int
 ) -> ParallelPieces:
-    """Cut sentence pairs into pieces.
-
-    Args:
-        pairs: Tokens of both sides, and links where they are known.
-        encoder: Whose tokenizer cuts.
-        max_pieces: The most pieces of a side.
-    """
+    """Cut sentence pairs, with links where they are known, into pieces; a side has `max_pieces` at most."""
     data = ParallelPieces()
     pieces: dict[str, list[int]] = {}
     for tokens, alignment in pairs:
         data.read += 1
         pieces |= encoder.pieces(word for side in tokens for word in side if word not in pieces)
         source, target = (_pieces_of(side, pieces) for side in tokens)
-        if not len(source.pieces) or not len(target.pieces):
+        lengths = len(source[0]), len(target[0])
+        if not min(lengths):
             data.empty += 1
-        elif max(len(source.pieces), len(target.pieces)) > max_pieces:
+        elif max(lengths) > max_pieces:
             data.long += 1
         else:
             data.pairs.append((source, target))
@@ -113,12 +111,10 @@ def read_pieces(
     return data
 
 
-def _pieces_of(tokens: Tokens, pieces: dict[str, list[int]]) -> PieceSequence:
-    from .objective import PieceSequence
-
+def _pieces_of(tokens: Tokens, pieces: dict[str, list[int]]) -> Side:
     counts = [len(pieces[word]) for word in tokens]
     ids = np.asarray([piece for word in tokens for piece in pieces[word]], np.int32)
-    return PieceSequence(ids, np.repeat(np.arange(len(tokens), dtype=np.int32), counts))
+    return ids, np.repeat(np.arange(len(tokens), dtype=np.int32), counts)
 
 
 def batches(lengths: NDArray[np.int64], *, batch_tokens: int, seed: int) -> Iterator[list[int]]:
@@ -221,7 +217,7 @@ def _train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     special = len(encoder.prefix) + len(encoder.suffix)
-    lengths = np.asarray([max(len(a.pieces), len(b.pieces)) for a, b in data.pairs], np.int64) + special
+    lengths = np.asarray([max(len(a), len(b)) for (a, _), (b, _) in data.pairs], np.int64) + special
     order = batches(lengths, batch_tokens=settings.batch_tokens, seed=settings.seed)
     losses = []
     model.train()
@@ -255,9 +251,8 @@ def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, ba
 
     sides = []
     for side in (0, 1):
-        sentences = [data.pairs[i][side] for i in batch]
-        hidden = encoder.forward([sentence.pieces for sentence in sentences])
-        sides.append(words_of(hidden, sentences, encoder))
+        pieces, words = zip(*(data.pairs[i][side] for i in batch), strict=True)
+        sides.append(words_of(encoder.forward(pieces), words, first=len(encoder.prefix)))
     links = None if data.links is None else [data.links[i] for i in batch]
     return link_loss(*sides, temperature=settings.temperature, threshold=settings.threshold, links=links)
 

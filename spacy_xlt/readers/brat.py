@@ -65,14 +65,6 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
     reaches from its first to its last; one that begins or ends inside a token is widened to whole tokens. The triggers
     of events are spans like all others.
 
-    Args:
-        path: The folder, a text or its annotation.
-        settings: How they are read.
-        notes: Filled in on the way.
-
-    Yields:
-        The documents.
-
     Raises:
         XltError: E503 for a single text that is empty; E536 as `brat_pairs`; E537 for a line that is no annotation or
             does not fit the text; E513, E106, E535 as `text_lines`.
@@ -87,14 +79,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
 
 @dataclass
 class _Annotation:
-    """A line of annotation: a span of characters, with what it covers where the line says it.
-
-    Attributes:
-        line: Its number, counted from 1.
-        label: Its label.
-        pieces: Where they begin and end, in characters of the text, ascending.
-        covered: What the line says that it covers.
-    """
+    """A line of annotation: pieces of the text in characters, ascending, and what the line says that they cover."""
 
     line: int
     label: str

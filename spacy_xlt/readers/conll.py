@@ -34,16 +34,10 @@ class _Sentence:
 
 
 def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
-    """Read a file of columns document by document.
+    """Read a file of columns, document by document, with sentences and entities.
 
-    Args:
-        path: The file: "iob2" is tab-separated with comments such as `# text = …`, "conll" and "tsv" have white space
-            or tabs between cells.
-        settings: How it is read.
-        notes: Filled in on the way.
-
-    Yields:
-        The documents, with their sentences and entities.
+    "iob2" is tab-separated with comments such as `# text = …`, "conll" and "tsv" have white space or
+    tabs between cells.
 
     Raises:
         XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E513, E106 and E535 as

@@ -65,9 +65,6 @@ def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None
         lang: Language of the documents, whose vocabulary they get; a corpus does not say it.
         vocab: A vocabulary to use instead.
 
-    Yields:
-        The documents, with their user data.
-
     Raises:
         XltError: E502, E503, E504 for what is missing, empty or not a corpus.
     """

@@ -59,16 +59,10 @@ class _Malformed(Exception):
 
 
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
-    """Read the accepted lines of a file as documents.
+    """Read the accepted lines of a file, a document each.
 
-    Args:
-        path: The file.
-        settings: How it is read. In the format "prodigy", a line is left out where a span does not begin and end with
-            tokens; else a span of a text without tokens is widened to whole tokens.
-        notes: Filled in on the way.
-
-    Yields:
-        A document a line.
+    In the format "prodigy", a line is left out where a span does not begin and end with tokens; else a span of a text
+    without tokens is widened to whole tokens.
 
     Raises:
         XltError: As `annotated_texts`; E503 for a file without lines; E566 for entities that overlap without
@@ -143,7 +137,7 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, path: str | Path, spans_key: st
     Args:
         line: The line.
         vocab: Of the document.
-        path: The file, for the error.
+        path: For the error.
         spans_key: Also put the entities into this span group; they may overlap then, and only the group has them.
 
     Raises:
@@ -169,14 +163,7 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, path: str | Path, spans_key: st
 
 
 def covering(starts: Sequence[int], ends: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """The tokens `[first, stop)` that have a character of `[start, end)`. Both are the same where there is none.
-
-    Args:
-        starts: Where each token begins, ascending.
-        ends: Where each token ends.
-        start: The first character.
-        end: The one after the last.
-    """
+    """The tokens `[first, stop)` that have a character of `[start, end)`. Both are the same where there is none."""
     first = bisect_right(ends, start)
     return first, max(first, bisect_left(starts, end))
 

@@ -21,7 +21,7 @@ def read_line_pairs(
     Args:
         source: File of source sentences, or where `target` is left out of `source ||| target` lines.
         target: File of target sentences.
-        encoding: Of the files.
+        encoding: Of both.
 
     Yields:
         Both sides, without line ends. An empty line gives empty sides.
@@ -46,14 +46,7 @@ def read_line_pairs(
 
 
 def read_parallel(paths: Sequence[Path], *, encoding: str = "utf8") -> Iterator[tuple[str, ...]]:
-    """The lines of files that say the same line by line.
-
-    Args:
-        paths: The files.
-        encoding: Of all of them.
-
-    Yields:
-        A line of each.
+    """The lines of files that say the same line by line, one of each at a time.
 
     Raises:
         XltError: E502, E234, E513, E106 and E535, as `read_line_pairs`.

@@ -31,7 +31,7 @@ def apply_correction(bitext: Bitext, number: int, correction: Correction) -> Non
     Args:
         bitext: Changed.
         number: Of the sentence pair.
-        correction: What was said of it.
+        correction: About that pair.
     """
     pair = bitext.sentences[number]
     if correction.answer == REJECT:
@@ -47,30 +47,18 @@ def apply_correction(bitext: Bitext, number: int, correction: Correction) -> Non
 
 @dataclass
 class _Entry:
-    """A span of the target.
-
-    Attributes:
-        place: Start, end and label.
-        source: Index of the span of the source that it comes from.
-        score: From 0 to 1, where it is known.
-        old: Its index in the group before; of a new one, that of the span it was made from.
-        reviewed: Whether a person has seen it.
-    """
+    """A span of the target, and which span of the source it comes from."""
 
     place: _Place
     source: int
     score: float | None
+    # Its index in the group before; of a new one, that of the span it was made from
     old: int | None = None
     reviewed: bool = False
 
 
 class _Group:
-    """The entities of a target with the group that mirrors them, or a span group.
-
-    Args:
-        bitext: Its target is changed.
-        key: "ents" or the key of the group.
-    """
+    """The entities of a target with the group that mirrors them, or a span group."""
 
     def __init__(self, bitext: Bitext, key: str):
         self.bitext, self.key, self.target = bitext, key, bitext.target

@@ -107,11 +107,7 @@ class Corrections:
         return iter(self._by_id.values())
 
     def check_sources(self, docs: Iterable[Doc], where: str | Path) -> None:
-        """Make sure that they are about a corpus, before anything is done.
-
-        Args:
-            docs: The documents of the corpus.
-            where: The corpus, for the message.
+        """Make sure that they are about the documents of a corpus, which the message calls `where`.
 
         Raises:
             XltError: E565 where none of them is about one of the documents.
@@ -131,11 +127,7 @@ class Corrections:
         return [correction.id for _, correction in corrections]
 
     def left_over(self, used: Iterable[str]) -> list[int]:
-        """The lines that were not used.
-
-        Args:
-            used: Ids of those that fitted.
-        """
+        """The lines that were not used: all but those of the ids that fitted."""
         unused = self._by_id.keys() - set(used)
         return sorted({self._by_id[pair_id].line for pair_id in unused} | set(self._misfits))
 

@@ -153,7 +153,7 @@ def test_given_links_of_words_without_pieces_are_left_out(tiny):
     pair = ["", "Maria", "John"], ["Maria", "\u200b", "John"]
     data = read_pieces([(pair, Alignment([(0, 0), (1, 0), (2, 1), (2, 2)]))], encoder, max_pieces=60)
     torch.manual_seed(0)
-    source, target = (words_of(torch.randn(1, 60, 32), [side], encoder) for side in data.pairs[0])
+    source, target = (words_of(torch.randn(1, 60, 32), [words], first=1) for _, words in data.pairs[0])
 
     def loss(links):
         return float(link_loss(source, target, temperature=0.1, threshold=0.3, links=[links]))

@@ -1,7 +1,5 @@
 """AttentionAligner: links of the bundled translation model's guided head."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -102,16 +100,6 @@ def test_unknown_directions_and_invalid_settings_are_errors():
         AttentionAligner(translator=BergamotTranslator(), source="en", target="ja").align([(["a"], ["b"])])
     with pytest.raises(XltError, match="E101.*str"):
         AttentionAligner(translator="bergamot")
-    with pytest.raises(XltError, match="E150.*`threshold`.* 2;"):
-        AttentionAligner(threshold=2)
-
-
-def test_engine_travels_without_its_model():
-    engine = en_pt(BergamotTranslator())
-    engine.align([PAIR])
-    data = pickle.dumps(engine)
-    assert len(data) < 5000
-    assert pickle.loads(data).align([PAIR]) == engine.align([PAIR])
 
 
 def test_stored_attention_of_other_tokens_is_passed_over():

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from spacy_xlt.alignment import word_vectors
 from spacy_xlt.alignment.embedding import METHODS, EmbeddingAligner
 from spacy_xlt.alignment.encoder import Encoder
-from spacy_xlt.bundled import write
 from spacy_xlt.device import run_side_by_side
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
@@ -55,9 +54,8 @@ def test_the_defaults_align_with_the_multilingual_encoder():
     assert _links(engine.align([pair])[0]) == {(i, i) for i in range(5)}
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_links_do_not_depend_on_what_else_is_in_the_batch(method):
-    engine = EmbeddingAligner(model=SMALL, method=method, batch_tokens=64)
+def test_links_do_not_depend_on_what_else_is_in_the_batch():
+    engine = EmbeddingAligner(model=SMALL, batch_tokens=64)
     together = engine.align(PAIRS * 3)
     for i, pair in enumerate(PAIRS * 3):
         alone = engine.align([pair])[0]
@@ -65,7 +63,7 @@ def test_links_do_not_depend_on_what_else_is_in_the_batch(method):
         assert np.allclose(together[i].scores, alone.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["softmax", "inter"])
 def test_tokens_without_text_get_no_link_and_others_keep_theirs(method):
     engine = EmbeddingAligner(model=SMALL, method=method)
     source = ["", " ", "Maria", "\u200b", "😀", "\n\n", "Silva", "\ud800", "\x01"]
@@ -104,12 +102,11 @@ def test_any_tokens_give_links_between_them(tiny_aligners, pairs):
             assert len({tuple(link) for link in alignment.links.tolist()}) == len(alignment)
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_byte_level_models_take_any_tokens(tmp_path, whole):
+def test_byte_level_models_take_any_tokens(tmp_path):
     import transformers as t
 
     config = t.T5Config(vocab_size=384, d_model=16, d_kv=8, d_ff=32, num_layers=3, num_heads=2)
-    (t.T5ForConditionalGeneration if whole else t.T5EncoderModel)(config).save_pretrained(tmp_path)
+    t.T5EncoderModel(config).save_pretrained(tmp_path)
     t.ByT5Tokenizer().save_pretrained(tmp_path)
     pairs = [(STRANGE, STRANGE[::-1]), (["a"], ["b"]), ([""], ["\u200b"]), (["some", "words"] * 300, ["words"] * 700)]
     found = EmbeddingAligner(model=str(tmp_path), layer=2, method="inter").align(pairs)
@@ -129,18 +126,8 @@ def test_one_word_a_side_is_linked(method):
     assert found[0].links.tolist() == [[0, 0]]
 
 
-def test_a_long_text_is_linked_to_its_end():
-    numbers = [str(1000 + 7 * i) for i in range(400)]
-    source = [word for number in numbers for word in ("in", number, ",")]
-    target = [word for number in numbers for word in ("em", number, ",")]
-    found = _links(EmbeddingAligner(model=SMALL, method="inter").align([(source, target)])[0])
-    right = sum((3 * i + 1, 3 * i + 1) in found for i in range(400))
-    assert right >= 390
-
-
-@pytest.mark.parametrize("method", ["softmax", "inter"])
-def test_very_long_input_is_worked_on_in_small_parts(method, monkeypatch):
-    engine = EmbeddingAligner(model=SMALL, method=method, layer=0, batch_tokens=1024)
+def test_very_long_input_is_worked_on_in_small_parts(monkeypatch):
+    engine = EmbeddingAligner(model=SMALL, layer=0, batch_tokens=1024)
     forwards, cells = [], []
     forward, link_batch = Encoder.forward, word_vectors._link_batch
 
@@ -155,8 +142,8 @@ def test_very_long_input_is_worked_on_in_small_parts(method, monkeypatch):
 
     monkeypatch.setattr(Encoder, "forward", recorded_forward)
     monkeypatch.setattr(word_vectors, "_link_batch", recorded_links)
-    long = [f"word{i % 97}" for i in range(5000)]
-    found = engine.align([(long, long[:3000]), (["x" * 3000], ["y" * 3000, "z"])])
+    long = [f"word{i % 97}" for i in range(2500)]
+    found = engine.align([(long, long[:1500]), (["x" * 3000], ["y" * 3000, "z"])])
     assert len(found) == 2
     assert max(forwards) <= 1024 and len(forwards) > 10
     assert max(cells) <= 1 << 22 and len(cells) >= 2
@@ -237,12 +224,7 @@ def test_weak_links_come_besides_the_links():
     "wrong, expected",
     [
         ({"method": "fast"}, "`method`.*'fast'.*softmax or inter or itermax or mwmf"),
-        ({"precision": "int8"}, "`precision`.*'int8'.*auto or float32"),
         ({"layer": -1}, "`layer`.*-1"),
-        ({"layer": 6.0}, "`layer`.*6.0"),
-        ({"layer": [6]}, "`layer`"),
-        ({"batch_tokens": 0}, "`batch_tokens`.* 0;"),
-        ({"threshold": 1.5}, "`threshold`.*1.5"),
         ({"temperature": 0}, "`temperature`"),
     ],
 )
@@ -251,38 +233,25 @@ def test_invalid_settings_are_named(wrong, expected):
         EmbeddingAligner(model=SMALL, **wrong)
 
 
-def test_auto_precision_is_float32_for_the_methods_of_simalign():
-    assert "precision:float32" in EmbeddingAligner(method="inter").signature
-    assert "precision:auto" in EmbeddingAligner(method="softmax").signature
-
-
 def test_a_layer_that_does_not_exist_is_an_error(tmp_path):
-    folder = write("encoder-en-pt", tmp_path / "model", layers=2)
-    for model, known in ((SMALL, 12), (str(folder), 2)):
+    for model, known in ((SMALL, 12), (str(make_tiny_encoder(tmp_path / "model")), 3)):
         with pytest.raises(XltError, match=f"E302.*has {known} layers.*`layer` is 13"):
             EmbeddingAligner(model=model, layer=13).align(PAIRS[:1])
 
 
-def test_a_folder_that_is_no_model_is_an_error(tmp_path):
-    (tmp_path / "readme.txt").write_text("nothing")
-    for model in (str(tmp_path), str(tmp_path / "missing")):
-        with pytest.raises(XltError, match="E303.*Set `model`"):
-            EmbeddingAligner(model=model, layer=1).align(PAIRS[:1])
-
-
 @pytest.mark.parametrize("damage", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_a_truncated_model_is_an_error(tmp_path, damage):
-    folder = write("encoder-en-pt", tmp_path / "model", layers=1)
+    folder = make_tiny_encoder(tmp_path / "model")
     data = (folder / damage).read_bytes()
     (folder / damage).write_bytes(data[: len(data) // 2])
-    with pytest.raises(XltError, match="E303"):
+    with pytest.raises(XltError, match="E303.*Set `model`"):
         EmbeddingAligner(model=str(folder), layer=1).align(PAIRS[:1])
 
 
 def test_a_model_that_lacks_weights_is_an_error(tmp_path):
     from safetensors.numpy import load_file, save_file
 
-    folder = write("encoder-en-pt", tmp_path / "model", layers=1)
+    folder = make_tiny_encoder(tmp_path / "model")
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.0.attention.self.key.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,10 +1,8 @@
 """Long texts: which sentences correspond, and that words are linked as in the sentences by themselves."""
 
-from itertools import islice
-
 import numpy as np
 import pytest
-from helpers.paths import ASSETS
+from helpers.ntrex import ntrex_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,14 +10,10 @@ from spacy_xlt.alignment import long_texts
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.long_texts import Bead, blocks_of, fill_gaps, find_beads, units_of
 
-NTREX = ASSETS / "ntrex"
-
 
 @pytest.fixture(scope="module")
 def pairs():
-    names = ("newstest2019-src.eng.txt", "newstest2019-ref.por-BR.txt")
-    lines = [(NTREX / name).read_text(encoding="utf8").splitlines() for name in names]
-    return [(a.split(), b.split()) for a, b in islice(zip(*lines, strict=True), 45)]
+    return ntrex_pairs(45)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """EmbeddingAligner beside the simalign package: the same model folder, the same links."""
 
 import pickle
-from itertools import islice
 
 import pytest
-from helpers.paths import ASSETS
+from helpers.ntrex import ntrex_pairs
 
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.simalign import SimAlignAligner
@@ -12,23 +11,15 @@ from spacy_xlt.bundled import write
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Aligner
 
-NTREX = ASSETS / "ntrex"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return str(write("encoder-en-pt", tmp_path_factory.mktemp("models") / "encoder", layers=7))
 
 
-@pytest.fixture(scope="module")
-def pairs():
-    names = ("newstest2019-src.eng.txt", "newstest2019-ref.por-BR.txt")
-    lines = [(NTREX / name).read_text(encoding="utf8").splitlines() for name in names]
-    return [(a.split(), b.split()) for a, b in islice(zip(*lines, strict=True), 12)]
-
-
 @pytest.mark.parametrize("method", ["inter", "itermax", "mwmf"])
-def test_links_are_those_of_simalign(folder, pairs, method):
+def test_links_are_those_of_simalign(folder, method):
+    pairs = ntrex_pairs(12)
     expected = SimAlignAligner(model=folder, layer=6, method=method).align(pairs)
     found = EmbeddingAligner(model=folder, layer=6, method=method).align(pairs)
     same = [a.links.tolist() == b.links.tolist() for a, b in zip(expected, found, strict=True)]

@@ -49,12 +49,6 @@ def test_end_marks_and_tokens_without_pieces_get_nothing() -> None:
     np.testing.assert_allclose(weights, [[(0.8 + 0.9) / 2, 0], [0, 0]], rtol=1e-6)
 
 
-def test_no_tokens_give_an_empty_matrix() -> None:
-    alignment = soft(WEIGHTS, [(0, 1), (1, 2), (2, 2)], [(0, 1), (1, 2), (2, 2)])
-    assert token_weights(alignment, [], [(0, 2)]).shape == (0, 1)
-    assert token_weights(alignment, [(0, 2)], []).shape == (1, 0)
-
-
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=6),
     st.lists(st.integers(1, 5), min_size=1, max_size=6),

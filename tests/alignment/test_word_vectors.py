@@ -76,25 +76,15 @@ def test_softmax_is_the_geometric_mean_of_both_directions(seed, shapes):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("cells", [1, 40])
-def test_small_batches_give_the_same(method, cells, monkeypatch):
+def test_small_batches_give_the_same(method, monkeypatch):
     vectors = [_vectors(seed, 3 + seed) for seed in range(5)] + [_vectors(9, 0)]
     pairs = [(i, j) for i in range(6) for j in range(6)]
     together = link_pairs(_texts(*vectors), pairs, method=method, temperature=0.3, threshold=0.2)
-    monkeypatch.setattr(word_vectors, "_CELLS_ON_CPU", cells)
+    monkeypatch.setattr(word_vectors, "_CELLS_ON_CPU", 40)
     apart = link_pairs(_texts(*vectors), pairs, method=method, temperature=0.3, threshold=0.2)
     for a, b in zip(together, apart, strict=True):
         assert a[0].tolist() == b[0].tolist() and np.allclose(a[1], b[1], atol=1e-6)
     assert sum(len(links) for links, _ in together) > 50
-
-
-@pytest.mark.parametrize("method", METHODS)
-@given(seed=seeds, n=sizes)
-@settings(max_examples=30, deadline=None)
-def test_a_permutation_is_found(method, seed, n):
-    source = np.eye(n, dtype=np.float32) * 20
-    order = np.random.default_rng(seed).permutation(n)
-    assert _pairs(_link(method, source, source[order])) == sorted((int(i), j) for j, i in enumerate(order))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -105,12 +95,6 @@ def test_exchanging_the_sides_transposes_the_links(method, seed, m, n):
     there, back = _link(method, source, target), _link(method, target, source)
     assert _pairs(there) == sorted((i, j) for j, i in _pairs(back))
     assert there[1].dtype == np.float32 and ((there[1] >= 0) & (there[1] <= 1)).all()
-
-
-def test_cosines_do_not_depend_on_the_length_of_the_vectors():
-    source, target = _vectors(5, 8), _vectors(6, 8)
-    first, second = _link("softmax", source, target), _link("softmax", source * 100, target * 0.01)
-    assert _pairs(first) == _pairs(second) and len(first[0])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -21,15 +21,7 @@ GPU_BATCH = 32
 
 
 class Window(NamedTuple):
-    """A stretch of a text that fits the model.
-
-    Attributes:
-        text: Index of the text.
-        start: Its first piece.
-        end: The piece behind its last one.
-        keep_from: The first piece whose vector is taken from it and not from a neighbour.
-        keep_to: The piece behind the last of those.
-    """
+    """Pieces `[start, end)` of a text that fit the model; the vectors of `[keep_from, keep_to)` are taken from it."""
 
     text: int
     start: int
@@ -180,13 +172,7 @@ def precision_on(device: torch.device, precision: str) -> str:
 
 
 def windows_of(text: int, length: int, size: int) -> Iterator[Window]:
-    """Cut a text into windows that overlap by a quarter.
-
-    Args:
-        text: Its index.
-        length: Its pieces.
-        size: The most pieces of a window.
-    """
+    """Cut a text (its index and its pieces) into windows of so many pieces at most that overlap by a quarter."""
     if not length:
         return
     starts = list(range(0, max(1, length - size // 4), size - size // 4)) if length > size else [0]

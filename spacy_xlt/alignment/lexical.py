@@ -45,11 +45,7 @@ def thot() -> Any:
 
 
 class LexicalModel:
-    """One direction of a model of the package sil-thot: how likely each target word comes from each source word.
-
-    Args:
-        kind: "fast_align" or "eflomal".
-    """
+    """One direction of a model of the package sil-thot: how likely each target word comes from each source word."""
 
     def __init__(self, kind: str):
         self.kind = kind

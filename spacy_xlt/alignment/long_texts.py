@@ -80,9 +80,6 @@ def align_long(pair: TokenPair, pieces: Mapping[str, Sequence[int]], *, embed: E
         pieces: The piece ids of each token.
         embed: Gives the vectors of texts.
         link: Gives the links between the words of texts.
-
-    Returns:
-        Links between the tokens of the pair.
     """
     units = [units_of(tokens) for tokens in pair]
     sizes = [[len(pieces[word]) for word in tokens] for tokens in pair]
@@ -223,8 +220,7 @@ def _best_of_units(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How like the most similar word of each unit of the other side a word is.
 
-    Returns:
-        float32, (n_source, target units), and float32, (source units, n_target).
+    float32, (n_source, target units), and float32, (source units, n_target).
     """
     forward = np.empty((len(source), len(target_starts)), np.float32)
     backward = np.empty((len(source_starts), len(target)), np.float32)
@@ -237,14 +233,7 @@ def _best_of_units(
 
 
 def _gain(best: NDArray[np.float32], joined: int, starts: Sequence[int]) -> NDArray[np.float32]:
-    """Summed over the words of a unit: likeness to so many neighbouring units, beyond that to any.
-
-    Args:
-        best: From `_best_of_units`: float32, (n_words, n_units).
-
-    Returns:
-        float32, (len(starts), n_units - joined + 1).
-    """
+    """Summed over the words of a unit: likeness to so many neighbouring units, beyond that to any."""
     width = best.shape[1] - joined + 1
     together = np.maximum.reduce([best[:, i : i + width] for i in range(joined)])
     beyond = together - together.mean(axis=1, keepdims=True)
@@ -258,10 +247,9 @@ def _sum_of(values: NDArray[np.float32], n: int, *, axis: int) -> NDArray[np.flo
 
 
 def _best_path(gains: dict[tuple[int, int], NDArray[np.float64]], n: int, m: int) -> list[Bead]:
-    """The monotone path with the greatest gain; leaving units out is free.
+    """The monotone path with the greatest gain, of the gains of beads that start at (row, column) by move.
 
-    Args:
-        gains: For each move, the gain of a bead that starts at (row, column).
+    Leaving units out is free.
     """
     total = np.zeros((n + 1, m + 1))
     # -1: the source unit is left out
@@ -298,11 +286,11 @@ def _walk_back(move: NDArray[np.int8], came_from: NDArray[np.int64]) -> list[Bea
 
 
 def fill_gaps(beads: Sequence[Bead], n: int, m: int) -> list[Bead]:
-    """Add what lies between two beads, where there is something, and not much, on both sides.
+    """Add what lies between two beads or behind the last, where there is something, and not much, on both sides.
 
     Args:
         n: Units of the source.
-        m: Units of the target. What follows the last bead is added too.
+        m: Units of the target.
     """
     filled: list[Bead] = []
     row = column = 0

@@ -92,8 +92,6 @@ def _separate_words(tokenizer: Any) -> None:
         pre_tokenizer = tokenizer.backend_tokenizer.pre_tokenizer
         if getattr(pre_tokenizer, "add_prefix_space", True) is False:
             pre_tokenizer.add_prefix_space = True
-    elif getattr(tokenizer, "add_prefix_space", True) is False:
-        tokenizer.add_prefix_space = True
 
 
 def special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -122,10 +120,7 @@ def position_limit(model: Any, tokenizer: Any) -> int:
 
 
 def probe(model: Any, ids: Sequence[int], layer: int, *, name: str) -> int:
-    """Run a model once, on nothing but special pieces.
-
-    Returns:
-        The length of its vectors.
+    """The length of a model's vectors, from running it once on nothing but special pieces.
 
     Raises:
         XltError: E341 where it cannot be run or does not have a vector of each piece from this layer.

@@ -34,12 +34,7 @@ def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: Ar
 
 
 def links_above(weights: NDArray[np.floating], threshold: float) -> Alignment:
-    """The links of all cells above a threshold; their scores are the weights.
-
-    Args:
-        weights: Weights between tokens: float, (n_source, n_target).
-        threshold: Cells that are not greater than this give no link.
-    """
+    """The links of all cells of weights between tokens, (n_source, n_target), that are greater than a threshold."""
     links = np.argwhere(weights > threshold)
     scores = weights[links[:, 0], links[:, 1]]
     return Alignment(links.astype(np.int32), scores.astype(np.float32))
@@ -52,11 +47,7 @@ def _spans(spans: ArrayLike) -> NDArray[np.int64]:
 def _gather(
     weights: NDArray[np.floating], pieces: NDArray[np.int64], tokens: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Add up the rows of pieces that lie in a token.
-
-    Returns:
-        The sums, float32, (n_tokens, n_columns), and how many pieces are in each, float32, (n_tokens,).
-    """
+    """The sum of the rows of pieces that lie in each token, and how many those are."""
     sums = np.zeros((len(tokens), weights.shape[1]), np.float32)
     counts = np.zeros(len(tokens), np.float32)
     piece, token, share = _overlaps(pieces, tokens)
@@ -73,11 +64,7 @@ def _gather(
 def _overlaps(
     pieces: NDArray[np.int64], tokens: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Which piece has characters of which token, and which part of its characters that is.
-
-    Returns:
-        Piece, token and share: int64, int64 and float32, each (n,); the shares of a piece sum to 1.
-    """
+    """Which piece has characters of which token, and which part of its characters that is: piece, token, share."""
     first = np.searchsorted(tokens[:, 1], pieces[:, 0], side="right")
     last = np.searchsorted(tokens[:, 0], pieces[:, 1], side="left")
     counts = np.maximum(last - first, 0)

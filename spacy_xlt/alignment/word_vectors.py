@@ -113,7 +113,7 @@ def link_pairs(
 
     Args:
         texts: Pieces or words.
-        pairs: Source and target text of each pair.
+        pairs: Indices of source and target text.
         method: "softmax" (see `link_probabilities`), "inter" (mutual argmax), "itermax" or "mwmf" (maximum-weight
             matching). The last three are those of Jalili Sabet et al. 2020.
         temperature: For "softmax", what the cosines are divided by.
@@ -187,12 +187,7 @@ def link_probabilities(
 
 
 def mutual_argmax(similarity: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Where rows and columns are each other's most similar, the first of equals: bool, (n, n_rows, n_columns).
-
-    Args:
-        similarity: From 0 to 1: (n, n_rows, n_columns).
-        real: Where there is no padding, the same shape.
-    """
+    """Where rows and columns are each other's most similar, the first of equals: bool, (n, n_rows, n_columns)."""
     import torch
 
     similarity = similarity.masked_fill(~real, -1)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +19,8 @@ _FLOAT32, _Q4_0 = 0, 1
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies in the file.
-
-    Attributes:
-        kind: 0 for float32, 1 for blocks of 32 four-bit weights.
-        size: Elements.
-        offset: Its first byte.
-        n_bytes: Its bytes.
-    """
+class Tensor(NamedTuple):
+    """Where a tensor lies in the file; its kind is 0 for float32, 1 for blocks of 32 four-bit weights."""
 
     kind: int
     size: int
@@ -37,8 +28,7 @@ class Tensor:
     n_bytes: int
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """The sizes of a BERT encoder and the ids of its special pieces."""
 
     hidden: int
@@ -151,12 +141,9 @@ class E5File:
             raise error("E702", path=self.path, reason=f"tensor {name} has {found} of {size} elements")
         raw = memoryview(self._data)[tensor.offset : tensor.offset + tensor.n_bytes]
         try:
-            flat = _decode(raw, tensor.kind)
+            return _decode(raw, tensor.kind).reshape(shape)
         except ValueError as err:
             raise error("E702", path=self.path, reason=f"tensor {name}: {err}") from err
-        if flat.size != size:
-            raise error("E702", path=self.path, reason=f"tensor {name} holds {flat.size} of {size} elements")
-        return flat.reshape(shape)
 
 
 class _Cursor:

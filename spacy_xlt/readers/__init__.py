@@ -56,7 +56,7 @@ def read_file(
     Args:
         file: From `corpus_files`.
         settings: How it is read.
-        notes: Filled in with what was met, when the file is at its end.
+        notes: Filled in with what was met, at the end of the file.
         quiet: Without the warnings, for a file that was read before.
 
     Raises:

@@ -88,7 +88,7 @@ class ReadSettings:
 
 @dataclass
 class ReadNotes:
-    """What was met while a corpus was read, counted, for one warning at the end instead of one each time.
+    """What was met while a corpus was read, counted, for one warning at the end.
 
     Attributes:
         counts: By kind: "widened", "overlapping", "in pieces", "empty" (spans), "repaired" (entities that begin

@@ -72,7 +72,6 @@ def main() -> None:
         model=args.model,
         layer=args.layer,
         steps=args.steps,
-        warmup=args.steps // 10,
         learning_rate=args.learning_rate,
         seed=args.seed,
     )

@@ -41,12 +41,10 @@ class AdaptingSettings:
         layer: The layer whose vectors will be compared. It and those below are adapted, those above left out.
         steps: Batches to learn from.
         batch_tokens: Word pieces a batch, both sides and padding counted.
-        learning_rate: Of AdamW, after `warmup` steps; then it falls to 0 in a line.
-        warmup: Steps in which the learning rate rises.
+        learning_rate: Of AdamW; it rises to this in the first tenth of the steps, then falls to 0 in a line.
         temperature: What the cosines are divided by, as in `EmbeddingAligner`.
         threshold: What a link must exceed to be learned from, as in `EmbeddingAligner`.
         max_pieces: Sentences with more word pieces are left out.
-        max_pairs: The most sentence pairs to read.
         seed: Of everything random.
 
     Raises:
@@ -58,11 +56,9 @@ class AdaptingSettings:
     steps: int = setting(300, ge=1)
     batch_tokens: int = setting(1024, ge=16)
     learning_rate: float = setting(5e-5, ge=0)
-    warmup: int = setting(30, ge=0)
     temperature: float = setting(0.05, gt=0)
     threshold: float = setting(0.3, ge=0, lt=1)
     max_pieces: int = setting(128, ge=2)
-    max_pairs: int | None = setting(None, ge=1)
     seed: int = setting(0, ge=0)
 
     def __post_init__(self) -> None:
@@ -172,7 +168,7 @@ def adapt(
     encoder = Encoder(settings.model, settings.layer)
     _check_model(encoder.model, settings.model)
     max_pieces = min(settings.max_pieces, encoder.window)
-    data = read_pieces(islice(pairs, settings.max_pairs), encoder, max_pieces=max_pieces)
+    data = read_pieces(pairs, encoder, max_pieces=max_pieces)
     if not data.pairs:
         reason = f"{data.read} read, {data.empty} with an empty side, {data.long} of over {max_pieces} pieces"
         raise error("E354", path="The parallel text", reason=reason)
@@ -226,7 +222,7 @@ def _train(
             # The model's own dropout
             torch.manual_seed(settings.seed * 1_000_003 + step)
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _rate(settings, step)
+                group["lr"] = settings.learning_rate * _rate(step, settings.steps)
             optimizer.zero_grad(set_to_none=True)
             loss = _loss(settings, encoder, data, batch)
             loss.backward()
@@ -238,12 +234,10 @@ def _train(
     return losses
 
 
-def _rate(settings: AdaptingSettings, step: int) -> float:
-    """The share of the learning rate at a step: up in `warmup` steps, then down in a line."""
-    warmup = min(settings.warmup, settings.steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    return (settings.steps - step) / max(1, settings.steps - warmup)
+def _rate(step: int, steps: int) -> float:
+    """The share of the learning rate at a step: up in the first tenth, then down in a line."""
+    warmup = steps // 10
+    return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
 
 
 def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, batch: list[int]) -> Any:

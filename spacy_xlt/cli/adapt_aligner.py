@@ -29,11 +29,9 @@ def adapt_aligner_cli(
     layer: int = typer.Option(6, help="Layer whose vectors will be compared; layers above are left out"),
     steps: int = typer.Option(300, help="Batches to learn from"),
     batch_tokens: int = typer.Option(1024, help="Word pieces a batch, both sides and padding counted"),
-    learning_rate: float = typer.Option(5e-5, help="Learning rate after --warmup steps; it then falls to 0"),
-    warmup: int = typer.Option(30, help="Steps in which the learning rate rises"),
+    learning_rate: float = typer.Option(5e-5, help="Highest learning rate, after a tenth of the steps"),
     links_path: Path | None = typer.Option(None, "--links", help="Pharaoh links of each pair, instead of its own"),
     max_pieces: int = typer.Option(128, help="Sentences with more word pieces are left out"),
-    max_pairs: int | None = typer.Option(None, help="The most sentence pairs to read"),
     seed: int = typer.Option(0, help="Of everything random"),
     tokenize: bool = typer.Option(False, "--tokenize", help="Cut the lines into tokens with spaCy's tokenizers"),
     lang_src: str = typer.Option("xx", help="Language of SRC, for --tokenize"),
@@ -56,9 +54,7 @@ def adapt_aligner_cli(
         steps=steps,
         batch_tokens=batch_tokens,
         learning_rate=learning_rate,
-        warmup=warmup,
         max_pieces=max_pieces,
-        max_pairs=max_pairs,
         seed=seed,
     )
     for path in (source_path, target_path, *([links_path] if links_path else [])):

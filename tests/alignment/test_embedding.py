@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.alignment import word_vectors
+from spacy_xlt.alignment import pretrained, word_vectors
 from spacy_xlt.alignment.embedding import METHODS, EmbeddingAligner
 from spacy_xlt.alignment.encoder import Encoder
 from spacy_xlt.device import run_side_by_side
@@ -24,6 +25,14 @@ PAIRS = [
     ("Maria Silva works in Lisbon .".split(), "Maria Silva trabalha em Lisboa .".split()),
     ("In 1998 , the European Union adopted the law .".split(), "A União Europeia adotou a lei em 1998 .".split()),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """Each model is loaded once for all engines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrained, "load", lru_cache(maxsize=None)(pretrained.load))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +100,7 @@ tokens = st.lists(st.text(st.characters(), max_size=4) | st.sampled_from(STRANGE
 
 
 @given(pairs=st.lists(st.tuples(tokens, tokens), max_size=4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_tokens_give_links_between_them(tiny_aligners, pairs):
     for aligner in tiny_aligners:
         found = aligner.align(pairs)

@@ -9,7 +9,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.tokens import DocBin, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import LostSpan, SentencePair
@@ -59,16 +59,6 @@ def test_links_without_weak_ones_count_as_weak_ones(first, second):
 def test_weak_links_outside_the_docs_are_refused():
     with pytest.raises(XltError, match="E002"):
         Alignment([(0, 0)], None, Alignment([(0, 5)])).check(1, 1)
-
-
-def test_links_have_the_fixed_types():
-    alignment = Alignment([(1, 2), (0, 3)], [0.5, 1])
-    assert alignment.links.dtype == np.int32 and alignment.scores.dtype == np.float32
-    assert alignment.links.tolist() == [[0, 3], [1, 2]] and alignment.scores.tolist() == [1.0, 0.5]
-
-
-def test_possible_links_score_less_than_sure_ones():
-    assert Alignment.from_pharaoh("0-0 1p2").scores.tolist() == [1.0, 0.5]
 
 
 @pytest.mark.parametrize("text", ["0", "0:1", "a-b", "-1-2"])

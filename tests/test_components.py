@@ -8,8 +8,7 @@ import sys
 import pytest
 import spacy
 from helpers.engines import DIAGONAL, UPPER
-from spacy.tokens import Doc, Span
-from thinc.api import Config
+from spacy.tokens import Doc
 
 from spacy_xlt import Alignment
 from spacy_xlt.errors import XltError, XltWarning
@@ -109,13 +108,6 @@ def test_engines_fit_their_protocols(nlp):
     assert isinstance(nlp("a b")._.xlt["pt"].alignment, Alignment)
 
 
-def test_a_config_says_everything(nlp, make_doc):
-    config = Config().from_str(nlp.config.to_str())
-    again = spacy.util.load_model_from_config(config, auto_fill=True, validate=True)
-    assert again.pipe_names == nlp.pipe_names
-    assert again.config["components"] == nlp.config["components"]
-
-
 def python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -138,10 +130,3 @@ for name in ("BergamotTranslator", "EmbeddingAligner", "SimAlignAligner", "Atten
 print("made")
 """
     assert python(code) == "made"
-
-
-def test_spans_of_other_kinds_stay_on_the_source(nlp, make_doc):
-    doc = make_doc("a b c", (0, 1, "PER"))
-    doc.spans["sc"] = [Span(doc, 0, 2, label="X"), Span(doc, 1, 3, label="Y")]
-    target = nlp(doc)._.xlt["pt"].target
-    assert [(span.text, span.label_) for span in target.spans["sc"]] == [("A B", "X"), ("B C", "Y")]

@@ -100,12 +100,6 @@ def test_a_setting_named_source_is_no_origin(tmp_path):
     assert merged["paths"] == {"dev": None, "source": "corpus"}
 
 
-def test_later_overlays_win_and_overrides_win_over_all(tmp_path):
-    paths = write(tmp_path, base=BASE, one="[training]\nmax_steps = 1\n", two="[training]\nmax_steps = 2\n")
-    assert merge_configs(paths)["training"]["max_steps"] == 2
-    assert merge_configs(paths, {"training.max_steps": 3})["training"]["max_steps"] == 3
-
-
 @pytest.mark.parametrize("name", ["max_steps", "trainin.max_steps", "training.dropout.x"])
 def test_an_override_of_no_section_is_refused(tmp_path, name):
     with pytest.raises(XltError, match="XLT-E609"):
@@ -132,8 +126,3 @@ def test_command_writes_a_config_that_reads_back_the_same(tmp_path):
     assert merged == base
     # in the order that people know from spaCy
     assert list(merged) == list(base)
-
-
-def test_a_config_merged_with_itself_is_itself():
-    path = CONFIGS / "train.cfg"
-    assert merge_configs([path, path]) == load_config(path, interpolate=False)

@@ -86,16 +86,6 @@ def test_every_error_of_a_disk_is_a_message_that_names_the_file(tmp_path: Path, 
     assert names(tmp_path) == []
 
 
-def test_a_file_that_cannot_be_removed_hides_no_other_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, missing_ok: bool = False) -> None:
-        raise OSError(errno.EROFS, "read-only")
-
-    with pytest.raises(OSError) as caught, monkeypatch.context() as patched, replacing(tmp_path / "a"):
-        patched.setattr(Path, "unlink", refuse)
-        raise OSError(errno.EIO, "broken")
-    assert caught.value.errno == errno.EIO
-
-
 KILLED = """
 import os, signal, sys
 from spacy_xlt.io import replacing

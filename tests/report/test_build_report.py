@@ -23,7 +23,7 @@ from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltError
 from spacy_xlt.report.build import pieces, write_build_report
 from spacy_xlt.report.plots import Histogram, nice_ticks
-from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats, score_bin
+from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats
 
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")
@@ -179,10 +179,6 @@ def test_stats_count_every_span_and_keep_the_least_sure(made):
     scores = sorted(s for bitext in made for s in bitext.target.spans[ENTS_GROUP].attrs["scores"])
     assert [example.rank for example in stats.examples.get("least sure", [])] == scores[:EXAMPLES]
     assert all(example.row["doc"] == example.doc for kept in stats.examples.values() for example in kept)
-
-
-def test_scores_outside_their_range_have_a_bin():
-    assert [score_bin(score) for score in (-1.0, 0.0, 0.049, 0.05, 0.999, 1.0, 7.0)] == [0, 0, 0, 1, 19, 19, 19]
 
 
 def test_a_sentence_of_thousands_of_words_is_cut_around_the_lost_span():

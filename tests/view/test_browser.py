@@ -16,16 +16,6 @@ def test_links_appear_on_hover_with_their_scores_and_go_away(show):
     assert page.locator("svg.links, .linked").count() == 0
 
 
-def test_a_curve_ends_at_the_two_words(show):
-    for width in (1200, 500):
-        page = show([lisbon()], width=width)
-        word(page, "source", 6).hover()
-        curve = page.locator("svg.links path").bounding_box()
-        for box in (word(page, "source", 6).bounding_box(), word(page, "target", 7).bounding_box()):
-            middle = box["x"] + box["width"] / 2
-            assert min(abs(curve["x"] - middle), abs(curve["x"] + curve["width"] - middle)) < 6
-
-
 def test_hovering_over_a_label_shows_the_links_of_the_whole_span(show):
     page = show([lisbon()])
     page.locator(".source .tag", has_text="PLACE").hover()

@@ -67,16 +67,6 @@ def test_chinese_and_thai_have_no_spaces_and_their_words_are_apart(show):
     assert page.locator(".hit").all_inner_texts() == ["到", "了", "上海"]
 
 
-def test_dark_mode_has_other_colours(show):
-    looks = {}
-    for scheme in ("light", "dark"):
-        page = show([lisbon()], color_scheme=scheme)
-        read = "e => [getComputedStyle(document.body).backgroundColor, getComputedStyle(e).backgroundColor]"
-        looks[scheme] = page.locator("mark.entity", has_text="Lisbon").evaluate(read)
-    assert looks["light"] == ["rgb(255, 255, 255)", "rgb(255, 149, 97)"]
-    assert looks["dark"][0] == "rgb(22, 24, 29)" and looks["dark"][1] != looks["light"][1]
-
-
 def test_a_narrow_screen_has_the_source_above_and_nothing_to_scroll_sideways(show):
     page = show([lisbon(), arabic(), chinese(), hostile(), long_sentence(200)], width=320, height=640)
     source, target = (page.locator(f".{which}").first.bounding_box() for which in ("source", "target"))

@@ -19,10 +19,6 @@ def thousands() -> str:
     return page_of({**data, "rows": [{**row, "doc": n} for n, row in enumerate(rows)]})
 
 
-# Other processes on the same processor count in what a clock says, so the best of a few tries.
-TRIES = 4
-
-
 def test_thousands_of_sentences_open_in_under_two_seconds(browser, thousands, tmp_path):
     """Measured as time of the processor that the page's thread took, half of the two seconds at most: what a clock says
     depends on what else runs."""
@@ -36,33 +32,6 @@ def test_thousands_of_sentences_open_in_under_two_seconds(browser, thousands, tm
         assert page.inner_text("#count") == f"{THOUSANDS:,} sentences"
         seconds = {one["name"]: one["value"] for one in meter.send("Performance.getMetrics")["metrics"]}
     assert 0 < seconds["TaskDuration"] < 1
-
-
-SCROLL = """async () => {
-  const scroller = document.getElementById('scroller'), frames = [];
-  let last = performance.now(), most = 0;
-  for (let n = 0; n < 60; n++) {
-    scroller.scrollTop += 300;
-    await new Promise(requestAnimationFrame);
-    const now = performance.now();
-    frames.push(now - last);
-    last = now;
-    most = Math.max(most, document.querySelectorAll('.row').length);
-  }
-  frames.sort((a, b) => a - b);
-  return { median: frames[30], worst: frames.at(-3), most };
-}"""
-
-
-def test_thousands_of_sentences_scroll_without_a_stall(show, thousands):
-    page = show(thousands)
-    found = []
-    for _ in range(TRIES):
-        found.append(page.evaluate(SCROLL))
-        assert found[-1]["most"] < 80
-        if found[-1]["median"] < 50 and found[-1]["worst"] < 200:
-            return
-    pytest.fail(f"milliseconds a frame: {found}")
 
 
 def test_where_one_is_stays_when_heights_become_known(show, thousands):

@@ -9,7 +9,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from spacy.tokens import DocBin, Span, SpanGroup
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import LostSpan, SentencePair

@@ -21,7 +21,7 @@ ENV = {
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-make_bare_python, newest_wheel, try_package = trial.make_bare_python, trial.newest_wheel, trial.try_package
+newest_wheel, try_package = trial.newest_wheel, trial.try_package
 SENTENCES = [
     (["Maria", "lives", "in", "Lisbon", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
     (["Lisbon", "is", "far", "."], [(0, 1, "LOC")]),

@@ -164,7 +164,7 @@ class Romanise(Engine):
         super().__post_init__()
         self._code = None if self.lang in (None, "", MULTI) else to_iso639_3(str(self.lang))
         if self.share and find_spec("uroman") is None:
-            raise missing_package("spacy_xlt.romanise.v1", "uroman", "romanise")
+            raise missing_package("spacy_xlt.romanise.v1", "uroman", "romanise", otherwise=", or set `share` to 0.0")
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield the example, what it becomes, or both."""

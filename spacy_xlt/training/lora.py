@@ -49,7 +49,7 @@ class LoraSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.peft is not None and find_spec("peft") is None:
-            raise missing_package(f"`peft` = {self.peft!r}", "peft", "peft")
+            raise missing_package(f"`peft` = {self.peft!r}", "peft", "peft", otherwise=", or set `peft` to null")
 
 
 def make_peft_transformer(

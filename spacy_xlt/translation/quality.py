@@ -353,7 +353,8 @@ def _identifier() -> tuple[frozenset[str], Any]:
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as err:
-        raise missing_package("Telling languages apart", "py3langid", "langid", reason=str(err)) from err
+        otherwise = ", or leave the language filters out of `quality`"
+        raise missing_package("The filter", "py3langid", "langid", reason=str(err), otherwise=otherwise) from err
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     return frozenset(identifier.labels), identifier.rank
 

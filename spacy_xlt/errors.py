@@ -290,8 +290,8 @@ _MESSAGES: dict[str, str] = {
     "W572": "{path} is in use by another process. Waiting until it is finished.",
     "E580": "{path} is no build folder: {reason}. Give the folder that `spacy xlt build` wrote.",
     "E581": "{path} cannot be read: {reason}. Build into another folder.",
-    "E582": "{path} was written by a newer version of spacy-xlt (format {found}; this one knows formats up to "
-    "{known}). Update spacy-xlt, or build into another folder.",
+    "E582": "{path} was written by another version of spacy-xlt (format {found}; this one knows format {known}). "
+    "Use that version, or build into another folder.",
     "E583": "{path} has changed while it was read: it had {expected} documents and has {found}. Start the build again.",
     "E584": "A worker ended {n} times over the shard {shard}, and no single document of it is the cause. Give the "
     "worker more memory, or fewer documents with --docs-per-shard.",

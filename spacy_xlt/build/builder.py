@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
+from tqdm import tqdm
 
 from .. import __version__
 from ..config import component_config
@@ -17,10 +22,9 @@ from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
 from .manifest import Manifest, check_folder, read_header
-from .progress import BuildProgress
-from .shard import READ, WRITE, Corrections, ShardCounts, ShardResult, shard_name
+from .shard import READ, WRITE, Corrections, ShardCounts, ShardProcessor, ShardResult, shard_name
 from .source import BuildInput, plain
-from .workers import InProcess, Workers
+from .workers import WorkerPool
 
 SUMMARY = "summary.json"
 
@@ -31,7 +35,7 @@ def build(
     output: str | Path,
     *,
     docs_per_shard: int = 200,
-    workers: Workers | None = None,
+    workers: WorkerPool | None = None,
     corrections: Corrections | None = None,
     reading: ReadSettings | None = None,
     skip_corrupt: bool = False,
@@ -80,12 +84,14 @@ def build(
         remove_leftovers(output)
         names = [shard_name(number) for number in range(-(-corpus.n_docs // docs_per_shard))]
         to_do = {number: name for number, name in enumerate(names) if not manifest.is_finished(name)}
-        finished = [manifest.records[name] for number, name in enumerate(names) if number not in to_do]
-        workers = workers or InProcess(nlp, corrections=corrections)
-        with BuildProgress(corpus.n_docs, finished, silent=silent) as progress, workers:
-            for result in workers.run(corpus.shards(docs_per_shard, to_do)) if to_do else ():
+        total = _sum(manifest, (name for number, name in enumerate(names) if number not in to_do))
+        run = workers.run if workers else partial(map, ShardProcessor(nlp, corrections=corrections))
+        with _progress_bar(corpus.n_docs, total.docs, silent=silent) as bar, workers or nullcontext():
+            for result in run(corpus.shards(docs_per_shard, to_do)) if to_do else ():
                 _store(result, manifest)
-                progress.add(result.counts)
+                total.add(result.counts)
+                bar.set_postfix(_shown(total), refresh=False)
+                bar.update(result.counts["docs"])
         return _finish(nlp, manifest, names, corrections)
 
 
@@ -125,10 +131,36 @@ def _store(result: ShardResult, manifest: Manifest) -> None:
     manifest.add(result.shard, digests, result.counts)
 
 
-def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Corrections | None) -> dict[str, Any]:
+def _progress_bar(n_docs: int, n_finished: int, *, silent: bool) -> tqdm:
+    # A file gets a line each time, so rarely
+    seconds = 0.2 if sys.stderr.isatty() else 60.0
+    return tqdm(
+        total=n_docs,
+        initial=n_finished,
+        unit="doc",
+        desc="build",
+        disable=silent,
+        mininterval=seconds,
+        maxinterval=seconds,
+    )
+
+
+def _shown(total: ShardCounts) -> dict[str, Any]:
+    """What the bar shows beside documents and time."""
+    shown = {"spans": total.spans_projected.total(), "lost": total.lost_reasons.total()}
+    more = {"cached": f"{total.cache_hit_share:.0%}" if total.cache["hits"] else "", "failed": len(total.failed)}
+    return {**shown, **{name: value for name, value in more.items() if value}}
+
+
+def _sum(manifest: Manifest, names: Iterable[str]) -> ShardCounts:
     total = ShardCounts()
     for name in names:
         total.add(manifest.records[name])
+    return total
+
+
+def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Corrections | None) -> dict[str, Any]:
+    total = _sum(manifest, names)
     if len(total.failed) == total.docs:
         raise error("E508", n=total.docs, reason=total.failed[0]["error"])
     if corrections is not None and (lines := corrections.left_over(total.corrected)):

@@ -74,11 +74,6 @@ class BuiltShard:
         path = self.folder / file
         return path.stat().st_size if path.is_file() else None
 
-    def count(self, name: str) -> int:
-        """A count, summed over labels or reasons if it has some; 0 if an older version did not count it."""
-        value = self.counts.get(name, 0)
-        return sum(value.values()) if isinstance(value, dict) else len(value) if isinstance(value, list) else value
-
     def read(self, file: str) -> DocBin:
         """Read one of its `.spacy` files.
 
@@ -110,16 +105,15 @@ class BuiltShard:
             XltError: E550 if the source documents or what they store cannot be read.
         """
         translated, places = [], Counter[str]()
+        docs = self.read(self.bitext)
         try:
             # The words of a shard are kept by the vocabulary, which is a fresh one from time to time
-            for number, doc in enumerate(self.read(self.bitext).get_docs(blank("xx").vocab)):
+            for number, doc in enumerate(docs.get_docs(blank("xx").vocab)):
                 for key, data in (doc.user_data.get(USER_DATA_KEY) or {}).items():
-                    target_lang = str(data.get("target_lang", key))
+                    target_lang = data["target_lang"]
                     if lang in ("", target_lang):
                         translated.append(Translated(number, places[target_lang], doc, target_lang, key))
                     places[target_lang] += 1
-        except XltError:
-            raise
         except Exception as err:  # whatever data of another form runs into
             raise self._unreadable(self.bitext, f"{type(err).__name__}: {err}") from err
         return translated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from ..errors import XltError, error
 from ..io import LOCK_NAME, file_digest, is_leftover, write_bytes
 
 FILE_NAME = "manifest.jsonl"
-# 3: lines have a time and no figures of the report. Builds of format 2 can be read, but not gone on with
 FORMAT = 3
 
 
@@ -31,8 +30,8 @@ class Manifest:
         records: Shard name → its line: `files` (path in the folder → SHA-256), `time` (UTC) and the counts.
 
     Raises:
-        XltError: E505 if the folder holds a build with another header, E506 if it holds something else, E581 if the
-            file is damaged, E582 if a newer version wrote it.
+        XltError: E505 if the folder holds a build with another header, E581 if the file is damaged, E582 if another
+            version wrote it.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any]):
@@ -42,7 +41,6 @@ class Manifest:
         # Bytes of whole lines; what follows them was cut off by a kill
         self._size = 0
         if not self.path.exists():
-            check_folder(folder)
             return
         old, records, size = _read(folder)
         # A build that stopped before any shard was finished protects nothing
@@ -106,8 +104,8 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any
         lines counts.
 
     Raises:
-        XltError: E580 if the folder has no manifest or an empty one, E581 if it is damaged, E582 if a newer version
-            wrote it.
+        XltError: E580 if the folder has no manifest or an empty one, E581 if it is damaged, E582 if another
+            version wrote it.
     """
     header, records, _ = _read(folder)
     if not header:
@@ -123,12 +121,6 @@ def read_header(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def input_digests(header: Mapping[str, Any]) -> frozenset[str]:
-    """SHA-256 of the files that a build read, which are all that the first format noted of them."""
-    files = header.get("input", {}).values()
-    return frozenset(file["sha256"] if isinstance(file, dict) else file for file in files)
-
-
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int]:
     """Header (empty if there is none yet), lines of shards by name, and the size of all whole lines in bytes."""
     path = folder / FILE_NAME
@@ -141,38 +133,30 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int]
     lines = path.read_bytes().split(b"\n")[:-1]
     for number, line in enumerate(lines):
         try:
-            record = _parse(path, line)
+            record = _parse(path, line, keys=("shard", "files") if number else ())
         except XltError:
             if 0 < number == len(lines) - 1:
                 # A loss of power can leave the end of the last line on the disk without its beginning
                 break
             raise
         if number:
-            records[_shard(path, record)] = record
+            records[record["shard"]] = record
         else:
             header = record
-            version = header.get("format")
-            if not isinstance(version, int) or version > FORMAT:
-                raise error("E582", path=path, found=version, known=FORMAT)
+            if header.get("format") != FORMAT:
+                raise error("E582", path=path, found=header.get("format"), known=FORMAT)
         size += len(line) + 1
     return header, records, size
 
 
-def _parse(path: Path, line: bytes) -> dict[str, Any]:
+def _parse(path: Path, line: bytes, *, keys: Sequence[str]) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode("utf8"))
+        record = json.loads(line)
     except ValueError as err:
         raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
-    if not isinstance(record, dict):
-        raise error("E581", path=path, reason=f"{type(record).__name__}, not an object")
+    if not isinstance(record, dict) or any(key not in record for key in keys):
+        raise error("E581", path=path, reason=f"a line is no object with {' and '.join(keys)}: {str(record)[:80]}")
     return record
-
-
-def _shard(path: Path, record: Mapping[str, Any]) -> str:
-    shard = record.get("shard")
-    if not isinstance(shard, str) or not isinstance(record.get("files"), dict):
-        raise error("E581", path=path, reason=f"a line has no shard and files: {str(record)[:80]}")
-    return shard
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -48,11 +48,9 @@ class WorkerProcesses(WorkerPool):
         self._failed_starts = 0
 
     def room(self) -> int:
-        """See `WorkerPool`."""
         return DEPTH * self.size
 
     def submit(self, shard: Shard) -> Future[Any]:
-        """See `WorkerPool`."""
         pool = self._pool or self._make_pool()
         # Large data in the pipes of a pool can block it for good when a process ends
         path = self._folder / shard.name
@@ -67,14 +65,13 @@ class WorkerProcesses(WorkerPool):
             return future
 
     def receive(self, future: Future[Any]) -> Any:
-        """See `WorkerPool`."""
         path: Path = future.result()
         result = pickle.loads(path.read_bytes())
         path.unlink()
         return result
 
     def replace_worker(self, future: Future[Any]) -> bool:
-        """See `WorkerPool`. A process that ends breaks the pool: all that was handed out comes back."""
+        # A process that ends breaks the pool: all that was handed out comes back
         if self._pool is None:
             return False
         self._failed_starts = 0 if self._started.value else self._failed_starts + 1
@@ -84,7 +81,6 @@ class WorkerProcesses(WorkerPool):
         return True
 
     def close(self, *, now: bool = False) -> None:
-        """See `Workers`."""
         if self._pool is None:
             return
         if now:

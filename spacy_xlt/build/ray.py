@@ -44,11 +44,9 @@ class RayWorker:
             self._worker = err
 
     def runtime(self) -> dict[str, Any]:
-        """See `runtime`."""
         return runtime(self._worker.nlp if isinstance(self._worker, ShardProcessor) else None)
 
     def process(self, shard: Shard) -> Any:
-        """See `process`."""
         return process(self._worker, shard)
 
 
@@ -91,7 +89,7 @@ class RayWorkers(WorkerPool):
         self._size = size or has
 
     def room(self) -> int:
-        """See `WorkerPool`. Waits while no actor is ready."""
+        """Waits while no actor is ready."""
         if not self._ready and not self._starting:
             for _ in range(self._size):
                 self._start()
@@ -105,7 +103,6 @@ class RayWorkers(WorkerPool):
         return DEPTH * len(self._ready)
 
     def submit(self, shard: Shard) -> Future[Any]:
-        """See `WorkerPool`."""
         self.room()
         actor = min(self._ready, key=lambda actor: self._ready[actor])
         self._ready[actor] += 1
@@ -114,13 +111,11 @@ class RayWorkers(WorkerPool):
         return future
 
     def receive(self, future: Future[Any]) -> Any:
-        """See `WorkerPool`."""
         result = future.result()
         self._ready[self._actor_of.pop(future)] -= 1
         return result
 
     def replace_worker(self, future: Future[Any]) -> bool:
-        """See `WorkerPool`."""
         actor = self._actor_of.pop(future)
         if actor not in self._ready:
             return False

@@ -123,8 +123,7 @@ class ShardCounts:
         self.sentences += other["sentences"]
         self.failed += other["failed"]
         for key in (name for name, value in vars(self).items() if isinstance(value, Counter)):
-            # A build of an older version lacks some
-            getattr(self, key).update(other.get(key, {}))
+            getattr(self, key).update(other[key])
         for name, seconds in other["seconds"].items():
             self.spend(name, seconds)
 

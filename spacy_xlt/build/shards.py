@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from heapq import nsmallest
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from spacy.attrs import ENT_IOB, ENT_TYPE
-from spacy.strings import StringStore
 from spacy.tokens import Doc, DocBin
+from tqdm import tqdm
 
 from ..bitext import USER_DATA_KEY
 from ..docs import select_docs, tokens_digest
@@ -27,9 +25,6 @@ from .shard import BITEXT, TARGET
 
 SPLIT = "split.json"
 _COUNTED = ("spans_in", "spans_projected", "lost_reasons")
-_BEGIN = 3  # of ENT_IOB
-# Called with each shard that is done
-Progress = Callable[[BuiltShard], object]
 
 
 def list_shards(shards: BuiltShards) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -41,15 +36,16 @@ def list_shards(shards: BuiltShards) -> tuple[list[dict[str, Any]], dict[str, An
     """
     lines: list[dict[str, Any]] = []
     for shard in shards:
-        counts = {"docs": shard.count("docs"), "docs_failed": shard.count("failed")}
-        by_name = {name: shard.counts.get(name) or {} for name in _COUNTED}
+        counts = {"docs": shard.counts["docs"], "docs_failed": len(shard.counts["failed"])}
+        by_name = {name: shard.counts[name] for name in ("sentences", *_COUNTED)}
         files = {name: shard.size(name) for name in sorted(shard.files)}
-        lines.append({"shard": shard.name, **counts, "sentences": shard.count("sentences"), **by_name, "files": files})
+        lines.append({"shard": shard.name, **counts, **by_name, "files": files})
     sizes = [size for line in lines for size in line["files"].values()]
     missing = sum(size is None for size in sizes)
     sums = {name: sum(line[name] for line in lines) for name in ("docs", "sentences", "docs_failed")}
     by_name = {name: dict(sorted(sum((Counter(line[name]) for line in lines), Counter()).items())) for name in _COUNTED}
-    expected = _expected(shards)
+    n_docs = sum(file.get("docs", 0) for file in shards.header["input"].values())
+    expected = -(-n_docs // shards.header["docs_per_shard"])
     total = {"shards": len(lines), **sums, "bytes": sum(filter(None, sizes)), "shards_expected": expected, **by_name}
     return lines, {**total, "files_missing": missing, "finished": len(lines) == expected and not missing}
 
@@ -63,7 +59,7 @@ def sample(
     what: str = TARGET,
     lang: str = "",
     overwrite: bool = False,
-    progress: Progress = lambda shard: None,
+    silent: bool = True,
 ) -> tuple[int, int]:
     """Draw documents, each with the same chance, and write them as one `.spacy` file in the order of the build.
 
@@ -79,7 +75,7 @@ def sample(
         lang: Only this target language; of source documents, only the bitexts in it. It has to be given for "target"
             if the build has several.
         overwrite: Replace a file that is there.
-        progress: Called with each shard that is done.
+        silent: No bar.
 
     Returns:
         How many documents were drawn, and from how many.
@@ -101,7 +97,7 @@ def sample(
 
     def draws() -> Iterator[tuple[float, int, int]]:
         nonlocal n_found
-        for place, shard in enumerate(shards):
+        for place, shard in enumerate(_with_bar(shards, "sample", silent)):
             if what == TARGET:
                 numbers = _with_tokens(shard, lang_of_targets)
             elif lang:
@@ -110,7 +106,6 @@ def sample(
                 numbers = list(range(len(shard.read(shard.bitext))))
             n_found += len(numbers)
             yield from ((draw(seed, f"{shard.name}:{number}"), place, number) for number in numbers)
-            progress(shard)
 
     drawn = sorted(found[1:] for found in nsmallest(n, draws()))
     if not drawn:
@@ -122,34 +117,10 @@ def sample(
         for doc in select_docs(shard.read(file), [number for _, number in numbered]).get_docs(blank("xx").vocab):
             if what == BITEXT and lang:
                 stored = doc.user_data[USER_DATA_KEY]
-                doc.user_data[USER_DATA_KEY] = {k: v for k, v in stored.items() if v.get("target_lang", k) == lang}
+                doc.user_data[USER_DATA_KEY] = {k: v for k, v in stored.items() if v["target_lang"] == lang}
             docs.add(doc)
     write_bytes(path, docs.to_bytes())
     return len(drawn), n_found
-
-
-@dataclass
-class Side:
-    """What is on a side of a split: source documents, target documents and tokens by language, entities by label."""
-
-    sources: int = 0
-    docs: Counter[str] = field(default_factory=Counter)
-    tokens: Counter[str] = field(default_factory=Counter)
-    entities: Counter[str] = field(default_factory=Counter)
-
-    def add(self, lang: str, docs: DocBin) -> None:
-        """Count target documents."""
-        self.docs[lang] += len(docs)
-        strings = StringStore(docs.strings)
-        iob, label = docs.attrs.index(ENT_IOB), docs.attrs.index(ENT_TYPE)
-        for tokens in docs.tokens:
-            self.tokens[lang] += len(tokens)
-            self.entities.update(strings[int(one)] for one in tokens[tokens[:, iob] == _BEGIN, label])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, with the keys in a fixed order."""
-        counters = {key: dict(sorted(getattr(self, key).items())) for key in ("docs", "tokens", "entities")}
-        return {"sources": self.sources, **counters}
 
 
 def side_of(doc: Doc, *, dev: float, seed: int) -> str:
@@ -165,7 +136,7 @@ def split(
     seed: int = 0,
     lang: str = "",
     overwrite: bool = False,
-    progress: Progress = lambda shard: None,
+    silent: bool = True,
 ) -> dict[str, Any]:
     """Split the target documents into `train/LANG-SHARD.spacy` and `dev/LANG-SHARD.spacy`, counted in `split.json`.
 
@@ -179,7 +150,7 @@ def split(
         seed: Another one splits otherwise.
         lang: Only this target language; all if left out.
         overwrite: Replace a split that is there.
-        progress: Called with each shard that is done.
+        silent: No bar.
 
     Returns:
         What `split.json` says.
@@ -192,11 +163,13 @@ def split(
         raise error("E510", setting="--dev", value=dev, expected="a share between 0 and 1, such as 0.1")
     shards.check(lang)
     _check_output(output, shards.folder, overwrite=overwrite, marker=SPLIT)
-    sides, n_empty = {"train": Side(), "dev": Side()}, 0
+    sources = {"train": 0, "dev": 0}
+    docs: dict[str, Counter[str]] = {name: Counter() for name in sources}
+    n_empty = 0
     with replacing_folder(output) as beside:
-        for name in sides:
+        for name in sources:
             (beside / name).mkdir()
-        for shard in shards:
+        for shard in _with_bar(shards, "split", silent):
             translated = shard.translated(lang)
             targets = shard.targets(translated)
             side_by_number = {one.number: side_of(one.source, dev=dev, seed=seed) for one in translated}
@@ -206,20 +179,19 @@ def split(
             for one in whole:
                 places[side_by_number[one.number], one.lang].append(one.place)
             for number in {one.number for one in whole}:
-                sides[side_by_number[number]].sources += 1
+                sources[side_by_number[number]] += 1
             for (name, target_lang), chosen in places.items():
                 part = select_docs(targets[target_lang], chosen)
-                sides[name].add(target_lang, part)
+                docs[name][target_lang] += len(part)
                 (beside / name / f"{target_lang}-{shard.name}.spacy").write_bytes(part.to_bytes())
-            progress(shard)
-        n_docs = sum(side.docs.total() for side in sides.values())
+        n_docs = sum(counts.total() for counts in docs.values())
         if not n_docs:
             raise error("E556", path=shards.folder, what="a split")
-        counts = {name: side.to_json() for name, side in sides.items()}
-        said = {"dev_share": dev, "seed": seed, "lang": lang, **counts, "left_out_empty": n_empty}
+        sides = {name: {"sources": sources[name], "docs": dict(sorted(docs[name].items()))} for name in sources}
+        said = {"dev_share": dev, "seed": seed, "lang": lang, **sides, "left_out_empty": n_empty}
         write_json(beside / SPLIT, said)
     for name in sides:
-        if not sides[name].docs:
+        if not docs[name]:
             warn("W550", side=name, n=n_docs, share=dev)
     return said
 
@@ -231,7 +203,7 @@ def export(
     what: str = TARGET,
     lang: str = "",
     overwrite: bool = False,
-    progress: Progress = lambda shard: None,
+    silent: bool = True,
 ) -> int:
     """Write a JSON line for each document and language, for people outside spaCy.
 
@@ -241,7 +213,7 @@ def export(
         what: "target" for the target documents as they are trained on, "bitext" for both sides with their links.
         lang: Only this target language; all if left out.
         overwrite: Replace a file that is there.
-        progress: Called with each shard that is done.
+        silent: No bar.
 
     Returns:
         How many lines.
@@ -256,14 +228,17 @@ def export(
     n_rows = 0
     with replacing(path) as beside:
         with beside.open("w", encoding="utf8", newline="\n") as file:
-            for shard in shards:
+            for shard in _with_bar(shards, "export", silent):
                 for row in _rows(shard, what, lang):
                     file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
                     n_rows += 1
-                progress(shard)
         if not n_rows:
             raise error("E556", path=shards.folder, what="an export")
     return n_rows
+
+
+def _with_bar(shards: BuiltShards, name: str, silent: bool) -> Iterable[BuiltShard]:
+    return tqdm(shards, unit="shard", desc=name, disable=silent)
 
 
 def draw(seed: int, name: str) -> float:
@@ -288,16 +263,6 @@ def _with_tokens(shard: BuiltShard, lang: str) -> list[int]:
     if lang not in shard.langs:
         return []
     return [number for number, tokens in enumerate(shard.read(shard.target(lang)).tokens) if len(tokens)]
-
-
-def _expected(shards: BuiltShards) -> int | None:
-    """How many shards the build has when it is finished; None if its header, of an older version, does not tell."""
-    inputs, size = shards.header.get("input"), shards.header.get("docs_per_shard")
-    if not isinstance(inputs, dict) or not isinstance(size, int):
-        return None
-    if not all(isinstance(file, dict) for file in inputs.values()):
-        return None
-    return -(-sum(file.get("docs", 0) for file in inputs.values()) // size)
 
 
 def _check_what(what: str) -> None:

@@ -1,4 +1,4 @@
-"""What processes the shards of a build: this process, or several workers that may end at any moment."""
+"""Workers that process the shards of a build, each of which may end at any moment."""
 
 from __future__ import annotations
 
@@ -28,54 +28,10 @@ MOST_DEATHS_OF_A_SHARD = 3
 DEPTH = 2
 
 
-class Workers(ABC):
-    """What processes shards; to be used in a `with` statement, which ends what was started."""
-
-    @abstractmethod
-    def run(self, shards: Iterable[Shard]) -> Iterator[ShardResult]:
-        """Process shards, which are read as there is room for them.
-
-        Yields:
-            A result for each, in any order.
-
-        Raises:
-            XltError: What is wrong with a setting; nothing is yielded after that.
-        """
-
-    @abstractmethod
-    def close(self, *, now: bool = False) -> None:
-        """End what was started; `now`: whatever it is at."""
-
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close(now=kind is not None)
-
-
-class InProcess(Workers):
-    """Processes shards in this process, one after the other.
-
-    Args:
-        nlp: The pipeline.
-        corrections: What was reviewed.
-    """
-
-    def __init__(self, nlp: Language, *, corrections: Corrections | None = None):
-        self._processor = ShardProcessor(nlp, corrections=corrections)
-
-    def run(self, shards: Iterable[Shard]) -> Iterator[ShardResult]:
-        """See `Workers`."""
-        return map(self._processor, shards)
-
-    def close(self, *, now: bool = False) -> None:
-        """See `Workers`: nothing was started."""
-
-
-class WorkerPool(Workers):
+class WorkerPool(ABC):
     """Workers of which each may end at any moment, be it killed from outside or by a document.
+
+    To be used in a `with` statement, which ends what was started.
 
     A shard that was handed out when its worker ended is processed again while nothing else is, first as it is, because
     a machine can fail for any reason. If the worker ends again, the shard is halved until the documents that end their
@@ -104,11 +60,27 @@ class WorkerPool(Workers):
     def replace_worker(self, future: Future[Any]) -> bool:
         """Replace the worker that had this shard and has ended; False if that is done already."""
 
+    @abstractmethod
+    def close(self, *, now: bool = False) -> None:
+        """End what was started; `now`: whatever it is at."""
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(now=kind is not None)
+
     def run(self, shards: Iterable[Shard]) -> Iterator[ShardResult]:
-        """Process shards; see `Workers`.
+        """Process shards, which are read as there is room for them.
+
+        Yields:
+            A result for each, in any order.
 
         Raises:
-            XltError: E584 and E591 if workers end and no document is the cause, E585 if none can be started.
+            XltError: What is wrong with a setting; E584 and E591 if workers end and no document is the cause, E585 if
+                none can be started.
         """
         stream = iter(shards)
         running: dict[Future[Any], Shard] = {}
@@ -198,8 +170,8 @@ def make_workers(
     gpu_id: int = -1,
     corrections: Corrections | None = None,
     code: Path | None = None,
-) -> Workers:
-    """Choose where shards are processed; nothing is started yet.
+) -> WorkerPool | None:
+    """Choose where shards are processed; no worker is started yet.
 
     Args:
         nlp: The pipeline.
@@ -209,6 +181,9 @@ def make_workers(
         gpu_id: The first GPU, or -1 for the CPU. Local workers are spread over the GPUs from there on.
         corrections: What was reviewed.
         code: Python file with the user's own registered functions.
+
+    Returns:
+        The workers; None if all is done in this process.
 
     Raises:
         XltError: E510 for an invalid setting, E589 for a GPU that is not there, E106 and E588 if Ray or its cluster
@@ -225,7 +200,7 @@ def make_workers(
         spec = WorkerSpec.of(nlp, corrections=corrections, code=code, threads=0 if gpu_id >= 0 else 1)
         return RayWorkers(spec, size=workers, on_gpu=gpu_id >= 0)
     if workers == 0:
-        return InProcess(nlp, corrections=corrections)
+        return None
     from .processes import WorkerProcesses
 
     spec = WorkerSpec.of(nlp, corrections=corrections, code=code, threads=share_of_cores(workers))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from tqdm import tqdm
 from wasabi import msg
 
 from ._app import app, existing, friendly_errors
@@ -65,9 +62,8 @@ def list_cli(
     if total["files_missing"]:
         typer.echo(f"{total['files_missing']} files are missing; the command that built this folder makes them again")
     if not total["finished"]:
-        expected = total["shards_expected"]
-        done = "Not all shards are" if expected is None else f"{total['shards']} of {expected} shards are"
-        typer.echo(f"{done} finished; the command that began the build goes on with it.")
+        done = f"{total['shards']} of {total['shards_expected']} shards are finished"
+        typer.echo(f"{done}; the command that began the build goes on with it.")
 
 
 @shards.command("sample")
@@ -90,10 +86,9 @@ def sample_cli(
     """
     from ..build.shards import sample
 
-    with _opened("sample", build, silent=silent) as (built, update):
-        drawn, n_docs = sample(
-            built, output, n=n, seed=seed, what=what, lang=lang, overwrite=overwrite, progress=update
-        )
+    drawn, n_docs = sample(
+        _shards(build), output, n=n, seed=seed, what=what, lang=lang, overwrite=overwrite, silent=silent
+    )
     if not silent:
         msg.good(f"{drawn} of {n_docs} documents", str(output))
 
@@ -118,16 +113,14 @@ def split_cli(
     """
     from ..build.shards import split
 
-    with _opened("split", build, silent=silent) as (built, update):
-        said = split(built, output, dev=dev, seed=seed, lang=lang, overwrite=overwrite, progress=update)
+    said = split(_shards(build), output, dev=dev, seed=seed, lang=lang, overwrite=overwrite, silent=silent)
     if silent:
         return
     sides = ("train", "dev")
     msg.good(" and ".join(f"{said[side]['sources']} for {side}" for side in sides), str(output))
     for side in sides:
-        docs, entities = (_numbers(said[side][key]) for key in ("docs", "entities"))
-        n_tokens = sum(said[side]["tokens"].values())
-        typer.echo(f"{side:<5}  documents: {docs}; tokens: {n_tokens}; entities: {entities}")
+        counts = ", ".join(f"{lang} {n}" for lang, n in said[side]["docs"].items())
+        typer.echo(f"{side:<5}  documents: {counts or 'none'}")
     if said["left_out_empty"]:
         msg.info(f"{said['left_out_empty']} target documents are left out: nothing is left of them")
 
@@ -151,8 +144,7 @@ def export_cli(
     """
     from ..build.shards import export
 
-    with _opened("export", build, silent=silent) as (built, update):
-        n_rows = export(built, output, what=what, lang=lang, overwrite=overwrite, progress=update)
+    n_rows = export(_shards(build), output, what=what, lang=lang, overwrite=overwrite, silent=silent)
     if not silent:
         msg.good(f"{n_rows} rows", str(output))
 
@@ -161,19 +153,6 @@ def _shards(build: Path) -> BuiltShards:
     from ..build.built import BuiltShards
 
     return BuiltShards(existing(build, what="folder"))
-
-
-@contextmanager
-def _opened(name: str, build: Path, *, silent: bool) -> Iterator[tuple[BuiltShards, Callable[[object], object]]]:
-    """The shards of a build, with a bar over them for what writes all or nothing."""
-    built = _shards(build)
-    with tqdm(total=len(built), unit="shard", desc=name, disable=silent) as bar:
-        try:
-            yield built, lambda _: bar.update()
-        except KeyboardInterrupt:
-            bar.close()
-            msg.warn("Interrupted. Nothing was written.")
-            raise typer.Exit(130) from None
 
 
 _HEADER = f"{'shard':<8} {'docs':>7} {'sents':>8} {'spans':>8} {'carried':>8} {'lost':>6} {'size':>9}  lost because"
@@ -190,10 +169,6 @@ def _show_line(line: dict[str, Any]) -> None:
         f"{', '.join(notes)}"
     )
     typer.echo(text.rstrip() if len(text.rstrip()) <= 80 else f"{text[:79]}…")
-
-
-def _numbers(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in counts.items()) or "none"
 
 
 def _size(n_bytes: int) -> str:

@@ -12,7 +12,7 @@ import spacy
 import srsly
 from spacy.util import dot_to_object, load_config
 
-from ..build.manifest import FILE_NAME, input_digests, read_header
+from ..build.manifest import FILE_NAME, read_header
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
@@ -183,7 +183,8 @@ def _origin(path: Path) -> tuple[frozenset[str], dict[str, str]]:
     for folder in (path, *path.parents):
         if (folder / FILE_NAME).is_file():
             header = read_header(folder)
-            return input_digests(header), dict(header.get("engines", {}))
+            digests = frozenset(file["sha256"] for file in header.get("input", {}).values())
+            return digests, dict(header.get("engines", {}))
     try:
         return frozenset(file_digest(file) for file in corpus_files(path)), {}
     except XltError:

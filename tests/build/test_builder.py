@@ -18,10 +18,8 @@ from spacy.training import Corpus
 from typer.testing import CliRunner
 
 import spacy_xlt.cli
-from spacy_xlt.bitext import Alignment, Bitext, SentencePair
 from spacy_xlt.build import builder
 from spacy_xlt.build.builder import build
-from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, XltWarning, error
 from spacy_xlt.io import lock_folder
 from spacy_xlt.readers.docbin import read_docs
@@ -80,7 +78,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("after", range(8))
+@pytest.mark.parametrize("after", [0, 1, 3, 8])
 def test_killed_build_goes_on_to_the_same_output(nlp, corpus, tmp_path, monkeypatch, after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     build(nlp, corpus, whole, docs_per_shard=4)
@@ -102,7 +100,7 @@ def test_killed_build_goes_on_to_the_same_output(nlp, corpus, tmp_path, monkeypa
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_build_killed_at_many_system_calls_ends_with_the_same_output(tmp_path):
-    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria {i} sleeps" for i in range(12)])
+    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria {i} sleeps" for i in range(8)])
     nlp, rng = make_pipeline(), random.Random(0)
     build(nlp, corpus, tmp_path / "whole", docs_per_shard=2)
     n_killed = 0
@@ -166,12 +164,6 @@ def test_what_is_damaged_is_built_again_and_nothing_else(nlp, corpus, tmp_path, 
     assert files(output) == before and set(stored) == {"Maria saw Rio 8 .", "Maria saw Rio 9 ."}
 
 
-def test_finished_build_translates_nothing(nlp, corpus, tmp_path):
-    build(nlp, corpus, tmp_path / "built", docs_per_shard=4)
-    nlp.get_pipe("xlt_translator").engine.translate = None
-    assert build(nlp, corpus, tmp_path / "built", docs_per_shard=4)["docs"] == 10
-
-
 def test_projecting_again_starts_from_the_bitexts(nlp, corpus, tmp_path):
     build(nlp, corpus, tmp_path / "built")
     nlp.remove_pipe("xlt_translator")
@@ -180,20 +172,17 @@ def test_projecting_again_starts_from_the_bitexts(nlp, corpus, tmp_path):
     assert [doc.to_json() for doc in again] == [doc.to_json() for doc in first]
 
 
-def test_another_config_over_the_same_folder_is_refused_with_the_difference(nlp, corpus, tmp_path):
+def test_another_config_or_input_over_the_same_folder_is_refused_with_the_difference(nlp, corpus, tmp_path):
     build(nlp, corpus, tmp_path / "built")
     before = files(tmp_path / "built")
     nlp.remove_pipe("xlt_aligner")
     nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL, "targets": ["pt"]}, before="xlt_projector")
     with pytest.raises(XltError, match=r"E505.*xlt_aligner\.targets was None and is \['pt'\]"):
         build(nlp, corpus, tmp_path / "built")
-    assert files(tmp_path / "built") == before
-
-
-def test_another_input_over_the_same_folder_is_refused(nlp, corpus, make_doc, write_corpus, tmp_path):
-    build(nlp, corpus, tmp_path / "built")
+    write_texts(corpus, ["Maria sleeps"])
     with pytest.raises(XltError, match=r"E505.*input\.corpus\.spacy\.docs was 10 and is 1"):
-        build(nlp, write_corpus([make_doc("Maria", (0, 1, "PER"))]), tmp_path / "built")
+        build(nlp, corpus, tmp_path / "built")
+    assert files(tmp_path / "built") == before
 
 
 def test_build_that_never_finished_a_shard_does_not_hold_the_folder(nlp, corpus, tmp_path, monkeypatch):
@@ -283,25 +272,6 @@ def test_input_that_changes_while_it_is_built_is_an_error(nlp, corpus, tmp_path,
         build(nlp, corpus, tmp_path / "built")
 
 
-def test_sentences_of_lost_spans_are_kept_marked_or_dropped(make_doc, write_corpus, tmp_path):
-    # "Rio" is not linked, as its sentence is translated by nothing
-    source = make_doc("Maria sleeps . In Rio .", (0, 1, "PER"), (4, 5, "LOC"), sents=[3])
-    target = make_doc("Maria dorme . No lugar .", lang="pt", sents=[3])
-    pairs = [SentencePair(0, 3, 0, 3), SentencePair(3, 6, 3, 6)]
-    source._.xlt["pt"] = Bitext(source, target, Alignment([(0, 0)]), sentences=pairs)
-    targets = {}
-    for on_lost in ("keep", "missing", "drop"):
-        nlp = spacy.blank("en")
-        nlp.add_pipe("xlt_projector", config={"on_lost": on_lost})
-        summary = build(nlp, write_corpus([source]), tmp_path / on_lost)
-        assert summary["lost_reasons"] == {"no_links": 1}
-        (lost,) = (tmp_path / on_lost / "lost" / "00000.jsonl").read_text().splitlines()
-        assert json.loads(lost)["text"] == "Rio"
-        (targets[on_lost],) = read_docs(tmp_path / on_lost / "target", lang="pt")
-    assert missing_ranges(targets["keep"]) == [] and missing_ranges(targets["missing"]) == [(3, 6)]
-    assert targets["drop"].text == "Maria dorme . " and targets["drop"].ents[0].text == "Maria"
-
-
 def test_empty_documents_are_ordinary(nlp, make_doc, write_corpus, tmp_path):
     docs = [Doc(nlp.vocab), make_doc("Maria", (0, 1, "PER")), Doc(nlp.vocab, words=["\n"])]
     build(nlp, write_corpus(docs), tmp_path / "built")
@@ -333,7 +303,6 @@ def test_command_takes_overrides_and_prints_a_summary(corpus, tmp_path):
         ("[nlp]\nlang = 3", "XLT-E514"),
         (CONFIG.replace("test.UpperTranslator.v1", "no.such.v1"), "no.such.v1"),
         (CONFIG.replace('target = "pt"', 'target = "klingon"'), "XLT-E010"),
-        ("not a config", "XLT-E514"),
     ],
 )
 def test_config_that_cannot_be_used_is_explained(corpus, tmp_path, config, message):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from spacy_xlt.build.manifest import FILE_NAME, FORMAT, Manifest, read_manifest
@@ -45,14 +43,6 @@ def test_header_that_differs_is_named_in_full(tmp_path):
     assert Manifest(tmp_path / "other", {"a": 2}).records == {}
 
 
-def test_builds_of_format_2_can_be_read_and_not_gone_on_with(tmp_path):
-    lines = [{"format": 2, "a": 1}, {"shard": "00000", "files": {}, "docs": 3, "figures": {}}]
-    (tmp_path / FILE_NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_manifest(tmp_path)[1]["00000"]["docs"] == 3
-    with pytest.raises(XltError, match="E505.*format was 2 and is 3"):
-        Manifest(tmp_path, {"a": 1})
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -61,7 +51,8 @@ def test_builds_of_format_2_can_be_read_and_not_gone_on_with(tmp_path):
         (b"no json\n", "E581"),
         (b"[]\n", "E581"),
         (b'{"format": 99}\n', "E582"),
-        (b'{"format": 1}\n{"shard": 3}\n', "E581"),
+        (b'{"format": 2}\n', "E582"),
+        (b'{"format": 3}\n{"shard": 3}\n{"shard": "00000", "files": {}}\n', "E581"),
         (b'{"format": 3}\n\0\0\0}\n{"shard": "00000", "files": {}}\n', "E581"),
     ],
 )

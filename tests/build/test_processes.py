@@ -114,7 +114,7 @@ def wait_for(condition, *, seconds: float = 300.0) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_command_that_is_ended_leaves_nothing_behind_and_goes_on_later(tmp_path, monkeypatch, how):
-    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(60)])
+    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(30)])
     (tmp_path / "config.cfg").write_text(CONFIG)
     (tmp_path / "temp").mkdir()
     output, log = tmp_path / "built", tmp_path / "log.txt"
@@ -125,7 +125,7 @@ def test_command_that_is_ended_leaves_nothing_behind_and_goes_on_later(tmp_path,
     with log.open("wb") as file:
         driver = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=env)
     try:
-        wait_for(lambda: driver.poll() is not None or n_lines(output / "manifest.jsonl") > 3)
+        wait_for(lambda: driver.poll() is not None or n_lines(output / "manifest.jsonl") > 2)
         family = descendants(driver.pid)
         assert family, log.read_text()
         # Ctrl-C of a terminal reaches all processes of the group
@@ -138,7 +138,7 @@ def test_command_that_is_ended_leaves_nothing_behind_and_goes_on_later(tmp_path,
         driver.wait()
     said = " ".join(log.read_text().split())
     assert driver.returncode == (130 if how == signal.SIGINT else -how), said
-    assert "Traceback" not in said and 3 < n_lines(output / "manifest.jsonl") < 21
+    assert "Traceback" not in said and 2 < n_lines(output / "manifest.jsonl") < 11
     assert ("the same command goes on from there" in said) == (how == signal.SIGINT)
     assert not list((tmp_path / "temp").glob("spacy-xlt-*"))
     # Another kind of run goes on

@@ -29,7 +29,7 @@ def cluster():
 @pytest.mark.slow
 def test_killed_node_changes_nothing_in_the_output(cluster, tmp_path):
     (tmp_path / "config.cfg").write_text(CONFIG)
-    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(60)])
+    corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(30)])
     manifest, log = tmp_path / "built" / "manifest.jsonl", tmp_path / "log.txt"
     command = [sys.executable, "-m", "spacy", "xlt", "build", str(tmp_path / "config.cfg"), str(corpus)]
     command += [str(tmp_path / "built"), "--no-report", "--docs-per-shard", "3", "--code", str(CODE)]
@@ -38,9 +38,9 @@ def test_killed_node_changes_nothing_in_the_output(cluster, tmp_path):
     with log.open("wb") as file:
         driver = subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
     try:
-        _wait_for(lambda: n_lines(manifest) > 4 and _actors_on(cluster.nodes[1].pid) == 1, driver)
+        _wait_for(lambda: n_lines(manifest) > 2 and _actors_on(cluster.nodes[1].pid) == 1, driver)
         cluster.kill(1)
-        assert 21 - n_lines(manifest) > 6, "it was nearly finished"
+        assert 11 - n_lines(manifest) > 3, "it was nearly finished"
         driver.wait(300)
     finally:
         driver.kill()
@@ -77,7 +77,7 @@ def test_without_ray_the_extra_is_named(nlp, monkeypatch):
         make_workers(nlp, executor="ray")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379", "127.0.0.1:99999"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999"])
 def test_address_where_nothing_answers_is_an_error_at_once(nlp, monkeypatch, address):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", address)

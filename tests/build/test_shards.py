@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 
 import pytest
 import spacy
@@ -20,8 +19,6 @@ from helpers.shards_build import (
     files_of,
     make_docs,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from spacy.cli._util import app
 from spacy.tokens import Doc
 from spacy.training import Corpus
@@ -29,9 +26,9 @@ from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.build import shards as shards_module
-from spacy_xlt.build.built import BuiltShards
+from spacy_xlt.build.built import BuiltShard, BuiltShards
 from spacy_xlt.build.manifest import FILE_NAME
-from spacy_xlt.build.shards import draw, side_of
+from spacy_xlt.build.shards import side_of
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import corpus_files, read_docs
@@ -101,15 +98,6 @@ def test_list_names_missing_files_and_what_is_not_finished(built_shards):
     assert result.exit_code == 1 and "XLT-E502" in result.output
 
 
-def test_shards_come_in_order_whatever_the_order_of_the_manifest(built_shards):
-    header, *lines = (built_shards / FILE_NAME).read_bytes().splitlines(keepends=True)
-    (built_shards / FILE_NAME).write_bytes(b"".join([header, *reversed(lines)]))
-    assert [shard.name for shard in BuiltShards(built_shards)] == ["00000", "00001", "00002", "00003"]
-    (built_shards / FILE_NAME).write_bytes(header)
-    with pytest.raises(XltError, match="E580.*no shard"):
-        BuiltShards(built_shards).check()
-
-
 def test_sample_is_in_the_order_of_the_build_and_depends_on_the_seed_alone(built_shards, tmp_path):
     everything = [doc.text for doc in read_docs(built_shards / "target") if "-pt" in doc.text]
     samples = [sample(built_shards, tmp_path / "out.spacy", n=5, seed=seed, lang="pt") for seed in (0, 0, 1)]
@@ -121,19 +109,6 @@ def test_sample_is_in_the_order_of_the_build_and_depends_on_the_seed_alone(built
         assert unique == sorted(unique, key=everything.index)
     small, large = (sample(built_shards, tmp_path / "out.spacy", n=n, lang="pt") for n in (3, 9))
     assert set(small) < set(large)
-
-
-def test_each_document_has_the_same_chance(built_shards, tmp_path):
-    drawn = Counter(
-        text for seed in range(40) for text in sample(built_shards, tmp_path / "out.spacy", n=6, seed=seed, lang="es")
-    )
-    # Of 12 documents that are not empty two have the same text. 20 times each is expected, with a standard deviation of
-    # 3.2
-    (copied, n_copied), *_ = drawn.most_common(1)
-    assert copied.startswith("Maria-es saw-es Rio-es 0-es") and 25 < n_copied < 55
-    once = [n for text, n in drawn.items() if text != copied]
-    assert len(once) == N_DOCS - 4 and drawn.total() == 240
-    assert 7 < min(once) and max(once) < 33
 
 
 def test_sampled_documents_keep_their_annotation_and_empty_ones_are_not_drawn(built_shards, tmp_path):
@@ -197,12 +172,7 @@ def test_commands_replace_no_file_unasked(built_shards, tmp_path, command):
     assert result.exit_code == 1 and "XLT-E553" in result.output and inside.read_bytes() == before
 
 
-@given(st.integers(), st.text(max_size=20))
-def test_draw_is_a_share_and_always_the_same(seed, name):
-    assert 0.0 <= draw(seed, name) < 1.0 and draw(seed, name) == draw(seed, name)
-
-
-@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize("size", [1, 100])
 def test_split_has_every_document_on_one_side_whatever_the_size_of_shards(build_shards, tmp_path, size):
     texts = split(build_shards(size), tmp_path / "out")
     for lang, n in (("pt", N_DOCS - 1), ("es", N_DOCS - 2)):
@@ -230,9 +200,9 @@ def test_split_has_all_languages_and_copies_of_a_text_on_the_same_side(build_sha
 
 def test_split_keeps_the_share_over_many_texts():
     vocab = spacy.blank("en").vocab
-    docs = [Doc(vocab, words=[f"{i:016x}"]) for i in range(20_000)]
-    # Standard deviation 42
-    assert abs(sum(side_of(doc, dev=0.1, seed=3) == "dev" for doc in docs) - 2000) < 210
+    docs = [Doc(vocab, words=[f"{i:016x}"]) for i in range(2_000)]
+    # Standard deviation 13
+    assert abs(sum(side_of(doc, dev=0.1, seed=3) == "dev" for doc in docs) - 200) < 65
 
 
 def test_spacy_train_reads_both_sides_with_their_annotation(build_shards, tmp_path):
@@ -251,8 +221,6 @@ def test_split_says_what_it_wrote(build_shards, tmp_path):
     for side in ("train", "dev"):
         docs = list(read_docs(tmp_path / "out" / side))
         assert sum(said[side]["docs"].values()) == len(docs)
-        assert sum(said[side]["tokens"].values()) == sum(map(len, docs))
-        assert sum(said[side]["entities"].values()) == sum(len(doc.ents) for doc in docs)
         assert f"pt {said[side]['docs']['pt']}" in result.output
 
 
@@ -273,14 +241,19 @@ def test_split_is_replaced_when_asked_and_nothing_else_ever(built_shards, tmp_pa
 
 
 @pytest.mark.parametrize("function", [split, export])
-def test_what_is_interrupted_leaves_what_was_there(built_shards, tmp_path, function):
-    def interrupt(shard):
-        raise KeyboardInterrupt
-
+def test_what_is_interrupted_leaves_what_was_there(built_shards, tmp_path, monkeypatch, function):
     function(built_shards, tmp_path / "out")
     before = files_of(tmp_path)
+
+    def interrupt(shard, translated):
+        if shard.name == "00002":
+            raise KeyboardInterrupt
+        return targets(shard, translated)
+
+    targets = BuiltShard.targets
+    monkeypatch.setattr(BuiltShard, "targets", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        function(built_shards, tmp_path / "out", progress=interrupt)
+        function(built_shards, tmp_path / "out")
     assert files_of(tmp_path) == before
 
 

@@ -65,7 +65,7 @@ words = st.lists(st.sampled_from(["a", "b.", "c", "", "\n", "d。", "e"]), max_s
 
 
 @given(tokens=words)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_units_cover_a_text_once(tokens):
     units = units_of(tokens)
     assert [i for unit in units for i in range(unit.start, unit.end)] == list(range(len(tokens)))
@@ -80,7 +80,7 @@ def test_units_end_with_sentences_and_long_sentences_are_cut():
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 9), m=st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_beads_are_in_order_and_within_the_texts(seed, n, m):
     rng = np.random.default_rng(seed)
     source, target = (rng.standard_normal((2 * size, 5)).astype(np.float32) for size in (n, m))

@@ -22,11 +22,6 @@ def spans_of(lengths: list[int], gap: int) -> list[tuple[int, int]]:
     return [(start, start + n) for start, n in zip(starts, lengths, strict=True)]
 
 
-def test_pieces_that_are_tokens_keep_their_weights() -> None:
-    spans = [(0, 3), (4, 6), (7, 9)]
-    np.testing.assert_allclose(token_weights(soft(WEIGHTS, spans, spans), spans, spans), WEIGHTS)
-
-
 def test_a_source_token_gets_the_sum_of_its_pieces_and_a_target_token_the_average() -> None:
     alignment = soft(WEIGHTS, [(0, 3), (3, 5), (6, 8)], [(0, 2), (2, 4), (5, 8)])
     weights = token_weights(alignment, [(0, 5), (6, 8)], [(0, 4), (5, 8)])

@@ -69,7 +69,7 @@ def test_the_probabilities_are_those_of_the_package():
     assert direction.weights(source, target) == pytest.approx(expected[1:], abs=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     source=st.lists(st.sampled_from([*WORDS, "new", " ", "\u200b", "a b"]), max_size=8),
     target=st.lists(st.sampled_from([*WORDS.values(), "new", "", "\t"]), max_size=8),

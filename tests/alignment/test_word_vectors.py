@@ -50,7 +50,7 @@ def _simalign(method, source, target):
 
 @pytest.mark.parametrize("method", ["inter", "itermax", "mwmf"])
 @given(seed=seeds, shapes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_links_of_a_padded_batch_are_those_of_simalign(method, seed, shapes):
     pairs = [(_vectors(seed + k, m), _vectors(seed + k + 10, n)) for k, (m, n) in enumerate(shapes)]
     texts = _texts(*(side for pair in pairs for side in pair))
@@ -61,7 +61,7 @@ def test_links_of_a_padded_batch_are_those_of_simalign(method, seed, shapes):
 
 
 @given(seed=seeds, shapes=st.lists(st.tuples(sizes, sizes), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_softmax_is_the_geometric_mean_of_both_directions(seed, shapes):
     pairs = [(_vectors(seed + k, m), _vectors(seed + k + 10, n)) for k, (m, n) in enumerate(shapes)]
     texts = _texts(*(side for pair in pairs for side in pair))
@@ -89,7 +89,7 @@ def test_small_batches_give_the_same(method, monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=seeds, m=sizes, n=sizes)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_exchanging_the_sides_transposes_the_links(method, seed, m, n):
     source, target = _vectors(seed, m), _vectors(seed + 1, n)
     there, back = _link(method, source, target), _link(method, target, source)

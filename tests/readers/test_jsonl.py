@@ -35,7 +35,7 @@ def span(start: int, end: int, label: str = "PER", **more) -> dict:
     return {"start": start, "end": end, "label": label, **more}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=WORDS, data=st.data())
 def test_tokens_and_spans_are_read_as_they_were_written(words, data, tmp_path):
     spaces = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))

@@ -29,12 +29,7 @@ _PACKAGES = ("spacy-xlt", "spacy", "torch")
 
 
 class RayWorker:
-    """What an actor runs.
-
-    Args:
-        spec: How it makes its pipeline.
-        on_gpu: Whether on the one GPU that the actor sees.
-    """
+    """What an actor runs; `on_gpu`: on the one GPU that it sees."""
 
     def __init__(self, spec: WorkerSpec, *, on_gpu: bool):
         self._worker: ShardProcessor | Exception

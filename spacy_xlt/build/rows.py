@@ -20,10 +20,7 @@ _DIGITS = 6
 
 
 def target_row(target: Doc, bitext: Bitext) -> Row:
-    """A target document as `spacy train` reads it, with what it is a translation of.
-
-    target (Doc): The target document without the sentences that were left out.
-    """
+    """A target document without the sentences that were left out, with what it is a translation of."""
     whole = len(target) == len(bitext.target)
     return {
         "lang": bitext.target_lang,

@@ -138,12 +138,7 @@ class ShardCounts:
 
 
 class ShardProcessor:
-    """Takes shards through a pipeline.
-
-    Args:
-        nlp: The pipeline. Its error handler is set.
-        corrections: Reviewed sentences take the place of the projected ones.
-    """
+    """Takes shards through a pipeline, whose error handler it sets. Reviewed sentences replace projected ones."""
 
     def __init__(self, nlp: Language, *, corrections: Corrections | None = None):
         self.nlp = nlp

@@ -67,15 +67,9 @@ def sample(
     whose sentences were left out, are not drawn.
 
     Args:
-        shards: The build.
-        path: The file to write.
-        n: How many documents.
-        seed: Another one draws others.
         what: "target" for target documents, "bitext" for the source documents with their bitexts.
         lang: Only this target language; of source documents, only the bitexts in it. It has to be given for "target"
             if the build has several.
-        overwrite: Replace a file that is there.
-        silent: No bar.
 
     Returns:
         How many documents were drawn, and from how many.
@@ -144,13 +138,8 @@ def split(
     on the same side. Target documents all of whose sentences were left out are left out.
 
     Args:
-        shards: The build.
-        output: The folder to write.
         dev: The share of different texts for development, between 0 and 1; what it comes to is near it.
-        seed: Another one splits otherwise.
         lang: Only this target language; all if left out.
-        overwrite: Replace a split that is there.
-        silent: No bar.
 
     Returns:
         What `split.json` says.
@@ -208,12 +197,8 @@ def export(
     """Write a JSON line for each document and language, for people outside spaCy.
 
     Args:
-        shards: The build.
-        path: The file to write.
         what: "target" for the target documents as they are trained on, "bitext" for both sides with their links.
         lang: Only this target language; all if left out.
-        overwrite: Replace a file that is there.
-        silent: No bar.
 
     Returns:
         How many lines.

@@ -45,11 +45,8 @@ class BuildInput:
         """Read every file of a corpus, which finds every error. One that an earlier run has read is not read again.
 
         Args:
-            path: A file or a folder.
-            reading: How it is read.
             before: The manifest's header of the earlier run.
             skip_corrupt: Leave out a file that cannot be read, with a warning.
-            silent: No bar.
         """
         files, known = corpus_files(path, reading), {}
         old = before.get("input", {}) if before.get("reading") == plain(reading) else {}

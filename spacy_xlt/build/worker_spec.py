@@ -46,14 +46,7 @@ class WorkerSpec:
     def of(
         cls, nlp: Language, *, corrections: Corrections | None = None, code: Path | None = None, threads: int = 0
     ) -> WorkerSpec:
-        """What makes a pipeline like this one.
-
-        Args:
-            nlp: The pipeline.
-            corrections: What was reviewed.
-            code: Python file with the user's own registered functions.
-            threads: Threads that PyTorch computes with; 0 for its own choice.
-        """
+        """What makes a pipeline like this one; `code` is a Python file with the user's own registered functions."""
         others = any(not isinstance(pipe, XltPipe) and hasattr(pipe, "to_bytes") for _, pipe in nlp.pipeline)
         return cls(
             nlp.config.to_str(),

@@ -143,11 +143,7 @@ class WorkerPool(ABC):
 
 
 def process(worker: ShardProcessor | Exception, shard: Shard) -> ShardResult | XltError | str:
-    """Process a shard in a worker.
-
-    Args:
-        worker: Its pipeline, or why it could not be made.
-        shard: The documents.
+    """Process a shard in a worker, with its pipeline or why it could not be made.
 
     Returns:
         The result, or what is wrong with a setting: errors of other packages may not be picklable.
@@ -179,7 +175,6 @@ def make_workers(
         workers: Pipelines at once. "local": worker processes; 0 for none, all is done in this one. "ray": 0 for as
             many as the cluster has room for.
         gpu_id: The first GPU, or -1 for the CPU. Local workers are spread over the GPUs from there on.
-        corrections: What was reviewed.
         code: Python file with the user's own registered functions.
 
     Returns:

@@ -41,8 +41,9 @@ class AnnotatorPipe(BitextPipe):
 
     def __init__(
         self,
-        nlp: Language,
         name: str,
+        *,
+        nlp: Language | None = None,
         pipeline: str | None,
         targets: list[str] | None,
         beam_width: int,

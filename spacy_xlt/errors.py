@@ -144,8 +144,6 @@ _MESSAGES: dict[str, str] = {
     "or leave `labels` out.",
     "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an "
     "engine that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
-    "E412": "{projector}: `{setting}` is {value!r}, which is no projector: it needs `place` and `signature`. Set it "
-    "to an engine such as spacy_xlt.LinkProjector.v1.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; make room or choose another folder, then run "
     "it again.",
     "E502": "No such {what}: {path}.",

@@ -46,8 +46,8 @@ class EnsemblePipe(XltPipe[Prediction]):
     are missing, not "no entity". With `spans_key` the result is in that span group, with the same attributes.
 
     Args:
-        nlp: The pipeline; not used.
         name: The component's name.
+        nlp: The pipeline; not used.
         members: Pipelines by a name for each: the name of an installed one, or a path. They are saved with the
             component. None only for a config that is to be filled in.
         own: A name for what the components before this one find, where that is a member, too.
@@ -68,8 +68,9 @@ class EnsemblePipe(XltPipe[Prediction]):
 
     def __init__(
         self,
-        nlp: Language,
         name: str,
+        *,
+        nlp: Language | None = None,
         members: dict[str, str | None],
         own: str | None,
         weights: dict[str, float],

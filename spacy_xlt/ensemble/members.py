@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import srsly
 from spacy.tokens import Doc
@@ -96,7 +95,7 @@ class Members:
         folder = Path(path)
         for name, member in self.pipelines.items():
             member.to_disk(folder / name)
-        srsly.write_json(folder / "own.json", self._own_data())
+        srsly.write_json(folder / "own.json", self._sorted_own())
 
     def from_disk(self, path: str | Path) -> Members:
         """The counterpart of `to_disk`."""
@@ -109,7 +108,7 @@ class Members:
     def to_bytes(self) -> bytes:
         """All pipelines with their configs."""
         members = {name: member.to_bytes() for name, member in self.pipelines.items()}
-        return bytes(srsly.msgpack_dumps({"members": members, "own": self._own_data()}))
+        return bytes(srsly.msgpack_dumps({"members": members, "own": self._sorted_own()}))
 
     def from_bytes(self, data: bytes) -> Members:
         """The counterpart of `to_bytes`."""
@@ -119,11 +118,11 @@ class Members:
         self._set_own(stored["own"])
         return self
 
-    def _own_data(self) -> dict[str, Any]:
-        return {"labels": None if self.own_labels is None else sorted(self.own_labels)}
+    def _sorted_own(self) -> list[str] | None:
+        return None if self.own_labels is None else sorted(self.own_labels)
 
-    def _set_own(self, data: Mapping[str, Any]) -> None:
-        self.own_labels = None if data["labels"] is None else frozenset(data["labels"])
+    def _set_own(self, labels: list[str] | None) -> None:
+        self.own_labels = None if labels is None else frozenset(labels)
 
 
 def _spans_of(

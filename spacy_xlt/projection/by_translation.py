@@ -85,10 +85,6 @@ class SpanQuery:
         """The text of the source span."""
         return self.source[self.start : self.end].text.strip()
 
-    def target_text(self, start: int, end: int) -> str:
-        """The text of target tokens `[start, end)`."""
-        return self.target[start:end].text.strip()
-
     def gains(self) -> list[float]:
         """What links say about each target token of the sentence: the strongest link from the span, less the strongest
         one from elsewhere."""
@@ -143,13 +139,7 @@ class TranslationProjector(Engine, ABC):
         """Fill in `choices` and `confidence`, or `reason`, of each query, all of the same two languages."""
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
-        """Find where spans went. `Placement.by` says which way found each.
-
-        Args:
-            work: Bitexts, and spans of their source docs by group.
-
-        Returns:
-            For each bitext an outcome for each span, by group.
+        """Find where spans went; see `protocols.Projector`.
 
         Raises:
             XltError: E410 where the translator lacks the direction of a bitext, E309 where its languages are not known.
@@ -212,7 +202,7 @@ class FallbackProjector(TranslationProjector):
         fallback: What places those spans: a projector, or "links" for LinkProjector; null to have them lost.
 
     Raises:
-        XltError: E412 for a fallback that is no projector.
+        XltError: E101 for a fallback that is no projector.
     """
 
     # Reason of the spans that go to the fallback
@@ -252,9 +242,9 @@ class FallbackProjector(TranslationProjector):
 
 
 def check_projector(owner: str, name: str, value: Any) -> None:
-    """Raise E412 where a setting is no projector."""
+    """Raise E101 where a setting is no projector."""
     if not isinstance(value, Projector):
-        raise error("E412", projector=owner, setting=name, value=type(value).__name__)
+        raise error("E101", name=owner, engine=type(value).__name__, method="place", setting=name)
 
 
 def place_some(

@@ -48,7 +48,7 @@ class CandidateProjector(TranslationProjector):
     def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
         """Score the candidates of all spans."""
         rows = [(query, place, links) for query in queries for place, links in candidates(query, pool=self.pool)]
-        pairs = [(query.text, query.target_text(*place)) for query, place, _ in rows]
+        pairs = [(query.text, query.target[slice(*place)].text.strip()) for query, place, _ in rows]
         likeness = likeness_of(self.used_translator, pairs, source=source, target=target)
         goodness: defaultdict[int, dict[Range, float]] = defaultdict(dict)
         for (query, place, links), value in zip(rows, likeness.tolist(), strict=True):

@@ -28,7 +28,7 @@ class StackedProjector(Engine):
         min_score: How sure each must be for its word to count, from 0 to 1.
 
     Raises:
-        XltError: E412 for a member that is no projector.
+        XltError: E101 for a member that is no projector.
     """
 
     projectors: Any
@@ -93,7 +93,7 @@ class VotingProjector(Engine):
             a majority. Spans without it are lost ("no_agreement").
 
     Raises:
-        XltError: E412 for a member that is no projector.
+        XltError: E101 for a member that is no projector.
     """
 
     projectors: Any

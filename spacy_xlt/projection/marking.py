@@ -49,13 +49,7 @@ STYLES = {"numbered": Style("[{k}: ", numbered=True), "brackets": Style("[", num
 
 
 class Marked(NamedTuple):
-    """A text that stood between markers.
-
-    Attributes:
-        start: Its first character in the text without markers.
-        end: The character behind its last one.
-        number: Which span it is, where the markers say so.
-    """
+    """Characters `[start, end)` of the text without markers that stood between some, and the span's number if known."""
 
     start: int
     end: int
@@ -63,13 +57,7 @@ class Marked(NamedTuple):
 
 
 class Half(NamedTuple):
-    """A marker that lacks its partner.
-
-    Attributes:
-        place: Where in the text without markers.
-        opens: Whether it is an opening one.
-        number: Which span it belongs to, where it says so.
-    """
+    """A marker that lacks its partner: its place in the text without markers, and the span's number if known."""
 
     place: int
     opens: bool

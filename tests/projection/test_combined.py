@@ -124,7 +124,7 @@ def test_bad_settings_have_codes_and_combinations_pickle():
     link = LinkProjector()
     for make, code in (
         (lambda: StackedProjector(projectors=[]), "E150"),
-        (lambda: StackedProjector(projectors=[link, 3]), "E412"),
+        (lambda: StackedProjector(projectors=[link, 3]), "E101"),
         (lambda: StackedProjector(projectors={"a": link}, order=["b"]), "E150"),
         (lambda: StackedProjector(projectors={"a": link}, min_score=2), "E150"),
         (lambda: VotingProjector(projectors=[link], min_share=2), "E150"),

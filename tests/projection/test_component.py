@@ -102,7 +102,6 @@ def test_the_translations_annotation_comes_back_to_the_document(make_doc):
 
 def test_what_is_lost_on_the_way_back_belongs_to_the_translation(make_doc):
     doc = Doc(spacy.blank("pt").vocab, words=["Lá", "dorme"])
-    doc._.xlt["en"] = Bitext(doc, make_doc("Rio sleeps there now", (0, 1, "LOC")), Alignment([(1, 1)]))
     doc._.xlt["en"] = Bitext(doc, make_doc("so then in Rio", (3, 4, "LOC")), Alignment())
     pipeline("pt", direction="target_to_source", on_lost="missing")(doc)
     assert [(span.start, span.label, span.side) for span in doc._.xlt["en"].lost] == [(3, "LOC", "target")]

@@ -114,7 +114,7 @@ def test_bad_settings_have_codes_and_it_pickles():
     for config, code in (
         ({"n_best": 0}, "E150"),
         ({"starts": 0}, "E150"),
-        ({"fallback": 3}, "E412"),
+        ({"fallback": 3}, "E101"),
         ({"translator": object()}, "E101"),
     ):
         with pytest.raises(XltError) as err:

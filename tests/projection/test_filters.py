@@ -13,7 +13,7 @@ from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
 from spacy_xlt.projection.annotations import carried
 from spacy_xlt.projection.component import ProjectorPipe
-from spacy_xlt.projection.filters import CompleteSourceFilter, SpanScoreFilter
+from spacy_xlt.projection.filters import SpanScoreFilter
 from spacy_xlt.projection.links.projector import LinkProjector
 
 NLP = spacy.blank("en")
@@ -89,12 +89,6 @@ def test_accepted_entities_of_a_refused_sentence_stay():
     assert missing_ranges(bitext.target) == [(0, 2)]
 
 
-@pytest.mark.parametrize("limit", [-0.1, 1.5, "high", True])
-def test_impossible_limits_are_refused(limit):
-    with pytest.raises(XltError, match="min_share"):
-        CompleteSourceFilter(min_share=limit)
-
-
 def test_bad_settings_of_the_component_are_named():
     with pytest.raises(XltError, match="on_filtered"):
         ProjectorPipe("p", LinkProjector(), on_filtered="ignore")
@@ -167,8 +161,3 @@ def test_spans_whose_words_are_apart(parts, ents, group):
     assert mirrored.attrs["sources"] == ([0, 1] if parts == "one" else [0, 0, 1])
     assert bitext.lost == [] and len(carried(bitext)) == len(group)
     assert {one.source.text for one in carried(bitext)} == {"gave up", "Ann"}
-
-
-def test_unknown_ways_of_parting_are_refused():
-    with pytest.raises(XltError, match="parts"):
-        LinkProjector(parts="all")

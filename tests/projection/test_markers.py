@@ -148,7 +148,7 @@ def test_bad_settings_have_codes():
     for config, code in (
         ({"markers": "stars"}, "E150"),
         ({"markers": []}, "E150"),
-        ({"fallback": "none"}, "E412"),
+        ({"fallback": "none"}, "E101"),
         ({"translator": object()}, "E101"),
     ):
         with pytest.raises(XltError) as err:

@@ -50,9 +50,6 @@ class SpanLinks(NamedTuple):
                 best, best_start, best_end = total, start, i + 1
         if best > 0.0:
             return Stretch(self.start + best_start, self.start + best_end, best)
-        return self._strongest()
-
-    def _strongest(self) -> Stretch:
         # Nothing but words that others claim more: the one that is lost least
         i = max(range(len(self.inside)), key=lambda i: (self.inside[i] > 0, self.inside[i] - self.outside[i]))
         return Stretch(self.start + i, self.start + i + 1, self.inside[i] - self.outside[i])
@@ -142,24 +139,17 @@ class LinkIndex:
         """Whether source token `i` has a link."""
         return len(self.links_of(i, i + 1)) > 0
 
-    def all_linked(self, start: int, end: int) -> bool:
-        """Whether each of source tokens `[start, end)` has a link."""
-        return len({self.link_sources[k] for k in self.links_of(start, end)}) == end - start
-
     def span_links(self, start: int, end: int, *, spelling: bool = False) -> SpanLinks | None:
         """What the links say about source tokens `[start, end)`; None where there is no link.
 
-        Args:
-            start: The first token.
-            end: The token behind the last one.
-            spelling: Let words of the span without links count as linked to words that are spelled the same.
+        `spelling`: let words of the span without links count as linked to words that are spelled the same.
         """
         inside: dict[int, float] = {}
         for k in self.links_of(start, end):
             j, weight = self.link_targets[k], self.weights[k]
             if weight > inside.get(j, 0.0):
                 inside[j] = weight
-        if spelling and not self.all_linked(start, end):
+        if spelling:
             inside.update(dict.fromkeys(self.same_spelling(start, end), SPELLING))
         if not inside:
             return None

@@ -35,17 +35,7 @@ class LinkProjector(Engine):
     parts: str = setting("one", choices=PARTS)
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
-        """Find where spans went.
-
-        Args:
-            work: Bitexts, and spans of their source docs by group.
-
-        Returns:
-            For each bitext an outcome for each span, by group.
-
-        Raises:
-            XltError: E002 for links outside the docs.
-        """
+        """Find where spans went; see `protocols.Projector`. E002 is raised for links outside the docs."""
         outcomes: list[dict[str, list[Outcome]]] = []
         for bitext, groups in work:
             if not any(groups.values()):

@@ -206,8 +206,6 @@ _MESSAGES: dict[str, str] = {
     "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
     "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine "
     "of {cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
-    "W633": "A document in which entities are missing is left out, as will be every other one of that kind: a span "
-    "group cannot say what is unknown.",
     "E680": "{path} is not a file of licences: {reason}. Expected a JSON object: key to name, licence, url, author.",
     "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name the "
     "data with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "

@@ -1,13 +1,10 @@
-"""Augmenters: contractions taken apart, Latin letters, entities as spans, and several in a row.
-
-Code switching is in `code_switch`.
-"""
+"""Augmenters: contractions taken apart, Latin letters, and several in a row."""
 
 from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -17,27 +14,19 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..docs import Replacement, copy_ents, edit, with_words
+from ..docs import Replacement, edit, with_words
 from ..engine import Engine, invalid_setting, setting
-from ..errors import error, missing_package, warn
+from ..errors import error, missing_package
 from ..languages import MULTI, to_iso639_3
 from ..translation.contractions import TABLES
 from .windows import bare_doc
 
-# Words that are kept with what they became; a longer one is romanised each time.
-_CACHED, _LONGEST_CACHED = 1 << 15, 64
 # Letters before this one are Latin.
 _AFTER_LATIN = "\u0370"
 
 
 def example_like(nlp: Language, old: Example, reference: Doc) -> Example:
-    """An example with another reference: its own tokens for the pipeline where the old one had them, else its text's.
-
-    Args:
-        nlp: The pipeline that is trained.
-        old: What the reference was made from.
-        reference: The annotated document.
-    """
+    """An example with another reference: its tokens for the pipeline where the old one's were, else its text's."""
     own = [token.text for token in old.predicted] == [token.text for token in old.reference]
     return Example(bare_doc(nlp, reference, own_tokens=own), reference)
 
@@ -64,16 +53,11 @@ class ChainedAugmenters(Engine):
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield what the last augmenter makes."""
-        used = [augmenter for augmenter in self.augmenters.values() if augmenter is not None]
-        yield from _apply(used, nlp, example)
-
-
-def _apply(augmenters: Sequence[Any], nlp: Language, example: Example) -> Iterator[Example]:
-    if not augmenters:
-        yield example
-        return
-    for made in augmenters[0](nlp, example):
-        yield from _apply(augmenters[1:], nlp, made)
+        examples: Iterable[Example] = [example]
+        for augmenter in self.augmenters.values():
+            if augmenter is not None:
+                examples = [made for example in examples for made in augmenter(nlp, example)]
+        yield from examples
 
 
 @dataclass(kw_only=True, eq=False)
@@ -149,7 +133,6 @@ class Romanise(Engine):
         share: Share of the documents that are changed, drawn at random.
         lang: Language of the documents, where its own way to read letters matters (Ukrainian "г" is "h").
         strip_marks: Also take the marks off Latin letters: "São" → "Sao".
-        keep_original: Give the document as it was beside the changed one.
 
     Raises:
         XltError: E150 for an invalid setting, E010 for an unknown language, E106 where uroman is missing.
@@ -158,7 +141,6 @@ class Romanise(Engine):
     share: float = setting(0.3, ge=0, le=1)
     lang: str | None = None
     strip_marks: bool = False
-    keep_original: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,16 +149,12 @@ class Romanise(Engine):
             raise missing_package("spacy_xlt.romanise.v1", "uroman", "romanise", otherwise=", or set `share` to 0.0")
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
-        """Yield the example, what it becomes, or both."""
+        """Yield the example, or what it becomes."""
         if random.random() >= self.share:
             yield example
             return
         reference = romanised_doc(example.reference, lang=self._code, strip_marks=self.strip_marks)
-        changed = reference is not example.reference
-        if self.keep_original or not changed:
-            yield example
-        if changed:
-            yield example_like(nlp, example, reference)
+        yield example if reference is example.reference else example_like(nlp, example, reference)
 
 
 def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = False) -> Doc:
@@ -192,14 +170,9 @@ def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = Fals
     return doc if words == old else with_words(doc, words)
 
 
+@lru_cache(maxsize=1 << 15)
 def romanised_word(word: str, lang: str | None = None, strip_marks: bool = False) -> str:
     """A token in Latin letters, in one piece; the token itself where nothing would be left of it."""
-    if word.isascii():
-        return word
-    return (_romanised_cached if len(word) <= _LONGEST_CACHED else _romanised)(word, lang, strip_marks)
-
-
-def _romanised(word: str, lang: str | None, strip_marks: bool) -> str:
     new = word
     if any(_is_foreign(char) for char in word):
         # A token stays one token: no spaces in it, such as uroman puts after a full stop
@@ -207,9 +180,6 @@ def _romanised(word: str, lang: str | None, strip_marks: bool) -> str:
     if strip_marks:
         new = "".join(char for char in unicodedata.normalize("NFD", new) if not unicodedata.combining(char))
     return new if new.strip() else word
-
-
-_romanised_cached = lru_cache(maxsize=_CACHED)(_romanised)
 
 
 @lru_cache(maxsize=1)
@@ -226,35 +196,3 @@ def _is_foreign(char: str) -> bool:
     if char.isalpha():
         return not unicodedata.name(char, "").startswith("LATIN ")
     return unicodedata.category(char)[0] in "MNP" and not "\u2000" <= char < "\u2c00"
-
-
-@dataclass(kw_only=True, eq=False)
-class EntsToSpans(Engine):
-    """Registered augmenter `spacy_xlt.ents_to_spans.v1`: gives each example its entities as a span group.
-
-    What has the group already is not changed. A document in which entities are missing is left out and counted: to
-    `spancat` every span that is not in the group is a wrong one. A MixedCorpus does the same with its `spans_key`.
-
-    Args:
-        key: Name of the span group, `spans_key` of `spancat`.
-
-    Raises:
-        XltError: E150 for an invalid key.
-    """
-
-    key: str = "sc"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.key:
-            raise invalid_setting("spacy_xlt.ents_to_spans.v1", "key", self.key, "the name of a span group")
-        self.left_out = 0
-
-    def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
-        """Yield the example with the group."""
-        if copy_ents(example.reference, self.key):
-            yield example
-            return
-        self.left_out += 1
-        if self.left_out == 1:
-            warn("W633")

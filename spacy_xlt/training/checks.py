@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 
 import langcodes
 from spacy.language import Language
@@ -14,27 +11,19 @@ from spacy.util import get_lang_class
 from ..bitext import ENTS
 from ..errors import error, warn
 from ..languages import MULTI
-from .sources import LoadedSource, Source
+from .sources import LoadedSource
 
 # How a table of labels calls the pipeline itself
 PIPELINE = "(the pipeline)"
 
-# The language test. A language is evident where so many words are stop words of it, and not of the declared one
+# A text is in another language where so many of its words are stop words of that one alone,
 MIN_WORDS = 20
-# Least share of stop words among the words of a text; where lists are long it is higher
-MIN_SHARE = 0.25
-# Where the declared language has no list, or one in another script: no language has so many in common with a stranger
-MIN_SHARE_ALONE = 0.38
-# Stop words of the one language alone against those of the other alone
+# stop words of that one are so large a share of its words (where the declared language has no list, the larger one),
+MIN_SHARE, MIN_SHARE_ALONE = 0.25, 0.38
+# and words of that list alone are so many times those of the declared language's alone.
 MIN_RATIO = 4
-MIN_LETTERS = 100
-MIN_SHARE_OF_SCRIPT = 0.8
-# Lists shorter than this say little
+# Shorter lists say little
 MIN_LIST = 40
-# Languages that CLDR has in more than one script, for which a script proves nothing
-_SEVERAL_SCRIPTS = frozenset(
-    "az bm bs ff ha hi ja kk kmr kn ko ks ku ky mn ms pa sa sd shi sr tg tk tt ug ur uz vai yue zh".split()
-)
 
 
 def check_labels(
@@ -99,7 +88,7 @@ def _learned_by(nlp: Language) -> dict[str, set[str]]:
 
 
 def _labels_by_source(loaded: Sequence[LoadedSource], key: str) -> dict[str, dict[str, int]]:
-    return {source.name: dict(source.counts.labels.get(key, {})) for source in loaded}
+    return {each.source.name: dict(each.counts.labels.get(key, {})) for each in loaded}
 
 
 def _difference(
@@ -120,8 +109,9 @@ def _difference(
     )
 
 
-def warn_of_unused_labels(source: Source, loaded: LoadedSource, *, section: str) -> None:
+def warn_of_unused_labels(loaded: LoadedSource) -> None:
     """Warn of labels that a mapping names and the source does not have: most often a slip of the pen."""
+    source = loaded.source
     ours = {label for labels in loaded.counts.labels.values() for label in labels}
     # A label that was renamed is no longer there under its own name, so ask for the new one
     unused = [
@@ -131,7 +121,7 @@ def warn_of_unused_labels(source: Source, loaded: LoadedSource, *, section: str)
     ]
     if unused:
         known = ", ".join(sorted(ours)) or "none"
-        warn("W612", section=section, labels=", ".join(sorted(unused)), path=source.path, known=known)
+        warn("W612", section=loaded.section, labels=", ".join(sorted(unused)), path=source.path, known=known)
 
 
 def check_language(loaded: LoadedSource, others: Iterable[str], *, section: str) -> None:
@@ -145,13 +135,14 @@ def check_language(loaded: LoadedSource, others: Iterable[str], *, section: str)
     Raises:
         XltError: E614 with the reason.
     """
-    if reason := wrong_language(loaded.words, loaded.lang, others):
-        values = {"name": loaded.name, "path": loaded.path, "lang": loaded.lang, "reason": reason}
+    source = loaded.source
+    if reason := wrong_language(loaded.words, source.lang, others):
+        values = {"name": source.name, "path": source.path, "lang": source.lang, "reason": reason}
         raise error("E614", section=section, **values)
 
 
 def wrong_language(words: Mapping[str, int], declared: str, others: Iterable[str]) -> str:
-    """What speaks against a text being in the language declared, by spaCy's stop words and the script alone.
+    """What speaks against a text being in the language declared, by spaCy's stop words alone.
 
     Args:
         words: Words of the text, in lower case, and how often each is there.
@@ -164,40 +155,23 @@ def wrong_language(words: Mapping[str, int], declared: str, others: Iterable[str
     if declared == MULTI:
         return ""
     expected = stop_words(declared)
-    letters = Counter(_script(char) for word, n in words.items() for char in word for _ in range(n) if char.isalpha())
-    total = sum(letters.values())
-    if total < MIN_LETTERS:
-        return ""
-    script, n_letters = letters.most_common(1)[0]
-    expected_script = _script_of(expected)
-    if n_letters >= MIN_SHARE_OF_SCRIPT * total and expected_script and script not in (expected_script, "LATIN"):
-        if declared not in _SEVERAL_SCRIPTS:
-            return f"{100 * n_letters / total:.0f}% of its letters are {script.capitalize()}"
-    usable = expected if expected_script == script else frozenset()
+    n_words, n_expected = sum(words.values()), _n_in(words, expected)
     for other in dict.fromkeys(others):
-        if other not in (declared, MULTI) and (reason := _is_rather(words, declared, usable, other)):
-            return reason
+        foreign = stop_words(other)
+        if other in (declared, MULTI) or len(foreign) < MIN_LIST or _related(declared, other):
+            continue
+        n_foreign, only_foreign = _n_in(words, foreign), _n_in(words, foreign - expected)
+        least = MIN_SHARE if expected else MIN_SHARE_ALONE
+        only_expected = _n_in(words, expected - foreign)
+        if only_foreign >= max(MIN_WORDS, MIN_RATIO * only_expected) and n_foreign >= least * n_words:
+            return f"of {n_words} words {n_foreign} are stop words of {other!r}, {n_expected} of {declared!r}"
     return ""
 
 
-def _is_rather(words: Mapping[str, int], declared: str, expected: frozenset[str], other: str) -> str:
-    foreign = stop_words(other)
-    if len(foreign) < MIN_LIST or (not expected and _related(declared, other)):
-        return ""
-    n_words = sum(words.values())
-    n_foreign = sum(n for word, n in words.items() if word in foreign)
-    n_expected = sum(n for word, n in words.items() if word in expected)
-    only_foreign = sum(n for word, n in words.items() if word in foreign and word not in expected)
-    only_expected = sum(n for word, n in words.items() if word in expected and word not in foreign)
-    if only_foreign < MIN_WORDS or n_foreign < (MIN_SHARE if expected else MIN_SHARE_ALONE) * n_words:
-        return ""
-    if only_foreign < MIN_RATIO * only_expected:
-        return ""
-    against = f", {n_expected} of {declared!r}" if expected else ""
-    return f"of {n_words} words {n_foreign} are stop words of {other!r}{against}"
+def _n_in(words: Mapping[str, int], listed: frozenset[str]) -> int:
+    return sum(n for word, n in words.items() if word in listed)
 
 
-@lru_cache(maxsize=256)
 def stop_words(lang: str) -> frozenset[str]:
     """spaCy's stop words of a language, without single letters; none where spaCy has no class for it."""
     try:
@@ -210,15 +184,3 @@ def stop_words(lang: str) -> frozenset[str]:
 def _related(first: str, second: str) -> bool:
     """Whether the languages are close in CLDR's table of which other language a speaker reads: nn and nb, gl and es."""
     return langcodes.tag_distance(first, second) < 30 or langcodes.tag_distance(second, first) < 30
-
-
-@lru_cache(maxsize=4096)
-def _script(char: str) -> str:
-    name = unicodedata.name(char, "").split(" ")[0]
-    return "CJK" if name in ("HIRAGANA", "KATAKANA", "CJK") else name
-
-
-@lru_cache(maxsize=256)
-def _script_of(words: frozenset[str]) -> str:
-    counts = Counter(_script(char) for word in words for char in word if char.isalpha())
-    return counts.most_common(1)[0][0] if counts else ""

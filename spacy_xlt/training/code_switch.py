@@ -17,7 +17,6 @@ from ..bitext import ENTS_GROUP, Bitext, SentencePair
 from ..docs import Replacement, edit, missing_ranges, sentence_ranges
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error
-from ..languages import to_spacy
 from ..readers.docbin import read_docs
 from .augment import example_like
 
@@ -51,12 +50,10 @@ class Pair(NamedTuple):
     """A sentence, its translation and their word links.
 
     Attributes:
-        lang: Language of the translation.
         there: The translation.
         links: Token index here, token index there, score.
     """
 
-    lang: str
     there: Side
     links: list[tuple[int, int, float]]
 
@@ -80,46 +77,33 @@ class CodeSwitch(Engine):
             found: the source, and the projected corpus.
         share: Share of the documents that are changed.
         words: Share of a document's words that are swapped, where so many can be.
-        unit: "word", one for one, or "phrase", a few words for a few others.
-        max_words: The most words of a phrase, on either side.
+        max_words: The most words of a phrase that is swapped, on either side; 1 for one word for another.
         entities: Whether entities are swapped too: whole ones, for the projected entity that corresponds.
         min_score: Only along links with at least this score, as the aligner gives it.
-        langs: Only translations into these languages; None for any.
-        keep_original: Give the document as it was beside the changed one.
 
     Raises:
-        XltError: E150 for an invalid setting; E010 for an unknown language; when called, E502, E503, E504, E515 and
-            E651 where `bitexts` is not a folder of bitexts with links.
+        XltError: E150 for an invalid setting; when called, E502, E503, E504, E515 and E651 where `bitexts` is not a
+            folder of bitexts with links.
     """
 
     bitexts: str | Path | None
     share: float = setting(0.3, ge=0, le=1)
     words: float = setting(0.3, ge=0, le=1)
-    unit: str = setting("phrase", choices=("word", "phrase"))
     max_words: int = setting(4, ge=1)
     entities: bool = True
     min_score: float = 0.0
-    langs: Sequence[str] | None = None
-    keep_original: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bitexts is None:
             expected = "a folder that `spacy xlt build` wrote"
             raise invalid_setting("spacy_xlt.code_switch.v1", "bitexts", None, expected)
-        self._langs = None if self.langs is None else {to_spacy(lang) for lang in self.langs}
         self._pairs: dict[tuple[str, ...], list[Pair]] | None = None
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
-        """Yield the example, what it becomes, or both."""
-        if random.random() >= self.share:
-            yield example
-            return
-        replacements = self.replacements(example.reference)
-        if self.keep_original or not replacements:
-            yield example
-        if replacements:
-            yield example_like(nlp, example, edit(example.reference, replacements))
+        """Yield the example, or what it becomes."""
+        replacements = self.replacements(example.reference) if random.random() < self.share else []
+        yield example_like(nlp, example, edit(example.reference, replacements)) if replacements else example
 
     def replacements(self, doc: Doc) -> list[Replacement]:
         """Draw what is swapped in a document, with Python's `random`, which spaCy seeds.
@@ -132,11 +116,7 @@ class CodeSwitch(Engine):
         result = []
         for start, end in sentence_ranges(doc) if doc.has_annotation("SENT_START") else [(0, len(doc))]:
             here = side_of(doc, start, end)
-            pairs = [
-                pair
-                for pair in self._pairs.get(tuple(here.words), ())
-                if self._langs is None or to_spacy(pair.lang) in self._langs
-            ]
+            pairs = self._pairs.get(tuple(here.words))
             if not pairs:
                 continue
             pair = random.choice(pairs)
@@ -150,12 +130,11 @@ class CodeSwitch(Engine):
         return result
 
     def _draw_swaps(self, here: Side, pair: Pair) -> list[Swap]:
-        most_words = 1 if self.unit == "word" else self.max_words
         possible = possible_swaps(
             pair.links,
             here,
             pair.there,
-            most_words=most_words,
+            most_words=self.max_words,
             entities=self.entities,
             min_score=self.min_score,
         )
@@ -191,8 +170,8 @@ def read_pairs(path: str | Path) -> dict[tuple[str, ...], list[Pair]]:
         for bitext in doc._.xlt.values():
             for source, target, links in _sentence_pairs(bitext):
                 turned = [(j, i, score) for i, j, score in links]
-                pairs[tuple(source.words)].append(Pair(bitext.target_lang, target, links))
-                pairs[tuple(target.words)].append(Pair(bitext.source_lang, source, turned))
+                pairs[tuple(source.words)].append(Pair(target, links))
+                pairs[tuple(target.words)].append(Pair(source, turned))
     if not pairs:
         raise error("E515", path=path)
     if not any(pair.links for found in pairs.values() for pair in found):

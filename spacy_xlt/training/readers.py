@@ -1,4 +1,4 @@
-"""The corpus readers of training: `spacy_xlt.MixedCorpus.v1`, `spacy_xlt.DevCorpus.v1` and `spacy_xlt.Corpus.v1`."""
+"""The corpus readers of training: `spacy_xlt.MixedCorpus.v1` and `spacy_xlt.DevCorpus.v1`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from .sources import (
     LoadedSource,
     ReadingRules,
     SourceCounts,
-    load_source,
     parse_sources,
 )
 from .windows import DocSplitter, PieceCounter, SplitStats, WordCounter, bare_doc
@@ -111,8 +110,7 @@ class MixedCorpus(Engine):
         if self.max_word_pieces >= self.max_pieces:
             name = type(self).__name__
             raise invalid_setting(name, "max_word_pieces", self.max_word_pieces, "less than max_pieces")
-        counter = WordCounter() if self.encoder is None else PieceCounter(self.encoder)
-        self.splitter = DocSplitter(counter, max_pieces=self.max_pieces, max_word_pieces=self.max_word_pieces)
+        self._counter = WordCounter() if self.encoder is None else PieceCounter(self.encoder)
         self._sources = parse_sources(self.sources, f"{self.section}.sources", use=self.use)
         self._loaded: _Loaded | None = None
         self._epoch = 0
@@ -120,7 +118,7 @@ class MixedCorpus(Engine):
     @property
     def counts(self) -> dict[str, SourceCounts]:
         """What became of the documents of each source, by name. Empty before the first reading."""
-        return {source.name: source.counts for source in self._loaded.sources} if self._loaded else {}
+        return {loaded.source.name: loaded.counts for loaded in self._loaded.sources} if self._loaded else {}
 
     @property
     def split_stats(self) -> SplitStats:
@@ -132,7 +130,7 @@ class MixedCorpus(Engine):
         """Documents of each source in an epoch, before the long ones are cut. Empty before the first reading."""
         if self._loaded is None:
             return {}
-        n_read = {source.name: source.counts.read for source in self._loaded.sources}
+        n_read = {name: counts.read for name, counts in self.counts.items()}
         parts = {s.name: max(1, round(n_read[s.name] * s.weight)) for s in self._sources if s.share is None}
         shares = {s.name: s.share for s in self._sources if s.share is not None}
         total = sum(parts.values()) / (1 - sum(shares.values()))
@@ -184,31 +182,30 @@ class MixedCorpus(Engine):
         if self.exclude:
             sentences = (text for path in self.exclude for doc in read_docs(path) for _, text in sentences_of(doc))
             exclude = NearDuplicates(sentences, threshold=self.near_duplicates)
-        stats = SplitStats()
+        splitter = DocSplitter(self._counter, max_pieces=self.max_pieces, max_word_pieces=self.max_word_pieces)
         rules = ReadingRules(
             seed=self.seed,
             on_low_score=self.on_low_score,
             spans_key=self.spans_key,
             exclude=exclude,
-            split=lambda doc: self.splitter.split(doc, stats),
+            split=splitter.split,
         )
         named = [nlp.lang or MULTI, "en", *(source.lang for source in self._sources)]
         sources = []
         for source in self._sources:
             section = f"{self.section}.sources.{source.name}"
-            loaded = load_source(source, rules, nlp.vocab, section=section)
+            loaded = LoadedSource(source, rules, nlp.vocab, section=section)
             if self.check_language:
                 check_language(loaded, named, section=self.section)
-            warn_of_unused_labels(source, loaded, section=section)
+            warn_of_unused_labels(loaded)
             if left_out := loaded.counts.left_out():
                 warn("W610", name=source.name, path=source.path, counts=left_out)
             logger.info("Source %s: %s", source.name, loaded.counts)
             sources.append(loaded)
-        if stats:
+        if splitter.stats:
             where = " and ".join(source.path for source in self._sources)
-            unit = self.splitter.counter.unit
-            warn("W601", path=where, max_pieces=self.max_pieces, unit=unit, **vars(stats))
-        return _Loaded(sources, stats)
+            warn("W601", path=where, max_pieces=self.max_pieces, unit=self._counter.unit, **vars(splitter.stats))
+        return _Loaded(sources, splitter.stats)
 
     def _key(self, nlp: Language) -> str:
         """What decides what is read: settings, and the files as they are."""
@@ -257,45 +254,3 @@ class DevCorpus(MixedCorpus):
     def _check(self, nlp: Language, loaded: Sequence[LoadedSource]) -> None:
         super()._check(nlp, loaded)
         check_labels_known(nlp, loaded, section=self.section, may_differ=self.labels_may_differ)
-
-
-def make_corpus(
-    path: str | None,
-    encoder: str | None,
-    max_pieces: int = 256,
-    max_word_pieces: int = 32,
-    gold_tokens: bool = False,
-    keep_empty: float = 1.0,
-    limit: int = 0,
-    shuffle: bool = False,
-    augmenter: Any = None,
-) -> MixedCorpus:
-    """Registered reader `spacy_xlt.Corpus.v1`: as `spacy.Corpus.v1`, in pieces that an encoder can take.
-
-    It is a MixedCorpus of one source, of which neither labels nor language are checked.
-
-    Args:
-        path: A `.spacy` file or a folder of them.
-        encoder: As in MixedCorpus, as are the sizes.
-        max_pieces: The most word pieces of an example.
-        max_word_pieces: The most word pieces of a word.
-        gold_tokens: Give the pipeline the corpus's own tokens instead of those of its tokenizer.
-        keep_empty: Share of the documents without an entity or span that are read.
-        limit: The most documents to read, drawn at random; 0 for all.
-        shuffle: Whether to read in random order.
-        augmenter: Makes more examples of each, as in spaCy.
-
-    Raises:
-        XltError: As MixedCorpus.
-    """
-    block = {"path": path, "lang": MULTI, "keep_empty": keep_empty, "limit": limit, "augmenter": augmenter}
-    return MixedCorpus(
-        sources={"corpus": block},
-        encoder=encoder,
-        max_pieces=max_pieces,
-        max_word_pieces=max_word_pieces,
-        gold_tokens=gold_tokens,
-        shuffle=shuffle,
-        labels_may_differ=True,
-        check_language=False,
-    )

@@ -119,9 +119,7 @@ def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """
     use = corpus.get("use")
     blocks = corpus.get("sources") or {}
-    return {
-        name: block for name, block in blocks.items() if (use is None or name in use) and block.get("weight", 1) != 0
-    }
+    return {name: block for name, block in blocks.items() if use is None or name in use}
 
 
 @dataclass(frozen=True)

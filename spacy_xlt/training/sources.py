@@ -42,8 +42,7 @@ class Source:
         path: A `.spacy` file or a folder of them.
         lang: Its language, "xx" for several.
         kind: "gold" for annotation by people, "projected" for one that was carried over.
-        weight: How often each of its documents is read in an epoch: 2.0 for twice, 0.5 for one half of them. 0 leaves
-            the source out.
+        weight: How often each of its documents is read in an epoch: 2.0 for twice, 0.5 for one half of them.
         share: In place of a weight: its part of an epoch's documents, whatever the size of the others: 0.5 for as many
             as all others have together. Its documents are read as often as that takes.
         min_score: The least score of a projected span, from 0 to 1; see `on_low_score` of the reader.
@@ -59,7 +58,7 @@ class Source:
     path: str
     lang: str
     kind: str = setting(GOLD, choices=(GOLD, PROJECTED))
-    weight: float = setting(1.0, ge=0)
+    weight: float = setting(1.0, gt=0)
     share: float | None = setting(None, gt=0, lt=1)
     min_score: float = setting(0.0, ge=0, le=1)
     limit: int = setting(0, ge=0)
@@ -134,7 +133,7 @@ def parse_sources(blocks: Mapping[str, Any], section: str, *, use: Sequence[str]
     Args:
         blocks: Name → settings of the source.
         section: Where they stand, for messages: "corpora.train.sources".
-        use: The sources to read; None for all. Those with a weight of 0 are left out either way.
+        use: The sources to read; None for all.
 
     Raises:
         XltError: E610 for an invalid value, E611 for a setting that does not exist, E010 for an unknown language.
@@ -145,7 +144,7 @@ def parse_sources(blocks: Mapping[str, Any], section: str, *, use: Sequence[str]
         expected = f"names of its sources: {', '.join(blocks)}"
         raise error("E610", section=section.rpartition(".")[0], setting="use", value=unknown, expected=expected)
     names = [name for name in blocks if use is None or name in use]
-    sources = [_parse(name, blocks[name], f"{section}.{name}") for name in names if blocks[name].get("weight", 1) != 0]
+    sources = [_parse(name, blocks[name], f"{section}.{name}") for name in names]
     if not sources:
         raise error("E610", section=section, setting="sources", value=names, expected="at least one source to read")
     shares = {source.name: source.share for source in sources if source.share is not None}
@@ -197,25 +196,29 @@ class ReadingRules:
     split: Callable[[Doc], list[Doc]]
 
 
-@dataclass
 class LoadedSource:
     """The documents of a source that are read.
 
+    Args:
+        source: The source.
+        rules: What holds for all sources.
+        vocab: The vocabulary of the pipeline. It takes in the words of what is read, not of what is left out.
+        section: Block of the source in the config, for messages.
+
     Attributes:
-        name: Name of the source.
-        path: Its path.
-        lang: Its language.
         counts: What became of its documents.
         words: Its first words in lower case, by which its language is checked.
         files: For each file its documents, each as the list of its parts.
+
+    Raises:
+        XltError: E502 to E504 for what is no corpus, E612 where nothing is left, E616 for a `min_score` without scores.
     """
 
-    name: str
-    path: str
-    lang: str
-    counts: SourceCounts = field(default_factory=SourceCounts)
-    words: Counter[str] = field(default_factory=Counter)
-    files: list[list[list[Doc]]] = field(default_factory=list)
+    def __init__(self, source: Source, rules: ReadingRules, vocab: Vocab, *, section: str):
+        self.source, self.rules, self.section = source, rules, section
+        self.counts = SourceCounts()
+        self.words: Counter[str] = Counter()
+        self.files = self._read(vocab)
 
     def stream(self, *, seed: int, n_docs: int, shuffle: bool, epoch: int = 0) -> Iterator[list[Doc]]:
         """Yield documents, each as the list of its parts, over and over until there are enough.
@@ -227,7 +230,7 @@ class LoadedSource:
             epoch: Number of the epoch; each has orders of its own.
         """
         first = epoch * -(-n_docs // self.counts.read)
-        passes = (self._in_order(f"{seed}/{self.name}/{number}" if shuffle else None) for number in count(first))
+        passes = (self._in_order(f"{seed}/{self.source.name}/{number}" if shuffle else None) for number in count(first))
         return islice((parts for docs in passes for parts in docs), n_docs)
 
     def _in_order(self, seed: str | None) -> Iterator[list[Doc]]:
@@ -241,29 +244,7 @@ class LoadedSource:
                 draw.shuffle(docs)
             yield from docs
 
-
-def load_source(source: Source, rules: ReadingRules, vocab: Vocab, *, section: str) -> LoadedSource:
-    """Read the documents of a source.
-
-    Args:
-        source: The source.
-        rules: What holds for all sources.
-        vocab: The vocabulary of the pipeline. It takes in the words of what is read, not of what is left out.
-        section: Block of the source in the config, for messages.
-
-    Raises:
-        XltError: E502 to E504 for what is no corpus, E612 where nothing is left, E616 for a `min_score` without scores.
-    """
-    return _SourceLoader(source, rules, section).load(vocab)
-
-
-class _SourceLoader:
-    def __init__(self, source: Source, rules: ReadingRules, section: str):
-        self.source, self.rules, self.section = source, rules, section
-        self.loaded = LoadedSource(source.name, source.path, source.lang)
-        self.counts = self.loaded.counts
-
-    def load(self, vocab: Vocab) -> LoadedSource:
+    def _read(self, vocab: Vocab) -> list[list[list[Doc]]]:
         source, counts = self.source, self.counts
         files: list[list[list[Doc]]] = []
         # For `limit`: numbers that depend on the text alone, with file and place
@@ -287,8 +268,7 @@ class _SourceLoader:
             files = self._limited(files, drawn)
         if not counts.read:
             raise error("E612", name=source.name, path=source.path, counts=counts, section=self.section)
-        self.loaded.files = [self._with_vocab(docs, vocab) for docs in files]
-        return self.loaded
+        return [self._with_vocab(docs, vocab) for docs in files]
 
     def _limited(self, files: list[list[list[Doc]]], drawn: list[tuple[int, int, int]]) -> list[list[list[Doc]]]:
         source, counts = self.source, self.counts
@@ -312,8 +292,8 @@ class _SourceLoader:
         if not any(has_text(token.text) for token in doc):
             counts.blank += 1
             return []
-        if self.loaded.words.total() < MAX_WORDS:
-            self.loaded.words.update(token.lower_ for token in doc if token.is_alpha)
+        if self.words.total() < MAX_WORDS:
+            self.words.update(token.lower_ for token in doc if token.is_alpha)
         ranges = self._ranges(doc)
         if not ranges:
             return []

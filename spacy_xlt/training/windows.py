@@ -25,11 +25,9 @@ class WordCounter:
     n_special_tokens = 0
 
     def docs(self, docs: Sequence[Doc | Span]) -> list[int]:
-        """Words of each document or span."""
         return [len(doc) for doc in docs]
 
     def words(self, words: Sequence[str]) -> list[int]:
-        """One for each word."""
         return [1] * len(words)
 
 
@@ -119,38 +117,37 @@ class DocSplitter:
         max_pieces: The most pieces a document may have, special tokens included.
         max_word_pieces: The most pieces a word may have. Of a longer word (an URL, a base64 line) the beginning is
             kept; the number of words, and so every annotation, stays as it is.
+
+    Attributes:
+        stats: What was done so far.
     """
 
     def __init__(self, counter: PieceCounter | WordCounter, *, max_pieces: int, max_word_pieces: int):
         self.counter = counter
         self.max_pieces = max_pieces
         self.max_word_pieces = max_word_pieces
+        self.stats = SplitStats()
 
-    def split(self, doc: Doc, stats: SplitStats) -> list[Doc]:
-        """The document itself where it fits, else its windows in order.
-
-        Args:
-            doc: The document.
-            stats: Is added to.
-        """
-        doc = self._shorten_words(doc, stats)
+    def split(self, doc: Doc) -> list[Doc]:
+        """The document itself where it fits, else its windows in order."""
+        doc = self._shorten_words(doc)
         (n_pieces,) = self.counter.docs([doc])
         if n_pieces <= self.max_pieces:
             return [doc]
         windows = self._windows(doc)
-        stats.docs_cut += 1
-        stats.windows += len(windows)
-        stats.spans_cut += sum(_n_cut(doc, start, end) for start, end in windows)
+        self.stats.docs_cut += 1
+        self.stats.windows += len(windows)
+        self.stats.spans_cut += sum(_n_cut(doc, start, end) for start, end in windows)
         return [slice_doc(doc, start, end) for start, end in windows]
 
-    def _shorten_words(self, doc: Doc, stats: SplitStats) -> Doc:
+    def _shorten_words(self, doc: Doc) -> Doc:
         # A piece is at least one byte, so most words need no counting.
         suspects = [token for token in doc if len(token.text.encode("utf8")) > self.max_word_pieces]
         counts = self.counter.words([token.text for token in suspects])
         too_long = {token.i for token, n in zip(suspects, counts, strict=True) if n > self.max_word_pieces}
         if not too_long:
             return doc
-        stats.words_shortened += len(too_long)
+        self.stats.words_shortened += len(too_long)
         return with_words(doc, [self._shorten(token.text) if token.i in too_long else token.text for token in doc])
 
     def _shorten(self, word: str) -> str:
@@ -216,8 +213,6 @@ def bare_doc(nlp: Language, doc: Doc, *, own_tokens: bool) -> Doc:
     """A document's text without annotation, for a pipeline to annotate.
 
     Args:
-        nlp: The pipeline.
-        doc: The document.
         own_tokens: With the document's tokens; else with what the pipeline's tokenizer makes of the text, unless the
             spaces of the text are unknown.
     """

@@ -110,13 +110,6 @@ def model(tmp_path, gold, built) -> Path:
             "few-shot",
         ),
         ({"a": {"path": "a", "lang": "pt", "kind": "gold"}}, "gold"),
-        (
-            {
-                "a": {"path": "a", "lang": "en", "kind": "gold"},
-                "unused": {"path": "b", "lang": "pt", "kind": "gold", "weight": 0},
-            },
-            "zero-shot",
-        ),
     ],
 )
 def test_the_config_tells_the_strategy(tmp_path, sources, strategy):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import spacy
-from helpers.tiny_encoder import make_tiny_encoder
+from helpers.mixed_sources import mixed, source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span, SpanGroup
@@ -21,7 +21,6 @@ from spacy_xlt.docs import edit as replaced
 from spacy_xlt.errors import XltError
 from spacy_xlt.io import write_docs
 from spacy_xlt.training.code_switch import CodeSwitch, Swap, possible_swaps, side_of
-from spacy_xlt.training.readers import make_corpus
 
 
 @pytest.fixture
@@ -84,15 +83,15 @@ def test_where_the_other_side_is_not_annotated_the_links_say_what_corresponds(pa
 
 
 def test_both_sides_of_a_bitext_are_found(stored, pair):
-    assert switch_all(stored, pair.source, unit="word").text.split()[3:5] == ["Casa", "Branca"]
-    switched = switch_all(stored, pair.target, unit="word")
+    assert switch_all(stored, pair.source, max_words=1).text.split()[3:5] == ["Casa", "Branca"]
+    switched = switch_all(stored, pair.target, max_words=1)
     assert switched.text == "yesterday , John visited the White House . "
     assert [(ent.text, ent.label_) for ent in switched.ents] == [("John", "PER"), ("White House", "LOC")]
 
 
 def test_other_labels_in_the_corpus_than_in_the_bitext_do_not_matter(stored, pair):
     pair.source.set_ents([Span(pair.source, ent.start, ent.end, "X" + ent.label_) for ent in pair.source.ents])
-    ents = switch_all(stored, pair.source, unit="word").ents
+    ents = switch_all(stored, pair.source, max_words=1).ents
     assert [(ent.text, ent.label_) for ent in ents] == [("João", "XPER"), ("Casa Branca", "XLOC")]
 
 
@@ -101,32 +100,8 @@ def test_missing_annotation_of_either_side_is_missing_in_the_result(pair, tmp_pa
     pair.target.set_ents(list(pair.target.ents), missing=[pair.target[0:1]], default="outside")
     pair.source._.xlt["pt"] = pair
     write_docs(tmp_path / "b.spacy", [pair.source], store_user_data=True)
-    switched = switch_all(tmp_path / "b.spacy", pair.source, unit="word")
+    switched = switch_all(tmp_path / "b.spacy", pair.source, max_words=1)
     assert [token.text for token in switched if token.ent_iob == 0] == ["visitou", "Ontem"]
-
-
-def test_sentences_span_groups_spaces_and_categories_are_kept():
-    doc = Doc(
-        spacy.blank("en").vocab,
-        words=["I", "like", "it", ".", "Go", "!"],
-        spaces=[True, True, False, True, False, False],
-        sent_starts=[True, False, False, False, True, False],
-    )
-    doc.set_ents([Span(doc, 2, 3, "X", kb_id="Q7", span_id="i")], default="outside")
-    doc.spans["sc"] = SpanGroup(doc, name="sc", attrs={"scores": [0.1]}, spans=[Span(doc, 0, 3, "S")])
-    doc.cats = {"a": 1.0}
-    new = replaced(
-        doc,
-        [
-            Replacement(1, 2, ["m", "'", "agrada"], [False, False, False], [False] * 3),
-            Replacement(2, 3, ["això", "tot"], [True, True], [False] * 2),
-        ],
-    )
-    assert new.text == "I m'agrada això tot. Go!"
-    assert [(e.text, e.label_, e.kb_id_, e.id_) for e in new.ents] == [("això tot", "X", "Q7", "i")]
-    assert [span.text for span in new.spans["sc"]] == ["I m'agrada això tot"]
-    assert new.spans["sc"].attrs == {"scores": [0.1]} and new.cats == {"a": 1.0}
-    assert [sent.text for sent in new.sents] == ["I m'agrada això tot.", "Go!"]
 
 
 VOCAB = Vocab()
@@ -198,17 +173,9 @@ def test_swaps_never_overlap_and_leave_every_span_whole(bitext, most_words, rng)
         assert not there.annotated or inside == {bitext.target[j].ent_type_ != "" for j in range(*swap.there)}
 
 
-@settings(deadline=None, max_examples=30)
-@given(bitexts())
-def test_swapping_nothing_changes_nothing(bitext):
-    doc = replaced(bitext.source, [])
-    assert doc.text == bitext.source.text
-    assert [token.ent_iob_ for token in doc] == [token.ent_iob_ for token in bitext.source]
-
-
 def test_a_share_of_the_words_is_swapped_on_the_average(stored, pair):
     spacy.util.fix_random_seed(1)
-    switcher = CodeSwitch(bitexts=stored, share=1.0, words=0.2, unit="word")
+    switcher = CodeSwitch(bitexts=stored, share=1.0, words=0.2, max_words=1)
     n_swapped = [sum(r.end - r.start for r in switcher.replacements(pair.source)) for _ in range(400)]
     assert 0.15 < sum(n_swapped) / 400 / len(pair.source) < 0.25
 
@@ -236,13 +203,12 @@ def test_each_sentence_of_a_document_is_found_by_itself(pair, tmp_path, make_doc
     assert switch_all(tmp_path / "b.spacy", make_doc("Yes . Hm . No .", sents=[0, 2, 4])).text == "Sim . Hm . Não . "
 
 
-def test_of_several_languages_those_that_are_asked_for_are_taken(pair, tmp_path, make_doc):
+def test_of_several_translations_one_is_drawn(pair, tmp_path, make_doc):
     source = make_doc("Yes .")
     for lang, word in (("pt", "Sim"), ("de", "Ja")):
         source._.xlt[lang] = Bitext(source, make_doc(f"{word} .", lang=lang), Alignment([(0, 0)]), "en", lang)
     write_docs(tmp_path / "b.spacy", [source], store_user_data=True)
     assert {switch_all(tmp_path / "b.spacy", source)[0].text for _ in range(30)} == {"Sim", "Ja"}
-    assert {switch_all(tmp_path / "b.spacy", source, langs=["deu"])[0].text for _ in range(10)} == {"Ja"}
 
 
 def test_what_build_writes_is_found_from_both_of_its_corpora(nlp, write_corpus, make_doc, tmp_path):
@@ -250,9 +216,8 @@ def test_what_build_writes_is_found_from_both_of_its_corpora(nlp, write_corpus, 
     corpus = write_corpus(docs, "gold.spacy")
     build(nlp, corpus, tmp_path / "built", docs_per_shard=3)
     switcher = CodeSwitch(bitexts=tmp_path / "built", share=1.0, words=1.0)
-    encoder = str(make_tiny_encoder(tmp_path / "encoder"))
     for path, seen in ((corpus, "ANN"), (tmp_path / "built/target", "Ann")):
-        reader = make_corpus(str(path), encoder, gold_tokens=True, augmenter=switcher)
+        reader = mixed({"a": source(path, augmenter=switcher)})
         examples = list(reader(spacy.blank("xx")))
         assert len(examples) == 7
         assert [example.reference.ents[0].text for example in examples] == [seen] * 7
@@ -262,7 +227,6 @@ def test_what_build_writes_is_found_from_both_of_its_corpora(nlp, write_corpus, 
     ("kwargs", "setting"),
     [
         ({"bitexts": None}, "bitexts"),
-        ({"unit": "letter"}, "unit"),
         ({"max_words": 0}, "max_words"),
         ({"words": 2}, "words"),
         ({"share": -1}, "share"),

@@ -9,6 +9,7 @@ import numpy
 import pytest
 import spacy
 import torch
+from helpers.mixed_sources import mixed, source
 from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_training import encoder_of, entities, make_examples, make_pipeline, output, update
 from spacy.language import Language
@@ -20,7 +21,6 @@ from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.training import lora
 from spacy_xlt.training.callbacks import FreezeEncoder, encoder_layers
 from spacy_xlt.training.lora import merge_lora, plain_config
-from spacy_xlt.training.readers import make_corpus
 from spacy_xlt.training.windows import WordPieceBatcher
 
 KINDS = ("bert", "xlm-roberta", "distilbert", "deberta-v2")
@@ -242,7 +242,7 @@ def test_an_encoder_without_a_fast_tokenizer_is_refused_where_offsets_are_needed
     with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`name`"):
         make_pipeline(slow_encoder)
     with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`encoder`"):
-        list(make_corpus(str(write_corpus([doc])), slow_encoder)(nlp))
+        list(mixed({"a": source(write_corpus([doc]))}, encoder=slow_encoder)(nlp))
     examples = [spacy.training.Example(Doc(nlp.vocab, words=["Maria"]), Doc(nlp.vocab, words=["Maria"]))]
     with pytest.raises(XltError, match="E630.*ProphetNetTokenizer.*`encoder`"):
         list(WordPieceBatcher(encoder=slow_encoder)(examples))

@@ -19,7 +19,7 @@ from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry, resolve_dot_names
 
 from spacy_xlt.config import merge_configs
-from spacy_xlt.training.windows import DocSplitter, PieceCounter, SplitStats
+from spacy_xlt.training.windows import DocSplitter, PieceCounter
 
 MAX_PIECES, SIZE = 48, 96
 
@@ -120,6 +120,6 @@ def test_no_window_of_a_document_is_larger_than_it_may_be(encoder):
     counter = PieceCounter(encoder)
     splitter = DocSplitter(counter, max_pieces=MAX_PIECES, max_word_pieces=8)
     for doc in hostile_docs():
-        parts = splitter.split(doc, SplitStats())
+        parts = splitter.split(doc)
         assert max(counter.docs(parts)) <= MAX_PIECES
         assert len(doc) == sum(map(len, parts))

@@ -24,7 +24,7 @@ from spacy.util import load_config_from_str, load_model_from_config, registry, r
 from spacy_xlt.bitext import ENTS_GROUP
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.training.readers import DevCorpus, make_corpus
+from spacy_xlt.training.readers import DevCorpus
 
 CONFIG = """
 [nlp]
@@ -112,11 +112,6 @@ def test_few_shot_draws_the_same_texts_whatever_the_files(nlp, numbered, tmp_pat
 def test_fewer_documents_than_the_limit_is_said(nlp, numbered):
     with pytest.warns(XltWarning, match="W611.*3 documents.*limit.* 10"):
         assert len(texts(mixed({"a": source(numbered("a", 3), limit=10)}), nlp)) == 3
-
-
-def test_a_weight_of_0_leaves_a_source_out_even_without_a_path(nlp, numbered):
-    corpus = mixed({"a": source(numbered("a", 3)), "b": {"path": None, "lang": "pt", "weight": 0}})
-    assert len(texts(corpus, nlp)) == 3
 
 
 def scored(doc: Doc, *scores: float) -> Doc:
@@ -232,7 +227,7 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
 @pytest.mark.parametrize(
     ("block", "settings", "message"),
     [
-        ({"weight": -1}, {}, "E610.*weight.*-1"),
+        ({"weight": 0}, {}, "E610.*weight.*0"),
         ({"weight": True}, {}, "E610.*weight"),
         ({"share": 0}, {}, "E610.*share.*0; expected a number above 0 below 1"),
         ({"share": 1.0}, {}, "E610.*share"),
@@ -256,7 +251,7 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
         ({}, {"max_word_pieces": 256}, "E150.*max_word_pieces"),
         ({}, {"encoder": ""}, "E150.*encoder"),
         ({}, {"use": ["b"]}, r"E610\] \[corpora.train\] `use`.*'b'.*its sources: a"),
-        ({"weight": 0}, {}, "E610.*at least one source"),
+        ({}, {"use": []}, "E610.*at least one source"),
     ],
 )
 def test_an_invalid_setting_is_named(tmp_path, block, settings, message):
@@ -356,23 +351,19 @@ def test_training_may_stream(numbered):
     assert nlp.get_pipe("ner").labels == ("PER",)
 
 
-def test_the_single_corpus_reads_documents_in_order_with_the_pipelines_tokens(make_doc, write_corpus):
+def test_documents_come_in_order_with_the_pipelines_tokens_when_asked(make_doc, write_corpus):
     pt = spacy.blank("pt")
     doc = Doc(pt.vocab, words=["John", "'s", "dog"], spaces=[False, True, False])
     doc.set_ents([Span(doc, 0, 1, label="PER")], default="outside")
     path = str(write_corpus([doc, Doc(pt.vocab), make_doc("Maria sings .")]))
-    tokens = [[t.text for t in eg.predicted] for eg in make_corpus(path, None)(pt)]
+    blocks = {"a": source(path)}
+    with pytest.warns(XltWarning, match="W610"):
+        tokens = [[t.text for t in eg.predicted] for eg in mixed(blocks, gold_tokens=False, shuffle=False)(pt)]
     assert tokens == [[t.text for t in pt.make_doc("John's dog")], ["Maria", "sings", "."]]
-    assert [t.text for t in next(iter(make_corpus(path, None, gold_tokens=True)(pt))).predicted] == [
-        "John",
-        "'s",
-        "dog",
-    ]
-    assert len(list(make_corpus(path, None, limit=1)(pt))) == 1
-    with pytest.raises(XltError, match="E610.*`path` is None"):
-        make_corpus(None, None)
+    (first, _) = mixed(blocks, shuffle=False)(pt)
+    assert [t.text for t in first.predicted] == ["John", "'s", "dog"]
     with pytest.raises(XltError, match="E502"):
-        list(make_corpus("none.spacy", None)(pt))
+        list(mixed({"a": source("none.spacy")})(pt))
 
 
 def test_a_development_set_of_a_multi_language_pipeline_may_name_languages_by_variables(numbered):

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 import spacy
+from helpers.mixed_sources import mixed, source
 from helpers.paths import ASSETS
 from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +17,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.training.readers import make_corpus
-from spacy_xlt.training.windows import DocSplitter, PieceCounter, SplitStats, WordPieceBatcher
+from spacy_xlt.training.windows import DocSplitter, PieceCounter, WordPieceBatcher
 
 URL = "http://www.example.com/" + "x7/qZ9" * 60
 
@@ -43,18 +43,18 @@ def ents(doc: Doc) -> list[tuple[str, str]]:
 
 def test_what_fits_is_passed_as_it_is(counter, make_doc):
     doc = make_doc("Maria lives in Lisbon .", (0, 1, "PER"), (3, 4, "LOC"))
-    counts = SplitStats()
-    assert list(DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, counts)) == [doc]
-    assert not counts
+    splitter = DocSplitter(counter, max_pieces=100, max_word_pieces=20)
+    assert splitter.split(doc) == [doc]
+    assert not splitter.stats
 
 
 def test_an_over_long_word_is_shortened_and_every_annotation_stays(counter, make_doc):
     doc = make_doc(f"Maria reads {URL} in Lisbon .", (0, 1, "PER"), (2, 3, "MISC"), (4, 5, "LOC"), sents=[0, 4])
     doc.spans["sc"] = SpanGroup(doc, name="sc", spans=[Span(doc, 1, 4, label="X")], attrs={"scores": [0.5]})
     doc[1].lemma_ = "read"
-    counts = SplitStats()
-    (fitted,) = DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, counts)
-    assert counts.words_shortened == 1
+    splitter = DocSplitter(counter, max_pieces=100, max_word_pieces=20)
+    (fitted,) = splitter.split(doc)
+    assert splitter.stats.words_shortened == 1
     assert URL.startswith(fitted[2].text) and counter.words([fitted[2].text])[0] <= 20
     # as long as it may be
     assert counter.words([URL[: len(fitted[2].text) + 1]])[0] > 20
@@ -68,16 +68,17 @@ def test_an_over_long_word_is_shortened_and_every_annotation_stays(counter, make
 def test_missing_annotation_stays_missing(counter, make_doc):
     doc = make_doc(f"{URL} Maria lives here", (1, 2, "PER"))
     doc.set_ents(list(doc.ents), missing=[doc[2:4]], default="outside")
-    (fitted,) = DocSplitter(counter, max_pieces=100, max_word_pieces=20).split(doc, SplitStats())
+    splitter = DocSplitter(counter, max_pieces=100, max_word_pieces=20)
+    (fitted,) = splitter.split(doc)
     assert [t.ent_iob for t in fitted] == [t.ent_iob for t in doc]
 
 
 def test_an_over_long_document_is_cut_at_a_sentence_end(counter, make_doc):
     sentence = "Maria Silva lives in New York ."
     doc = make_doc(" ".join([sentence] * 12), *[(7 * i, 7 * i + 2, "PER") for i in range(12)], sents=range(0, 84, 7))
-    counts = SplitStats()
-    parts = list(DocSplitter(counter, max_pieces=60, max_word_pieces=20).split(doc, counts))
-    assert counts.docs_cut == 1 and counts.windows == len(parts) > 1
+    splitter = DocSplitter(counter, max_pieces=60, max_word_pieces=20)
+    parts = splitter.split(doc)
+    assert splitter.stats.docs_cut == 1 and splitter.stats.windows == len(parts) > 1
     assert all(part[0].text == "Maria" and part[-1].text == "." for part in parts)
     assert [e for part in parts for e in ents(part)] == ents(doc)
 
@@ -99,26 +100,25 @@ def test_cutting_keeps_every_word_and_every_span_that_fits(counter, words, start
             spans.append(Span(doc, start, start + length, label="PER"))
             free = start + length
     doc.set_ents(spans, default="outside")
-    counts = SplitStats()
     splitter = DocSplitter(counter, max_pieces=max_pieces, max_word_pieces=8)
-    parts = list(splitter.split(doc, counts))
+    parts = splitter.split(doc)
     assert sum(len(part) for part in parts) == len(doc)
     for got, expected in zip((t for part in parts for t in part), doc, strict=True):
         assert expected.text.startswith(got.text)
     assert all(counter.docs([part])[0] <= max_pieces for part in parts if len(part) > 1)
     kept = sum(len(part.ents) for part in parts)
-    assert kept + counts.spans_cut == len(doc.ents)
+    assert kept + splitter.stats.spans_cut == len(doc.ents)
     if max(counter.words([w[:20] for w in words])) * length <= max_pieces // 2 and "x" * 90 not in words:
-        assert counts.spans_cut == 0
+        assert splitter.stats.spans_cut == 0
     missing = sum(token.ent_iob == 0 for part in parts for token in part)
-    assert missing == counts.spans_cut * length
+    assert missing == splitter.stats.spans_cut * length
 
 
 def test_an_entity_longer_than_a_window_is_missing_not_outside(counter, make_doc):
     doc = make_doc(" ".join(["Banco"] * 60), (0, 60, "ORG"))
-    counts = SplitStats()
-    parts = list(DocSplitter(counter, max_pieces=30, max_word_pieces=20).split(doc, counts))
-    assert len(parts) > 1 and counts.spans_cut == 1
+    splitter = DocSplitter(counter, max_pieces=30, max_word_pieces=20)
+    parts = splitter.split(doc)
+    assert len(parts) > 1 and splitter.stats.spans_cut == 1
     assert {token.ent_iob for part in parts for token in part} == {0}
 
 
@@ -171,9 +171,9 @@ def test_every_url_of_the_web_treebank_fits(encoder, nlp, tmp_path):
     from spacy_xlt.io import write_docs
     from spacy_xlt.readers import read_corpus
 
-    source = ASSETS / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
-    write_docs(tmp_path / "ewt.spacy", read_corpus(source))
-    corpus = make_corpus(str(tmp_path / "ewt.spacy"), encoder, max_pieces=64, max_word_pieces=12, gold_tokens=True)
+    file = ASSETS / "uner" / "English-EWT" / "en_ewt-ud-test.iob2"
+    write_docs(tmp_path / "ewt.spacy", read_corpus(file))
+    corpus = mixed({"a": source(tmp_path / "ewt.spacy")}, encoder=encoder, max_pieces=64, max_word_pieces=12)
     with pytest.warns(XltWarning, match="W601"):
         egs = list(corpus(nlp))
     reading = [eg for batch in WordPieceBatcher(encoder=encoder, size=256)(egs) for eg in batch]
@@ -187,12 +187,12 @@ def test_words_that_are_no_pieces_count(encoder, monkeypatch):
     monkeypatch.setattr(counter, "_count", lambda texts, special: [len(text.split("Maria")) for text in texts])
     doc = Doc(spacy.blank("en").vocab, words=["Maria", *[" ", "\u200b"] * 100])
     assert counter.docs([doc]) == [201]
-    counts = SplitStats()
-    parts = list(DocSplitter(counter, max_pieces=50, max_word_pieces=8).split(doc, counts))
+    splitter = DocSplitter(counter, max_pieces=50, max_word_pieces=8)
+    parts = splitter.split(doc)
     assert max(map(len, parts)) <= 50
     assert sum(map(len, parts)) == 201
-    assert counts.docs_cut == 1
-    assert counts.windows == len(parts)
+    assert splitter.stats.docs_cut == 1
+    assert splitter.stats.windows == len(parts)
 
 
 def test_a_document_is_counted_once(encoder, make_doc, monkeypatch):
@@ -207,6 +207,6 @@ def test_a_document_is_counted_once(encoder, make_doc, monkeypatch):
 
 
 def test_an_encoder_that_is_not_there_is_named(make_doc, write_corpus, tmp_path):
-    corpus = make_corpus(str(write_corpus([make_doc("a b")])), str(tmp_path / "nowhere"))
+    corpus = mixed({"a": source(write_corpus([make_doc("a b")]))}, encoder=str(tmp_path / "nowhere"))
     with pytest.raises(XltError, match="E303.*nowhere"):
         list(corpus(spacy.blank("en")))

@@ -2,7 +2,7 @@
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/train_speed.py models/encoder [--config configs/train.cfg ...] [--rounds 6] [--examples 256]
-        [--gpu] [--set SECTION.SETTING=VALUE ...] [--profile FILE] [--json FILE]
+        [--gpu] [--set SECTION.SETTING=VALUE ...]
 
 Both train the same encoder on UNER English EWT with AdamW, a schedule and clipped gradients, in the same precision,
 with the same weights frozen, on the batches of word pieces that the config's batcher makes. The plain loop is
@@ -19,9 +19,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import cProfile
-import json
-import pstats
 import random
 import statistics
 import tempfile
@@ -166,7 +163,6 @@ def compare(args: argparse.Namespace, ours: OurLoop, plain: PlainLoop) -> list[t
     import torch
 
     synchronise = torch.cuda.synchronize if args.gpu else lambda: None
-    profile = cProfile.Profile()
     rounds = []
     for number in range(args.rounds + 1):
         examples = random.Random(number).sample(ours.examples, min(args.examples, len(ours.examples)))
@@ -181,20 +177,14 @@ def compare(args: argparse.Namespace, ours: OurLoop, plain: PlainLoop) -> list[t
                 for batch in rows:
                     plain.update(batch)
 
-        def train_ours(batches: list[Batch] = batches, turn: Turn = mine, number: int = number) -> None:
-            if args.profile and number:
-                profile.enable()
+        def train_ours(batches: list[Batch] = batches, turn: Turn = mine) -> None:
             with clock(turn, synchronise):
                 ours.update(batches)
-            profile.disable()
 
         for train in (train_plain, train_ours) if number % 2 else (train_ours, train_plain):
             train()
         rounds.append((mine, theirs))
         print(f"round {number}: {len(batches)} batches, {words} words: {line(mine, theirs)}", flush=True)
-    if args.profile:
-        profile.dump_stats(args.profile)
-        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
     return rounds[1:]
 
 
@@ -253,8 +243,6 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=256, help="examples a turn")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
-    parser.add_argument("--profile", type=Path, help="profile our loop, and write the profile there")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.gpu:
         spacy.require_gpu()
@@ -266,8 +254,6 @@ def main() -> None:
             f"{name} time: ours {r['ours']:.0f}, plain loop {r['plain']:.0f} words/s; ratio {r['ratio']:.2f}"
             f" (median of {result['rounds']} rounds, {r['range'][0]:.2f} to {r['range'][1]:.2f})"
         )
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/training_memory.py models/encoder [--config train.cfg] [--updates 30] [--docs 600]
-        [--words 5000] [--gpu] [--only train|updates] [--set SECTION.SETTING=VALUE ...]
+        [--words 5000] [--only train|updates] [--set SECTION.SETTING=VALUE ...]
 
 The text: short sentences, each third with a word of 500 to 5,000 characters; words of a few bytes that the encoder
 reads as many pieces; documents of thousands of words, of thousands of spaces, and of nothing but URLs. Training and
@@ -15,9 +15,6 @@ With --only train, the first alone; what it evaluates may be limited by --set re
 (Linux, CPU), what the updates hold beyond the imported libraries, without loading, evaluating and saving: the encoder,
 its gradients, the optimizer's moments and the activations, which are as large on a GPU. For that, memory that is freed
 goes back to the system at once.
-
-With --gpu, on a GPU with configs/gpu.cfg, and the memory is what the GPU has in use beyond what it had before:
-with what PyTorch and CuPy keep for later, and what CUDA itself takes.
 """
 
 from __future__ import annotations
@@ -29,7 +26,6 @@ import string
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,8 +39,6 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 LIGATURE = "\ufdfa"
 PIPE = """
 import sys, spacy
-if sys.argv[3:]:
-    spacy.require_gpu()
 from spacy.tokens import DocBin
 nlp = spacy.load(sys.argv[1])
 docs = DocBin().from_disk(sys.argv[2]).get_docs(nlp.vocab)
@@ -104,28 +98,14 @@ def hostile_docs(rng: random.Random, n_docs: int, n_words: int) -> list[Doc]:
     return docs
 
 
-def peak(name: str, command: Sequence[str], *, gpu: bool) -> float:
-    """Run a command, and print and return the most memory its process held, in GiB, of its own or of the GPU."""
-    before = gpu_gib() if gpu else 0.0
+def peak(name: str, command: Sequence[str]) -> float:
+    """Run a command, and print and return the most memory its process held, in GiB."""
     process = subprocess.Popen([sys.executable, *command])
-    on_gpu = 0.0
-    pid = 0
-    while not pid:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG if gpu else 0)
-        if gpu:
-            on_gpu = max(on_gpu, gpu_gib() - before)
-            time.sleep(0.1)
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     held = usage.ru_maxrss / (1024**2 if sys.platform != "darwin" else 1024**3)
-    said = f"{on_gpu:.2f} GiB of the GPU, {held:.2f}" if gpu else f"{held:.2f}"
-    print(f"{name}: peak memory {said} GiB{'' if process.returncode == 0 else ', and it FAILED'}", flush=True)
-    return on_gpu if gpu else held
-
-
-def gpu_gib() -> float:
-    """What all processes have of the first GPU."""
-    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
+    print(f"{name}: peak memory {held:.2f} GiB{'' if process.returncode == 0 else ', and it FAILED'}", flush=True)
+    return held
 
 
 def measure_updates(config: str, n_updates: int, overrides: Sequence[str]) -> int:
@@ -141,36 +121,32 @@ def measure_updates(config: str, n_updates: int, overrides: Sequence[str]) -> in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="model folder or Hugging Face name")
-    parser.add_argument("--config", type=Path, help="a whole config; by default train.cfg, with --gpu under gpu.cfg")
+    parser.add_argument("--config", type=Path, default=CONFIGS / "train.cfg", help="a whole config")
     parser.add_argument("--updates", type=int, default=30)
     parser.add_argument("--docs", type=int, default=600, help="short documents; a twentieth as many long ones")
     parser.add_argument("--words", type=int, default=5000, help="words of a long document")
-    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--only", choices=["train", "updates"])
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.SETTING=VALUE", help="changes of the config")
     args = parser.parse_args()
-    names = ["train.cfg", "gpu.cfg"] if args.gpu else ["train.cfg"]
-    configs = [args.config] if args.config else [CONFIGS / name for name in names]
-    on_gpu = ["--gpu-id", "0"] if args.gpu else []
     with tempfile.TemporaryDirectory() as folder:
         corpus, output, config = f"{folder}/corpus.spacy", f"{folder}/trained", f"{folder}/train.cfg"
-        merge_configs(configs).to_disk(config, interpolate=False)
+        merge_configs([args.config]).to_disk(config, interpolate=False)
         DocBin(docs=hostile_docs(random.Random(0), args.docs, args.words)).to_disk(corpus)
         overrides = ["--nlp.lang", "en", "--paths.source", corpus, "--paths.dev", corpus]
         overrides += ["--corpora.train.use", '["source"]', "--corpora.dev.target_gold", "true"]
         overrides += ["--paths.encoder", args.encoder, *(f"--{change}" for change in args.set)]
         if args.only == "updates":
             raise SystemExit(measure_updates(config, args.updates, overrides))
-        train = ["-m", "spacy", "train", config, "--output", output, *on_gpu]
+        train = ["-m", "spacy", "train", config, "--output", output]
         train += ["--training.max_steps", str(args.updates), "--training.eval_frequency", str(args.updates), *overrides]
         steps = {
             "spacy train": train,
-            "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus, *on_gpu],
-            "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus, *on_gpu],
+            "spacy evaluate": ["-m", "spacy", "evaluate", f"{output}/model-last", corpus],
+            "nlp.pipe": ["-c", PIPE, f"{output}/model-last", corpus],
         }
         if args.only:
             steps = {"spacy train": steps["spacy train"]}
-        held = [peak(name, command, gpu=args.gpu) for name, command in steps.items()]
+        held = [peak(name, command) for name, command in steps.items()]
     print(f"the most: {max(held):.2f} GiB")
 
 

@@ -199,7 +199,7 @@ _MESSAGES: dict[str, str] = {
     "other one of that kind. Set `size`, or read the corpus with spacy_xlt.MixedCorpus.v1, which cuts such documents.",
     "E640": "{path} is no trained pipeline and no folder of snapshots: {reason}.",
     "E641": "{path} cannot take the snapshots of this training: {reason}. Nothing was changed there. Set `path` "
-    "(--paths.snapshots) to another folder, or `overwrite` to true where what it holds may go.",
+    "(--paths.snapshots) to another folder, or delete what it holds.",
     "E643": "{path} cannot be averaged with {first}: {difference}. {hint}",
     "E644": "{path}: the weights {name} are not finite numbers, so no average can be taken. Leave this one out.",
     "E645": "{path} {reason}; it is left as it is. {hint}",

@@ -20,8 +20,6 @@ from ..errors import error, warn
 from ..io import replacing_folder
 from .snapshots import FILE_NAME, snapshot_folders
 
-# Values handled at a time, so that the float64 copies stay small beside any weight matrix
-_CHUNK = 1 << 20
 # Below it, heads did not start from the same values: independent ones are near 0
 _SAME_START = 0.5
 
@@ -219,24 +217,18 @@ def _check_same_layout(first: Mapping[str, Any], other: Mapping[str, Any], *, fo
 
 
 def _shown(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _vocabulary(model: Model) -> str:
-    """A checksum of what decides how an encoder's tokenizer cuts text; empty for a model without one."""
+    """A checksum of the vocabulary of an encoder's tokenizer; empty for a model without one."""
     for node in model.walk():
         for shim in node.shims:
             tokenizer = getattr(getattr(shim, "_hfmodel", None), "tokenizer", None)
-            if tokenizer is not None and tokenizer.is_fast:
-                return _checksum(tokenizer.backend_tokenizer.to_str())
             if tokenizer is not None:
-                return _checksum(repr(sorted(tokenizer.get_vocab().items())))
+                text = repr(sorted(tokenizer.get_vocab().items()))
+                return hashlib.sha256(text.encode("utf8")).hexdigest()[:12]
     return ""
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf8")).hexdigest()[:12]
 
 
 def _add(
@@ -270,22 +262,12 @@ def _add(
         if np.array_equal(base, values):
             continue
         added = sums.setdefault(name, np.zeros(base.shape, dtype=np.float32))
-        flat, base, values = added.reshape(-1), base.reshape(-1), values.reshape(-1)
-        for part in _parts(flat.size):
-            flat[part] += share * (values[part].astype(np.float64) - base[part])
+        added += share * (values.astype(np.float64) - base)
     return {name: float(ab / math.sqrt(aa * bb)) for name, (ab, aa, bb) in products.items() if aa * bb > 0}
 
 
 def _sum(values: NDArray[Any], added: NDArray[np.float32]) -> NDArray[Any]:
-    result = np.empty(values.size, dtype=values.dtype)
-    flat, flat_added = values.reshape(-1), added.reshape(-1)
-    for part in _parts(result.size):
-        result[part] = flat[part].astype(np.float64) + flat_added[part]
-    return result.reshape(values.shape)
-
-
-def _parts(size: int) -> Iterator[slice]:
-    return (slice(start, start + _CHUNK) for start in range(0, size, _CHUNK))
+    return (values.astype(np.float64) + added).astype(values.dtype)
 
 
 def _models(nlp: Language) -> Iterator[tuple[str, Model]]:

@@ -30,55 +30,50 @@ def snapshot_folders(path: str | Path) -> list[Path]:
 class Snapshots(Engine):
     """Registered callback `spacy_xlt.snapshots.v1`, for `[training.before_update]`: writes the pipeline now and then.
 
-    Each snapshot is a pipeline that `spacy.load` reads. What cannot be written is warned of and the training goes on;
-    what was written stays. A training that is begun anew with the same config writes its snapshots anew. With
-    `use_averages` of the optimizer, a snapshot has the weights as they are, not their averages.
+    Each snapshot is a pipeline that `spacy.load` reads. They are spread evenly up to the end of the training. What
+    cannot be written is warned of and the training goes on; what was written stays. A training that is begun anew with
+    the same config writes its snapshots anew. With `use_averages` of the optimizer, a snapshot has the weights as they
+    are, not their averages.
 
     Args:
         path: Folder of the snapshots, one for each training.
-        every: Updates between two snapshots. With 0, `keep` snapshots are spread evenly from `start` to the end.
-        start: Where the first one may be: below 1 a share of `[training] max_steps`, from 1 on a number of updates.
-        keep: The most snapshots that are kept; the oldest go. While one is written there is one more.
-        overwrite: Remove what another training has left in the folder.
+        start: The share of `[training] max_steps` after which the first one is written.
+        keep: How many snapshots.
 
     Raises:
         XltError: E150 for an invalid setting.
     """
 
     path: str | Path | None
-    every: int = setting(0, ge=0)
-    start: float = setting(0.5, ge=0)
+    start: float = setting(0.5, ge=0, lt=1)
     keep: int = setting(5, ge=1)
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.path:
-            raise self._invalid("path", "a folder for the snapshots (--paths.snapshots)")
+            expected = "a folder for the snapshots (--paths.snapshots)"
+            raise invalid_setting("spacy_xlt.snapshots.v1", "path", self.path, expected)
         self.folder = Path(self.path)
-        self._steps: set[int] = set()
-        self._first: int | None = None
+        self._steps: set[int] | None = None
         self._before_to_disk: Any = None
 
     def __call__(self, nlp: Language, info: dict[str, Any]) -> None:
         """What `[training] before_update` calls: `info["step"]` updates have been done.
 
         Raises:
-            XltError: At the first call, before anything is trained: E150 for settings that do not go together, E641
-                where the folder holds something else, E501 where it cannot be written to.
+            XltError: At the first call, before anything is trained: E150 for a training without `max_steps`, E641 where
+                the folder holds something else, E501 where it cannot be written to.
         """
         step = int(info["step"])
-        if self._first is None or step == 0:
-            self._begin(nlp)
-        if self._is_due(step):
+        if self._steps is None or step == 0:
+            self._steps = self._begin(nlp)
+        if step in self._steps:
             self._write(nlp, step)
 
-    def _invalid(self, name: str, expected: str) -> Exception:
-        return invalid_setting("spacy_xlt.snapshots.v1", name, getattr(self, name), expected)
-
-    def _begin(self, nlp: Language) -> None:
+    def _begin(self, nlp: Language) -> set[int]:
+        """Prepare the folder; the updates after which a snapshot is due."""
         config = nlp.config.interpolate()
-        self._plan(int(config["training"]["max_steps"]))
+        steps = due_steps(int(config["training"]["max_steps"]), start=self.start, keep=self.keep)
         block = config["training"]["before_to_disk"]
         self._before_to_disk = registry.resolve({"callback": block})["callback"] if block else None
         # As it is read back: without tuples and other such things
@@ -92,24 +87,7 @@ class Snapshots(Engine):
             write_json(self.folder / FILE_NAME, {"config": run})
         except OSError as err:
             raise error("E501", path=self.folder, reason=err.strerror or str(err)) from err
-
-    def _plan(self, max_steps: int) -> None:
-        """Decide after which updates a snapshot is due."""
-        first = round(self.start * max_steps) if self.start < 1 else int(self.start)
-        if max_steps and first > max_steps:
-            raise self._invalid("start", f"at most [training] max_steps ({max_steps})")
-        self._first, self._steps = first, set()
-        if not self.every:
-            if not max_steps:
-                raise self._invalid("every", "a number from 1 where [training] max_steps is 0")
-            # Before the first update there is nothing to keep
-            first = first or -(-max_steps // self.keep)
-            shares = [i / (self.keep - 1) for i in range(self.keep)] if self.keep > 1 else [1.0]
-            self._steps = {round(first + share * (max_steps - first)) for share in shares}
-
-    def _is_due(self, step: int) -> bool:
-        at_even_steps = self.every and self._first is not None and step >= max(1, self._first)
-        return step in self._steps or bool(at_even_steps and step % self.every == 0)
+        return steps
 
     def _check_folder(self, run: dict[str, Any]) -> None:
         """Snapshots of the same training, which was interrupted, are written again; others are not touched."""
@@ -117,8 +95,6 @@ class Snapshots(Engine):
         if not notes.is_file():
             if self.folder.exists() and not (self.folder.is_dir() and not any(self.folder.iterdir())):
                 raise error("E641", path=self.folder, reason="it is there and holds no snapshots")
-            return
-        if self.overwrite:
             return
         try:
             old, new = (dict_to_dot(config) for config in (json.loads(notes.read_text(encoding="utf8"))["config"], run))
@@ -144,5 +120,17 @@ class Snapshots(Engine):
         finally:
             nlp.meta["performance"] = performance
             del nlp.meta["snapshot"]
-        for old in snapshot_folders(self.folder)[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
+
+
+def due_steps(max_steps: int, *, start: float, keep: int) -> set[int]:
+    """The updates after which `keep` snapshots are due, the last one at the end of the training.
+
+    Raises:
+        XltError: E150 for a training without an end.
+    """
+    if not max_steps:
+        raise invalid_setting("spacy_xlt.snapshots.v1", "[training] max_steps", max_steps, "a number from 1")
+    # Before the first update there is nothing to keep
+    first = round(start * max_steps) or -(-max_steps // keep)
+    shares = [i / (keep - 1) for i in range(keep)] if keep > 1 else [1.0]
+    return {round(first + share * (max_steps - first)) for share in shares}

@@ -140,12 +140,6 @@ def test_without_uroman_the_error_names_the_extra(monkeypatch):
     Romanise(share=0.0)
 
 
-@pytest.mark.parametrize("share", [1.5, -0.1, "0.3", True])
-def test_an_invalid_share_is_named(share):
-    with pytest.raises(XltError, match="E150.*`share`"):
-        Romanise(share=share)
-
-
 def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
     chain = ChainedAugmenters(
         augmenters={

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import spacy
 from helpers.tiny_encoder import make_tiny_encoder
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from spacy.cli.evaluate import evaluate
 from spacy.cli.package import package
 from spacy.language import Language
@@ -87,26 +85,17 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
     return {name: values.copy() for name, values in read_weights(spacy.load(folder))}
 
 
-def test_the_mean_of_every_weight_is_taken(runs):
-    nlp, average = average_pipelines(runs[:3])
+@pytest.mark.parametrize("weights", [None, [30, 0, 45.5]])
+def test_the_mean_of_every_weight_is_taken(runs, weights):
+    nlp, average = average_pipelines(runs[:3], weights=weights)
+    assert sum(average.weights) == pytest.approx(1)
     members = [weights_of(run) for run in runs[:3]]
     found = dict(read_weights(nlp))
     assert set(found) == set(members[0]) and average.n_changed > 0
     for name, values in found.items():
-        expected = np.mean([member[name].astype(np.float64) for member in members], axis=0)
+        expected = np.average([member[name].astype(np.float64) for member in members], axis=0, weights=weights)
         np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-9)
     assert any("ner" in name for name in found) and any("tok2vec" in name for name in found)
-
-
-@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(weights=st.lists(st.floats(0.0, 100), min_size=3, max_size=3).filter(lambda ws: sum(ws) > 0.1))
-def test_the_weighted_mean_is_taken_whatever_the_scale(runs, weights):
-    nlp, average = average_pipelines(runs[:3], weights=weights)
-    members = [weights_of(run) for run in runs[:3]]
-    assert sum(average.weights) == pytest.approx(1)
-    for name, values in read_weights(nlp):
-        expected = np.average([member[name].astype(np.float64) for member in members], axis=0, weights=weights)
-        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-8)
 
 
 def test_the_average_of_copies_is_the_same_to_the_last_bit(runs, tmp_path):
@@ -157,14 +146,6 @@ def test_other_labels_are_refused_by_name(runs, tmp_path):
     other = make(tmp_path / "other", labels={"ORG": "MISC"})
     said = refuse("E643", runs[0], other)
     assert "labels of ner: " in said and "B-MISC" in said and "B-ORG" in said and "head_seed" in said
-
-
-def test_another_order_of_labels_is_refused(tmp_path):
-    folders = [
-        make(tmp_path / str(i), head="spancat", labels=labels)
-        for i, labels in enumerate([{}, {"PER": "LOC", "LOC": "PER"}])
-    ]
-    assert "labels of spancat: LOC, PER, ORG and not PER, LOC, ORG" in refuse("E643", *folders)
 
 
 def test_another_language_pipeline_or_width_is_refused(runs, tmp_path):

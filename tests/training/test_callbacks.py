@@ -18,7 +18,7 @@ from thinc.api import fix_random_seed
 from thinc.optimizers import Adam, RAdam
 
 from spacy_xlt.errors import XltError
-from spacy_xlt.training.callbacks import ChainedCallbacks, FreezeEncoder, FusedOptimizer, FusedStep, HeadSeed
+from spacy_xlt.training.callbacks import ChainedCallbacks, FreezeEncoder, FusedOptimizer, FusedStep
 
 SETTINGS = {"L2": 0.01, "use_averages": False, "eps": 1e-8, "grad_clip": 1.0}
 
@@ -87,16 +87,6 @@ def test_the_learning_rate_is_read_at_each_update(encoder):
     optimizer.learn_rate = 0.001
     train(nlp, optimizer, 1)
     assert not all(torch.equal(before[name], weight) for name, weight in weights(nlp).items())
-
-
-def test_frozen_weights_stay(encoder):
-    nlp = make_pipeline(encoder, fused=True)
-    before = weights(nlp)
-    train(nlp, Adam(0.01, **SETTINGS))
-    after = weights(nlp)
-    frozen = [name for name, weight in encoder_of(nlp).named_parameters() if not weight.requires_grad]
-    assert any("embeddings" in name for name in frozen)
-    assert all(torch.equal(before[name], after[name]) for name in frozen)
 
 
 def test_gradients_add_up_until_the_update(encoder):
@@ -174,12 +164,6 @@ def test_more_layers_than_there_are_cannot_be_frozen(encoder):
         FreezeEncoder(layers=4)(nlp)
     with pytest.raises(XltError, match="E150.*`layers` of FreezeEncoder is -1"):
         FreezeEncoder(layers=-1)
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, True, None])
-def test_an_invalid_head_seed_is_named(seed):
-    with pytest.raises(XltError, match="E150.*`seed`"):
-        HeadSeed(seed=seed)
 
 
 @pytest.mark.parametrize("name", ["batched_pooling", "heads_on_cpu"])

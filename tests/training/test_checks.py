@@ -81,12 +81,6 @@ def test_a_source_that_lacks_a_label_is_an_error_unless_it_is_meant(nlp, labelle
         list(mixed(blocks, labels_may_differ=["PER"])(nlp))
 
 
-def test_few_shot_is_checked_before_it_is_drawn(nlp, make_doc, write_corpus):
-    docs = 20 * [make_doc("Maria canta .", (0, 1, "PER"))] + [make_doc("em Roma .", (1, 2, "LOC"))]
-    path = write_corpus(docs)
-    assert len(list(mixed({"a": source(path), "few": source(path, limit=1)})(nlp))) == 22
-
-
 def test_labels_are_those_of_what_the_pipeline_learns(make_doc, write_corpus):
     nlp = spacy.blank("pt")
     nlp.add_pipe("spancat", config={"spans_key": "sc"})

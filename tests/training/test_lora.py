@@ -188,14 +188,6 @@ def test_without_peft_only_lora_is_missing(encoder, monkeypatch):
         make_pipeline(encoder, peft="lora", initialize=False)
 
 
-def test_the_lowest_layers_can_be_kept(encoder, tmp_path):
-    nlp = make_pipeline(encoder, transformer_config={"num_hidden_layers": 2}, peft="lora")
-    merge_lora(nlp).to_disk(tmp_path / "saved")
-    saved = spacy.load(tmp_path / "saved")
-    assert encoder_of(saved).config.num_hidden_layers == 2
-    assert numpy.allclose(output(saved), output(nlp), atol=1e-6)
-
-
 def test_an_architecture_that_peft_does_not_know_gets_matrices_in_all_linear_modules(encoder, monkeypatch):
     from peft.utils import constants
 

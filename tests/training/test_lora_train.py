@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,35 +10,21 @@ from pathlib import Path
 import pytest
 import spacy
 from helpers.paths import CONFIGS
-from helpers.scripts import try_package as trial
 from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import load_model_from_config
-from thinc.api import Config, Optimizer
+from thinc.api import Config
 
 from spacy_xlt.config import merge_configs
-from spacy_xlt.training.lora import merge_lora
 
 PARTS = ("lora", "checkpointing", "half_precision")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 ENV.pop("PYTHONPATH", None)
-TEXTS = ["Maria mora em Lisboa.", "O Banco fica em Lisboa."]
 SENTENCES = [
     (["Maria", "mora", "em", "Lisboa", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
     (["Maria", "canta", "."], [(0, 1, "PER")]),
     (["O", "Banco", "fica", "em", "Lisboa", "."], [(1, 2, "ORG"), (4, 5, "LOC")]),
 ]
-# Fails where peft can be imported, whatever would use it.
-WITHOUT = """
-import importlib.util, json, sys
-sys.modules["peft"] = None
-assert importlib.util.find_spec("spacy_xlt") is None
-import spacy
-nlp = spacy.load(sys.argv[1], exclude=["doc_cleaner"])
-docs = list(nlp.pipe(json.loads(sys.argv[2])))
-vectors = [doc._.trf_data.tensors[0][0].tolist() for doc in docs]
-print(json.dumps([[[ent.text, ent.label_] for doc in docs for ent in doc.ents], vectors]))
-"""
 
 
 def run(*command: str | Path, **kwargs) -> str:
@@ -92,16 +77,6 @@ def test_a_checkpoint_is_an_ordinary_pipeline(trained, checkpoint):
     assert changed and {name.split(".")[-2] for name in changed} == {"query", "value"}
 
 
-def test_a_checkpoint_runs_without_peft_and_without_us(trained, tmp_path):
-    python = trial.make_bare_python(tmp_path / "bare")
-    found = json.loads(run(python, "-c", WITHOUT, trained / "training" / "model-best", json.dumps(TEXTS), cwd=tmp_path))
-    docs = list(spacy.load(trained / "training" / "model-best", exclude=["doc_cleaner"]).pipe(TEXTS))
-    assert found[0] == [[ent.text, ent.label_] for doc in docs for ent in doc.ents]
-    assert ["Lisboa", "LOC"] in found[0]
-    for vectors, doc in zip(found[1], docs, strict=True):
-        assert vectors == pytest.approx(doc._.trf_data.tensors[0][0], abs=1e-5)
-
-
 @pytest.mark.parametrize("base", [["train"], ["train", "gpu"]], ids="-".join)
 @pytest.mark.parametrize("parts", [[part] for part in PARTS] + [list(PARTS), list(PARTS[::-1])])
 @pytest.mark.filterwarnings("ignore::spacy_xlt.errors.XltWarning")
@@ -120,20 +95,3 @@ def test_parts_change_only_what_they_are_for_in_any_order(base, parts):
     assert [name for name in merged if merged[name] != stock[name]] == ["components", "training"]
     nlp = load_model_from_config(merged, auto_fill=True)
     assert nlp.config["components"]["transformer"]["model"]["@architectures"] == "spacy_xlt.PeftTransformerModel.v1"
-
-
-@pytest.mark.slow
-def test_adapters_in_the_bundled_encoder(tmp_path):
-    import numpy
-    from helpers.tiny_training import encoder_of, entities, make_pipeline, output, update
-
-    run(sys.executable, "-m", "spacy", "xlt", "bundled", "encoder-en-pt", tmp_path / "encoder", "--layers", "3")
-    nlp = make_pipeline(str(tmp_path / "encoder"), peft="lora")
-    untrained = output(nlp)
-    update(nlp, times=10, optimizer=Optimizer(0.002, use_averages=False))
-    own = sum(weight.numel() for weight in encoder_of(nlp).parameters() if weight.requires_grad)
-    assert own == 3 * 2 * 2 * 8 * 384
-    merge_lora(nlp).to_disk(tmp_path / "saved")
-    saved = spacy.load(tmp_path / "saved")
-    assert entities(saved) == entities(nlp) and not numpy.allclose(output(nlp), untrained, atol=1e-2)
-    assert numpy.allclose(output(saved), output(nlp), atol=1e-4)

@@ -19,7 +19,6 @@ from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry, resolve_dot_names
 
 from spacy_xlt.config import merge_configs
-from spacy_xlt.training.windows import DocSplitter, PieceCounter
 
 MAX_PIECES, SIZE = 48, 96
 
@@ -114,12 +113,3 @@ def test_what_is_trained_on_is_one_window_for_the_encoder():
     config = load_config(CONFIGS / "train.cfg").interpolate()
     window = config["components"]["transformer"]["model"]["get_spans"]["window"]
     assert window >= config["corpora"]["train"]["max_pieces"]
-
-
-def test_no_window_of_a_document_is_larger_than_it_may_be(encoder):
-    counter = PieceCounter(encoder)
-    splitter = DocSplitter(counter, max_pieces=MAX_PIECES, max_word_pieces=8)
-    for doc in hostile_docs():
-        parts = splitter.split(doc)
-        assert max(counter.docs(parts)) <= MAX_PIECES
-        assert len(doc) == sum(map(len, parts))

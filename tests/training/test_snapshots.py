@@ -22,7 +22,7 @@ from spacy.training.loop import train
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.training.average import average_pipelines, find_members, read_weights
-from spacy_xlt.training.snapshots import Snapshots, snapshot_folders
+from spacy_xlt.training.snapshots import Snapshots, due_steps, snapshot_folders
 
 SENTENCES = [
     ("Maria Silva mora em Lisboa .", [(0, 2, "PER"), (4, 5, "LOC")]),
@@ -98,12 +98,6 @@ def test_snapshots_are_pipelines_and_the_training_is_the_same_with_them(corpus, 
     assert [member.name for member in average.members] == ["step-000007", "step-000008"]
 
 
-def test_the_oldest_go(corpus, tmp_path):
-    settings = {"every": 2, "keep": 2, "start": 0}
-    run(initialized(corpus, tmp_path, **{f"training.before_update.{name}": value for name, value in settings.items()}))
-    assert steps(tmp_path) == [6, 8]
-
-
 def killed_while_writing(nlp: Language, *, at: int) -> int:
     """Train in another process that ends, with nothing tidied up, in the middle of the snapshot number `at`."""
     child = os.fork()
@@ -170,8 +164,6 @@ def test_the_snapshots_of_another_training_are_not_touched(corpus, tmp_path):
     err = refused(initialized(corpus, folder, system__seed=1))
     assert err.code == "E641" and "system.seed was 0 and is 1" in err.message
     assert steps(folder) == [4, 5, 6, 7, 8] and same(weights_of(spacy.load(folder / "step-000008")), first)
-    run(initialized(corpus, folder, system__seed=1, training__before_update__overwrite=True))
-    assert steps(folder) == [4, 5, 6, 7, 8] and not same(weights_of(spacy.load(folder / "step-000008")), first)
 
 
 def test_a_folder_of_something_else_is_not_touched(corpus, tmp_path):
@@ -184,9 +176,7 @@ def test_a_folder_of_something_else_is_not_touched(corpus, tmp_path):
 
 @given(max_steps=st.integers(1, 3000), start=st.floats(0, 0.99), keep=st.integers(1, 12))
 def test_spread_snapshots_end_with_the_training_and_are_never_more_than_are_kept(max_steps, start, keep):
-    snapshots = Snapshots(path="snapshots", start=start, keep=keep)
-    snapshots._plan(max_steps)
-    due = [step for step in range(max_steps + 1) if snapshots._is_due(step)]
+    due = sorted(due_steps(max_steps, start=start, keep=keep))
     assert due[-1] == max_steps and 1 <= len(due) <= keep
     if keep > 1:
         assert due[0] == (round(start * max_steps) or -(-max_steps // keep))
@@ -197,9 +187,8 @@ def test_spread_snapshots_end_with_the_training_and_are_never_more_than_are_kept
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"every": -1}, "every"),
         ({"keep": 0}, "keep"),
-        ({"start": -0.1}, "start"),
+        ({"start": 1.0}, "start"),
         ({"path": None}, "--paths.snapshots"),
     ],
 )
@@ -209,19 +198,9 @@ def test_an_invalid_setting_is_named(settings, said):
     assert said in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("max_steps", "every", "start", "said"), [(0, 0, 0.5, "`every`"), (100, 0, 101, "`start`"), (0, 0, 10, "`every`")]
-)
-def test_an_invalid_schedule_is_named(max_steps, every, start, said):
-    with pytest.raises(XltError) as caught:
-        Snapshots(path="snapshots", every=every, start=start)._plan(max_steps)
-    assert caught.value.code == "E150" and said in caught.value.message
-
-
-def test_without_an_end_of_the_training_snapshots_come_at_even_steps():
-    snapshots = Snapshots(path="snapshots", every=50)
-    snapshots._plan(0)
-    assert [step for step in range(201) if snapshots._is_due(step)] == [50, 100, 150, 200]
+def test_a_training_without_an_end_is_refused():
+    with pytest.raises(XltError, match="E150.*max_steps"):
+        due_steps(0, start=0.5, keep=5)
 
 
 def test_runs_with_the_same_head_differ_in_the_rest_alone(corpus):
@@ -246,11 +225,3 @@ def test_snapshots_go_through_what_the_training_does_before_it_saves(corpus, tmp
     run(initialized(corpus, tmp_path / "snapshots", training__before_to_disk=block, training__max_steps=2))
     (first, *_) = snapshot_folders(tmp_path / "snapshots")
     assert spacy.load(first).meta["name"] == "saved"
-
-
-def test_the_callback_can_be_called_outside_a_training(corpus, tmp_path):
-    nlp = initialized(corpus, None)
-    snapshots = Snapshots(path=tmp_path / "snapshots", every=1, start=0)
-    for step in (3, 4):
-        snapshots(nlp, {"step": step, "epoch": 0})
-    assert steps(tmp_path / "snapshots") == [3, 4]

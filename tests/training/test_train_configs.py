@@ -16,10 +16,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from typer.testing import CliRunner
 
 from spacy_xlt.build.builder import build
-from spacy_xlt.cli import app
 from spacy_xlt.config import merge_configs
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.readers import read_corpus
@@ -111,14 +109,6 @@ def test_entities_become_spans_where_a_corpus_has_only_them(make_doc, encoder, w
         training__max_steps=1,
     )
     assert set(nlp.get_pipe("spancat").labels) == {"PER", "LOC"}
-
-
-def test_convert_writes_spans_that_spancat_is_scored_with(tmp_path):
-    (tmp_path / "in.tsv").write_text("Maria\tB-PER\nmora\tO\n\nNada\tO\n", encoding="utf8")
-    command = ["convert", str(tmp_path / "in.tsv"), str(tmp_path / "out.spacy"), "-f", "tsv", "--spans-key", "sc"]
-    assert CliRunner().invoke(app, command).exit_code == 0
-    first, second = read_docs(tmp_path / "out.spacy")
-    assert spans(first) == [(0, 1, "PER")] and spans(second) == [] and len(first.ents) == 1
 
 
 def test_a_long_text_has_no_more_spans_to_look_at_than_the_limit_allows(encoder, make_doc, write_corpus):

@@ -65,14 +65,6 @@ def test_an_over_long_word_is_shortened_and_every_annotation_stays(counter, make
     assert [(s.start, s.end) for s in fitted.spans["sc"]] == [(1, 4)] and fitted.spans["sc"].attrs == {"scores": [0.5]}
 
 
-def test_missing_annotation_stays_missing(counter, make_doc):
-    doc = make_doc(f"{URL} Maria lives here", (1, 2, "PER"))
-    doc.set_ents(list(doc.ents), missing=[doc[2:4]], default="outside")
-    splitter = DocSplitter(counter, max_pieces=100, max_word_pieces=20)
-    (fitted,) = splitter.split(doc)
-    assert [t.ent_iob for t in fitted] == [t.ent_iob for t in doc]
-
-
 def test_an_over_long_document_is_cut_at_a_sentence_end(counter, make_doc):
     sentence = "Maria Silva lives in New York ."
     doc = make_doc(" ".join([sentence] * 12), *[(7 * i, 7 * i + 2, "PER") for i in range(12)], sents=range(0, 84, 7))
@@ -155,10 +147,6 @@ def test_batches_are_the_same_with_the_same_seed(encoder, nlp):
         batches = WordPieceBatcher(encoder=encoder, size=250)(egs)
         runs.append([[egs.index(eg) for eg in batch] for batch in batches])
     assert runs[0] == runs[1] != runs[2]
-
-
-def test_no_batches_of_nothing(encoder):
-    assert list(WordPieceBatcher(encoder=encoder)([])) == []
 
 
 @pytest.mark.parametrize("values", [{"size": 0}, {"buffer": 0}])

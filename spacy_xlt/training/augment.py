@@ -158,13 +158,7 @@ class Romanise(Engine):
 
 
 def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = False) -> Doc:
-    """The same document in Latin letters; itself where there is nothing to change.
-
-    Args:
-        doc: The document.
-        lang: ISO 639-3 code.
-        strip_marks: Also take the marks off Latin letters.
-    """
+    """The same document in Latin letters, by its language (ISO 639-3); itself where there is nothing to change."""
     old = [token.text for token in doc]
     words = [romanised_word(word, lang, strip_marks) for word in old]
     return doc if words == old else with_words(doc, words)

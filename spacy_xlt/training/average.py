@@ -137,7 +137,6 @@ def check_output(output: str | Path, *, members: Sequence[Path] = (), force: boo
     """Whether a pipeline may be written to a folder.
 
     Args:
-        output: The folder.
         members: The pipelines that are averaged, none of which is replaced.
         force: Also in the place of another pipeline.
 
@@ -167,12 +166,7 @@ def read_weights(nlp: Language) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def write_weights(nlp: Language, weights: Iterable[tuple[str, NDArray[Any]]]) -> None:
-    """Put other values of the same shape in the place of weights.
-
-    Args:
-        nlp: The pipeline.
-        weights: Names, as `read_weights` calls them, and values.
-    """
+    """Put other values of the same shape in the place of weights, by the names that `read_weights` gives them."""
     places = _places(nlp)
     for name, values in weights:
         holder, key = places[name]

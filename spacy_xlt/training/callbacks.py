@@ -112,25 +112,14 @@ class FreezeEncoder(Engine):
 
 
 def model_of(nlp: Language, component: str) -> Any:
-    """The thinc model of the component that a callback is about.
-
-    Raises:
-        XltError: E603 where the pipeline has no such component.
-    """
+    """The thinc model of a component; E603 where the pipeline has no such component."""
     if component not in nlp.component_names:
         raise error("E603", component=component, known=", ".join(nlp.component_names) or "none")
     return nlp.get_pipe(component).model  # type: ignore[attr-defined]
 
 
 def encoder_layers(encoder: Any) -> list[Any]:
-    """The layers of a Hugging Face encoder, from the bottom, wherever its architecture keeps them.
-
-    Args:
-        encoder: A transformers.PreTrainedModel.
-
-    Returns:
-        The torch modules; none where they cannot be told from other modules.
-    """
+    """The layers of a transformers.PreTrainedModel, from the bottom; none where they cannot be told from others."""
     from torch.nn import ModuleList
 
     expected = getattr(encoder.config, "num_hidden_layers", 0)
@@ -144,9 +133,6 @@ def encoder_layers(encoder: Any) -> list[Any]:
 class FusedOptimizer(Engine):
     """Registered callback `spacy_xlt.fused_optimizer.v1`, for `[initialize.before_init]`: one step of PyTorch for all
     weights of an encoder, not one of thinc for each.
-
-    Args:
-        component: Name of the transformer component.
 
     Raises:
         XltError: E603 when called, where the pipeline has no such component.
@@ -189,11 +175,7 @@ class FusedStep:
         return {"shim": self.shim, "stock": self.stock, "_settings": None, "_optimizer": None, "_updates": 0}
 
     def __call__(self, optimizer: Optimizer) -> None:
-        """In place of `shim.finish_update`. What PyTorch's AdamW cannot do (RAdam, averages) is left to thinc.
-
-        Args:
-            optimizer: Carries the settings.
-        """
+        """In place of `shim.finish_update`. What PyTorch's AdamW cannot do (RAdam, averages) is left to thinc."""
         if not _is_adamw(optimizer):
             self.stock(self.shim, optimizer)
             return

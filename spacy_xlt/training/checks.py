@@ -32,9 +32,7 @@ def check_labels(
     """Make sure that every source has every label, of what the pipeline learns.
 
     Args:
-        nlp: The pipeline that is trained.
-        loaded: The sources.
-        section: Where the corpus stands in the config, for the message.
+        section: Where the corpus stands in the config.
         may_differ: True where it is meant to be; or labels that not every source must have.
 
     Raises:
@@ -56,9 +54,7 @@ def check_labels_known(
     """Make sure that a trained pipeline knows the labels that it is scored on. One without labels yet knows all.
 
     Args:
-        nlp: The pipeline.
-        loaded: The sources of the development set.
-        section: Where the corpus stands in the config, for the message.
+        section: Where the corpus stands in the config.
         may_differ: True to check nothing; or labels that the pipeline need not know.
 
     Raises:
@@ -128,9 +124,8 @@ def check_language(loaded: LoadedSource, others: Iterable[str], *, section: str)
     """Make sure that a source is not evidently in another language than declared.
 
     Args:
-        loaded: The source.
-        others: Languages that it may be in instead.
-        section: Where the corpus stands in the config, for the message.
+        others: spaCy's codes of languages that it may be in instead.
+        section: Where the corpus stands in the config.
 
     Raises:
         XltError: E614 with the reason.

@@ -212,13 +212,7 @@ def side_of(doc: Doc, start: int, end: int) -> Side:
 
 
 class LinkTable:
-    """The links of a sentence pair, asked for by ranges of words.
-
-    Args:
-        links: Index here, index there, score.
-        n_here: Words here.
-        n_there: Words there.
-    """
+    """The links of a sentence pair, asked for by ranges of words."""
 
     def __init__(self, links: Links, n_here: int, n_there: int):
         self.to_there: list[list[tuple[int, float]]] = [[] for _ in range(n_here)]
@@ -242,11 +236,7 @@ class LinkTable:
         return min(score for i in range(*here) for _, score in self.to_there[i])
 
     def phrases(self, most_words: int) -> Iterator[Swap]:
-        """All pairs of ranges that are consistent, whose first and last words are linked, of a few words each.
-
-        Args:
-            most_words: The most words on either side.
-        """
+        """All consistent pairs of ranges of at most `most_words` each whose first and last words are linked."""
         for start, links in enumerate(self.to_there):
             low, high = len(self.to_here), -1
             for end in range(start + 1, min(start + most_words, len(self.to_there)) + 1) if links else ():
@@ -278,7 +268,7 @@ def possible_swaps(
         there: Its translation.
         most_words: The most words on either side of a swap that is not an entity.
         entities: Whether entities are swapped.
-        min_score: Every link of a swap has at least this score.
+        min_score: The least score of a link of a swap.
 
     Returns:
         Those may overlap; two that do not overlap here do not overlap there.

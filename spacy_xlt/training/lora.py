@@ -118,14 +118,7 @@ def make_peft_transformer(
 
 
 class LoraShim(HFShim):
-    """Trains an encoder with LoRA; what it writes is the encoder without, its weights merged.
-
-    Args:
-        settings: How the encoder is trained.
-        hf_model: The settings that spacy-transformers loads encoder and tokenizer with.
-        name: The encoder's name, for errors.
-        scaling: `grad_scaler_config` of spacy-transformers.
-    """
+    """Trains an encoder with LoRA; what it writes is the encoder without, its weights merged."""
 
     def __init__(self, settings: LoraSettings, hf_model: HFObjects, *, name: str, scaling: Mapping[str, Any]):
         self.settings = settings
@@ -281,8 +274,7 @@ def make_merge_lora() -> Callable[[Language], Language]:
 def merge_lora(nlp: Language) -> Language:
     """A pipeline to save, with the same weights and without PeftTransformerModel: it needs spacy-transformers alone.
 
-    Args:
-        nlp: The pipeline that is trained. It is not changed, and returned as it is where it has no such model.
+    The pipeline itself is not changed, and returned as it is where it has no such model.
     """
     config = plain_config(nlp.config)
     if config == nlp.config:
@@ -293,11 +285,7 @@ def merge_lora(nlp: Language) -> Language:
 
 
 def plain_config(config: Config) -> Config:
-    """A pipeline's config with `spacy-transformers.TransformerModel.v3` in the place of PeftTransformerModel.
-
-    Args:
-        config: The config of a pipeline. It is not changed.
-    """
+    """A copy of a config with `spacy-transformers.TransformerModel.v3` in the place of PeftTransformerModel."""
     plain = config.copy()
     for component in plain.get("components", {}).values():
         model = component.get("model")

@@ -99,11 +99,7 @@ def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
 
 
 def without_unused_sources(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config, without variables, in which the corpora have only the sources that they read.
-
-    Args:
-        config: A whole training config. It is not changed.
-    """
+    """A copy of a whole training config, without variables, in which the corpora have only the sources they read."""
     corpora = {
         name: {**corpus, "sources": used_sources(corpus)} if isinstance(corpus.get("sources"), Mapping) else corpus
         for name, corpus in config.get("corpora", {}).items()
@@ -112,11 +108,7 @@ def without_unused_sources(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The blocks of the sources that a corpus reads.
-
-    Args:
-        corpus: The block of a MixedCorpus or DevCorpus.
-    """
+    """The blocks of the sources that a MixedCorpus or DevCorpus reads, by the block of the corpus."""
     use = corpus.get("use")
     blocks = corpus.get("sources") or {}
     return {name: block for name, block in blocks.items() if use is None or name in use}

@@ -202,7 +202,7 @@ class LoadedSource:
     Args:
         source: The source.
         rules: What holds for all sources.
-        vocab: The vocabulary of the pipeline. It takes in the words of what is read, not of what is left out.
+        vocab: The pipeline's. It takes in the words of what is read, not of what is left out.
         section: Block of the source in the config, for messages.
 
     Attributes:

@@ -94,7 +94,7 @@ def test_snapshots_are_pipelines_and_the_training_is_the_same_with_them(corpus, 
     first = weights_of(spacy.load(folder / "step-000004"))
     assert not same(first, weights_of(last)) and not same(weights_of(last), weights_of(trained))
     assert sorted(os.listdir(folder)) == ["snapshots.json", *(f"step-00000{i}" for i in range(4, 9))]
-    _, average = average_pipelines(find_members([folder], last=2))
+    _, average = average_pipelines(find_members([folder])[-2:])
     assert [member.name for member in average.members] == ["step-000007", "step-000008"]
 
 

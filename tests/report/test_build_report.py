@@ -200,7 +200,7 @@ def test_spans_that_cross_leave_the_words_as_they_are():
 
 
 def test_what_is_no_build_is_refused(tmp_path, lost_build):
-    for content, code in ((None, "E580"), ("", "E581"), ('{"format": 1}\n', "E580"), ("no json\n", "E581")):
+    for content, code in ((None, "E580"), ("", "E581"), ('{"format": 3}\n', "E580"), ("no json\n", "E581")):
         folder = tmp_path / f"folder{code}{content is None}"
         folder.mkdir(exist_ok=True)
         if content is not None:

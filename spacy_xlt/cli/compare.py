@@ -48,16 +48,16 @@ def compare_cli(
     sets = set_digests(plan)
     todo = make_jobs(plan, output_path, _seeds(seeds), [] if only == "all" else names_in(only))
     if dry_run:
-        _show_statuses(todo, statuses(plan, todo, sets))
+        _show_statuses(todo, statuses(todo, sets))
         return
     runner = Runner(plan, sets, gpu_id=gpu_id, n_at_once=jobs, say=_say)
     with lock_folder(output_path):
         open_folder(output_path)
-        before = statuses(plan, todo, sets)
+        before = statuses(todo, sets)
         _show_statuses(todo, before)
         failures = runner.run(todo, before)
         reasons = {name: failure.reason for name, failure in failures.items()}
-        result = collect(plan, todo, statuses(plan, todo, sets), sets, reasons)
+        result = collect(plan, todo, statuses(todo, sets), sets, reasons)
         write_comparison(result, output_path)
     _show(result)
     msg.good("Report", str(output_path / "report.md"))

@@ -20,7 +20,7 @@ _SETTINGS = {
     ASSEMBLE: {"configs", "overrides", "spans_key"},
     AVERAGE: {"models", "spans_key"},
 }
-_COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "gold_tokens", "n_bootstrap"}
+_COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
 RUN, SEED = "run", "seed"
 # A strategy's name is a folder's name, and stands in braces in the settings of others
@@ -30,12 +30,7 @@ _OVERRIDE = re.compile(r"(?:strategies\.([^.]+)\.)?overrides\.(.+)")
 
 
 class Reference(NamedTuple):
-    """A strategy that another one needs.
-
-    Attributes:
-        name: Its name.
-        all_seeds: Whether it is needed with all seeds, not with the same seed alone.
-    """
+    """A strategy that another one needs, with all seeds (`{NAME:*}`) or with the same seed alone (`{NAME}`)."""
 
     name: str
     all_seeds: bool
@@ -46,7 +41,6 @@ class Strategy:
     """One way to get a pipeline.
 
     Attributes:
-        name: What the tables call it.
         type: "train" (spacy train), "assemble" (spacy assemble) or "average" (spacy xlt average).
         configs: Config files that are merged, the base first.
         overrides: Settings by dotted name. `{NAME}` stands for the model of another strategy with the same seed,
@@ -91,7 +85,6 @@ class Plan:
         ceiling: The strategy that was trained on gold in the target language: what there is to reach.
         compared: The strategies that are run, with what they need; all where empty.
         labels: The labels that count; None for all.
-        gold_tokens: Whether the pipelines get the sets' own tokens. Else they get the text, as in `spacy evaluate`.
         n_bootstrap: Samples of the bootstrap.
     """
 
@@ -102,7 +95,6 @@ class Plan:
     ceiling: str | None = None
     compared: tuple[str, ...] = ()
     labels: tuple[str, ...] | None = None
-    gold_tokens: bool = False
     n_bootstrap: int = 5000
 
 
@@ -139,45 +131,10 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
     if not path.is_file():
         raise error("E502", what="plan", path=path)
     try:
-        config = _read(path, overrides or {})
+        return _plan(_read(path, overrides or {}))
     except (OSError, ValueError, KeyError) as err:
         reason = err.message if isinstance(err, XltError) else " ".join(str(err).split())[:300]
         raise error("E660", path=path, reason=reason) from err
-    check = _Checker(path)
-    head = check.section(config, "compare")
-    check.keys("compare", head, _COMPARE)
-    written = check.section(config, "strategies")
-    common = _flat(config.get("overrides", {}))
-    strategies = {name: _strategy(check, name, written, common) for name in written}
-    sets = check.section(config, "sets")
-    for name, value in sets.items():
-        check.name(f"sets.{name}", name)
-        check.that(isinstance(value, str), f"sets.{name}", value, "a .spacy file or a folder")
-    compared = check.list_of(str, "compare.strategies", head["strategies"]) if head.get("strategies") else ()
-    known = ", ".join(strategies)
-    for name in compared:
-        check.that(name in strategies, "compare.strategies", name, f"some of: {known}")
-    seeds = check.list_of(int, "compare.seeds", head.get("seeds"))
-    check.that(len(set(seeds)) == len(seeds), "compare.seeds", list(seeds), "each seed once")
-    baseline, ceiling = head.get("baseline"), head.get("ceiling")
-    check.that(baseline in strategies, "compare.baseline", baseline, f"one of: {known}")
-    check.that(ceiling is None or ceiling in strategies, "compare.ceiling", ceiling, f"null or one of: {known}")
-    check.that(ceiling != baseline, "compare.ceiling", ceiling, "another strategy than the baseline")
-    labels = head.get("labels")
-    gold_tokens, samples = head.get("gold_tokens", False), head.get("n_bootstrap", Plan.n_bootstrap)
-    check.that(isinstance(gold_tokens, bool), "compare.gold_tokens", gold_tokens, "true or false")
-    check.that(_is_int(samples) and samples >= 100, "compare.n_bootstrap", samples, "a number from 100")
-    return Plan(
-        strategies=strategies,
-        sets={name: Path(value) for name, value in sets.items()},
-        seeds=seeds,
-        baseline=str(baseline),
-        ceiling=ceiling,
-        compared=compared,
-        labels=None if labels is None else check.list_of(str, "compare.labels", labels),
-        gold_tokens=gold_tokens,
-        n_bootstrap=samples,
-    )
 
 
 def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
@@ -199,49 +156,82 @@ def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
     return config
 
 
-def _strategy(check: _Checker, name: str, written: Mapping[str, Any], common: Mapping[str, Any]) -> Strategy:
-    where = f"strategies.{name}"
-    check.name(where, name)
-    data = _extended(check, name, written)
-    kind = str(data.get("type"))
-    check.that(kind in _SETTINGS, f"{where}.type", kind, ", ".join(_SETTINGS))
-    check.keys(where, data, {"type", "extends", *_SETTINGS[kind]})
-    model = data.get("model", MODELS[0])
-    check.that(model in MODELS, f"{where}.model", model, " or ".join(MODELS))
-    spans_key = data.get("spans_key")
-    check.that(spans_key is None or isinstance(spans_key, str), f"{where}.spans_key", spans_key, "null or a name")
-    files = "models" if kind == AVERAGE else "configs"
-    values = data.get(files)
-    values = check.list_of(str, f"{where}.{files}", [values] if isinstance(values, str) else values)
-    return Strategy(
-        name=name,
-        type=kind,
-        configs=values if files == "configs" else (),
-        models=values if files == "models" else (),
-        overrides={**(common if kind == TRAIN else {}), **data.get("overrides", {})},
-        model=model,
-        spans_key=spans_key,
+def _plan(config: Config) -> Plan:
+    for name in ("compare", "strategies", "sets"):
+        section = config.get(name)
+        _check(isinstance(section, dict) and section, name, section, "a section with something in it")
+    head, sections, sets = config["compare"], config["strategies"], config["sets"]
+    _check_keys("compare", head, _COMPARE)
+    for where, name in [("strategies", name) for name in sections] + [("sets", name) for name in sets]:
+        good = _NAME.fullmatch(name) and name not in (RUN, SEED)
+        expected = f"a name of letters, digits, '-' and '_' other than {RUN} and {SEED}"
+        _check(good, f"{where}.{name}", name, expected)
+    for name, value in sets.items():
+        _check(isinstance(value, str), f"sets.{name}", value, "a .spacy file or a folder")
+    common = _flat(config.get("overrides", {}))
+    strategies = {name: _strategy(name, sections, common) for name in sections}
+    one_of = f"one of: {', '.join(strategies)}"
+    compared = _texts("compare.strategies", head["strategies"]) if head.get("strategies") else ()
+    for name in compared:
+        _check(name in strategies, "compare.strategies", name, one_of)
+    seeds = head.get("seeds")
+    good = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
+    _check(good and len(set(seeds)) == len(seeds), "compare.seeds", seeds, "a list of numbers, each once")
+    baseline, ceiling = head.get("baseline"), head.get("ceiling")
+    _check(baseline in strategies, "compare.baseline", baseline, one_of)
+    _check(ceiling is None or ceiling in strategies, "compare.ceiling", ceiling, f"null or {one_of}")
+    _check(ceiling != baseline, "compare.ceiling", ceiling, "another strategy than the baseline")
+    samples = head.get("n_bootstrap", Plan.n_bootstrap)
+    _check(type(samples) is int and samples >= 100, "compare.n_bootstrap", samples, "a number from 100")
+    return Plan(
+        strategies=strategies,
+        sets={name: Path(value) for name, value in sets.items()},
+        seeds=tuple(seeds),
+        baseline=baseline,
+        ceiling=ceiling,
+        compared=compared,
+        labels=None if head.get("labels") is None else _texts("compare.labels", head["labels"]),
+        n_bootstrap=samples,
     )
 
 
-def _extended(check: _Checker, name: str, written: Mapping[str, Any]) -> dict[str, Any]:
+def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any]) -> Strategy:
+    where = f"strategies.{name}"
+    data = _extended(name, sections)
+    kind = str(data.get("type"))
+    _check(kind in _SETTINGS, f"{where}.type", kind, ", ".join(_SETTINGS))
+    _check_keys(where, data, {"type", *_SETTINGS[kind]})
+    model, spans_key = data.get("model", MODELS[0]), data.get("spans_key")
+    _check(model in MODELS, f"{where}.model", model, " or ".join(MODELS))
+    _check(spans_key is None or isinstance(spans_key, str), f"{where}.spans_key", spans_key, "null or a name")
+    files = "models" if kind == AVERAGE else "configs"
+    values = data.get(files)
+    return Strategy(
+        name=name,
+        type=kind,
+        overrides={**(common if kind == TRAIN else {}), **data.get("overrides", {})},
+        model=model,
+        spans_key=spans_key,
+        **{files: _texts(f"{where}.{files}", [values] if isinstance(values, str) else values)},
+    )
+
+
+def _extended(name: str, sections: Mapping[str, Any], extending: tuple[str, ...] = ()) -> dict[str, Any]:
     """The settings of a strategy over those of the strategies that it extends, with overrides by dotted name."""
-    names = [name]
-    while (extended := written[names[0]].get("extends") if isinstance(written[names[0]], dict) else None) is not None:
-        good = extended in written and extended not in names
-        others = ", ".join(other for other in written if other not in names)
-        check.that(good, f"strategies.{names[0]}.extends", extended, f"another strategy: {others}")
-        names.insert(0, extended)
-    data: dict[str, Any] = {}
-    overrides: dict[str, Any] = {}
-    for name in names:
-        where = f"strategies.{name}"
-        check.that(isinstance(written[name], dict), where, written[name], "a section")
-        own = written[name].get("overrides") or {}
-        check.that(isinstance(own, dict), f"{where}.overrides", own, "a section of settings")
-        data |= written[name]
-        overrides |= _flat(own)
-    return {**data, "overrides": overrides} if overrides else {k: v for k, v in data.items() if k != "overrides"}
+    where, section = f"strategies.{name}", sections[name]
+    _check(isinstance(section, dict), where, section, "a section")
+    data = dict(section)
+    if "overrides" in data:
+        _check(isinstance(data["overrides"], dict), f"{where}.overrides", data["overrides"], "a section of settings")
+        data["overrides"] = _flat(data["overrides"])
+    parent, extending = data.pop("extends", None), (*extending, name)
+    if parent is None:
+        return data
+    others = [other for other in sections if other not in extending]
+    _check(parent in others, f"{where}.extends", parent, f"another strategy: {', '.join(others)}")
+    base = _extended(parent, sections, extending)
+    overrides = {**base.get("overrides", {}), **data.get("overrides", {})}
+    return {**base, **data, **({"overrides": overrides} if overrides else {})}
 
 
 def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -255,35 +245,17 @@ def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _check(good: object, setting: str, value: Any, expected: str) -> None:
+    if not good:
+        raise ValueError(f"`{setting}` is {value!r}; expected {expected}")
 
 
-class _Checker:
-    """Checks values and says which setting of which file is wrong."""
+def _check_keys(where: str, data: Mapping[str, Any], known: set[str]) -> None:
+    for key in data:
+        _check(key in known, f"{where}.{key}", data[key], f"only the settings {', '.join(sorted(known))}")
 
-    def __init__(self, path: Path):
-        self.path = path
 
-    def that(self, good: bool, setting: str, value: Any, expected: str) -> None:
-        if not good:
-            raise error("E660", path=self.path, reason=f"`{setting}` is {value!r}; expected {expected}")
-
-    def section(self, config: Mapping[str, Any], name: str) -> dict[str, Any]:
-        value = config.get(name)
-        self.that(isinstance(value, dict) and bool(value), name, value, "a section with something in it")
-        return dict(value)  # type: ignore[arg-type]
-
-    def keys(self, where: str, data: Mapping[str, Any], known: set[str]) -> None:
-        for key in data:
-            self.that(key in known, f"{where}.{key}", data[key], f"only the settings {', '.join(sorted(known))}")
-
-    def name(self, where: str, name: str) -> None:
-        good = bool(_NAME.fullmatch(name)) and name not in (RUN, SEED)
-        self.that(good, where, name, f"a name of letters, digits, '-' and '_' other than {RUN} and {SEED}")
-
-    def list_of(self, kind: type, setting: str, value: Any) -> tuple[Any, ...]:
-        good = isinstance(value, (list, tuple)) and bool(value)
-        good = good and all(_is_int(v) if kind is int else isinstance(v, kind) for v in value)
-        self.that(good, setting, value, f"a list of {'numbers' if kind is int else 'names or paths'}")
-        return tuple(value)
+def _texts(setting: str, value: Any) -> tuple[str, ...]:
+    good = isinstance(value, list) and value and all(isinstance(text, str) for text in value)
+    _check(good, setting, value, "a list of names or paths")
+    return tuple(value)

@@ -37,7 +37,7 @@ def collect(
     Args:
         plan: The plan.
         jobs: Its jobs.
-        found: How far they are.
+        found: How far they are, by name.
         sets: Checksums of the evaluation sets.
         reasons: Why jobs failed, by name.
 
@@ -73,7 +73,6 @@ def collect(
         "baseline": plan.baseline,
         "ceiling": plan.ceiling,
         "labels": plan.labels,
-        "gold_tokens": plan.gold_tokens,
         "sets": described,
         "strategies": strategies,
         "runs": runs,
@@ -156,12 +155,7 @@ def _describe(golds: Sequence[Doc]) -> dict[str, Any]:
 
 
 def compare_strategies(plan: Plan, scores: Scores) -> dict[str, dict[str, Any]]:
-    """Every strategy on one set: means over seeds, intervals, and the difference to the baseline.
-
-    Args:
-        plan: The plan.
-        scores: By strategy and seed.
-    """
+    """Every strategy on one set: means over seeds, intervals, and the difference to the baseline."""
     sampled = {
         name: multi_bootstrap(np.stack([score.counts for score in by_seed.values()]), samples=plan.n_bootstrap)
         for name, by_seed in scores.items()

@@ -34,7 +34,7 @@ class Failure:
 
 
 class _Failed(Exception):
-    """A step of a job failed; its argument is a Failure."""
+    """Has a Failure as its argument."""
 
 
 @dataclass
@@ -65,15 +65,7 @@ class Runner:
         self._children = Children(threads=max(1, n_cores() // self.n_at_once))
 
     def run(self, jobs: Sequence[Job], found: Mapping[str, Status]) -> dict[str, Failure]:
-        """Do what is to be done.
-
-        Args:
-            jobs: Each after those that it needs.
-            found: How far they are.
-
-        Returns:
-            Why jobs have no result, by name.
-        """
+        """Do what is not done yet; why jobs have no result, by name."""
         todo = {job.name: job for job in jobs if found[job.name].state != DONE}
         sorter = TopologicalSorter({name: {n.name for n in job.needs} & {*todo} for name, job in todo.items()})
         sorter.prepare()
@@ -147,9 +139,8 @@ class Runner:
         request = {
             "model": str(job.model),
             "gpu_id": self.gpu_id,
-            "gold_tokens": self.plan.gold_tokens,
             "sets": {name: str(path) for name, path in self.plan.sets.items()},
             "folder": str(predictions_folder(job)),
-            "digest": prediction_digest(self.plan, job, self.sets),
+            "digest": prediction_digest(job, self.sets),
         }
         return ["spacy_xlt.compare.predict", json.dumps(request)]

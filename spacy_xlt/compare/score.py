@@ -1,16 +1,16 @@
-"""Scores of stored predictions: exact spans by spaCy's scorer, and the counts that a bootstrap draws from."""
+"""Scores of stored predictions: exact spans as spaCy's scorer counts them, for each sentence."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
@@ -18,8 +18,6 @@ from ..docs import sentence_ranges
 from ..errors import error
 from ..evaluation.spans import keep_entities
 from ..readers.docbin import read_docs
-
-Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -88,69 +86,56 @@ def score_predictions(
         golds = [gold.copy() for gold in golds]
         for gold in golds:
             gold.spans[spans_key] = list(gold.ents)
-    examples = [Example(doc, gold) for doc, gold in zip(docs, golds, strict=True)]
-    scores, key = _score(examples, spans_key)
-    per_label = {label: _prf(values, "") for label, values in sorted((scores[f"{key}_per_type"] or {}).items())}
-    counts = np.concatenate([_counts(example, spans_key) for example in examples])
-    return SetScore(**_prf(scores, f"{key}_"), per_label=per_label, counts=counts)
+    counts: list[NDArray[np.int64]] = []
+    by_label: defaultdict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(3, np.int64))
+    for doc, gold in zip(docs, golds, strict=True):
+        # No guess at sentences: where the set does not say them, the unit is the document
+        ranges = sentence_ranges(gold) if len(gold) and gold.has_annotation("SENT_START") else [(0, len(gold))]
+        of_doc = np.zeros((len(ranges), 3), np.int64)
+        for span, count in _matches(Example(doc, gold), spans_key):
+            of_doc[bisect(ranges, span.start, key=itemgetter(0)) - 1] += count
+            by_label[span.label_] += count
+        counts.append(of_doc)
+    table = np.concatenate(counts)
+    per_label = {label: _prf(by_label[label]) for label in sorted(by_label)}
+    return SetScore(**_prf(table.sum(axis=0)), per_label=per_label, counts=table)
 
 
-def _score(examples: Sequence[Example], spans_key: str | None) -> tuple[dict[str, Any], str]:
+def _prf(counts: NDArray[np.int64]) -> dict[str, float]:
+    right, predicted, gold = counts.tolist()
+    p, r = right / max(1, predicted), right / max(1, gold)
+    return {"p": p, "r": r, "f": 2 * p * r / (p + r) if right else 0.0}
+
+
+def _matches(example: Example, spans_key: str | None) -> Iterator[tuple[Span, tuple[int, int, int]]]:
+    """Predicted and gold spans on the gold tokens, with what they add to right, predicted and gold spans.
+
+    As spaCy's scorer counts: two predicted entities that fall on the same gold tokens are two, in a span group one; an
+    entity where annotation is missing does not count.
+    """
+    gold = example.reference
     if spans_key is None:
-        return get_ner_prf(examples), "ents"
-
-    def group(doc: Doc, _: str) -> list[Span]:
-        return list(doc.spans.get(spans_key, ()))
-
-    scores = Scorer.score_spans(examples, "spans", getter=group, allow_overlap=True)
-    return scores, "spans"
-
-
-def _prf(scores: dict[str, Any], prefix: str) -> dict[str, float]:
-    # spaCy gives None where there was nothing to score
-    return {key: float(scores[f"{prefix}{key}"] or 0.0) for key in "prf"}
-
-
-def _counts(example: Example, spans_key: str | None) -> NDArray[np.int64]:
-    """Right, predicted and gold spans of each gold sentence, counted as spaCy's scorer counts them."""
-    gold = example.reference
-    # No guess at sentences: where the set does not say them, the unit is the document
-    ranges = sentence_ranges(gold) if len(gold) and gold.has_annotation("SENT_START") else [(0, len(gold))]
-    sentence_of = np.zeros(max(1, len(gold)), np.int64)
-    for n, (start, end) in enumerate(ranges):
-        sentence_of[start:end] = n
-    counts = np.zeros((len(ranges), 3), np.int64)
-    spans = gold.ents if spans_key is None else gold.spans.get(spans_key, ())
-    wanted = {(span.label_, span.start, span.end) for span in spans}
-    if spans_key is None and not gold.has_annotation("ENT_IOB"):
-        return counts
-    by_sentence: dict[int, set[Key]] = defaultdict(set)
-    for span in _aligned(example, spans_key):
-        # Two predictions of the same gold entity are two, as in the scorer; of a span group they are one
-        key = (span.label_, span.start, span.end)
-        row = counts[sentence_of[span.start]]
-        seen = by_sentence[sentence_of[span.start]]
-        if spans_key is None or key not in seen:
-            row += (key in wanted and key not in seen, 1, 0)
-        seen.add(key)
-    for _, start, _ in wanted:
-        counts[sentence_of[start], 2] += 1
-    return counts
+        if not gold.has_annotation("ENT_IOB"):
+            return
+        places = ((ent, example.alignment.x2y[ent.start : ent.end]) for ent in example.predicted.ents)
+        spans = [Span(gold, at[0], at[-1] + 1, label=ent.label_) for ent, at in places if len(at)]
+        spans = [span for span in spans if all(token.ent_iob != 0 for token in span)]
+        wanted = list(gold.ents)
+    else:
+        group = list(example.predicted.spans.get(spans_key, ()))
+        spans = example.get_aligned_spans_x2y(group, allow_overlap=True)
+        spans = list({_key(span): span for span in spans}.values())
+        wanted = list({_key(span): span for span in gold.spans.get(spans_key, ())}.values())
+    open_keys = {_key(span) for span in wanted}
+    for span in spans:
+        yield span, (int(_key(span) in open_keys), 1, 0)
+        open_keys.discard(_key(span))
+    for span in wanted:
+        yield span, (0, 0, 1)
 
 
-def _aligned(example: Example, spans_key: str | None) -> Iterator[Span]:
-    """The predicted spans on the gold tokens; those without one are left out, as are those of unknown annotation."""
-    gold = example.reference
-    if spans_key is not None:
-        spans = list(example.predicted.spans.get(spans_key, ()))
-        yield from example.get_aligned_spans_x2y(spans, allow_overlap=True)
-        return
-    for ent in example.predicted.ents:
-        indices = example.alignment.x2y[ent.start : ent.end]
-        if len(indices):
-            span = Span(gold, indices[0], indices[-1] + 1, label=ent.label_)
-            if all(token.ent_iob != 0 for token in span):
-                yield span
+def _key(span: Span) -> tuple[str, int, int]:
+    return span.label_, span.start, span.end
 
 
 def _keep_labels(doc: Doc, labels: Sequence[str] | None) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from ..errors import error
 from ..io import write_json
 from .jobs import Job, fingerprint
-from .plan import Plan
 from .predict import RECORD
 
 MARKER, STATE = "comparison.json", "state.json"
@@ -45,21 +44,15 @@ def open_folder(folder: Path) -> None:
     if not marker.exists():
         if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
             raise error("E506", path=folder, what="comparison", marker=MARKER)
-        write_json(marker, {"format": 2})
+        write_json(marker, {})
 
 
-def statuses(plan: Plan, jobs: Sequence[Job], sets: Mapping[str, str]) -> dict[str, Status]:
-    """How far the jobs are, by name.
-
-    Args:
-        plan: The plan.
-        jobs: Each after those that it needs.
-        sets: Checksums of the evaluation sets.
-    """
+def statuses(jobs: Sequence[Job], sets: Mapping[str, str]) -> dict[str, Status]:
+    """How far the jobs are, by name. Each job comes after those that it needs; `sets` as `set_digests` gives them."""
     result: dict[str, Status] = {}
     models_needed: set[str] = set()
     for job in reversed(jobs):
-        result[job.name] = _status(job, prediction_digest(plan, job, sets), model_needed=job.name in models_needed)
+        result[job.name] = _status(job, prediction_digest(job, sets), model_needed=job.name in models_needed)
         if result[job.name].make:
             models_needed |= {need.name for need in job.needs}
     return {job.name: result[job.name] for job in jobs}
@@ -79,9 +72,9 @@ def _status(job: Job, predictions: str, *, model_needed: bool) -> Status:
     return Status(DONE) if predicted else Status(TO_DO, "to be run on the evaluation sets")
 
 
-def prediction_digest(plan: Plan, job: Job, sets: Mapping[str, str]) -> str:
-    """Checksum of what predictions depend on: the model, the sets and how they are read."""
-    return fingerprint({"model": job.digest, "sets": dict(sets), "gold_tokens": plan.gold_tokens})
+def prediction_digest(job: Job, sets: Mapping[str, str]) -> str:
+    """Checksum of what predictions depend on: the model and the sets."""
+    return fingerprint({"model": job.digest, "sets": dict(sets)})
 
 
 def predictions_folder(job: Job) -> Path:

@@ -184,7 +184,7 @@ def test_a_changed_job_says_what_kind_of_thing_changed(
         plan = read_plan(
             path, {f"strategies.first.overrides.training.{name}": value for name, value in overrides.items()}
         )
-        found = statuses(plan, make_jobs(plan, Path("out"), seeds=[0]), {})
+        found = statuses(make_jobs(plan, Path("out"), seeds=[0]), {})
         return {name: (status.state, status.reason) for name, status in found.items()}
 
     plan = read_plan(path)
@@ -211,12 +211,12 @@ def test_a_model_that_is_gone_is_made_again_only_where_it_is_needed(corpora: Pat
     for job in jobs:
         job.model.mkdir(parents=True)
         write_json(job.folder / STATE, {"parts": job.parts})
-        write_json(predictions_folder(job) / RECORD, {"digest": prediction_digest(plan, job, {})})
-    assert {status.state for status in statuses(plan, jobs, {}).values()} == {"done"}
+        write_json(predictions_folder(job) / RECORD, {"digest": prediction_digest(job, {})})
+    assert {status.state for status in statuses(jobs, {}).values()} == {"done"}
     shutil.rmtree("out/runs/first/0/model-best")
-    assert statuses(plan, jobs, {})["first/0"].state == "done"
+    assert statuses(jobs, {})["first/0"].state == "done"
     Path("out/runs/mean/all", STATE).unlink()
-    again = statuses(plan, jobs, {})
+    again = statuses(jobs, {})
     assert {name for name, status in again.items() if status.make} == {"first/0", "mean/all"}
 
 

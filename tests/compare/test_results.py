@@ -13,7 +13,9 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
+from spacy.training import Example
 
 from spacy_xlt.compare.plan import Plan, Strategy
 from spacy_xlt.compare.results import compare_strategies, over_seeds
@@ -52,17 +54,26 @@ def annotated(draw: st.DrawFn, text: str) -> Doc:
 
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.sampled_from([None, "sc"]))
-def test_the_counts_add_up_to_what_spacys_scorer_says(data: st.DataObject, spans_key: str | None) -> None:
+def test_scores_and_counts_are_those_of_spacys_scorer(data: st.DataObject, spans_key: str | None) -> None:
     texts = ["abcdefgh", "ijklm"]
     golds, found = ([data.draw(annotated(text)) for text in texts] for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "found.spacy")
         write_docs(path, found)
         score = score_predictions(path, golds, name="test", spans_key=spans_key)
-    right, predicted, gold = score.counts.sum(axis=0)
     assert len(score.counts) == sum(len(list(doc.sents)) for doc in golds)
-    assert score.p == pytest.approx(right / predicted if predicted else 0)
-    assert score.r == pytest.approx(right / gold if gold else 0)
+    examples = [Example(doc, gold) for doc, gold in zip(found, golds, strict=True)]
+    if spans_key is None:
+        expected = {key.removeprefix("ents_"): value for key, value in get_ner_prf(examples).items()}
+    else:
+        scores = Scorer.score_spans(examples, "sc", getter=lambda doc, key: doc.spans[key], allow_overlap=True)
+        expected = {key.removeprefix("sc_"): value for key, value in scores.items()}
+    assert [score.p, score.r, score.f] == pytest.approx([expected[key] or 0.0 for key in "prf"])
+    per_type = expected["per_type"] or {}
+    assert set(score.per_label) <= set(per_type)
+    for label, of_label in per_type.items():
+        assert score.per_label.get(label, dict.fromkeys("prf", 0.0)) == pytest.approx(of_label)
+    right, predicted, gold = score.counts.sum(axis=0)
     assert score.f == pytest.approx(2 * right / (predicted + gold) if right else 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from helpers.shards_build import build_shards, built_shards  # noqa: F401 (fixtu
 from helpers.view_browser import browser, show  # noqa: F401 (fixtures)
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
 
 # A shell starts what is to run in its background with Ctrl-C ignored, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -30,6 +32,11 @@ def nlp() -> Language:
     return nlp
 
 
+@cache
+def _vocab(lang: str) -> Vocab:
+    return spacy.blank(lang).vocab
+
+
 @pytest.fixture
 def make_doc() -> Callable[..., Doc]:
     """Make a Doc from words between spaces and entities `(start, end, label)`."""
@@ -37,7 +44,7 @@ def make_doc() -> Callable[..., Doc]:
     def make(text: str, *ents: tuple[int, int, str], lang: str = "en", sents: Sequence[int] = ()) -> Doc:
         words = text.split()
         starts = [i == 0 or i in sents for i in range(len(words))] if sents else None
-        doc = Doc(spacy.blank(lang).vocab, words=words, sent_starts=starts)
+        doc = Doc(_vocab(lang), words=words, sent_starts=starts)
         doc.set_ents([Span(doc, *ent) for ent in ents], default="outside")
         return doc
 

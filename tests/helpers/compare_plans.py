@@ -10,7 +10,7 @@ from thinc.api import Config
 
 PLAN = """
 [compare]
-seeds = [0, 1]
+seeds = {seeds}
 baseline = "{baseline}"
 ceiling = null
 n_bootstrap = 200
@@ -27,9 +27,10 @@ paths.dev = "dev.spacy"
 """
 
 
-def write_plan(folder: Path, strategies: str, *, baseline: str) -> Path:
+def write_plan(folder: Path, strategies: str, *, baseline: str, seeds: str = "[0,1]") -> Path:
     path = folder / "plan.cfg"
-    path.write_text(PLAN.replace("{baseline}", baseline).replace("{strategies}", strategies))
+    plan = PLAN.replace("{baseline}", baseline).replace("{seeds}", seeds)
+    path.write_text(plan.replace("{strategies}", strategies))
     return path
 
 
@@ -48,7 +49,7 @@ def _base() -> str:
     nlp.add_pipe("ner", config={"model": parser})
     default = util.load_config(Path(spacy.__file__).parent / "default_config.cfg")
     config = Config(default).merge(nlp.config)
-    config["training"] |= {"max_steps": 4, "eval_frequency": 2, "patience": 0}
+    config["training"] |= {"max_steps": 2, "eval_frequency": 2, "patience": 0}
     config["training"]["logger"] = {"@loggers": "spacy_xlt.Logger.v1", "output_file": None}
     return config.to_str(interpolate=False)
 

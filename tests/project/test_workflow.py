@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import srsly
+import weasel.cli.run
+from helpers.in_process import run_python
 from helpers.paths import ROOT
 from typer.testing import CliRunner
+from weasel.cli.run import project_run
 from weasel.schemas import ProjectConfigSchema, validate
 
 from spacy_xlt.cli import app
-
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def spacy_command(*args: str | Path, cwd: Path) -> str:
-    command = [sys.executable, "-m", "spacy", *map(str, args)]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=cwd)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+from spacy_xlt.compare.processes import Children
 
 
 @pytest.fixture(scope="module")
@@ -81,21 +73,34 @@ def make_miniature(project: dict, folder: Path) -> None:
         if str(path).endswith((".iob2", ".txt", ".conll02")):
             sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
             (folder / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
-            n = 40 if name.startswith(("source", "target")) else 20
+            n = 40 if name in ("source_a", "target_train") else 10
             (folder / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
     shutil.copy(ROOT / "assets" / "licences.json", folder / "assets")
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the lines of commands, and the jobs of a comparison, in this process."""
+
+    def run_command(words: list[str], **_: object) -> None:
+        assert run_python(words[1:]) == 0, shlex.join(words)
+
+    monkeypatch.setattr(weasel.cli.run, "run_command", run_command)
+    monkeypatch.setattr(Children, "run", lambda self, command, log: run_python(["-m", *command]))
+
+
 @pytest.mark.slow
-def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path, monkeypatch):
+def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path, monkeypatch, in_process, capsys):
     make_miniature(project, tmp_path)
-    out = spacy_command("project", "run", "all", ".", "--vars.max_steps", "6", cwd=tmp_path)
+    project_run(tmp_path, "all", overrides={"vars.max_steps": 2})
+    out = capsys.readouterr().out
     report = json.loads((tmp_path / "metrics" / "report.json").read_text())
     assert set(report["compare"]["strategies"]) == {"zero-shot", "translate-train-all"}
     assert report["projection"]["ents_f"] > 0.5 and report["projection"]["ceiling_f"] > report["projection"]["ents_f"]
     assert (tmp_path / report["trial"]["wheel"]).is_file() and report["trial"]["wheel"] in out
     assert set(report["build"]["sentences_per_second"]) >= {"xlt_translator", "xlt_aligner", "xlt_projector"}
-    assert "nothing changed" in spacy_command("project", "run", "convert", ".", cwd=tmp_path)
+    project_run(tmp_path, "convert")
+    assert "nothing changed" in capsys.readouterr().out
     # The plans that ship fit what the commands have written
     monkeypatch.chdir(tmp_path)
     for name, n_runs in {"compare": 10 * 3 + 2, "compare_shots": 6 * 3 + 4, "compare_parts": 5 * 3}.items():

@@ -36,9 +36,7 @@ class Job:
     """One strategy with one seed.
 
     Attributes:
-        strategy: The strategy.
         seed: None for a strategy that has one result, not one for each seed.
-        folder: Where it works.
         needs: The jobs whose models it uses.
         inputs: Checksums of the files that its config names, by the name of the setting.
         parts: Checksums of what its model depends on: "settings", "inputs", "code" (versions of packages), "needs".
@@ -88,12 +86,9 @@ class Job:
         return [Path(path) for path in paths]
 
     def substitute(self, value: Any, needs: Sequence[Job] | None = None, *, in_pattern: bool = False) -> Any:
-        """A setting of the plan with paths in place of the names in braces.
+        """A setting of the plan with paths in place of the names in braces, which stand for jobs that this one needs.
 
-        Args:
-            value: The setting.
-            needs: The jobs that the names stand for; those of this job where left out.
-            in_pattern: Whether the value is a pattern of paths: brackets in a folder's name mean nothing then.
+        In a pattern of paths, brackets in a folder's name are escaped.
         """
         jobs = {job.strategy.name: job for job in (self.needs if needs is None else needs)}
 
@@ -114,7 +109,7 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
     Args:
         plan: The plan.
         folder: The comparison's folder.
-        seeds: Only these seeds.
+        seeds: Those of the plan to take; all where left out.
         only: Only these strategies, and what they need.
 
     Raises:

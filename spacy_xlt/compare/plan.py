@@ -163,9 +163,9 @@ def _plan(config: Config) -> Plan:
     head, sections, sets = config["compare"], config["strategies"], config["sets"]
     _check_keys("compare", head, _COMPARE)
     for where, name in [("strategies", name) for name in sections] + [("sets", name) for name in sets]:
-        good = _NAME.fullmatch(name) and name not in (RUN, SEED)
+        valid = _NAME.fullmatch(name) and name not in (RUN, SEED)
         expected = f"a name of letters, digits, '-' and '_' other than {RUN} and {SEED}"
-        _check(good, f"{where}.{name}", name, expected)
+        _check(valid, f"{where}.{name}", name, expected)
     for name, value in sets.items():
         _check(isinstance(value, str), f"sets.{name}", value, "a .spacy file or a folder")
     common = _flat(config.get("overrides", {}))
@@ -175,8 +175,9 @@ def _plan(config: Config) -> Plan:
     for name in compared:
         _check(name in strategies, "compare.strategies", name, one_of)
     seeds = head.get("seeds")
-    good = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
-    _check(good and len(set(seeds)) == len(seeds), "compare.seeds", seeds, "a list of numbers, each once")
+    each_once = isinstance(seeds, list) and seeds and len(set(map(str, seeds))) == len(seeds)
+    numbers = each_once and all(type(seed) is int for seed in seeds)
+    _check(numbers, "compare.seeds", seeds, "a list of numbers, each once")
     baseline, ceiling = head.get("baseline"), head.get("ceiling")
     _check(baseline in strategies, "compare.baseline", baseline, one_of)
     _check(ceiling is None or ceiling in strategies, "compare.ceiling", ceiling, f"null or {one_of}")

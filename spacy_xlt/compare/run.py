@@ -22,12 +22,7 @@ LOG = "log.txt"
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result.
-
-    Attributes:
-        reason: In a line.
-        log: The end of what it printed, or "".
-    """
+    """Why a job has no result, in a line, and the end of what it printed."""
 
     reason: str
     log: str = ""

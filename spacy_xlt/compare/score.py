@@ -22,12 +22,9 @@ from ..readers.docbin import read_docs
 
 @dataclass(frozen=True)
 class SetScore:
-    """How well one pipeline did on one set.
+    """Exact precision, recall and F1 of one pipeline on one set, as fractions.
 
     Attributes:
-        p: Exact precision of spans, as a fraction.
-        r: Recall.
-        f: F1.
         per_label: The same for each label.
         counts: int64, `(n_sentences, 3)`: right, predicted and gold spans of each sentence.
     """

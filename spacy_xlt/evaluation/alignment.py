@@ -22,14 +22,7 @@ Link = tuple[int, int]
 
 @dataclass(frozen=True)
 class GoldPair:
-    """A sentence pair with gold links.
-
-    Attributes:
-        source: The source tokens.
-        target: The target tokens.
-        sure: Links `(i, j)`.
-        possible: The same, with the sure ones among them.
-    """
+    """A sentence pair with gold links `(i, j)`; the sure ones are among the possible ones."""
 
     source: Tokens
     target: Tokens

@@ -11,41 +11,36 @@ SAMPLES = 2000
 SEED = 0
 
 
-def resampled_f1(counts: NDArray[np.int64], *, samples: int = SAMPLES, seed: int = SEED) -> NDArray[np.float64]:
+def resampled_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """F1 of samples of the documents, drawn with replacement.
 
-    The same number of documents and seed give the same samples, so that two systems can be compared pair by pair.
+    The same number of documents gives the same samples, so that two systems can be compared pair by pair.
 
     Args:
         counts: int64, `(n_docs, 3)`: right, projected and gold spans of each document.
-        samples: How many samples to draw.
-        seed: Of the draws.
 
     Returns:
-        float64, `(samples,)`, as fractions.
+        float64, `(SAMPLES,)`, as fractions.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     n_docs = len(counts)
-    result = np.zeros(samples)
-    for n in range(samples):
+    result = np.zeros(SAMPLES)
+    for n in range(SAMPLES):
         right, projected, gold = counts[rng.integers(0, n_docs, n_docs)].sum(axis=0)
         result[n] = 2 * right / (projected + gold) if projected + gold else 0.0
     return result
 
 
-def multi_bootstrap(
-    counts: NDArray[np.int64], *, samples: int = SAMPLES, seed: int = SEED, chunk: int = 250
-) -> NDArray[np.float64]:
+def multi_bootstrap(counts: NDArray[np.int64], *, samples: int = SAMPLES, chunk: int = 250) -> NDArray[np.float64]:
     """Mean F1 over runs, of samples of the sentences and of the runs, both drawn with replacement.
 
     The Multi-Bootstrap (Sellam et al. 2022, The MultiBERTs, section 4): what differs between seeds and what differs
-    between test sentences both count. The same numbers of runs and sentences and the same seed draw the same sentences
-    and the same runs, so that two systems can be compared pair by pair. With few runs the result is too sure of itself.
+    between test sentences both count. The same numbers of runs and sentences draw the same sentences and the same
+    runs, so that two systems can be compared pair by pair. With few runs the result is too sure of itself.
 
     Args:
         counts: int64, `(n_runs, n_sentences, 3)`: right, predicted and gold spans.
         samples: How many samples to draw.
-        seed: Of the draws.
         chunk: Samples that are drawn at once, which bounds memory.
 
     Returns:
@@ -53,7 +48,7 @@ def multi_bootstrap(
     """
     n_runs, n_sentences, _ = counts.shape
     # Two streams: systems with other numbers of runs still see the same sentences
-    of_sentences, of_runs = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+    of_sentences, of_runs = (np.random.default_rng([SEED, stream]) for stream in (0, 1))
     shares = np.full(n_sentences, 1 / n_sentences)
     table = counts.transpose(1, 0, 2).reshape(n_sentences, -1).astype(np.float64)
     result = []

@@ -39,9 +39,6 @@ class Copier:
             results.append(Translation(text, -0.1))
         return results
 
-    def translate_n_best(self, texts, *, n, source, target):
-        return [[t, Translation(t.text.upper(), -1.0)][:n] for t in self.translate(texts, source=source, target=target)]
-
     def score(self, sources, targets, *, source, target):
         self._check(source, target)
         own = [t.text for t in self.translate(sources, source=source, target=target)]

@@ -221,8 +221,8 @@ def test_the_report_shows_configs_with_intervals_and_curves(compare, tmp_path):
     result, scores = compare(("all.cfg", CONFIG), ("same.cfg", CONFIG), options=["--report", str(page)])
     assert result.exit_code == 0 and "report.html" in result.output, result.output
     text = page.read_text(encoding="utf8")
-    # all labels, single labels, a curve for each config, speed
-    assert text.count('class="xlt-plot"') == 5 and 'id="reliability"' in text
+    # all labels, single labels, a curve for each config
+    assert text.count('class="xlt-plot"') == 4 and 'id="reliability"' in text
     low, high = scores["systems"]["same"]["ents_f_interval"]
     assert f"{100 * low:.1f} to {100 * high:.1f}" in text and "<td>+0.00</td><td>1.0000</td>" in text
     per_type = scores["systems"]["all"]["ents_per_type"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,16 @@ def ready(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoders() -> Callable[[str, Sequence[int]], tuple[Any, Any]]:
+def encoders() -> Callable[[str, int], tuple[Any, Any]]:
     """`pretrained.load`, which makes the tokenizer of an encoder, and decodes its weights, once for all commands."""
     import torch
 
-    originals: dict[tuple[str, tuple[int, ...]], tuple[Any, Any]] = {}
+    originals: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def load(model: str, layers: Sequence[int]) -> tuple[Any, Any]:
-        key = model, tuple(layers)
+    def load(model: str, layer: int) -> tuple[Any, Any]:
+        key = model, layer
         if key not in originals:
-            originals[key] = pretrained_load(model, layers)
+            originals[key] = pretrained_load(model, layer)
         encoder, tokenizer = originals[key]
         # The embeddings are most of it, and no aligner changes them
         weight = encoder.get_input_embeddings().weight

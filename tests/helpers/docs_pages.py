@@ -105,7 +105,8 @@ def make_project(folder: Path, ready: Path, page: str) -> Path:
             copy = folder / file.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(_cut(file), encoding="utf8")
-    shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / "mine.conll")
+    for name in ("mine.conll", "dev.conll"):
+        shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / name)
     for name, lang in {"src.eng": "en", "ref.por-BR": "pt", "ref.spa": "es"}.items():
         shutil.copy(folder / f"assets/ntrex/newstest2019-{name}.txt", folder / f"a.{lang}")
     for path, maker in READY.items():

@@ -7,6 +7,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from .bitext import Bitext, candidates_group
 from .docs import with_vocab
+from .engine import check_arguments
 from .errors import error
 from .pipe import BitextPipe
 from .probabilities import Scores, annotate_scored, labels_of
@@ -49,7 +50,8 @@ class AnnotatorPipe(BitextPipe):
         beam_width: int,
         spans_key: str | None,
     ):
-        if isinstance(beam_width, bool) or beam_width < 1:
+        check_arguments(name, AnnotatorPipe.__init__, locals())
+        if beam_width < 1:
             raise error("E150", owner=name, setting="beam_width", value=beam_width, expected="a number from 1")
         annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
         super().__init__(name, annotator, targets=targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,6 +93,22 @@ def check_settings(engine: Any) -> None:
         members = _members(kind)
         if float in members and int not in members and isinstance(value, int) and not isinstance(value, bool):
             setattr(engine, field.name, float(value))
+
+
+def check_arguments(owner: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Check what a function or constructor was given against its type hints, where a config is not checked before.
+
+    Args:
+        owner: What to call the owner of the arguments in the error.
+        function: The function; confection checks the arguments of functions, but not those of a class's constructor.
+        arguments: Its arguments by name, such as `locals()` in its first line.
+
+    Raises:
+        XltError: E150 with the first argument that is of another type, its value and what is expected.
+    """
+    for name, kind in typing.get_type_hints(function).items():
+        if name in arguments and not _is_of_kind(arguments[name], kind):
+            raise invalid_setting(owner, name, arguments[name], _expected(kind, {}))
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

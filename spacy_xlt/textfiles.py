@@ -125,3 +125,5 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
             position = n_read - len(err.object) + err.start
             line = n_lines + 1 + err.object[: err.start].count(b"\n")
             raise error("E513", path=path, encoding=encoding, position=position, line=line, hint=hint) from err
+        except UnicodeError as err:  # UTF-16 without its first mark
+            raise error("E513", path=path, encoding=encoding, position=0, line=1, hint="utf-8") from err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -130,3 +131,31 @@ for name in ("BergamotTranslator", "EmbeddingAligner", "SimAlignAligner", "Atten
 print("made")
 """
     assert python(code) == "made"
+
+
+@pytest.mark.parametrize(
+    ("component", "settings"),
+    [
+        ("xlt_translator", {"join_contractions": "no"}),
+        ("xlt_translator", {"max_chars": "abc"}),
+        ("xlt_translator", {"max_chars": 20.5}),
+        ("xlt_translator", {"cache_mb": "x"}),
+        ("xlt_translator", {"target": ["pt", "es"]}),
+        ("xlt_translator", {"protect": "url"}),
+        ("xlt_translator", {"quality": "x"}),
+        ("xlt_projector", {"cats": "no"}),
+        ("xlt_projector", {"labels": "PER"}),
+        ("xlt_projector", {"targets": "pt"}),
+        ("xlt_projector", {"filters": [1]}),
+        ("xlt_annotator", {"beam_width": "x"}),
+        ("xlt_annotator", {"pipeline": 5}),
+        ("xlt_ensemble", {"members": 5}),
+        ("xlt_ensemble", {"members": {"a": None}, "weights": "x"}),
+        ("xlt_ensemble", {"members": {"a": None}, "threshold": "x"}),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_named_with_its_value(component, settings):
+    given = {"engine": UPPER, "target": "pt"} if component == "xlt_translator" else {}
+    *_, (name, value) = settings.items()
+    with pytest.raises(XltError, match=f"XLT-E150.*`{name}` of {component} is {re.escape(repr(value))}"):
+        spacy.blank("en").add_pipe(component, config={**given, **settings})

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from ..docs import runs_of
+from ..engine import check_arguments
 from ..errors import error, warn
 from ..pipe import XltPipe
 from ..probabilities import labels_of
@@ -80,6 +81,7 @@ class EnsemblePipe(XltPipe[Prediction]):
         labels: dict[str, dict[str, str]],
         spans_key: str | None,
     ):
+        check_arguments(name, EnsemblePipe.__init__, locals())
         every = [*members, *([own] if own is not None else [])]
         for setting, value, is_valid, expected in (
             ("members", every, len(set(every)) == len(every) > 0, "one pipeline or more, and `own` by another name"),

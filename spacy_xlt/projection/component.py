@@ -13,6 +13,7 @@ from spacy.training import Example
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext
 from ..docs import copy_span, missing_ranges
+from ..engine import check_arguments
 from ..errors import error
 from ..pipe import BitextPipe
 from ..protocols import Outcome
@@ -97,6 +98,7 @@ class ProjectorPipe(BitextPipe):
         labels: list[str] | None = None,
         cats: bool = True,
     ):
+        check_arguments(name, ProjectorPipe.__init__, locals())
         super().__init__(name, engine, targets=targets)
         for setting, value, is_valid, expected in (
             ("direction", direction, direction in DIRECTIONS, " or ".join(DIRECTIONS)),

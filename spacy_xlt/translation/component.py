@@ -14,6 +14,7 @@ from spacy.tokens import Doc
 
 from ..alignment.soft import links_above, token_weights
 from ..bitext import Bitext, SentencePair
+from ..engine import check_arguments
 from ..errors import error
 from ..languages import MULTI, UNSEGMENTED, blank, to_spacy
 from ..links import Alignment
@@ -90,6 +91,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         cache: str | None = None,
         cache_mb: int | float = 1024,
     ):
+        check_arguments(name, TranslatorPipe.__init__, locals())
         super().__init__(name, engine)
         kinds = KINDS if protect is None else tuple(protect)
         for setting, value, is_valid, expected in (
@@ -97,6 +99,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             ("protect", protect, set(kinds) <= set(KINDS), f"a list of {', '.join(KINDS)}; null for all of them"),
             ("keep", keep, is_keep(keep), "a list of entity labels and spans:KEY"),
             ("cache_mb", cache_mb, cache_mb > 0, "more than 0"),
+            ("quality", quality, quality is None or isinstance(quality, QualityGates), "QualityGates, or null"),
         ):
             if not is_valid:
                 raise error("E150", owner=name, setting=setting, value=value, expected=expected)

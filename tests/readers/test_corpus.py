@@ -268,3 +268,9 @@ def test_a_broken_spacy_file_is_named_wherever_it_is_broken(tmp_path):
     (tmp_path / "corpus.spacy").write_bytes(b"")
     with pytest.raises(XltError, match="E503"):
         list(read_corpus(tmp_path / "corpus.spacy"))
+
+
+def test_text_that_is_no_utf_16_is_one_error_with_its_file(tmp_path):
+    (tmp_path / "a.conll").write_text("Maria B-PER\n", encoding="utf8")
+    with pytest.raises(XltError, match=r"E513.*a\.conll is not utf-16"):
+        list(read_corpus(tmp_path / "a.conll", encoding="utf-16"))

@@ -24,14 +24,28 @@ class SoftAlignment:
     """How strongly each piece of a translation looks at each piece of its source, with the pieces' places in the texts.
 
     Attributes:
-        weights: For each target piece (column), a distribution over the source pieces: float32, (n_source, n_target).
+        blocks: For each part of the text that was translated by itself, in order: for each target piece (column), a
+            distribution over the source pieces of the part: float32, (n_source, n_target). An array alone is one part.
         source_spans: Start and end of each source piece in characters, empty for the end mark: int32, (n_source, 2).
         target_spans: The same for the target: int32, (n_target, 2).
     """
 
-    weights: NDArray[np.float32]
+    blocks: tuple[NDArray[np.float32], ...]
     source_spans: NDArray[np.int32]
     target_spans: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        blocks = (self.blocks,) if isinstance(self.blocks, np.ndarray) else tuple(self.blocks)
+        object.__setattr__(self, "blocks", blocks)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """All blocks in one matrix, (n_source, n_target), which of a long text is large."""
+        if len(self.blocks) == 1:
+            return self.blocks[0]
+        from scipy.linalg import block_diag
+
+        return np.asarray(block_diag(*self.blocks), np.float32).reshape(len(self.source_spans), len(self.target_spans))
 
 
 @dataclass(frozen=True)

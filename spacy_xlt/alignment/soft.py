@@ -27,10 +27,50 @@ def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: Ar
         Tokens without pieces (white space, characters that the translator drops) have zeros.
     """
     source, target = _spans(source_spans), _spans(target_spans)
-    rows, _ = _gather(soft.weights, _spans(soft.source_spans), source)
-    columns, shares = _gather(rows.T, _spans(soft.target_spans), target)
-    # Pieces that carry more than one token's text count for less in the average of each
-    return np.ascontiguousarray((columns / np.maximum(shares, 1e-9)[:, None]).T, dtype=np.float32)
+    pieces = _spans(soft.source_spans), _spans(soft.target_spans)
+    return _weights(soft.weights, *pieces, source, target, _shares(pieces[1], target))
+
+
+def token_links(
+    soft: SoftAlignment,
+    source_spans: NDArray[np.int64],
+    target_spans: NDArray[np.int64],
+    threshold: float,
+    *,
+    at: tuple[int, int] = (0, 0),
+) -> Alignment:
+    """The links of all cells of `token_weights` that are greater than a threshold.
+
+    Takes the time and the memory of what looks at each other: those of a long text's parts, not of the whole.
+
+    Args:
+        soft: As for `token_weights`.
+        source_spans: As for `token_weights`; there may be tokens before and behind what the pieces are of.
+        target_spans: The same for the target.
+        threshold: What a weight must exceed.
+        at: Where the text of the pieces starts in the text of the tokens, on either side.
+    """
+    pieces = _spans(soft.source_spans) + at[0], _spans(soft.target_spans) + at[1]
+    first, end = _touched(pieces[1], target_spans)
+    shares = _shares(pieces[1], target_spans[first:end])
+    links, scores = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
+    i = j = 0
+    for block in soft.blocks:
+        of_block = pieces[0][i : i + block.shape[0]], pieces[1][j : j + block.shape[1]]
+        i, j = i + block.shape[0], j + block.shape[1]
+        (a, b), (c, d) = _touched(of_block[0], source_spans), _touched(of_block[1], target_spans)
+        if a == b or c == d:
+            continue
+        weights = _weights(block, *of_block, source_spans[a:b], target_spans[c:d], shares[c - first : d - first])
+        kept = weights > threshold
+        # Where a token of each side was cut in two, the next part has more of the same cell
+        kept[0, 0] = kept[-1, -1] = True
+        links.append(np.argwhere(kept) + (a, c))
+        scores.append(weights[kept])
+    cells, of_cell = np.unique(np.concatenate(links), axis=0, return_inverse=True)
+    totals = np.zeros(len(cells), np.float32)
+    np.add.at(totals, of_cell.reshape(-1), np.concatenate(scores))
+    return Alignment(cells[totals > threshold].astype(np.int32), totals[totals > threshold])
 
 
 def links_above(weights: NDArray[np.floating], threshold: float) -> Alignment:
@@ -42,6 +82,35 @@ def links_above(weights: NDArray[np.floating], threshold: float) -> Alignment:
 
 def _spans(spans: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def _touched(pieces: NDArray[np.int64], tokens: NDArray[np.int64]) -> tuple[int, int]:
+    """The tokens `[first, end)` among which are all that pieces have characters of."""
+    real = pieces[pieces[:, 0] < pieces[:, 1]]
+    if not len(real):
+        return 0, 0
+    first = int(np.searchsorted(tokens[:, 1], real[:, 0].min(), side="right"))
+    return first, max(first, int(np.searchsorted(tokens[:, 0], real[:, 1].max(), side="left")))
+
+
+def _shares(pieces: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    """How many pieces lie in each token; one that reaches over several counts in part."""
+    return _gather(np.zeros((len(pieces), 0), np.float32), pieces, tokens)[1]
+
+
+def _weights(
+    weights: NDArray[np.floating],
+    source_pieces: NDArray[np.int64],
+    target_pieces: NDArray[np.int64],
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    shares: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """As `token_weights`, with the shares of the target tokens given."""
+    rows, _ = _gather(weights, source_pieces, source)
+    columns, _ = _gather(rows.T, target_pieces, target)
+    # Pieces that carry more than one token's text count for less in the average of each
+    return np.ascontiguousarray((columns / np.maximum(shares, 1e-9)[:, None]).T, dtype=np.float32)
 
 
 def _gather(

@@ -277,7 +277,8 @@ def _packed(translation: Translation) -> bytes:
     # JSON takes any text, also one with half of a surrogate pair
     head = json.dumps([translation.text, translation.score, translation.flags])
     soft = translation.alignment
-    arrays = None if soft is None else [soft.weights, soft.source_spans, soft.target_spans]
+    blocks = () if soft is None else soft.blocks
+    arrays = None if soft is None else [blocks[0] if len(blocks) == 1 else blocks, soft.source_spans, soft.target_spans]
     return zlib.compress(srsly.msgpack_dumps([head, arrays]), 1)
 
 

@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 
-from ..alignment.soft import links_above, token_weights
+from ..alignment.soft import token_links
 from ..bitext import Bitext, SentencePair
 from ..engine import check_arguments
 from ..errors import error
@@ -263,17 +263,16 @@ def _attention(
     doc: Doc, sentence: Sentence, translations: list[Translation], tokens: Doc, offsets: list[int]
 ) -> Alignment:
     """Links between the tokens of a sentence and those of its translation; none where a part lacks them."""
-    source = doc[sentence.start : sentence.end]
+    spans = _char_spans(doc[sentence.start : sentence.end]), _char_spans(tokens)
     links = []
     for part, translation, offset in zip(sentence.parts, translations, offsets, strict=True):
         if translation.alignment is None:
             return Alignment()
-        spans = _char_spans(source, part.offset), _char_spans(tokens, offset)
-        links.append(links_above(token_weights(translation.alignment, *spans), STORED_ATTENTION))
+        links.append(token_links(translation.alignment, *spans, STORED_ATTENTION, at=(part.offset, offset)))
     return Alignment.concatenate(links)
 
 
-def _char_spans(tokens: Any, offset: int) -> NDArray[np.int32]:
-    """Character ranges of tokens, counted from `offset`: int32, (n, 2)."""
-    spans = [(token.idx - offset, token.idx - offset + len(token)) for token in tokens]
-    return np.asarray(spans, dtype=np.int32).reshape(-1, 2)
+def _char_spans(tokens: Any) -> NDArray[np.int64]:
+    """Character ranges of tokens: int64, (n, 2), by columns, which are searched in often."""
+    spans = [(token.idx, token.idx + len(token)) for token in tokens]
+    return np.asfortranarray(np.asarray(spans, np.int64).reshape(-1, 2))

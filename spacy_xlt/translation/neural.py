@@ -209,7 +209,7 @@ class NeuralTranslator(Engine, ABC):
         for window, looked in self._forced(model, model.attend, *pairs):
             weights[window.pair][window.source, window.target] = looked.T
         return [
-            token_weights(SoftAlignment(w, s.spans, t.spans), source_spans[i], target_spans[i])
+            token_weights(SoftAlignment((w,), s.spans, t.spans), source_spans[i], target_spans[i])
             for i, (w, s, t) in enumerate(zip(weights, *pairs, strict=True))
         ]
 
@@ -292,18 +292,10 @@ def join_parts(
     if len(weights) == len(target_spans) == len(parts):
         source_spans = np.concatenate([part.spans for part in parts])
         spans = np.concatenate(target_spans).astype(np.int32)
-        alignment = SoftAlignment(_block_diagonal(parts, weights), source_spans, spans)
+        # The ends of source parts have no place in the text
+        blocks = tuple(block[:, : len(part)].T.copy() for part, block in zip(parts, weights, strict=True))
+        alignment = SoftAlignment(blocks, source_spans, spans)
     return Translation(text, score / max(1, n_pieces), flags, alignment)
-
-
-def _block_diagonal(parts: Sequence[Pieces], weights: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The weights of all parts of a text: (n_source, n_target). The ends of source parts have no place in the text."""
-    joined = np.zeros((sum(len(part) for part in parts), sum(len(block) for block in weights)), np.float32)
-    i = j = 0
-    for part, block in zip(parts, weights, strict=True):
-        joined[i : i + len(part), j : j + len(block)] = block[:, : len(part)].T
-        i, j = i + len(part), j + len(block)
-    return joined
 
 
 def _encode(codec: Codec, texts: Sequence[str]) -> list[Pieces]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.alignment.soft import links_above, token_weights
+from spacy_xlt.alignment.soft import links_above, token_links, token_weights
 from spacy_xlt.protocols import SoftAlignment
 
 WEIGHTS = np.asarray([[0.5, 0.1, 0.2], [0.3, 0.8, 0.1], [0.2, 0.1, 0.7]], np.float32)
@@ -69,3 +69,43 @@ def test_links_are_the_cells_above_the_threshold_with_their_weights() -> None:
     alignment = links_above(WEIGHTS, 0.3)
     assert alignment.to_pharaoh() == "0-0 1-1 2-2"
     np.testing.assert_allclose(alignment.scores, [0.5, 0.8, 0.7])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=12),
+    st.lists(st.integers(1, 4), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.integers(0, 2**32 - 1),
+)
+def test_links_of_parts_are_those_of_the_whole_matrix(
+    source_lengths: list[int], target_lengths: list[int], n_parts: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    pieces = [spans_of(source_lengths, 0), spans_of(target_lengths, 0)]
+    # Parts end anywhere, so that tokens of either side are cut by them
+    cuts = [[0, *sorted(random.integers(0, len(side) + 1, n_parts - 1).tolist()), len(side)] for side in pieces]
+    shapes = zip(np.diff(cuts[0]), np.diff(cuts[1]), strict=True)
+    blocks = tuple(random.random(shape, dtype=np.float32) for shape in shapes)
+    parts = SoftAlignment(blocks, *(np.asarray(side, np.int32) for side in pieces))
+    tokens = []
+    for side in pieces:
+        end = side[-1][1] + 3
+        places = np.unique([0, end, *random.integers(0, end, int(random.integers(1, 8)))])
+        tokens.append(np.stack([places[:-1], places[1:]], axis=1))
+    expected = links_above(token_weights(parts, *tokens), 0.3)
+    found = token_links(parts, *tokens, 0.3)
+    # A sum of three has another order where a token is in several parts
+    near = np.abs(token_weights(parts, *tokens) - 0.3) < 1e-5
+    assert near.any() or found.to_pharaoh() == expected.to_pharaoh()
+    if not near.any():
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+    moved = token_links(parts, tokens[0] + 7, tokens[1] + 11, 0.3, at=(7, 11))
+    assert moved == found
+
+
+def test_tokens_before_and_behind_a_part_get_no_links() -> None:
+    alignment = soft(np.asarray([[0.9]], np.float32), [(0, 2)], [(0, 2)])
+    tokens = np.asarray([(0, 2), (3, 5), (6, 8)], np.int64)
+    assert token_links(alignment, tokens, tokens, 0.3, at=(3, 6)).to_pharaoh() == "1-2"
+    assert len(token_links(alignment, tokens, tokens[:0], 0.3)) == 0

@@ -55,8 +55,8 @@ def same(first: Translation, second: Translation) -> bool:
         return False
     if first.alignment is None or second.alignment is None:
         return first.alignment is second.alignment
-    pairs = zip(vars(first.alignment).values(), vars(second.alignment).values(), strict=True)
-    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
+    arrays = [[*soft.blocks, soft.source_spans, soft.target_spans] for soft in (first.alignment, second.alignment)]
+    return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
 
 
 @settings(deadline=None, max_examples=20)

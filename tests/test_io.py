@@ -22,6 +22,8 @@ from spacy_xlt.cli._app import friendly_errors
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.io import lock_folder, remove_leftovers, replacing, replacing_folder, write_bytes, write_json
 
+# In the names of what is being written; a random one
+TOKEN = "0123456789ab"
 DISK_ERRORS = ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EFBIG", "EIO")
 
 
@@ -102,23 +104,25 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     (left,) = shard.parent.iterdir()
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
     elsewhere.mkdir()
-    (elsewhere / ".x.1.part").write_text("not below the folder")
+    (elsewhere / f".x.{TOKEN}.part").write_text("not below the folder")
     (tmp_path / "link").symlink_to(elsewhere)
-    (tmp_path / ".linked.1.part").symlink_to(elsewhere)
-    keep = [".lock", "a.1.part", ".a.part", ".a.b.part", ".a.1.parts", "shard.spacy"]
+    (tmp_path / f".linked.{TOKEN}.part").symlink_to(elsewhere)
+    keep = [".lock", f"a.{TOKEN}.part", ".a.part", ".a.b.part", f".a.{TOKEN}.parts", "shard.spacy"]
+    # What other programs call their own such files
+    keep += [".x.1.part", ".x.7.old"]
     for name in keep:
         (tmp_path / name).write_text("")
-    (tmp_path / ".model.7.part").mkdir()
-    (tmp_path / ".model.7.part" / "weights").write_text("")
+    (tmp_path / f".model.{TOKEN}.part").mkdir()
+    (tmp_path / f".model.{TOKEN}.part" / "weights").write_text("")
     removed = remove_leftovers(tmp_path)
-    assert removed == [tmp_path / ".linked.1.part", tmp_path / ".model.7.part", left]
-    assert names(tmp_path) == sorted([*keep, "target", "link"])
-    assert names(elsewhere) == [".x.1.part"]
+    assert removed == [tmp_path / f".model.{TOKEN}.part", left]
+    assert names(tmp_path) == sorted([*keep, "target", "link", f".linked.{TOKEN}.part"])
+    assert names(elsewhere) == [f".x.{TOKEN}.part"]
     assert remove_leftovers(tmp_path) == remove_leftovers(tmp_path / "new") == []
 
 
 def test_the_only_copy_of_a_folder_gets_its_name_back(tmp_path: Path) -> None:
-    for name, text in ((".model.7.old", "old"), (".other.7.old", "old"), ("other", "new")):
+    for name, text in ((f".model.{TOKEN}.old", "old"), (f".other.{TOKEN}.old", "old"), ("other", "new")):
         (tmp_path / name).mkdir()
         write_json(tmp_path / name / "meta.json", text)
     remove_leftovers(tmp_path)

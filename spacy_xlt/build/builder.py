@@ -17,7 +17,7 @@ from tqdm import tqdm
 from .. import __version__
 from ..config import component_config
 from ..errors import error, warn
-from ..io import lock_folder, remove_leftovers, write_bytes, write_json
+from ..io import inside, lock_folder, remove_leftovers, write_bytes, write_json
 from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
@@ -126,7 +126,7 @@ def _header(nlp: Language, corpus: BuildInput, docs_per_shard: int, corrections:
 def _store(result: ShardResult, manifest: Manifest) -> None:
     """Write a shard's files, and only then the line that says that they are there."""
     for name, data in result.files.items():
-        write_bytes(manifest.path.parent / name, data)
+        write_bytes(inside(manifest.path.parent, *name.split("/")), data)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in result.files.items()}
     manifest.add(result.shard, digests, result.counts)
 
@@ -181,5 +181,5 @@ def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Co
         "seconds": seconds,
         "sentences_per_second": {name: round(total.sentences / s, 1) for name, s in seconds.items() if s},
     }
-    write_json(manifest.path.parent / SUMMARY, summary)
+    write_json(inside(manifest.path.parent, SUMMARY), summary)
     return summary

@@ -12,7 +12,7 @@ from spacy.tokens import Doc, DocBin
 
 from ..bitext import USER_DATA_KEY, Bitext
 from ..errors import XltError, error
-from ..io import file_digest
+from ..io import file_digest, inside
 from ..languages import blank
 from ..readers.docbin import read_bin
 from .manifest import read_manifest
@@ -71,16 +71,24 @@ class BuiltShard:
 
     def size(self, file: str) -> int | None:
         """The size of one of its files in bytes; None if it is missing."""
-        path = self.folder / file
+        path = self.path(file)
         return path.stat().st_size if path.is_file() else None
+
+    def path(self, file: str) -> Path:
+        """Where one of its files is.
+
+        Raises:
+            XltError: E557 if that is outside the build folder.
+        """
+        return inside(self.folder, *file.split("/"))
 
     def read(self, file: str) -> DocBin:
         """Read one of its `.spacy` files.
 
         Raises:
-            XltError: E550 if it is missing, cannot be read, or is not what the build wrote.
+            XltError: E550 if it is missing, cannot be read, or is not what the build wrote; E557 as `path`.
         """
-        path = self.folder / file
+        path = self.path(file)
         try:
             digest = file_digest(path)
         except OSError as err:

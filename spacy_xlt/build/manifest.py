@@ -11,10 +11,12 @@ from typing import Any
 
 from ..config import difference
 from ..errors import XltError, error
-from ..io import LOCK_NAME, file_digest, is_leftover, write_bytes
+from ..io import LOCK_NAME, check_own_folder, file_digest, inside, json_bytes, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 FORMAT = 3
+# All that a build folder has, the report among it
+OWN_NAMES = frozenset(f"{LOCK_NAME} {FILE_NAME} summary.json report.json report.html target bitext lost".split())
 
 
 class Manifest:
@@ -61,7 +63,8 @@ class Manifest:
         """Whether a shard has its line, and all its files are as they were written."""
         if shard not in self.records:
             return False
-        paths = ((self.path.parent / name, digest) for name, digest in self.records[shard]["files"].items())
+        files = self.records[shard]["files"].items()
+        paths = ((inside(self.path.parent, *name.split("/")), digest) for name, digest in files)
         return all(path.is_file() and file_digest(path) == digest for path, digest in paths)
 
     def add(self, shard: str, files: Mapping[str, str], counts: Mapping[str, Any]) -> None:
@@ -82,18 +85,12 @@ class Manifest:
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a folder is a build's, or may become one.
+    """Make sure that a folder is a build's, or may become one: the first line of its manifest says so.
 
     Raises:
-        XltError: E506 if it holds something else.
+        XltError: E506 if it holds something else, E581 and E582 as `read_manifest`.
     """
-    if not folder.exists() or (folder / FILE_NAME).exists():
-        return
-    # A build makes the lock before the manifest, and may leave half a manifest when it is killed
-    if not folder.is_dir() or any(
-        p.name != LOCK_NAME and not is_leftover(p.name, of=FILE_NAME) for p in folder.iterdir()
-    ):
-        raise error("E506", path=folder, what="build", marker=FILE_NAME)
+    check_own_folder(folder, what="build", marker=FILE_NAME, is_ours=lambda: "spacy_xlt" in _read(folder)[0])
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -143,8 +140,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int]
             records[record["shard"]] = record
         else:
             header = record
-            if header.get("format") != FORMAT:
-                raise error("E582", path=path, found=header.get("format"), known=FORMAT)
+            if not isinstance(header.get("format"), int):
+                raise error("E581", path=path, reason="its first line is not that of a build")
+            if header["format"] != FORMAT:
+                raise error("E582", path=path, found=header["format"], known=FORMAT)
         size += len(line) + 1
     return header, records, size
 
@@ -156,8 +155,10 @@ def _parse(path: Path, line: bytes, *, keys: Sequence[str]) -> dict[str, Any]:
         raise error("E581", path=path, reason=f"{type(err).__name__}: {err}") from err
     if not isinstance(record, dict) or any(key not in record for key in keys):
         raise error("E581", path=path, reason=f"a line is no object with {' and '.join(keys)}: {str(record)[:80]}")
+    if keys and not (str(record["shard"]) == record["shard"] and record["shard"].isdecimal()):
+        raise error("E581", path=path, reason=f"a line names no shard: {str(record)[:80]}")
     return record
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, ensure_ascii=False, sort_keys=True) + "\n").encode("utf8")
+    return json_bytes(record, sort_keys=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +17,7 @@ from spacy.vocab import Vocab
 from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
 from ..docs import sentence_ranges
 from ..errors import is_document_error
-from ..io import docs_bytes
+from ..io import docs_bytes, json_bytes
 from ..memory import release_memory
 
 TARGET, BITEXT, LOST = "target", "bitext", "lost"
@@ -222,7 +221,7 @@ class ShardProcessor:
                 docs[i]._.xlt[bitext.target_lang] = bitext
         files = {
             f"{BITEXT}/{shard}.spacy": docs_bytes(docs, store_user_data=True),
-            f"{LOST}/{shard}.jsonl": "".join(_lost_lines(i, bitext) for i, bitext in bitexts).encode("utf8"),
+            f"{LOST}/{shard}.jsonl": b"".join(_lost_lines(i, bitext) for i, bitext in bitexts),
         }
         for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
             targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
@@ -249,11 +248,11 @@ def _labels(doc: Doc) -> Iterator[str]:
             yield from (span.label_ for span in group)
 
 
-def _lost_lines(i: int, bitext: Bitext) -> str:
+def _lost_lines(i: int, bitext: Bitext) -> bytes:
     lines = []
     for span in bitext.lost:
         side = bitext.target if span.side == "target" else bitext.source
         text = side[span.start : span.end].text
         record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
-        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-    return "".join(lines)
+        lines.append(json_bytes(record))
+    return b"".join(lines)

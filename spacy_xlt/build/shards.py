@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from ..bitext import USER_DATA_KEY
 from ..docs import select_docs, tokens_digest
 from ..errors import error, warn
-from ..io import replacing, replacing_folder, write_bytes, write_json
+from ..io import inside, json_bytes, replacing, replacing_folder, write_bytes, write_json
 from ..languages import blank
 from .built import BuiltShard, BuiltShards
 from .rows import Row, bitext_row, target_row
@@ -172,7 +171,7 @@ def split(
             for (name, target_lang), chosen in places.items():
                 part = select_docs(targets[target_lang], chosen)
                 docs[name][target_lang] += len(part)
-                (beside / name / f"{target_lang}-{shard.name}.spacy").write_bytes(part.to_bytes())
+                inside(beside / name, f"{target_lang}-{shard.name}.spacy").write_bytes(part.to_bytes())
         n_docs = sum(counts.total() for counts in docs.values())
         if not n_docs:
             raise error("E556", path=shards.folder, what="a split")
@@ -212,10 +211,10 @@ def export(
     _check_output(path, shards.folder, overwrite=overwrite)
     n_rows = 0
     with replacing(path) as beside:
-        with beside.open("w", encoding="utf8", newline="\n") as file:
+        with beside.open("wb") as file:
             for shard in _with_bar(shards, "export", silent):
                 for row in _rows(shard, what, lang):
-                    file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+                    file.write(json_bytes(row, allow_nan=False))
                     n_rows += 1
         if not n_rows:
             raise error("E556", path=shards.folder, what="an export")

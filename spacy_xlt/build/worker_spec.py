@@ -14,6 +14,7 @@ from types import ModuleType
 
 from spacy.language import Language
 
+from ..io import inside
 from ..memory import limit_allocator_caches
 from ..pipe import XltPipe
 from .shard import Corrections, ShardProcessor
@@ -108,6 +109,9 @@ def _pack(nlp: Language) -> bytes:
     """What `to_disk` saves of components from elsewhere. (Not `to_bytes`: EntityRuler.from_bytes loses phrases.)"""
     data = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
+        for name in nlp.component_names:
+            # A folder for each
+            inside(folder, name)
         nlp.to_disk(folder, exclude=_made_by_config(nlp))
         with zipfile.ZipFile(data, "w") as archive:
             for path in sorted(Path(folder).rglob("*")):

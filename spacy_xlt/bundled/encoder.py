@@ -196,7 +196,11 @@ def _is_written(folder: Path, contents: dict[str, Any]) -> bool:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise error("E553", path=folder, reason="holds other files")
-    if json.loads(manifest.read_text(encoding="utf8")) != contents:
+    try:
+        found = json.loads(manifest.read_text(encoding="utf8"))
+    except ValueError:
+        found = None
+    if found != contents:
         raise error("E553", path=folder, reason="holds another bundled model, or another number of its layers")
     return True
 

@@ -6,24 +6,41 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from spacy.cli._util import app as spacy_app
 from spacy.cli._util import parse_config_overrides
-from wasabi import msg
 
 from ..errors import XltError, XltWarning, error
-from ..io import CANNOT_WRITE
+from ..io import CANNOT_WRITE, is_stdout, remove_leftovers_of
+from ..printing import Printer, plain
+
+msg = Printer()
+
+
+def prepare_streams() -> None:
+    """What every command needs of standard output and error: they are there, and what they cannot write is replaced."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Closed by who called us: another file could get its number
+            setattr(sys, name, open(os.devnull, "w", encoding="utf8"))
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
 
 app = typer.Typer(
     name="xlt",
     help="Cross-lingual transfer: translate, align and project annotations.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    callback=prepare_streams,
 )
 spacy_app.add_typer(app)
 
@@ -37,27 +54,64 @@ INTERRUPTED = "Interrupted."
 def friendly_errors(command: Command, *, goes_on: bool = False) -> Command:
     """Print an XltError, or what the system says of a file, as one message and exit with 1, without a traceback."""
 
-    @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with _short_warnings():
-            try:
-                return command(*args, **kwargs)
-            except XltError as err:
-                msg.fail(f"XLT-{err.code}", err.message, exits=1)
-            except BrokenPipeError:
-                # The reader closed the pipe (`| head`): what Python still flushes goes nowhere
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(141) from None
-            except OSError as err:
-                if err.errno not in CANNOT_WRITE:
-                    raise
-                reported = _file_error(err)
-                msg.fail(f"XLT-{reported.code}", reported.message, exits=1)
-            except KeyboardInterrupt:
-                msg.warn(GOES_ON if goes_on else INTERRUPTED)
-                raise typer.Exit(130) from None
+        try:
+            with _short_warnings():
+                result = command(*args, **kwargs)
+            sys.stdout.flush()
+            return result
+        except XltError as err:
+            _fail(err)
+        except BrokenPipeError:
+            raise
+        except OSError as err:
+            if err.errno not in CANNOT_WRITE:
+                raise
+            _fail(_file_error(err))
+        except KeyboardInterrupt:
+            msg.warn(GOES_ON if goes_on else INTERRUPTED)
+            raise typer.Exit(130) from None
 
-    return run  # type: ignore[return-value]
+    @functools.wraps(command)
+    def run_in_pipes(*args: Any, **kwargs: Any) -> Any:
+        printed = sys.stdout
+        try:
+            return run(*args, **kwargs)
+        except BrokenPipeError:
+            # The reader closed the pipe (`| head`)
+            _give_up_streams()
+            raise typer.Exit(141) from None
+        finally:
+            sys.stdout = printed
+
+    return run_in_pipes  # type: ignore[return-value]
+
+
+def _fail(err: XltError) -> NoReturn:
+    try:
+        msg.fail(f"XLT-{err.code}", err.message, exits=1)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # Standard output itself is what cannot be written
+        _give_up_streams()
+        typer.echo(str(err), err=True)
+        raise typer.Exit(1) from None
+
+
+def _give_up_streams() -> None:
+    """What Python still flushes at its end goes nowhere, where nothing can be written any more."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def echo(text: str) -> None:
+    """Print lines with data in them."""
+    typer.echo(plain(text, lines=True))
 
 
 def resumable(command: Command) -> Command:
@@ -82,7 +136,7 @@ def _short_warnings() -> Iterator[None]:
         if issubclass(category, XltWarning):
             msg.warn(str(message))
         else:
-            show_other(message, category, *args, **kwargs)
+            show_other(plain(str(message), lines=True), category, *args, **kwargs)
 
     warnings.showwarning = show
     try:
@@ -110,6 +164,56 @@ def existing(path: Path, *, what: str) -> Path:
     if not path.exists():
         raise error("E502", what=what, path=path)
     return path
+
+
+def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], beside_build: bool = False) -> None:
+    """Make sure that what a command writes is nothing that it reads. Every command with both calls this first.
+
+    What an earlier run that was killed has left of the outputs is removed. Where an output is standard output itself,
+    messages go to standard error.
+
+    Args:
+        outputs: Files and folders to write; those that are None are not asked for.
+        inputs: Files and folders that are read.
+        beside_build: Whether an output may lie in a folder that is read, as a page in that of its build, where it is
+            none of the build's own files.
+
+    Raises:
+        XltError: E553 where an output is an input, by any name or link, or lies in one, or two outputs are one file.
+    """
+    written, read = ([path for path in paths if path is not None] for paths in (outputs, inputs))
+    for output in written:
+        for path in read:
+            if _is_same(output, path):
+                raise error("E553", path=output, reason=f"is {path}, which is read")
+            if path.is_dir() and _is_within(output, path) and not (beside_build and not _is_own_file(output, path)):
+                raise error("E553", path=output, reason=f"is in {path}, which is read")
+    for first, second in combinations(written, 2):
+        if _is_same(first, second):
+            raise error("E553", path=second, reason=f"is {first}, which is written, too")
+    for output in written:
+        remove_leftovers_of(output)
+    if any(map(is_stdout, written)):
+        sys.stdout = sys.stderr
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    """Whether two paths are one file or folder. A device or a pipe can be read and written."""
+    if first.exists() and second.exists():
+        return first.samefile(second) and (first.is_file() or first.is_dir())
+    return not first.exists() and not second.exists() and os.path.realpath(first) == os.path.realpath(second)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _is_own_file(path: Path, folder: Path) -> bool:
+    """Whether a path is what a build writes, or would be read as a part of it."""
+    from ..build.manifest import OWN_NAMES
+
+    first = Path(os.path.realpath(path)).relative_to(os.path.realpath(folder)).parts[0]
+    return first in OWN_NAMES or path.suffix == ".spacy"
 
 
 def names_in(text: str | None) -> list[str]:

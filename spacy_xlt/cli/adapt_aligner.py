@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from spacy.cli._util import setup_gpu
 from tqdm import tqdm
-from wasabi import msg
 
-from ._app import app, existing, friendly_errors
+from ._app import app, check_outputs, existing, friendly_errors, msg
 
 if TYPE_CHECKING:
     from ..links import Alignment
@@ -59,6 +58,7 @@ def adapt_aligner_cli(
     )
     for path in (source_path, target_path, *([links_path] if links_path else [])):
         existing(path, what="file")
+    check_outputs(output_path, inputs=[source_path, target_path, links_path, Path(model)])
     tokenizer = pair_tokenizer(lang_src, lang_tgt) if tokenize else pair_tokenizer()
     setup_gpu(gpu_id, silent=silent)
     pairs = _pairs(source_path, target_path, links_path, tokenizer, encoding)

@@ -13,9 +13,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import typer
 from spacy.cli._util import setup_gpu
 from tqdm import tqdm
-from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors, paths_and_overrides
+from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg, paths_and_overrides
 
 if TYPE_CHECKING:
     from ..links import Alignment
@@ -62,6 +61,8 @@ def align_cli(
         raise error("E357", options="OUT and --output")
     for path in (source_path, *([target_path] if target_path else [])):
         existing(path, what="file")
+    outputs = (output or output_option, scores_path, tokens_path)
+    check_outputs(*outputs, inputs=[source_path, target_path, config_path])
     setup_gpu(gpu_id, silent=True)
     engine = _engine(config_path, overrides)
     cut = pair_tokenizer(lang_src or MULTI, lang_tgt or MULTI) if tokenize else pair_tokenizer()
@@ -73,14 +74,14 @@ def align_cli(
         engine.fit(tqdm(read(), unit="pair", desc="read", disable=silent))
     n_pairs = n_links = 0
     with ExitStack() as stack:
-        write = _writers(stack, output or output_option, scores_path, tokens_path)
+        write = _writers(stack, *outputs)
         stream = align_stream(engine, read(), source_lang=lang_src, target_lang=lang_tgt)
         for pair, alignment in tqdm(stream, unit="pair", desc="align", disable=silent):
             write(pair, alignment)
             n_pairs += 1
             n_links += len(alignment)
-    if not silent and (output or output_option):
-        msg.good(f"{n_pairs} pairs, {n_links} links", str(output or output_option))
+    if not silent and outputs[0]:
+        msg.good(f"{n_pairs} pairs, {n_links} links", str(outputs[0]))
 
 
 def _engine(config_path: Path | None, overrides: dict[str, Any]) -> Any:

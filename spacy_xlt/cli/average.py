@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from wasabi import msg
 
 from ..errors import error
-from ._app import app, friendly_errors
+from ._app import app, check_outputs, friendly_errors, msg
 
 
 @app.command("average")
@@ -27,15 +26,16 @@ def average_cli(
     from ..training.average import average_pipelines, check_output, check_weights, find_members, write_average
 
     members = find_members(paths)
+    check_outputs(output_path, inputs=[*paths, *members])
     shares = check_weights(_numbers(weights), len(members))
     check_output(output_path, members=members, force=force)
     nlp, average = average_pipelines(members, weights=shares)
     write_average(nlp, output_path, members=members, force=force)
     rows = [
-        (str(member), f"{share:.3f}", ", ".join(f"{name} {cosine:.2f}" for name, cosine in likeness.items()))
+        (f"{share:.3f}", ", ".join(f"{name} {cosine:.2f}" for name, cosine in likeness.items()), str(member))
         for member, share, likeness in zip(members, average.weights, [{}, *average.cosines], strict=True)
     ]
-    msg.table(rows, header=("pipeline", "weight", "cosine to the first"), divider=True, max_col=100)
+    msg.table(rows, header=("weight", "cosine to the first", "pipeline"), divider=True, max_col=100)
     changed = 100 * average.n_changed / max(1, average.n_values)
     msg.good(
         f"Average of {len(members)} pipelines; {changed:.0f}% of {average.n_values:,} weights differ", str(output_path)

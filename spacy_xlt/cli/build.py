@@ -7,9 +7,8 @@ from typing import Any
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
-from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, names_in, resumable
+from ._app import WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, resumable
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -62,6 +61,7 @@ def build_cli(
 
     overrides = parse_config_overrides(ctx.args)
     existing(input_path, what="corpus")
+    check_outputs(output_path, inputs=[config_path, input_path, corrections, code])
     import_code(code)
     if workers == 0 and executor == "local":
         limit_allocator_caches()

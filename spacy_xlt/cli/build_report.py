@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from wasabi import msg
 
-from ._app import app, existing, friendly_errors
+from ._app import app, check_outputs, existing, friendly_errors, msg
 
 
 @app.command("build-report")
@@ -27,5 +26,8 @@ def build_report_cli(
     from ..report.build import REPORT_HTML, write_build_report
 
     existing(build_path, what="build folder")
+    # The page that the build itself wrote is written anew
+    if output_path is not None and output_path.resolve() != (build_path / REPORT_HTML).resolve():
+        check_outputs(output_path, inputs=[build_path], beside_build=True)
     write_build_report(build_path, html=output_path, view=view)
     msg.good("Report", str(output_path or build_path / REPORT_HTML))

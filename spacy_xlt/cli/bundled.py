@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from wasabi import msg
 
-from ._app import app, friendly_errors
+from ._app import app, friendly_errors, msg
 
 
 @app.command("bundled")

@@ -6,10 +6,9 @@ import sqlite3
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from wasabi import msg
 
 from ..errors import error
-from ._app import app, existing, friendly_errors
+from ._app import app, echo, existing, friendly_errors, msg
 
 if TYPE_CHECKING:
     from ..translation.cache import TranslationCache
@@ -39,7 +38,7 @@ def cache_cli(
         elif action == "list":
             for source, target, text, translation, score in cache.entries(limit=limit):
                 made = "" if score is None else f" ({score:.2f})"
-                typer.echo(f"{source}-{target}\t{_line(text)}\t{_line(translation)}{made}")
+                echo(f"{source}-{target}\t{_line(text)}\t{_line(translation)}{made}")
         else:
             msg.good(f"{cache.clear()} translations removed", str(cache.path))
     except sqlite3.Error as err:
@@ -51,9 +50,9 @@ def cache_cli(
 def _stats(cache: TranslationCache) -> None:
     stats = cache.stats()
     msg.good(f"{stats.entries} translations, {stats.bytes / (1 << 20):.1f} MiB", str(cache.path))
-    rows = [(direction, n) for direction, n in stats.directions.items()]
-    rows += [(signature, n) for signature, n in stats.signatures.items()]
-    msg.table(rows, header=("direction or engine", "translations"), aligns=("l", "r"), divider=True, max_col=100)
+    # What is long comes last, where nothing is to be in line with it
+    rows = [(n, name) for counts in (stats.directions, stats.signatures) for name, n in counts.items()]
+    msg.table(rows, header=("translations", "direction or engine"), aligns=("r", "l"), divider=True, max_col=100)
 
 
 def _line(text: str) -> str:

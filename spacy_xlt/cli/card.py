@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from wasabi import msg
 
-from ._app import app, friendly_errors
+from ._app import app, check_outputs, friendly_errors, msg
 
 
 @app.command("card")
@@ -44,9 +43,12 @@ def card_cli(
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
     from ..io import write_json
-    from ..package.card import copy_pipeline, fill_meta, read_scores
+    from ..package.card import check_package, copy_pipeline, fill_meta, read_scores
     from ..package.provenance import find_data, read_licences, read_provenance
 
+    check_package(name=name, version=version)
+    named_scores = [_split(text) for text in scores or []]
+    check_outputs(output or model / "meta.json", inputs=[*(licences or []), *(path for _, path in named_scores)])
     provenance = read_provenance(model)
     named: dict[str, list[str]] = {}
     for text in data or []:
@@ -55,15 +57,16 @@ def card_cli(
     meta = fill_meta(
         provenance,
         data=find_data(provenance, named, read_licences(licences or []), allow_unknown=allow_unknown),
-        scores=[read_scores(*_split(text)) for text in scores or []],
+        scores=[read_scores(name, path) for name, path in named_scores],
         strategy=strategy,
         licence=licence,
     )
     meta.update({key: value for key, value in {"name": name, "version": version}.items() if value})
     if output is not None:
-        copy_pipeline(model, output)
+        copy_pipeline(model, output, meta)
         model = output
-    write_json(model / "meta.json", meta)
+    else:
+        write_json(model / "meta.json", meta)
     msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; python -m spacy package {model} ...")
 
 

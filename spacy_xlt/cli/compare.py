@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from spacy.cli._util import parse_config_overrides
-from wasabi import msg
 
 from ..errors import error
-from ._app import WITH_OVERRIDES, app, names_in, resumable
+from ._app import WITH_OVERRIDES, app, check_outputs, echo, msg, names_in, resumable
 
 if TYPE_CHECKING:
     from ..compare.jobs import Job
@@ -40,11 +39,13 @@ def compare_cli(
     from ..compare.plan import read_plan
     from ..compare.results import collect
     from ..compare.run import Runner
-    from ..compare.status import open_folder, statuses
+    from ..compare.status import check_folder, open_folder, statuses
     from ..io import lock_folder
     from ..report.compare import write_comparison
 
+    check_folder(output_path)
     plan = read_plan(plan_path, parse_config_overrides(ctx.args))
+    check_outputs(output_path, inputs=[plan_path, *plan.sets.values()])
     sets = set_digests(plan)
     todo = make_jobs(plan, output_path, _seeds(seeds), [] if only == "all" else names_in(only))
     if dry_run:
@@ -79,7 +80,7 @@ def _say(kind: str, text: str) -> None:
         title, _, log = text.partition("\n")
         msg.fail(title)
         # Not folded: a traceback could not be read
-        typer.echo(log)
+        echo(log)
     else:
         (msg.info if kind == "start" else msg.good)(text)
 
@@ -93,6 +94,6 @@ def _show(result: Mapping[str, Any]) -> None:
     from ..report.compare import tables
 
     for table in tables(result):
-        typer.echo(f"\n{table.terminal()}")
+        echo(f"\n{table.terminal()}")
     for name, reason in result["missing"].items():
         msg.warn(f"{name}: {reason}")

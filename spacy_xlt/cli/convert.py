@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from wasabi import msg
 
-from ._app import app, friendly_errors, names_in
+from ._app import app, check_outputs, friendly_errors, msg, names_in
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -42,6 +41,7 @@ def convert_cli(
     from ..io import write_docs
     from ..readers import ReadNotes, read_corpus
 
+    check_outputs(output_path, inputs=[input_path])
     notes, counts = ReadNotes(), Counter[str]()
     entities = Counter[str]()
     docs = read_corpus(

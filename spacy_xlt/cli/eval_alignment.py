@@ -6,9 +6,8 @@ from pathlib import Path
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
-from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors
+from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg
 
 
 @app.command("eval-alignment", context_settings=WITH_OVERRIDES)
@@ -33,6 +32,7 @@ def eval_alignment_cli(
 
     overrides = parse_config_overrides(ctx.args)
     existing(pairs_path, what="file of sentence pairs")
+    check_outputs(json_path, inputs=[config_path, pairs_path])
     pairs = read_pairs(pairs_path)
     setup_gpu(gpu_id, silent=True)
     aligner = find_component(load_pipeline_config(config_path, overrides), "xlt_aligner", config_path)

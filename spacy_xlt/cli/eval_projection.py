@@ -8,10 +8,19 @@ from typing import Any
 
 import typer
 from spacy.cli._util import setup_gpu
-from wasabi import msg
 
 from ..errors import error
-from ._app import WITH_OVERRIDES, app, existing, friendly_errors, names_in, paths_and_overrides
+from ._app import (
+    WITH_OVERRIDES,
+    app,
+    check_outputs,
+    echo,
+    existing,
+    friendly_errors,
+    msg,
+    names_in,
+    paths_and_overrides,
+)
 
 
 @app.command("eval-projection", context_settings=WITH_OVERRIDES)
@@ -48,6 +57,7 @@ def eval_projection_cli(
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
+    check_outputs(json_path, report, inputs=[*configs, source_path, gold_path])
     wanted = None if labels is None else names_in(labels)
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
@@ -134,9 +144,9 @@ def _show_comparison(result: dict[str, Any]) -> None:
 
     for part in projection_parts(result):
         for table in (table for table in part.tables if table.rows):
-            typer.echo(f"\n{part.heading}\n{table.terminal()}")
+            echo(f"\n{part.heading}\n{table.terminal()}")
         for name, text in part.lines:
-            typer.echo(f"{name}: {text}")
+            echo(f"{name}: {text}")
 
 
 def _percent(value: float | None) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from wasabi import msg
 
-from ._app import WITH_OVERRIDES, app, friendly_errors, paths_and_overrides
+from ._app import WITH_OVERRIDES, app, check_outputs, friendly_errors, msg, paths_and_overrides
 
 
 @app.command("merge-config", context_settings=WITH_OVERRIDES)
@@ -27,6 +26,7 @@ def merge_config_cli(
 
     # Whatever follows the files, settings too, arrives as one of them.
     paths, overrides = paths_and_overrides([*configs, *ctx.args])
+    check_outputs(output, inputs=paths)
     merged = merge_configs(paths, overrides)
-    write_bytes(output, (merged.to_str(interpolate=False) + "\n").encode("utf8"))
+    write_bytes(output, (merged.to_str(interpolate=False) + "\n").encode("utf8", "backslashreplace"))
     msg.good(" + ".join(path.stem for path in paths), str(output))

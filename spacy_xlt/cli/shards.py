@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from wasabi import msg
 
-from ._app import app, existing, friendly_errors
+from ._app import app, check_outputs, echo, existing, friendly_errors, msg
 
 if TYPE_CHECKING:
     from ..build.built import BuiltShards
@@ -48,22 +47,22 @@ def list_cli(
     lines, total = list_shards(_shards(build))
     if as_json:
         for line in [*lines, {"total": total}]:
-            typer.echo(json.dumps(line, ensure_ascii=False))
+            typer.echo(json.dumps(line))
         return
-    typer.echo(_HEADER)
+    echo(_HEADER)
     for line in lines:
         _show_line(line)
         for name, size in line["files"].items() if files else ():
-            typer.echo(f"    {_size(size) if size is not None else 'missing':>9}  {name}")
-    typer.echo("-" * 80)
+            echo(f"    {_size(size) if size is not None else 'missing':>9}  {name}")
+    echo("-" * 80)
     _show_line({"shard": "total", **total, "files": {"": total["bytes"]}})
     if total["docs_failed"]:
-        typer.echo(f"{total['docs_failed']} documents failed and were set aside")
+        echo(f"{total['docs_failed']} documents failed and were set aside")
     if total["files_missing"]:
-        typer.echo(f"{total['files_missing']} files are missing; the command that built this folder makes them again")
+        echo(f"{total['files_missing']} files are missing; the command that built this folder makes them again")
     if not total["finished"]:
         done = f"{total['shards']} of {total['shards_expected']} shards are finished"
-        typer.echo(f"{done}; the command that began the build goes on with it.")
+        echo(f"{done}; the command that began the build goes on with it.")
 
 
 @shards.command("sample")
@@ -87,7 +86,7 @@ def sample_cli(
     from ..build.shards import sample
 
     drawn, n_docs = sample(
-        _shards(build), output, n=n, seed=seed, what=what, lang=lang, overwrite=overwrite, silent=silent
+        _shards(build, output), output, n=n, seed=seed, what=what, lang=lang, overwrite=overwrite, silent=silent
     )
     if not silent:
         msg.good(f"{drawn} of {n_docs} documents", str(output))
@@ -113,14 +112,14 @@ def split_cli(
     """
     from ..build.shards import split
 
-    said = split(_shards(build), output, dev=dev, seed=seed, lang=lang, overwrite=overwrite, silent=silent)
+    said = split(_shards(build, output), output, dev=dev, seed=seed, lang=lang, overwrite=overwrite, silent=silent)
     if silent:
         return
     sides = ("train", "dev")
     msg.good(" and ".join(f"{said[side]['sources']} for {side}" for side in sides), str(output))
     for side in sides:
         counts = ", ".join(f"{lang} {n}" for lang, n in said[side]["docs"].items())
-        typer.echo(f"{side:<5}  documents: {counts or 'none'}")
+        echo(f"{side:<5}  documents: {counts or 'none'}")
     if said["left_out_empty"]:
         msg.info(f"{said['left_out_empty']} target documents are left out: nothing is left of them")
 
@@ -144,15 +143,17 @@ def export_cli(
     """
     from ..build.shards import export
 
-    n_rows = export(_shards(build), output, what=what, lang=lang, overwrite=overwrite, silent=silent)
+    n_rows = export(_shards(build, output), output, what=what, lang=lang, overwrite=overwrite, silent=silent)
     if not silent:
         msg.good(f"{n_rows} rows", str(output))
 
 
-def _shards(build: Path) -> BuiltShards:
+def _shards(build: Path, output: Path | None = None) -> BuiltShards:
     from ..build.built import BuiltShards
 
-    return BuiltShards(existing(build, what="folder"))
+    existing(build, what="folder")
+    check_outputs(output, inputs=[build], beside_build=True)
+    return BuiltShards(build)
 
 
 _HEADER = f"{'shard':<8} {'docs':>7} {'sents':>8} {'spans':>8} {'carried':>8} {'lost':>6} {'size':>9}  lost because"
@@ -168,7 +169,7 @@ def _show_line(line: dict[str, Any]) -> None:
         f"{sum(carried.values()):>8} {sum(reasons.values()):>6} {_size(sum(filter(None, line['files'].values()))):>9}  "
         f"{', '.join(notes)}"
     )
-    typer.echo(text.rstrip() if len(text.rstrip()) <= 80 else f"{text[:79]}…")
+    echo(text.rstrip() if len(text.rstrip()) <= 80 else f"{text[:79]}…")
 
 
 def _size(n_bytes: int) -> str:

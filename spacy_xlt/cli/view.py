@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from wasabi import msg
 
-from ._app import app, friendly_errors
+from ._app import app, check_outputs, friendly_errors, msg
 
 PAGE_LIMIT, TEXT_LIMIT = 5000, 20
 
@@ -32,6 +31,7 @@ def view_cli(
 
     if output_path is None and not text:
         raise error("E563")
+    check_outputs(output_path, inputs=[input_path], beside_build=True)
     folder = input_path / "bitext"
     readable = Readable()
     numbered = readable.read(read_docs(folder if folder.is_dir() else input_path))
@@ -58,7 +58,8 @@ def view_cli(
     if output_path is None:
         typer.echo(content, nl=False)
         return
-    write_bytes(output_path, content.encode("utf8"))
+    # Half a surrogate pair, as of the name of a file, has no place in UTF-8
+    write_bytes(output_path, content.encode("utf8", "replace"))
     if text:
         msg.good("Written", str(output_path))
         return

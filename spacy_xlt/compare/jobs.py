@@ -19,7 +19,7 @@ from thinc.api import Config
 from .. import __version__
 from ..config import merge_configs
 from ..errors import error, warn
-from ..io import file_digest
+from ..io import file_digest, inside
 from ..readers.docbin import corpus_files
 from ..training.selection import without_unused_sources
 from .plan import AVERAGE, RUN, SEED, TRAIN, Plan, Strategy, substitute
@@ -113,7 +113,8 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
         only: Only these strategies, and what they need.
 
     Raises:
-        XltError: E664 for seeds or strategies that the plan does not have; as `in_order` and `merge_configs`.
+        XltError: E664 for seeds or strategies that the plan does not have; E557 for a link there;
+            as `in_order` and `merge_configs`.
     """
     ordered = in_order(plan)
     seeds = plan.seeds if seeds is None else seeds
@@ -126,7 +127,7 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
     jobs: dict[tuple[str, int | None], Job] = {}
     for strategy in (strategy for strategy in ordered if strategy.name in wanted):
         for seed in seeds if seeded(strategy, plan) else [None]:
-            path = folder / "runs" / strategy.name / (ALL_SEEDS if seed is None else str(seed))
+            path = inside(folder, "runs", strategy.name, ALL_SEEDS if seed is None else str(seed))
             job = Job(strategy, seed, path, _needs(strategy, seed, seeds, jobs))
             _describe(job)
             jobs[strategy.name, seed] = job
@@ -186,7 +187,9 @@ def versions() -> dict[str, str]:
 
 def fingerprint(data: Any) -> str:
     """SHA-256 of plain data, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(data, sort_keys=True, ensure_ascii=False).encode("utf8", "backslashreplace")
+    ).hexdigest()
 
 
 def path_digest(path: Path) -> str:

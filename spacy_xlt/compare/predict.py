@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 from wasabi import msg
 
 from ..device import disable_cudnn_attention
-from ..io import write_docs, write_json
+from ..io import inside, write_docs, write_json
 from ..readers.docbin import read_docs
 from ..training.windows import bare_doc
 
@@ -41,11 +41,13 @@ def predict(request: dict[str, Any]) -> None:
         start = time.perf_counter()
         docs = list(nlp.pipe(docs))
         seconds = time.perf_counter() - start
-        write_docs(folder / f"{name}.spacy", docs)
+        write_docs(inside(folder, f"{name}.spacy"), docs)
         words = sum(len(doc) for doc in docs)
         speeds[name] = {"words": words, "seconds": round(seconds, 3)}
         msg.good(f"{path}: {len(docs)} documents, {words} words in {seconds:.1f} s")
-    write_json(folder / RECORD, {"digest": request["digest"], "device": _device(request["gpu_id"]), "sets": speeds})
+    write_json(
+        inside(folder, RECORD), {"digest": request["digest"], "device": _device(request["gpu_id"]), "sets": speeds}
+    )
 
 
 def _bare(nlp: Language, gold: Doc) -> Doc:

@@ -36,7 +36,7 @@ class Children:
     def run(self, command: Sequence[str], log: Path) -> int:
         """Run `python -m` with a module and its arguments, its output after what is in a file; the exit status."""
         with log.open("ab") as file:
-            file.write(f"$ python -m {' '.join(command)}\n".encode())
+            file.write(f"$ python -m {' '.join(command)}\n".encode("utf8", "backslashreplace"))
             file.flush()
             with self._lock:
                 if self.ended:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from ..errors import XltError, error
-from ..io import write_json
+from ..io import inside, write_json
 from .jobs import Job
 from .plan import AVERAGE, TRAIN, Plan
 from .processes import Children, n_cores, tail
@@ -112,7 +112,7 @@ class Runner:
     def _step(self, job: Job, what: str, command: Sequence[str]) -> float:
         """Run a command; the seconds it took."""
         self.say("start", f"{job.name}: {what}")
-        start, log = time.perf_counter(), job.folder / LOG
+        start, log = time.perf_counter(), inside(job.folder, LOG)
         code = self._children.run(command, log)
         if code:
             reason = f"it ended with {code}" if code > 0 else f"it was ended by signal {-code}"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import error
-from ..io import write_json
+from ..io import check_own_folder, write_json
 from .jobs import Job, fingerprint
 from .predict import RECORD
 
@@ -35,16 +34,19 @@ class Status:
 
 
 def open_folder(folder: Path) -> None:
-    """Make a folder for a comparison, or make sure that it is one.
+    """Make a folder for a comparison, or make sure that it is one, as `check_folder`."""
+    check_folder(folder)
+    if not (folder / MARKER).exists():
+        write_json(folder / MARKER, {})
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder is a comparison's, or may become one.
 
     Raises:
-        XltError: E506 where the folder holds something else.
+        XltError: E506 where it holds something else.
     """
-    marker = folder / MARKER
-    if not marker.exists():
-        if folder.exists() and (not folder.is_dir() or any(path.name != ".lock" for path in folder.iterdir())):
-            raise error("E506", path=folder, what="comparison", marker=MARKER)
-        write_json(marker, {})
+    check_own_folder(folder, what="comparison", marker=MARKER, is_ours=lambda: read_json(folder / MARKER) == {})
 
 
 def statuses(jobs: Sequence[Job], sets: Mapping[str, str]) -> dict[str, Status]:

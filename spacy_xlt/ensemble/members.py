@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from ..bitext import ENTS_GROUP, candidates_group
 from ..docs import missing_ranges, with_vocab
 from ..errors import error
+from ..io import inside
 from ..probabilities import Scores, SpanKey, annotate_scored, finds, labels_of
 from ..subpipeline import SubPipeline
 from .combining import MemberSpans
@@ -94,14 +95,14 @@ class Members:
         """Save all pipelines, so that the places they came from are not needed any more."""
         folder = Path(path)
         for name, member in self.pipelines.items():
-            member.to_disk(folder / name)
+            member.to_disk(inside(folder, name))
         srsly.write_json(folder / "own.json", self._sorted_own())
 
     def from_disk(self, path: str | Path) -> Members:
         """The counterpart of `to_disk`."""
         folder = Path(path)
         for name, member in self.pipelines.items():
-            member.from_disk(folder / name)
+            member.from_disk(inside(folder, name))
         self._set_own(srsly.read_json(folder / "own.json"))
         return self
 

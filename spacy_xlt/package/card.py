@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from ..errors import error
-from ..io import replacing_folder
+from ..io import replacing_folder, write_json
+from ..printing import markdown, markdown_code
 from ..requirements import extras_of, merge_requirements, own_requirement
 from .provenance import DataSource, Provenance, all_data
 
@@ -108,28 +112,56 @@ def fill_meta(
     return meta
 
 
-def copy_pipeline(source: Path, output: Path) -> None:
-    """Copy a pipeline, so that what a training wrote stays as it was. A copy that is there already is replaced.
+def copy_pipeline(source: Path, output: Path, meta: Mapping[str, Any]) -> None:
+    """Copy a pipeline with its card, so that what a training wrote stays as it was. An earlier copy is replaced.
 
     Args:
-        output: A folder that does not exist, is empty, or is a pipeline.
+        output: A folder that does not exist, is empty, or is a pipeline with a card.
+        meta: What `fill_meta` gives.
 
     Raises:
         XltError: E687 for another folder, or where one is inside the other.
     """
     inside = output.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(output.resolve())
-    is_other = output.exists() and not (output / "meta.json").is_file() and (output.is_file() or any(output.iterdir()))
-    if inside or is_other:
+    if inside or not (_has_card(output) or not output.exists() or (output.is_dir() and not any(output.iterdir()))):
         raise error("E687", output=output, source=source)
     with replacing_folder(output) as beside:
         shutil.copytree(source, beside, dirs_exist_ok=True)
+        write_json(beside / "meta.json", meta)
+
+
+def _has_card(folder: Path) -> bool:
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(meta, dict) and KEY in meta and (folder / "config.cfg").is_file()
+
+
+def check_package(*, name: str = "", version: str = "") -> None:
+    """Make sure that `spacy package` takes a name and a version, and gives its files names with just these.
+
+    Raises:
+        XltError: E510 where it does not.
+    """
+    if name and not re.fullmatch(r"[A-Za-z](\w*[A-Za-z0-9])?", name, re.ASCII):
+        expected = "letters from a to z, digits and '_', a letter first, as in my_ner: the name of a module of Python"
+        raise error("E510", setting="--name", value=name, expected=expected)
+    try:
+        normal = str(Version(version)) if version else version
+    except InvalidVersion:
+        normal = "1.0.0"
+    if normal != version:
+        expected = f"a version as PEP 440 writes it, such as {normal}"
+        raise error("E510", setting="--version", value=version, expected=expected)
 
 
 def _description(provenance: Provenance, strategy: str) -> str:
     metas = [provenance.meta, *provenance.inner]
     groups = [group for meta in metas for group in (meta.get("labels") or {}).values()]
     labels = sorted({label for group in groups for label in group} - {""})
-    what = f"Named entities ({', '.join(labels)})" if labels else "Named entities"
+    # spaCy puts the description into the README as it is
+    what = f"Named entities ({', '.join(map(markdown, labels))})" if labels else "Named entities"
     target, *learned = provenance.langs
     text = f"{what} in {'several languages' if target == 'xx' else target}"
     text += f", by {strategy}" if strategy else ""
@@ -146,42 +178,50 @@ def _notes(
     from jinja2 import Environment, PackageLoader
 
     def names(of: str) -> str:
-        return ", ".join(item.name for item in data.get(of, ()))
+        return markdown(", ".join(item.name for item in data.get(of, ())))
 
     selected = ours["selected_by"] or "nothing: the pipeline was put together, not trained"
     facts = [
-        ("Strategy", ours["strategy"] or "not stated"),
-        ("Languages", ", ".join(provenance.langs)),
-        ("Checkpoint selected by", selected),
-        *((name, f"`{signature}`") for name, signature in provenance.engines.items()),
-        *([("Encoder", names("encoder") or provenance.encoder)] if provenance.encoder else []),
+        ("Strategy", markdown(ours["strategy"] or "not stated")),
+        ("Languages", markdown(", ".join(provenance.langs))),
+        ("Checkpoint selected by", markdown(selected)),
+        *((markdown(name), markdown_code(signature)) for name, signature in provenance.engines.items()),
+        *([("Encoder", names("encoder") or markdown(provenance.encoder))] if provenance.encoder else []),
         *(_inner_fact(meta) for meta in provenance.inner),
         ("Needs spacy_xlt", "yes" if provenance.needs_xlt else "no"),
     ]
     corpora = [
-        (s.name, s.lang or "not stated", _ANNOTATION.get(s.kind, "not stated"), names(s.name) or "not stated")
+        (
+            markdown(s.name),
+            markdown(s.lang) or "not stated",
+            _ANNOTATION.get(s.kind, "not stated"),
+            names(s.name) or "not stated",
+        )
         for s in provenance.sources
     ]
     template = Environment(loader=PackageLoader("spacy_xlt.package")).get_template("card.md.j2")
     return template.render(
         facts=facts,
         corpora=corpora,
-        licences=[(item.name, item.licence or "unknown") for item in every],
-        scores=[(item.name, *(f"{100 * value:.2f}" for value in item.prf), _per_label(item)) for item in scores],
+        licences=[(markdown(item.name), markdown(item.licence or "unknown")) for item in every],
+        scores=[
+            (markdown(item.name), *(f"{100 * value:.2f}" for value in item.prf), _per_label(item)) for item in scores
+        ],
         development=ours["development"],
-        selected=selected,
+        selected=markdown(selected),
     ).strip()
 
 
 def _inner_fact(meta: Mapping[str, Any]) -> tuple[str, str]:
     card = meta.get(KEY) or {}
     how = f"{card.get('strategy') or 'not stated'}, selected by {card.get('selected_by') or 'not stated'}"
-    return f"Inside: `{meta.get('lang')}_{meta.get('name')}`", how
+    name = f"{meta.get('lang')}_{meta.get('name')}"
+    return f"Inside: {markdown_code(name)}", markdown(how)
 
 
 def _per_label(scores: Scores) -> str:
     per_type = scores.values.get("ents_per_type") or {}
-    return ", ".join(f"{label} {100 * values['f']:.2f}" for label, values in sorted(per_type.items()))
+    return ", ".join(f"{markdown(label)} {100 * values['f']:.2f}" for label, values in sorted(per_type.items()))
 
 
 def _with_ours(notes: str, ours: str) -> str:

@@ -12,7 +12,7 @@ from ..build.builder import SUMMARY
 from ..build.built import BuiltShards
 from ..build.shard import READ, WRITE, ShardCounts
 from ..errors import warn
-from ..io import write_bytes, write_json
+from ..io import inside, write_bytes, write_json
 from ..readers.docbin import read_docs
 from ..view.data import SIDES, Row, direction
 from ..view.reading import Readable
@@ -53,7 +53,7 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     for shard in shards:
         counts.add(shard.counts)
         readable = Readable()
-        for doc, bitext in readable.read(read_docs(folder / shard.bitext)):
+        for doc, bitext in readable.read(read_docs(shard.path(shard.bitext))):
             stats.add(shard.name, doc, bitext)
         if readable.n_failed:
             warn("W560", n=readable.n_failed, path=folder / shard.bitext, reason=readable.reason)
@@ -61,8 +61,8 @@ def write_build_report(folder: Path, *, html: Path | None = None, view: Path | N
     seconds = _in_order(counts.seconds, [READ, *config.get("pipeline", ()), WRITE])
     timings = {"seconds": seconds, "cache": dict(counts.cache), "cache_hit_share": counts.cache_hit_share}
     page = _page(report, timings, stats.examples, title=folder.resolve().name, view=view)
-    write_json(folder / REPORT_JSON, report)
-    write_bytes(html or folder / REPORT_HTML, page.encode("utf8"))
+    write_json(inside(folder, REPORT_JSON), report)
+    write_bytes(html or inside(folder, REPORT_HTML), page.encode("utf8"))
     return report
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..io import write_bytes, write_json
+from ..io import inside, write_bytes, write_json
+from ..printing import markdown, markdown_code
 from .page import Part, page_of_parts, render_plot
 from .plots import Panel, Panels, Row
 from .table import Table
@@ -21,11 +22,11 @@ CAPTION = (
 def write_comparison(result: Mapping[str, Any], folder: Path) -> None:
     """Write report.json, report.md, report.html and, where there is something to draw, report.svg."""
     plot = comparison_plot(result)
-    write_json(folder / "report.json", result)
-    write_bytes(folder / "report.md", to_markdown(result, picture="report.svg" if plot else None).encode("utf8"))
-    write_bytes(folder / "report.html", comparison_page(result).encode("utf8"))
+    write_json(inside(folder, "report.json"), result)
+    write_bytes(inside(folder, "report.md"), to_markdown(result, picture="report.svg" if plot else None).encode("utf8"))
+    write_bytes(inside(folder, "report.html"), comparison_page(result).encode("utf8"))
     if plot is not None:
-        write_bytes(folder / "report.svg", render_plot(plot).encode("utf8"))
+        write_bytes(inside(folder, "report.svg"), render_plot(plot).encode("utf8"))
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
@@ -66,8 +67,9 @@ def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str
     lists = {"Missing": result["missing"], "Sets": _sets(result)}
     for title, lines in lists.items():
         if lines:
-            parts += [f"## {title}", "\n".join(f"- {name}: {text}" for name, text in lines.items())]
-    parts += ["## Signatures", "\n".join(f"- `{name}`: `{run['signature']}`" for name, run in result["runs"].items())]
+            parts += [f"## {title}", "\n".join(f"- {markdown(name)}: {markdown(text)}" for name, text in lines.items())]
+    runs = (f"- {markdown_code(name)}: {markdown_code(run['signature'])}" for name, run in result["runs"].items())
+    parts += ["## Signatures", "\n".join(runs)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import wasabi
 
+from ..printing import markdown, plain
+
 
 class Table:
     """A table.
@@ -25,8 +27,8 @@ class Table:
         note: str = "",
         text: Iterable[int] = (0,),
     ):
-        self.head = list(head)
-        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.head = [plain(name) for name in head]
+        self.rows = [[plain(str(cell)) for cell in row] for row in rows]
         self.title = title
         self.note = note
         self.text = frozenset(text) | {0}
@@ -34,7 +36,7 @@ class Table:
     def markdown(self) -> str:
         """The table in GitHub's Markdown, without title and note."""
         rule = [":--" if n in self.text else "--:" for n in range(len(self.head))]
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (self.head, *self.rows)]
+        escaped = [[markdown(cell).replace("|", "\\|") for cell in row] for row in (self.head, *self.rows)]
         return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:]))
 
     def terminal(self) -> str:

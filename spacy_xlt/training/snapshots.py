@@ -13,7 +13,7 @@ from spacy.util import dict_to_dot, registry
 
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
-from ..io import replacing_folder, write_json
+from ..io import remove_leftovers, replacing_folder, write_json
 
 FILE_NAME = "snapshots.json"
 _PREFIX = "step-"
@@ -23,7 +23,15 @@ _FREE = ("before_update", "logger")
 
 def snapshot_folders(path: str | Path) -> list[Path]:
     """The whole snapshots in a folder of them, the earliest first."""
-    return sorted(folder for folder in Path(path).glob(f"{_PREFIX}*") if folder.is_dir())
+    return sorted(folder for folder in Path(path).glob(f"{_PREFIX}[0-9]*") if folder.is_dir() and _is_name(folder.name))
+
+
+def _is_name(name: str) -> bool:
+    return name == _name(int(number)) if (number := name.removeprefix(_PREFIX)).isdecimal() else False
+
+
+def _name(step: int) -> str:
+    return f"{_PREFIX}{step:06d}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,9 +89,10 @@ class Snapshots(Engine):
         for name in _FREE:
             run["training"].pop(name, None)
         self._check_folder(run)
-        for old in [*snapshot_folders(self.folder), *self.folder.glob(f".{_PREFIX}*")]:
+        for old in snapshot_folders(self.folder):
             shutil.rmtree(old, ignore_errors=True)
         try:
+            remove_leftovers(self.folder)
             write_json(self.folder / FILE_NAME, {"config": run})
         except OSError as err:
             raise error("E501", path=self.folder, reason=err.strerror or str(err)) from err
@@ -100,13 +109,15 @@ class Snapshots(Engine):
             old, new = (dict_to_dot(config) for config in (json.loads(notes.read_text(encoding="utf8"))["config"], run))
         except (ValueError, KeyError, TypeError, AttributeError) as err:
             raise error("E641", path=self.folder, reason=f"{FILE_NAME} cannot be read") from err
+        if "training.max_steps" not in old:
+            raise error("E641", path=self.folder, reason=f"its {FILE_NAME} is not that of snapshots")
         changed = next((name for name in {**old, **new} if old.get(name) != new.get(name)), None)
         if changed is not None and snapshot_folders(self.folder):
             reason = f"it holds another training's: {changed} was {old.get(changed)!r} and is {new.get(changed)!r}"
             raise error("E641", path=self.folder, reason=reason[:300])
 
     def _write(self, nlp: Language, step: int) -> None:
-        final = self.folder / f"{_PREFIX}{step:06d}"
+        final = self.folder / _name(step)
         performance = nlp.meta.get("performance", {})
         # The last scores are those of other weights
         nlp.meta["performance"] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,14 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..bitext import ENTS, Bitext
+from ..printing import plain
 from .colors import label_colors
 from .data import SIDES, Row, has_lost, rows
 
 LOW_SCORE = 0.5
 WIDTH = 80
 _LABEL_WIDTH = 24
-# What turns the direction of text: it could make a line read as something else
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def has_colors() -> bool:
@@ -58,18 +56,6 @@ def as_text(
     yield from summary.lines()
 
 
-def plain(text: str) -> str:
-    """The text on one line, without what a terminal would obey: escape sequences, line ends, turns of direction."""
-    return "".join(
-        " "
-        if char in "\t\n\r\u2028\u2029"
-        else "\ufffd"
-        if char in _TURNING or unicodedata.category(char) in ("Cc", "Cs")
-        else char
-        for char in text
-    )
-
-
 def hanging(prefix: str, text: Text, *, indent: int, colors: bool = False) -> Iterator[str]:
     """Lines of 80 columns: the first begins with a prefix, the others with as many spaces as `indent`."""
     console = Console(
@@ -89,7 +75,7 @@ def hanging(prefix: str, text: Text, *, indent: int, colors: bool = False) -> It
 def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
     """One pair of sentences as lines: its number and flags, both texts with their spans in brackets, what was lost."""
     source, target = row["langs"]
-    notes = [f"#{number}", f"document {row['doc'] + 1}", f"{source} → {target}"]
+    notes = [f"#{number}", f"document {row['doc'] + 1}", plain(f"{source} → {target}")]
     notes += [] if row["score"] is None else [f"translation {row['score']:.2f}"]
     notes += [f"⚑ {plain(flag)}" for flag in row["flags"]]
     yield from hanging("", Text("  ".join(notes), style="bold"), indent=0, colors=colors)

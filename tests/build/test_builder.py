@@ -193,9 +193,9 @@ def test_build_that_never_finished_a_shard_does_not_hold_the_folder(nlp, corpus,
     with pytest.raises(XltError, match="E150"):
         build(nlp, corpus, tmp_path / "built", docs_per_shard=5)
     monkeypatch.undo()
-    (tmp_path / "built" / ".manifest.jsonl.123.part").write_bytes(b"{")
+    (tmp_path / "built" / ".manifest.jsonl.0123456789ab.part").write_bytes(b"{")
     assert build(nlp, corpus, tmp_path / "built", docs_per_shard=4)["docs"] == 10
-    assert not (tmp_path / "built" / ".manifest.jsonl.123.part").exists()
+    assert not (tmp_path / "built" / ".manifest.jsonl.0123456789ab.part").exists()
 
 
 def test_folder_of_something_else_is_refused(nlp, corpus, tmp_path):

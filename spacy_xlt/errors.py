@@ -54,8 +54,8 @@ _MESSAGES: dict[str, str] = {
     "Retokenising a document invalidates its bitexts; build them again.",
     "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
     "'por_Latn'.",
-    "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names, or set `target_pipeline` "
-    "to an installed pipeline that tokenises this language.",
+    "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names; text that is given in "
+    "tokens, such as columns, needs none, and `target_pipeline` can name an installed pipeline for translations.",
     "E101": "{name}: the engine {engine} has no method `{method}`. Set `{setting}` to one that has it.",
     "E102": "{name}: no bitext on the document. Run xlt_translator before it, or set doc._.xlt[LANG].",
     "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
@@ -233,11 +233,15 @@ _MESSAGES: dict[str, str] = {
     "E510": "{setting} is {value!r}; expected {expected}.",
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
-    "--tag-col, counted from 1.",
+    "--tag-col, counted from 1; take the line out if it is a header.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
     "{hint}.",
+    "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",
+    "W514": "{path} is read as {encoding}, and looks like UTF-8. If letters are wrong, leave --encoding out.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
+    "E516": "{path}, line {line}: {found} cells, and line {first} has {expected}. Tabs stand between the cells, or "
+    "spaces where that line has no tab; a token with a space in it needs tabs in all lines.",
     "E520": "{source} has {n_source} documents and {gold} has {n_gold}: eval-projection needs the same sentences in "
     "the same order on both sides.",
     "E521": "{path} has no {what}, so there is nothing to score.",
@@ -267,6 +271,17 @@ _MESSAGES: dict[str, str] = {
     "W536": "{path}: {n} spans that overlap others are no entities, the first one is {first}. {hint}",
     "W537": "{path}: {n} spans are in pieces and now reach from their first to their last, the first one is {first}.",
     "W538": "{path}: {n} spans without any token in them are left out, the first one is {first}.",
+    "W540": "{path}: {n} sentences have a raw text that does not fit their tokens, so a space follows each token; the "
+    "first one is {first}.",
+    "W541": "{path}: {n} lines are taken as the names of columns and left out, the first one is {first}.",
+    "W542": "{path}: {n} lines that begin with # and end in an entity tag are taken as comments, the first one is "
+    "{first}. Rows have as many cells as the first one.",
+    "W543": "{path}: {n} ranges and empty nodes of CoNLL-U have an entity tag, and are left out as others; the first "
+    "one is {first}.",
+    "W544": "{path}: each token begins with {first}, as in WikiAnn; this is taken off.",
+    "W545": "{path}: most tokens begin with {first}, as in WikiAnn, but not all; nothing is taken off.",
+    "W546": "{path}: {n} sentences with no blank line behind them or more than 200 tokens are cut where spaCy's "
+    "sentencizer would; the first one is {first}. Put a blank line behind each sentence.",
     "E560": "None of the {n} bitexts of {path} can be read; the first one failed with: {reason}",
     "E561": "The colour of the label {label!r} is {value!r}; expected a colour such as '#7aecec'.",
     "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",

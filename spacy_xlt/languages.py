@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import langcodes
 
-from .errors import error, warn
+from .errors import XltError, error, warn
 
 if TYPE_CHECKING:
     from spacy.language import Language
+    from spacy.vocab import Vocab
 
 MULTI = "xx"
 # BCP-47 and ISO 639-3 allow a macrolanguage where NLLB-200 names the one variety it was trained on.
@@ -88,8 +89,8 @@ def is_right_to_left(code: str) -> bool:
     return script in {"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm", "Rohg", "Mand", "Samr"}
 
 
-# By code: the pipeline, and how many strings its vocab began with
-_blanks: dict[str, tuple[Language, int]] = {}
+# By code, and whether with the language's own tokenizer: the pipeline, and how many strings its vocab began with
+_blanks: dict[tuple[str, bool], tuple[Language, int]] = {}
 
 
 def blank(code: str) -> Language:
@@ -104,19 +105,39 @@ def blank(code: str) -> Language:
     Raises:
         XltError: E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
     """
-    made, n_first = _blanks.get(code, (None, 0))
+    return _shared(code, tokenizes=True)
+
+
+def vocab_of(code: str) -> Vocab:
+    """The vocabulary of `blank`, for text that is given in tokens: also where the tokenizer cannot be made.
+
+    Raises:
+        XltError: E010 for an unknown code.
+    """
+    if (code, False) not in _blanks:
+        try:
+            return blank(code).vocab
+        except XltError as err:
+            if err.code != "E011":
+                raise
+    return _shared(code, tokenizes=False).vocab
+
+
+def _shared(code: str, *, tokenizes: bool) -> Language:
+    made, n_first = _blanks.get((code, tokenizes), (None, 0))
     if made is None or len(made.vocab.strings) - n_first > MAX_NEW_STRINGS:
-        made = _make_blank(code)
-        _blanks[code] = made, len(made.vocab.strings)
+        made = _make_blank(code, tokenizes)
+        _blanks[code, tokenizes] = made, len(made.vocab.strings)
     return made
 
 
-def _make_blank(code: str) -> Language:
+def _make_blank(code: str, tokenizes: bool) -> Language:
     import spacy
 
     lang = to_spacy(code)
+    config = {} if tokenizes else {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}
     try:
-        return spacy.blank(lang)
+        return spacy.blank(lang, config=config)
     except ImportError as err:
         # spaCy's own E048 means that there is no class; every other ImportError names a missing package
         if "E048" not in str(err):

@@ -5,19 +5,28 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from .errors import error, missing_package
+from .errors import error, missing_package, warn
 
 # The byte order mark, as text
 MARK = "\ufeff"
 _PIECE = 1 << 16
-_WIDE_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The mark of UTF-32 begins with that of UTF-16. None of these encodings takes the mark away
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _ZSTD = ".zst"
 SUFFIXES = (*_OPENERS, _ZSTD)
@@ -63,23 +72,36 @@ def read_bytes(path: Path) -> bytes:
         return file.read()
 
 
-def text_lines(path: Path, encoding: str = "utf8") -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, encoding: str = "utf8", *, cr_ends: bool = True) -> Iterator[tuple[int, str]]:
     """Lines with their numbers from 1, without the line end.
 
-    Only a line feed, with or without a carriage return before it, ends a line: other characters that may end one occur
-    inside tokens, such as U+0085. A byte order mark at the start of a line is no text: files are joined, too.
+    A line feed, a carriage return or both end a line; other characters that may end one occur inside tokens, such as
+    U+0085. A byte order mark at the start of a line is no text: files are joined, too.
+
+    Args:
+        path: The file, compressed or not.
+        encoding: The file's own byte order mark says more.
+        cr_ends: Whether a carriage return alone ends a line in a file that has line feeds as well. It does not in text
+            that is parallel line by line: that is counted in line feeds.
 
     Raises:
         XltError: E510 for an unknown encoding, E513 for what is not in it, E106 and E535 as `open_bytes`.
+
+    Warns:
+        XltWarning: W513 for a file whose mark names another encoding, W514 for one that looks like UTF-8.
     """
-    number, rest = 0, ""
-    for piece in _decoded(path, encoding):
-        *lines, rest = (rest + piece).split("\n")
+    number = 0
+    # Of a line that goes on in the next piece; to join them once takes a time that is linear in its length
+    parts: list[str] = []
+    for piece in _line_feeds(_decoded(path, encoding), cr_ends):
+        first, *lines = piece.split("\n")
+        parts.append(first)
         for line in lines:
             number += 1
-            yield number, line.removesuffix("\r").removeprefix(MARK)
-    if rest:
-        yield number + 1, rest.removeprefix(MARK)
+            yield number, "".join(parts).lstrip(MARK)
+            parts = [line]
+    if last := "".join(parts).lstrip(MARK):
+        yield number + 1, last
 
 
 def read_text(path: Path, encoding: str = "utf8") -> str:
@@ -105,25 +127,89 @@ def check_encoding(encoding: str) -> None:
         raise error("E510", setting="--encoding", value=encoding, expected="an encoding of Python") from err
 
 
+def _line_feeds(pieces: Iterator[str], cr_ends: bool) -> Iterator[str]:
+    """The pieces of a text with a line feed for each line end."""
+    universal = io.IncrementalNewlineDecoder(None, translate=True)
+    first = next(pieces, "")
+    if cr_ends or "\n" not in first:
+        yield universal.decode(first)
+        for piece in pieces:
+            yield universal.decode(piece)
+        yield universal.decode("", final=True)
+        return
+    held = ""
+    for piece in chain([first], pieces):
+        text = held + piece
+        # The line feed may come with the next piece
+        held = "\r" if text.endswith("\r") else ""
+        yield text.removesuffix("\r").replace("\r\n", "\n")
+    yield held
+
+
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
     check_encoding(encoding)
-    decoder = codecs.getincrementaldecoder(encoding)()
-    n_read = n_lines = 0
+    n_read = n_feeds = n_returns = 0
     with open_bytes(path) as file:
         first = piece = file.read(_PIECE)
+        used = _encoding_of(path, first, encoding)
+        decoder = codecs.getincrementaldecoder(used)()
         try:
             while piece:
                 n_read += len(piece)
                 text = decoder.decode(piece)
-                n_lines += text.count("\n")
+                # Some encodings of Python give halves of characters, which are no text
+                text.encode("utf8")
+                n_feeds += text.count("\n")
+                n_returns += text.count("\r")
                 yield text
                 piece = file.read(_PIECE)
             yield decoder.decode(b"", final=True)
-        except UnicodeDecodeError as err:
-            hint = next((name for mark, name in _WIDE_MARKS.items() if first.startswith(mark)), "latin-1")
-            # What the decoder holds ends where reading has come to
-            position = n_read - len(err.object) + err.start
-            line = n_lines + 1 + err.object[: err.start].count(b"\n")
-            raise error("E513", path=path, encoding=encoding, position=position, line=line, hint=hint) from err
-        except UnicodeError as err:  # UTF-16 without its first mark
-            raise error("E513", path=path, encoding=encoding, position=0, line=1, hint="utf-8") from err
+        except UnicodeError as err:
+            position, line = 0, 1 + max(n_feeds, n_returns)
+            if isinstance(err, UnicodeDecodeError):
+                # What the decoder holds ends where reading has come to
+                position = n_read - len(err.object) + err.start
+                before = err.object[: err.start]
+                line += max(before.count(b"\n"), before.count(b"\r"))
+            hint = _guess(first, used)
+            raise error("E513", path=path, encoding=used, position=position, line=line, hint=hint) from err
+
+
+def _encoding_of(path: Path, first: bytes, encoding: str) -> str:
+    """The encoding that a file's first bytes name, else the one that was asked for."""
+    asked = codecs.lookup(encoding).name
+    used = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)
+    if used is not None:
+        if asked.removesuffix("-sig") not in (used, used[:6]):
+            warn("W513", path=path, found=used, encoding=encoding, stacklevel=4)
+        return used
+    wide = asked.startswith(("utf-16", "utf-32"))
+    if not wide and first.count(0) > len(first) // 4:
+        raise error("E513", path=path, encoding=encoding, position=first.index(0), line=1, hint=_guess(first, asked))
+    # Where every byte is a character, UTF-8 is read as well, and wrong: "SÃ£o"
+    if not first.isascii() and _has_bytes_for_letters(asked) and _reads(first, "utf-8"):
+        warn("W514", path=path, encoding=encoding, stacklevel=4)
+    return encoding
+
+
+def _has_bytes_for_letters(encoding: str) -> bool:
+    try:
+        return not encoding.startswith("utf") and len(bytes(range(128, 256)).decode(encoding, "replace")) == 128
+    except UnicodeError:
+        return False
+
+
+def _guess(first: bytes, but: str) -> str:
+    """An encoding in which these bytes may be text."""
+    # Letters of Europe have a byte 0, the first one where the order is "be"
+    order = ("be", "le") if first[::2].count(0) > first[1::2].count(0) else ("le", "be")
+    wide = [f"utf-{bits}-{end}" for bits in (32, 16) for end in order] if 0 in first else []
+    return next((name for name in ("utf-8", *wide) if name != but and _reads(first, name)), "latin-1")
+
+
+def _reads(first: bytes, encoding: str) -> bool:
+    """Whether bytes can be read in an encoding, to somewhere in a character, as text without U+0000."""
+    try:
+        return "\0" not in codecs.getincrementaldecoder(encoding)().decode(first)
+    except UnicodeDecodeError:
+        return False

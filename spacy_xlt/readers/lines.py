@@ -35,8 +35,8 @@ def read_line_pairs(
             yield lines[0], lines[1]
         return
     (path,) = _existing([Path(source)])
-    for number, line in text_lines(path, encoding):
-        if not line.strip():
+    for number, line in text_lines(path, encoding, cr_ends=False):
+        if not line.strip(" \t"):
             yield "", ""
             continue
         sides = line.split(SEPARATOR)
@@ -51,7 +51,7 @@ def read_parallel(paths: Sequence[Path], *, encoding: str = "utf8") -> Iterator[
     Raises:
         XltError: E502, E234, E513, E106 and E535, as `read_line_pairs`.
     """
-    streams = [text_lines(path, encoding) for path in _existing(paths)]
+    streams = [text_lines(path, encoding, cr_ends=False) for path in _existing(paths)]
     counts = [0] * len(paths)
     for rows in zip_longest(*streams):
         counts = [count if row is None else row[0] for count, row in zip(counts, rows, strict=True)]

@@ -25,6 +25,20 @@ _USED_BY = {
     "labels": FORMATS[1:],
     "spans_key": FORMATS[1:],
 }
+# What is said once a file, by kind
+_SAID = {
+    "widened": "W535",
+    "overlapping": "W536",
+    "in pieces": "W537",
+    "empty": "W538",
+    "no text": "W540",
+    "header": "W541",
+    "comment": "W542",
+    "range": "W543",
+    "prefix": "W544",
+    "some prefix": "W545",
+    "cut": "W546",
+}
 # How many lines a message names
 _NAMED = 10
 
@@ -91,9 +105,8 @@ class ReadNotes:
     """What was met while a corpus was read, counted, for one warning at the end.
 
     Attributes:
-        counts: By kind: "widened", "overlapping", "in pieces", "empty" (spans), "repaired" (entities that begin
-            with an I- tag: the rule in IOB1, a slip in IOB2), "no text" (sentences whose raw text does not fit their
-            tokens).
+        counts: By kind: those of `_SAID`, and "repaired" (entities that begin with an I- tag: the rule in IOB1, a slip
+            in IOB2).
         first: The first of a kind, shortened.
         dropped: Spans left out by `labels`, by label.
         answers: JSON lines with another answer than "accept", by answer.
@@ -110,7 +123,7 @@ class ReadNotes:
         """Count one more of a kind."""
         self.counts[kind] += 1
         if kind not in self.first:
-            self.first[kind] = repr(textwrap.shorten(example, 60) or example[:60])
+            self.first[kind] = repr(shortened(example))
 
     def update(self, other: ReadNotes) -> None:
         """Add what was met in another file."""
@@ -124,12 +137,17 @@ class ReadNotes:
         """Warn of what is not as it was annotated in a file, once a kind."""
         all_in_group = f"The span group {settings.spans_key!r} has them all."
         hint = all_in_group if settings.spans_key else "Set --spans-key to have them all."
-        for kind, code in {"widened": "W535", "overlapping": "W536", "in pieces": "W537", "empty": "W538"}.items():
+        for kind, code in _SAID.items():
             if n := self.counts[kind]:
                 warn(code, path=path, n=n, first=self.first[kind], hint=hint, stacklevel=4)
         if self.misfits:
             numbers, reason = [number for number, _ in self.misfits], self.misfits[0][1]
             warn("W562", n=len(numbers), path=path, lines=lines_named(numbers), reason=reason, stacklevel=4)
+
+
+def shortened(text: str) -> str:
+    """A text for a message."""
+    return textwrap.shorten(text[:1000], 60) or text[:60]
 
 
 def lines_named(numbers: Sequence[int]) -> str:

@@ -234,7 +234,7 @@ def spacy_code(code: str) -> str | None:
 def _read_columns(path: Path, languages: Sequence[str], encoding: str) -> Iterator[Unit]:
     """The lines of a tab-separated file, all with as many columns as the first, and one at least for each language."""
     n_columns = 0
-    for line, text in text_lines(path, encoding):
+    for line, text in text_lines(path, encoding, cr_ends=False):
         if not text.strip():
             continue
         fields = text.split("\t")

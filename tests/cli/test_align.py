@@ -128,7 +128,7 @@ def test_sides_of_different_length_are_an_error_with_both_counts_and_nothing_is_
         (b"one ||| um\n\xff\xfe two ||| dois\n", "E513", "line 2"),
         (b"one ||| um\n\ntwo dois\n", "E350", "line 3: 0 times"),
         (b"a ||| b ||| c\n", "E350", "line 1: 2 times"),
-        ("one ||| um\n".encode("utf-16"), "E513", "line 1"),
+        ("one ||| um\n".encode("utf-16-le"), "E513", "line 1"),
         (gzip.compress(b"one ||| um\n" * 9999, mtime=0)[:-20], "E535", "damaged or cut short"),
     ],
 )

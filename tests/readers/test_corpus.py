@@ -19,6 +19,7 @@ from spacy.tokens import DocBin
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import ReadSettings, corpus_files, read_corpus, read_file
 from spacy_xlt.readers import docbin as docbin
+from spacy_xlt.readers.lines import read_line_pairs
 
 COLUMNS = "São B-LOC\nx O\n"
 IOB2 = "# text = São\n1\tSão\tB-LOC\t-\n"
@@ -211,15 +212,13 @@ def test_zstandard_without_its_package_says_what_to_install(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("format", ["conll", "jsonl", "txt"])
 def test_text_in_another_encoding_is_one_error_in_every_format(tmp_path, format):
-    from spacy_xlt.readers.lines import read_line_pairs
-
     (tmp_path / "a.txt").write_text("")
     path = tmp_path / f"a.{format}"
-    for data, hint in (("a O\nSão B-LOC\n".encode("latin-1"), "latin-1"), ("São O\n".encode("utf-16"), "utf-16")):
-        path.write_bytes(data if format != "jsonl" or hint == "utf-16" else b'{"text": "a"}\n{"text": "\xe3"}\n')
+    for data, hint in (("a O\nSão B-LOC\n".encode("latin-1"), "latin-1"), ("São O\n".encode("utf-16-be"), "utf-16-be")):
+        path.write_bytes(data if format != "jsonl" or hint == "utf-16-be" else b'{"text": "a"}\n{"text": "\xe3"}\n')
         with pytest.raises(XltError, match=f"E513.*not utf8: byte .*--encoding, for example {hint}") as raised:
             list(read_line_pairs(path, path) if format == "txt" else read_corpus(path))
-        assert path.name in str(raised.value) and (hint == "utf-16" or "in line 2" in str(raised.value))
+        assert path.name in str(raised.value) and (hint == "utf-16-be" or "in line 2" in str(raised.value))
 
 
 def test_the_place_of_a_byte_is_that_in_the_file(tmp_path):

@@ -145,7 +145,7 @@ def test_a_tsv_line_with_other_columns_is_an_error_with_its_number(memory, row):
         (b"", "E235", "m.tsv"),
         (b"\n \n\t\n", "E235", "m.tsv"),
         ("Hello.\tOla.\nBye.\tcafé\n".encode("latin-1"), "E513", "in line 2"),
-        ("Hello.\tOlá.\n".encode("utf-16"), "E513", "utf-16"),
+        ("Hello.\tOlá.\n".encode("utf-16-le"), "E513", "utf-16-le"),
     ],
 )
 def test_a_broken_file_is_a_clear_error(memory, content, code, says):

@@ -150,6 +150,26 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
 
 
+def refuse_model_code(model: str) -> None:
+    """Make sure that a model, its settings and its tokenizer load without code that comes with them.
+
+    To be called before a library loads a model that cannot be told not to run such code: transformers would ask on the
+    terminal, and take an answer from whatever is on standard input.
+
+    Args:
+        model: A folder or a Hugging Face name.
+
+    Raises:
+        Exception: Whatever transformers raises for what it cannot load without, which names the model.
+    """
+    from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    if getattr(config, "auto_map", None) and type(config) not in MODEL_MAPPING:
+        raise ValueError(f"the code of {model} would have to be run")
+
+
 def is_out_of_memory(err: BaseException) -> bool:
     """Whether an error says that there was not the memory for what was tried, on a CPU or a GPU.
 

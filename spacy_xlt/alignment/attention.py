@@ -14,7 +14,7 @@ from ..errors import UnknownDirection, error
 from ..languages import MULTI, to_spacy
 from ..links import Alignment
 from ..protocols import Attender, PairContext, TokenPair, Tokens
-from .soft import links_above
+from .soft import links_above, windows_of_large
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +89,10 @@ class AttentionAligner(Engine):
 
     def _attend(self, pairs: Sequence[TokenPair], source: str, target: str) -> list[Alignment]:
         """Links from the directions that the translator knows."""
-        firsts, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        windows = [windows_of_large(len(first), len(second)) for first, second in pairs]
+        cut = list(zip(pairs, windows, strict=True))
+        firsts = [pair[0][window.source] for pair, of_pair in cut for window in of_pair]
+        seconds = [pair[1][window.target] for pair, of_pair in cut for window in of_pair]
         forward = self._one_way(firsts, seconds, source, target)
         backward = self._one_way(seconds, firsts, target, source)
         if isinstance(forward, UnknownDirection):
@@ -100,7 +103,11 @@ class AttentionAligner(Engine):
             weights = forward
         else:
             weights = [(there + back.T) / 2 for there, back in zip(forward, backward, strict=True)]
-        return [links_above(matrix, self.threshold) for matrix in weights]
+        links = (links_above(matrix, self.threshold) for matrix in weights)
+        return [
+            Alignment.concatenate(next(links).shift(w.source.start, w.target.start) for w in of_pair)
+            for of_pair in windows
+        ]
 
     def _one_way(
         self, sources: Sequence[Tokens], targets: Sequence[Tokens], source: str, target: str

@@ -50,11 +50,13 @@ def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
 
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
             _check_layer(name, layer, _count_layers(config))
             _keep_layers(config, layer)
-            model, info = AutoModel.from_pretrained(name, config=config, output_loading_info=True)
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            model, info = AutoModel.from_pretrained(
+                name, config=config, output_loading_info=True, trust_remote_code=False
+            )
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except XltError:
         raise
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import bundled
-from ..device import first_line, is_out_of_memory
+from ..device import first_line, is_out_of_memory, refuse_model_code
 from ..engine import Engine, setting
 from ..errors import error
 from ..links import Alignment
@@ -71,6 +71,7 @@ class SimAlignAligner(Engine):
 
         letter, device = _LETTERS[self.method], str(get_torch_default_device())
         try:
+            refuse_model_code(folder)
             aligner = SentenceAligner(model=folder, matching_methods=letter, device=device, layer=self.layer)
         # What a broken folder raises depends on the library that meets it
         except Exception as err:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..links import Alignment
 from ..protocols import SoftAlignment
+
+# Cells of the largest matrix of a pair, and of one with more the tokens of the longer side that are compared at once
+_CELLS, _WINDOW = 1 << 22, 512
 
 
 def token_weights(soft: SoftAlignment, source_spans: ArrayLike, target_spans: ArrayLike) -> NDArray[np.float32]:
@@ -147,3 +152,44 @@ def _overlaps(
     piece, token, shared = piece[real], token[real], shared[real]
     total = np.bincount(piece, weights=shared, minlength=len(pieces))
     return piece, token, (shared / total[piece]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a given pair that is run at once: which pair, and ranges of its pieces."""
+
+    pair: int
+    source: slice
+    target: slice
+
+    @property
+    def length(self) -> int:
+        """Pieces of its longer side."""
+        return max(self.source.stop - self.source.start, self.target.stop - self.target.start)
+
+
+def windows_of(pair: int, n_source: int, n_target: int, *, limit: int) -> list[Window]:
+    """Cut a given pair that is longer than `limit` pieces on one side.
+
+    Each part of the target goes with the part of the source at the same relative place and half as much again on
+    either side of it. Together the windows cover every target piece once.
+    """
+    longer = max(n_source, n_target)
+    if longer <= limit:
+        return [Window(pair, slice(0, n_source), slice(0, n_target))]
+    n_parts = -(-2 * longer // limit)
+    windows = []
+    for k in range(n_parts):
+        target = slice(k * n_target // n_parts, (k + 1) * n_target // n_parts)
+        start = max(0, (2 * k - 1) * n_source // (2 * n_parts))
+        stop = min(n_source, -(-(2 * k + 3) * n_source // (2 * n_parts)))
+        # An empty target has its end mark
+        if target.start < target.stop or k == n_parts - 1:
+            windows.append(Window(pair, slice(start, stop), target))
+    return windows
+
+
+def windows_of_large(n_source: int, n_target: int) -> list[Window]:
+    """What of a pair is compared at once: all of it, or of one whose matrix would be large its windows."""
+    longer = max(n_source, n_target)
+    return windows_of(0, n_source, n_target, limit=longer if n_source * n_target <= _CELLS else _WINDOW)

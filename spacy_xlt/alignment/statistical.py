@@ -19,7 +19,7 @@ from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
 from ..tokens import has_text
 from .lexical import MODELS, LexicalModel, thot
-from .soft import links_above
+from .soft import links_above, windows_of_large
 
 # Fewer sentence pairs are too few to learn from
 _FEW = 1000
@@ -110,8 +110,13 @@ class StatisticalAligner(Engine):
                 n_long += 1
                 result.append(Alignment())
                 continue
-            forward, backward = there.weights(first, second), back.weights(second, first).T
-            links = links_above(np.sqrt(forward * backward), self.threshold)
+            parts = []
+            for window in windows_of_large(len(first), len(second)):
+                sides = first[window.source], second[window.target]
+                forward, backward = there.weights(*sides), back.weights(*sides[::-1]).T
+                part = links_above(np.sqrt(forward * backward), self.threshold)
+                parts.append(part.shift(window.source.start, window.target.start))
+            links = Alignment.concatenate(parts)
             # Places among the tokens with text become places among all tokens
             places = np.stack([i[links.links[:, 0]], j[links.links[:, 1]]], axis=1)
             result.append(Alignment(places, links.scores))

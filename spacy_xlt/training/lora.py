@@ -26,6 +26,7 @@ from spacy_transformers.layers.transformer_model import (
 )
 from thinc.api import Config, Model, get_torch_default_device
 
+from ..device import refuse_model_code
 from ..engine import check_settings, setting
 from ..errors import XltError, error, missing_package, warn
 
@@ -205,6 +206,7 @@ def _initialize(model: TransformerModel, X: Any = None, Y: Any = None) -> None:
     if model.attrs["has_transformer"]:
         return
     try:
+        refuse_model_code(model.attrs["name"])
         init(model, X=X, Y=Y)
     except XltError:
         raise

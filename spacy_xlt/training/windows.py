@@ -13,6 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..device import refuse_model_code
 from ..docs import slice_doc, with_words
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
@@ -79,7 +80,9 @@ def _load_tokenizer(encoder: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(encoder)
+        # spacy-transformers loads the encoder later, and asks whether to run its code
+        refuse_model_code(encoder)
+        tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as err:
         raise error("E303", model=encoder, setting="encoder", reason=" ".join(str(err).split())[:300]) from err
     if not tokenizer.is_fast:

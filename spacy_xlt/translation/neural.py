@@ -10,13 +10,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment.soft import token_weights
+from ..alignment.soft import Window, token_weights, windows_of
 from ..device import OomRetry, batches_by_length, one_thread_after_fork, run_side_by_side, without_cudnn_attention
 from ..engine import Engine, setting
 from ..languages import UNSEGMENTED, to_spacy
 from ..protocols import SoftAlignment, Tokens, Translation
 from ..tokens import has_text
-from .subwords import Codec, Pieces, Window, join_tokens, split_pieces, windows_of
+from .subwords import Codec, Pieces, join_tokens, split_pieces
 
 # So many pieces more than the factor allows, because a single word may well become several
 _FREE_PIECES = 8

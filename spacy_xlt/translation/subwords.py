@@ -264,41 +264,6 @@ def _cut_quality(pieces: Pieces, text: str, cut: int) -> int:
     return int(spaced)
 
 
-@dataclass(frozen=True)
-class Window:
-    """A part of a given pair that is run at once: which pair, and ranges of its pieces."""
-
-    pair: int
-    source: slice
-    target: slice
-
-    @property
-    def length(self) -> int:
-        """Pieces of its longer side."""
-        return max(self.source.stop - self.source.start, self.target.stop - self.target.start)
-
-
-def windows_of(pair: int, n_source: int, n_target: int, *, limit: int) -> list[Window]:
-    """Cut a given pair that is longer than `limit` pieces on one side.
-
-    Each part of the target goes with the part of the source at the same relative place and half as much again on
-    either side of it. Together the windows cover every target piece once.
-    """
-    longer = max(n_source, n_target)
-    if longer <= limit:
-        return [Window(pair, slice(0, n_source), slice(0, n_target))]
-    n_parts = -(-2 * longer // limit)
-    windows = []
-    for k in range(n_parts):
-        target = slice(k * n_target // n_parts, (k + 1) * n_target // n_parts)
-        start = max(0, (2 * k - 1) * n_source // (2 * n_parts))
-        stop = min(n_source, -(-(2 * k + 3) * n_source // (2 * n_parts)))
-        # An empty target has its end mark
-        if target.start < target.stop or k == n_parts - 1:
-            windows.append(Window(pair, slice(start, stop), target))
-    return windows
-
-
 def join_tokens(items: Sequence[str | Tokens], language: str) -> tuple[list[str], list[NDArray[np.int32]]]:
     """Texts of token lists, and where in them each token stands: int32 of shape (n_tokens, 2) for each."""
     gap = "" if language in UNSEGMENTED else " "

@@ -107,3 +107,18 @@ def test_stored_attention_of_other_tokens_is_passed_over():
     translator = Fixed({("en", "pt"): [[0, 0.8], [0, 0]]})
     found = en_pt(translator).align([(["a", "b"], ["x", "y"])], contexts=[PairContext("en", "pt", attention=stored)])[0]
     assert _pairs(found) == {(0, 1)} and translator.calls
+
+
+def test_a_long_pair_is_read_in_parts_whose_matrices_stay_small():
+    class SameWords:
+        signature, largest = "same", 0
+
+        def attend(self, sources, targets, *, source, target):
+            self.largest = max([self.largest, *(len(a) * len(b) for a, b in zip(sources, targets, strict=True))])
+            return [np.equal.outer(a, b).astype(np.float32) for a, b in zip(sources, targets, strict=True)]
+
+    translator, words = SameWords(), [str(i) for i in range(6000)]
+    (found,) = en_pt(translator).align([(words, words)])
+    assert found == Alignment([(i, i) for i in range(6000)]) and translator.largest < 1 << 20
+    en_pt(translator).align([(words[:2000], words[:2000])])
+    assert translator.largest == 2000 * 2000

@@ -219,3 +219,14 @@ def test_command_learns_from_all_lines_before_it_aligns(tmp_path):
     with pytest.warns(XltWarning, match="W350"):
         engine = StatisticalAligner().fit(pairs)
     assert lines[:-1] == [alignment.to_pharaoh() for alignment in engine.align(pairs)]
+
+
+@pytest.mark.filterwarnings("ignore:.*W350")
+def test_a_very_long_pair_is_aligned_in_parts():
+    words = [f"w{i % 50}" for i in range(3000)]
+    engine = StatisticalAligner(threshold=1e-4, prefix=None).fit(
+        [(words[:20], words[:20]), (words[20:50], words[20:50])]
+    )
+    (found,) = engine.align([(words, words)])
+    diagonal = [(i, j) for i, j in found.links.tolist() if i == j]
+    assert len(diagonal) > 2900

@@ -426,3 +426,17 @@ def test_a_token_outside_all_sentences_belongs_to_the_whole_and_of_two_sentences
     bitext.sentences = [SentencePair(1, 3, 0, 1), SentencePair(2, 3, 1, 2)]
     index = LinkIndex(bitext)
     assert [index.sentence_of(i).target for i in range(-1, 5)] == [(0, 4), (0, 4), (0, 1), (0, 1), (0, 4), (0, 4)]
+
+
+def test_names_without_links_are_found_by_spelling_near_by_in_a_very_long_sentence():
+    n = 3000
+    words = ["Rio", "grows", "fast", "."] * n
+    links = [(i, i) for i in range(len(words)) if i % 4]
+    bitext = project(words, words, links, *((4 * k, 4 * k + 1, "LOC") for k in range(n)))
+    assert [(ent.start, ent.end) for ent in bitext.target.ents] == [(4 * k, 4 * k + 1) for k in range(n)]
+
+
+def test_a_conflict_of_very_many_spans_ends():
+    n = 3000
+    bitext = project(["Rio"] * n, ["Rio"] * n, [], *((k, k + 1, "LOC") for k in range(n)))
+    assert len(bitext.target.ents) + len(bitext.lost) == n

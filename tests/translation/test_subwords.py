@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spacy_xlt.alignment.soft import windows_of
 from spacy_xlt.errors import XltError
 from spacy_xlt.translation.bergamot.files import bundled_models, find_models
 from spacy_xlt.translation.neural import Hypothesis, join_parts
@@ -17,7 +18,6 @@ from spacy_xlt.translation.subwords import (
     SentencePieceCodec,
     join_tokens,
     split_pieces,
-    windows_of,
     word_spans,
 )
 

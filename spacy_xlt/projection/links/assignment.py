@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .constants import ALTERNATIVES, MAX_NODES
+from .constants import ALTERNATIVES, MAX_NODES, MAX_TOGETHER
 from .evidence import SpanLinks, Stretch
 
 Range = tuple[int, int]
@@ -39,7 +39,7 @@ def assign_choices(ranges: Sequence[Range], choices: Sequence[Sequence[Stretch]]
 
 
 def conflicts(ranges: Sequence[Range], best: Sequence[Stretch | None]) -> list[list[int]]:
-    """Groups of spans that are connected by overlapping on the target only."""
+    """Groups of spans that are connected by overlapping on the target only; large ones in parts."""
     order = sorted((stretch.start, n) for n, stretch in enumerate(best) if stretch is not None)
     root = list(range(len(best)))
 
@@ -62,7 +62,8 @@ def conflicts(ranges: Sequence[Range], best: Sequence[Stretch | None]) -> list[l
     groups: dict[int, list[int]] = {}
     for n in range(len(best)):
         groups.setdefault(find(n), []).append(n)
-    return [group for group in groups.values() if len(group) > 1]
+    parts = [group[k : k + MAX_TOGETHER] for group in groups.values() for k in range(0, len(group), MAX_TOGETHER)]
+    return [part for part in parts if len(part) > 1]
 
 
 def _settle(

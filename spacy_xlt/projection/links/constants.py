@@ -9,6 +9,8 @@ GAP = 0.02
 MIN_PART = 0.4
 # What an identical word counts in the place of a link
 SPELLING = 0.5
+# In a sentence of more tokens, only the nearest identical word counts
+LONG = 512
 # The score of a place that only the links of the neighbours point at
 POSITION = 0.25
 # How many times longer than the span, and one more, such a place may be, in tokens
@@ -32,3 +34,5 @@ WEAK = 0.4
 ALTERNATIVES = 12
 # Partial placements looked at for a conflict before the best one so far is taken
 MAX_NODES = 4000
+# Spans of one conflict that are placed together; of more, so many at a time
+MAX_TOGETHER = 64

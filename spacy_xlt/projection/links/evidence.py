@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ...bitext import Bitext, SentencePair
 from ...tokens import is_symbol
-from .constants import FOREIGN, GAP, PARTICLE, POSITION, POSITION_RATIO, SPELLING
+from .constants import FOREIGN, GAP, LONG, PARTICLE, POSITION, POSITION_RATIO, SPELLING
 
 
 class Stretch(NamedTuple):
@@ -176,7 +176,22 @@ class LinkIndex:
         if not words:
             return []
         low, high = self.sentence_of(start).target_start, self.sentence_of(end - 1).target_end
-        return [j for j in range(low, high) if j not in self.columns and self.target_words[j].lower() in words]
+        places = [self._unlinked.get(word, []) for word in words]
+        if high - low > LONG:
+            # There a word may well be again and again: the place that is nearest to where the words beside it lead
+            k = bisect_left(self.link_sources, start)
+            beside = self.link_targets[max(0, k - 1) : k + 1] or [low]
+            places = [_nearest(found, sum(beside) / len(beside)) for found in places]
+        return sorted(j for found in places for j in found[bisect_left(found, low) : bisect_left(found, high)])
+
+    @cached_property
+    def _unlinked(self) -> dict[str, list[int]]:
+        """Where in the target each word, in lower case, stands without a link."""
+        places: dict[str, list[int]] = {}
+        for j, word in enumerate(self.target_words):
+            if j not in self.columns:
+                places.setdefault(word.lower(), []).append(j)
+        return places
 
     def between_neighbours(self, start: int, end: int) -> Stretch | None:
         """The unlinked target words between the links of the words beside a source span.
@@ -247,3 +262,9 @@ def _gain(inside: float, outside: float) -> float:
     if gain > 0.0:
         return gain
     return gain if gain < -GAP else -GAP
+
+
+def _nearest(places: list[int], middle: float) -> list[int]:
+    """The one of ascending places that is nearest to another."""
+    behind = bisect_left(places, middle)
+    return sorted(places[max(0, behind - 1) : behind + 1], key=lambda j: abs(j - middle))[:1]

@@ -282,6 +282,17 @@ _MESSAGES: dict[str, str] = {
     "W545": "{path}: most tokens begin with {first}, as in WikiAnn, but not all; nothing is taken off.",
     "W546": "{path}: {n} sentences with no blank line behind them or more than 200 tokens are cut where spaCy's "
     "sentencizer would; the first one is {first}. Put a blank line behind each sentence.",
+    "W539": "{path}: the white space at the ends of {n} spans is left out, the first one is now {first}.",
+    "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. What is in them is missing, and not 'no "
+    'entity\': give those that have none an empty list, as in "spans": [].',
+    "W547": "{path}: {n} spans share a token with another one, and a token is in one entity at most: {first}. {hint}",
+    "W564": "{path}: the offsets of spans are taken for {first}, as spans fit only so.",
+    "W565": "{path}: {n} spans have other numbers of tokens than their characters are in; the characters are taken. "
+    'The first one is {first}. Give the "tokens", or leave "token_start" and "token_end" out.',
+    "W548": "{path}: the ids of {n} spans are stored without their names and are read as numbers, those of {first} "
+    "first.",
+    "W549": "{path}: {n} spans of groups that are this package's own are no entities and are not projected, the first "
+    "one is {first}. Give the group another name.",
     "E560": "None of the {n} bitexts of {path} can be read; the first one failed with: {reason}",
     "E561": "The colour of the label {label!r} is {value!r}; expected a colour such as '#7aecec'.",
     "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",
@@ -290,8 +301,6 @@ _MESSAGES: dict[str, str] = {
     "doccano and the page of `spacy xlt view --review` save it.",
     "E565": "None of the {n} corrections of {path} is about a document of {where}: they were made from a build of "
     "another corpus.",
-    "E566": "{path}, line {line}: the spans {first} and {second} overlap, which entities cannot. Set --spans-key to "
-    "put them into a span group.",
     "E567": "{path}: the lines {first} and {second} are about the same sentence and differ. Keep one of them.",
     "E568": "{path} has no {what}.",
     "E569": "{path}, line {line}: the format {found} is of a newer version; this one knows formats up to {known}.",
@@ -321,7 +330,8 @@ _MESSAGES: dict[str, str] = {
     "E590": "The worker on {host} has {found}, and others have {expected}: their output could differ. Put the same "
     "models and packages everywhere.",
     "E591": "{n} workers ended one after the other without finishing anything. Set --workers lower if memory is short.",
-    "W583": "{path} cannot be read and is left out: {reason}",
+    "W583": "{path} cannot be read and is left out, all {size} of it: {reason}",
+    "W584": "{n} of the {total} texts of {path} cannot be read and are left out, the first one is {first}: {reason}",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
 }
 

@@ -168,7 +168,9 @@ def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Co
         warn("W561", n=n, total=n + len(total.corrected), path=path, lines=lines_named(lines))
     stages = (READ, *nlp.pipe_names, WRITE)
     seconds = {name: round(total.seconds[name], 2) for name in stages if name in total.seconds}
-    left_out = [name for name, file in manifest.header["input"].items() if "left_out" in file]
+    inputs = manifest.header["input"].items()
+    left_out = [name for name, file in inputs if "left_out" in file]
+    left_out += [f"{name}: {text}" for name, file in inputs for text in file.get("texts_left_out", ())]
     summary = {
         "signature": " | ".join(f"{name}={engine}" for name, engine in manifest.header["engines"].items()),
         **{key: value for key, value in total.to_json().items() if key not in ("failed", "seconds", "corrected")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +15,9 @@ from tqdm import tqdm
 from ..bitext import ENTS_GROUP
 from ..errors import XltError, error, warn
 from ..io import docs_bytes
-from ..readers import CorpusFile, ReadSettings, corpus_files, read_file
+from ..readers import CorpusFile, ReadNotes, ReadSettings, corpus_files, read_file
+from ..readers.settings import SPACY
+from ..textfiles import open_bytes
 from .shard import Shard, shard_name
 
 # Seconds after which there is a bar while the input is counted
@@ -29,8 +32,8 @@ class BuildInput:
         path: A file or a folder.
         reading: How it is read.
         files: Its files, in order.
-        known: By file name `sha256`, `docs` and `annotated` (documents with an entity or a span), or `left_out` with
-            the code of its error.
+        known: By file name `sha256`, `docs` and `annotated` (documents with an entity or a span), and
+            `texts_left_out` of a folder of brat's where some cannot be read; or `left_out` with the code of its error.
     """
 
     path: Path
@@ -46,23 +49,27 @@ class BuildInput:
 
         Args:
             before: The manifest's header of the earlier run.
-            skip_corrupt: Leave out a file that cannot be read, with a warning.
+            skip_corrupt: Leave out a file, or a text of a folder of brat's, that cannot be read, with a warning.
         """
         files, known = corpus_files(path, reading), {}
         old = before.get("input", {}) if before.get("reading") == plain(reading) else {}
         for file in tqdm(files, desc="read", unit="file", delay=_BAR_AFTER, disable=silent):
             digest = file.digest()
             seen = old.get(file.name, {})
-            if seen.get("sha256") == digest and "docs" in seen:
+            if seen.get("sha256") == digest and "docs" in seen and "texts_left_out" not in seen:
                 known[file.name] = seen
                 continue
+            notes = ReadNotes()
             try:
-                annotated = [_is_annotated(doc) for doc in read_file(file, reading)]
+                docs = read_file(file, reading, notes=notes, skip_corrupt=skip_corrupt)
+                annotated = [_is_annotated(doc) for doc in docs]
                 known[file.name] = {"sha256": digest, "docs": len(annotated), "annotated": sum(annotated)}
+                if notes.left_out:
+                    known[file.name]["texts_left_out"] = sorted(notes.left_out)
             except XltError as err:
                 if not skip_corrupt:
                     raise
-                warn("W583", path=file.path, reason=err.message)
+                warn("W583", path=file.path, size=_size(file), reason=err.message)
                 known[file.name] = {"sha256": digest, "left_out": err.code}
         return cls(path, reading, files, known)
 
@@ -102,7 +109,8 @@ class BuildInput:
             n_docs = self.known[file.name].get("docs", 0)
             if n_docs and any(number in numbers for number in range(first // size, -(-(first + n_docs) // size))):
                 n_read = 0
-                for doc in read_file(file, self.reading, quiet=True):
+                skips = "texts_left_out" in self.known[file.name]
+                for doc in read_file(file, self.reading, quiet=True, skip_corrupt=skips):
                     n_read += 1
                     if n_read <= n_docs:
                         yield first + n_read - 1, doc
@@ -114,6 +122,14 @@ class BuildInput:
 def plain(reading: ReadSettings) -> dict[str, Any]:
     """The settings as plain data."""
     return {**asdict(reading), "labels": sorted(reading.labels or ())}
+
+
+def _size(file: CorpusFile) -> str:
+    """How much is in a file that cannot be read."""
+    if file.format != SPACY and file.path.is_file():
+        with suppress(XltError), open_bytes(file.path) as lines:
+            return f"{sum(1 for _ in lines)} lines"
+    return f"{file.path.stat().st_size} bytes"
 
 
 def _is_annotated(doc: Doc) -> bool:

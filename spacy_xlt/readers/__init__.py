@@ -49,7 +49,12 @@ def read_corpus(path: str | Path, *, notes: ReadNotes | None = None, **settings:
 
 
 def read_file(
-    file: CorpusFile, settings: ReadSettings, *, notes: ReadNotes | None = None, quiet: bool = False
+    file: CorpusFile,
+    settings: ReadSettings,
+    *,
+    notes: ReadNotes | None = None,
+    quiet: bool = False,
+    skip_corrupt: bool = False,
 ) -> Iterator[Doc]:
     """Read the documents of one file of a corpus. What is not as it was annotated is warned of at its end, once a kind.
 
@@ -58,13 +63,14 @@ def read_file(
         settings: How it is read.
         notes: Filled in with what was met, at the end of the file.
         quiet: Without the warnings, for a file that was read before.
+        skip_corrupt: Leave out the texts of a folder of brat's that cannot be read.
 
     Raises:
         XltError: With file and line: E503 for an empty file; E513, E106 and E535 for one that cannot be read; E504
-            (.spacy), E511 and E512 (columns), E564, E566 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
+            (.spacy), E511 and E512 (columns), E564 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
             in it.
     """
-    met = ReadNotes()
+    met = ReadNotes(left_out={} if skip_corrupt else None)
     try:
         yield from _READERS[file.format](file.path, replace(settings, format=file.format), met)
     except XltError:

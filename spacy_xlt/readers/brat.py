@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from spacy.tokens import Doc, Span, SpanGroup
-from spacy.util import filter_spans
+from spacy.tokens import Doc, Span
 
-from ..errors import error
+from ..errors import XltError, error
 from ..languages import blank
 from ..textfiles import MARK, SUFFIXES, plain_name, read_text, text_lines
-from .jsonl import covering
+from .places import CODE_POINTS, UNITS, Ruler, Tokens, note_shared, same_text, set_entities, trimmed
 from .settings import ReadNotes, ReadSettings
 
 TEXT, ANNOTATION = ".txt", ".ann"
-_SPAN = re.compile(r"T[^\t ]*\t(?P<label>\S+) (?P<pieces>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
-# Events, relations, attributes, normalisations, equivalences and notes: they are about spans, and are none
-_OTHER = re.compile(r"[ERAMN*#]")
+_PIECE = "[0-9]{1,15} [0-9]{1,15}"
+_SPAN = re.compile(rf"T[^\t ]*\t(?P<label>\S+) (?P<pieces>{_PIECE}(?:;{_PIECE})*)(?:\t(?P<text>.*))?")
+# Events, relations, attributes, normalisations, equivalences and notes name the spans they are about, and are none
+_OTHER = re.compile(r"[ERAMN*#][^\t ]*\t[^\t]*\b[TERAMN]\d|#[^\t\d][^\t]*$")
+_LINE_END = re.compile("\r\n?|\n")
 
 
 class BratPair(NamedTuple):
@@ -63,62 +64,85 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
 
     Entities that overlap cannot all be `doc.ents`: of two, the longer one is, or the first one. A span in pieces
     reaches from its first to its last; one that begins or ends inside a token is widened to whole tokens. The triggers
-    of events are spans like all others.
+    of events are spans like all others. Where `notes` has room for texts that are left out, one that cannot be read is.
 
     Raises:
         XltError: E503 for a single text that is empty; E536 as `brat_pairs`; E537 for a line that is no annotation or
             does not fit the text; E513, E106, E535 as `text_lines`.
     """
     pairs = brat_pairs(path)
+    notes.counts["texts"] += len(pairs)
     for pair in pairs:
-        text, annotations = _read(pair, settings.encoding)
-        if not text and len(pairs) == 1:
-            raise error("E503", path=pair.text)
-        yield _doc(pair, text, annotations, settings, notes)
+        try:
+            text, annotations = _read(pair, settings, notes)
+            if not text and len(pairs) == 1:
+                raise error("E503", path=pair.text)
+        except XltError as err:
+            if notes.left_out is None or len(pairs) == 1:
+                raise
+            notes.left_out[pair.annotation.name] = err.message
+            continue
+        yield _doc(text, annotations, settings, notes)
 
 
 @dataclass
 class _Annotation:
-    """A line of annotation: pieces of the text in characters, ascending, and what the line says that they cover."""
+    """A line of annotation: pieces of the text by their offsets, ascending, and what the line says that they cover."""
 
     line: int
     label: str
     pieces: list[tuple[int, int]]
     covered: str | None
 
-    @property
-    def start(self) -> int:
-        return self.pieces[0][0]
+    def characters(self, ruler: Ruler) -> list[tuple[int, int]]:
+        """Its pieces in characters; none where one of them is not in the text."""
+        pieces = [ruler.characters(*piece) for piece in self.pieces]
+        return [piece for piece in pieces if piece] if all(pieces) else []
 
-    @property
-    def end(self) -> int:
-        return max(end for _, end in self.pieces)
 
-    def of(self, text: str) -> str:
-        """What it covers in a text."""
-        return " ".join(text[start:end] for start, end in self.pieces)
+def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[str, list[_Annotation]]:
+    """A text without its byte order mark, and its annotation in characters of it.
 
-    def fits(self, text: str) -> bool:
-        """Whether the text has there what the line says."""
+    Whoever wrote the annotation may have counted the mark as a character or not, a line end of two characters as one,
+    and others than code points: the first way in which all spans fit is taken.
+    """
+    annotations = list(_annotations(pair.annotation, settings.encoding))
+    raw = read_text(pair.text, settings.encoding)
+    mark = len(MARK) if raw.startswith(MARK) else 0
+    text = raw[mark:]
+    tokens = Tokens.of(blank(settings.lang).tokenizer(text))
+    returns = [match.start() for match in re.finditer("\r\n", raw)]
+    ways = [
+        Ruler(raw, unit, [*range(uncounted), *ends])
+        for unit in UNITS
+        for ends in ([], returns)[: 1 + bool(returns)]
+        for uncounted in range(mark, -1, -1)
+    ]
+
+    def fits(item: _Annotation, ruler: Ruler, exactly: bool) -> bool:
+        pieces = item.characters(ruler)
+        if not pieces:
+            return False
+        found = " ".join(raw[start:end] for start, end in pieces)
+        if item.covered is None:
+            return not exactly or tokens.fit(pieces[0][0] - mark, max(end for _, end in pieces) - mark)
         # A line cannot hold a line end, so that brat writes a space for it
-        return self.end <= len(text) and (self.covered is None or self.covered.split() == self.of(text).split())
+        return item.covered == _LINE_END.sub(" ", found) if exactly else same_text(item.covered, found)
 
-
-def _read(pair: BratPair, encoding: str) -> tuple[str, list[_Annotation]]:
-    """A text without its byte order mark, and its annotation."""
-    annotations = list(_annotations(pair.annotation, encoding))
-    text = read_text(pair.text, encoding)
-    if text.startswith(MARK):
-        # Whoever wrote the annotation may have counted the mark as the first character, or not
-        if all(item.fits(text) for item in annotations) and not all(item.fits(text[1:]) for item in annotations):
-            for item in annotations:
-                item.pieces = [(start - 1, end - 1) for start, end in item.pieces]
-        text = text[1:]
+    way = next(
+        (way for exactly in (True, False) for way in ways if all(fits(i, way, exactly) for i in annotations)), None
+    )
+    if way is None:
+        item = next((item for item in annotations if not fits(item, ways[0], False)), annotations[0])
+        start, end = item.pieces[0][0], max(end for _, end in item.pieces)
+        found = " ".join(raw[slice(*piece)] for piece in item.characters(ways[0]))
+        said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
+        reason = f"{pair.text.name} has {found[:60]!r} from character {start} to {end}{said}"
+        raise error("E537", path=pair.annotation, line=item.line, reason=reason)
+    if way.unit != CODE_POINTS:
+        notes.add("other unit", way.unit)
     for item in annotations:
-        if not item.fits(text):
-            said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
-            reason = f"{pair.text.name} has {item.of(text)[:60]!r} from character {item.start} to {item.end}{said}"
-            raise error("E537", path=pair.annotation, line=item.line, reason=reason)
+        item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(way)]
     return text, annotations
 
 
@@ -135,33 +159,29 @@ def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
         yield _Annotation(number, match["label"], pieces, match["text"])
 
 
-def _doc(pair: BratPair, text: str, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
+def _doc(text: str, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
     doc = blank(settings.lang).tokenizer(text)
-    starts = [token.idx for token in doc]
-    ends = [token.idx + len(token) for token in doc]
+    tokens = Tokens.of(doc)
     spans: dict[tuple[int, int, str], Span] = {}
+    places = []
     for item in annotations:
         if not settings.keeps(item.label):
             notes.dropped[item.label] += 1
             continue
-        first, stop = covering(starts, ends, item.start, item.end)
+        found = " ".join(text[start:end] for start, end in item.pieces)
+        start, end = trimmed(text, item.pieces[0][0], max(end for _, end in item.pieces), notes)
+        first, stop = tokens.covering(start, end)
         if first == stop:
-            notes.add("empty", item.of(text))
+            notes.add("empty", found)
             continue
         if len(item.pieces) > 1:
-            notes.add("in pieces", item.of(text))
-        if starts[first] < item.start or ends[stop - 1] > item.end:
-            notes.add("widened", item.of(text))
+            notes.add("in pieces", found)
+        if not tokens.fit(start, end):
+            notes.add("widened", found)
+        places.append((first, stop, start, end))
         spans.setdefault((first, stop, item.label), Span(doc, first, stop, label=item.label))
-    ordered = [spans[place] for place in sorted(spans)]
-    ents = filter_spans(ordered)
-    kept = {(span.start, span.end, span.label_) for span in ents}
-    for place, span in spans.items():
-        if place not in kept:
-            notes.add("overlapping", span.text)
-    doc.set_ents(ents, default="outside")
-    if settings.spans_key:
-        doc.spans[settings.spans_key] = SpanGroup(doc, name=settings.spans_key, spans=ordered)
+    note_shared(places, text, tokens, notes)
+    set_entities(doc, [spans[place] for place in sorted(spans)], notes, spans_key=settings.spans_key)
     return doc
 
 

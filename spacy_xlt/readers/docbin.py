@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spacy.tokens import Doc, DocBin
+import numpy as np
+from spacy.attrs import DEP, ENT_TYPE, LEMMA, NORM, ORTH, TAG
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from ..docs import replace_ents
 from ..errors import error
 from ..languages import MULTI, blank
 from ..textfiles import read_bytes
 from .settings import ReadNotes, ReadSettings
+
+# The span group that mirrors entities in what this package has written
+_MIRROR = "xlt_ents"
+# Attributes of tokens whose values have names
+_NAMED = {ORTH: "ORTH", LEMMA: "LEMMA", NORM: "NORM", TAG: "TAG", DEP: "DEP", ENT_TYPE: "ENT_TYPE"}
 
 
 def corpus_files(path: str | Path) -> list[Path]:
@@ -74,18 +82,59 @@ def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None
 
 
 def read_docbin(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
-    """Read the documents of one `.spacy` file as they are; see `readers.read_file`."""
-    yield from _docs(path, blank(settings.lang).vocab)
+    """Read the documents of one `.spacy` file as they are; see `readers.read_file`.
+
+    Ids of spans without their names, as tools write them that know only numbers, are these numbers.
+    """
+    for doc in _docs(path, blank(settings.lang).vocab, notes):
+        ents = {(ent.start, ent.end, ent.label) for ent in doc.ents}
+        for span in doc.spans.get(_MIRROR, ()):
+            if (span.start, span.end, span.label) not in ents:
+                notes.add("reserved", span.text)
+        yield doc
 
 
-def _docs(file: Path, vocab: Vocab) -> Iterator[Doc]:
-    docs = read_bin(file).get_docs(vocab)
+def _docs(file: Path, vocab: Vocab, notes: ReadNotes | None = None) -> Iterator[Doc]:
+    stored = read_bin(file)
+    with _naming(file):
+        _check_names(stored, vocab)
+    docs = stored.get_docs(vocab)
     while True:
         with _naming(file):
             doc = next(docs, None)
-        if doc is None:
-            return
+            if doc is None:
+                return
+            _name_ids(doc, notes or ReadNotes())
         yield doc
+
+
+def _check_names(stored: DocBin, vocab: Vocab) -> None:
+    """Make sure that tokens and labels have names, which only ids of spans can do without."""
+    for string in stored.strings:
+        vocab.strings.add(string)
+    for attr, name in _NAMED.items():
+        if stored.tokens and attr in stored.attrs:
+            column = stored.attrs.index(attr)
+            for found in np.unique(np.concatenate([tokens[:, column] for tokens in stored.tokens])).tolist():
+                if found not in vocab.strings:
+                    raise ValueError(f"the number {found}, a value of {name}, has no name in it")
+
+
+def _name_ids(doc: Doc, notes: ReadNotes) -> None:
+    """Give names to ids of spans that have none, as no command could write them."""
+    strings: Container[int] = doc.vocab.strings  # type: ignore[assignment]
+
+    def named(span: Span) -> Span:
+        ids = [i if i in strings else str(i) for i in (span.kb_id, span.id)]
+        if ids != [span.kb_id, span.id]:
+            notes.add("ids", span.text)
+        return Span(doc, span.start, span.end, label=span.label_, kb_id=ids[0], span_id=ids[1])
+
+    for key, group in doc.spans.items():
+        if any(span.kb_id not in strings or span.id not in strings or span.label not in strings for span in group):
+            doc.spans[key] = SpanGroup(doc, name=group.name, attrs=dict(group.attrs), spans=[named(s) for s in group])
+    if any(ent.kb_id not in strings or ent.id not in strings for ent in doc.ents):
+        replace_ents(doc, [named(ent) for ent in doc.ents])
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
+import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
@@ -15,6 +16,7 @@ from spacy.vocab import Vocab
 from ..errors import error
 from ..languages import MULTI, blank
 from ..textfiles import text_lines
+from .places import CODE_POINTS, UNITS, Ruler, Tokens, UnitVotes, note_shared, same_text, set_entities, trimmed
 from .settings import PRODIGY, ReadNotes, ReadSettings
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
@@ -22,9 +24,18 @@ ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 ENTS = "ents"
 # start, end (tokens, the end not included), label, "ents" or the key of a span group
 TokenSpan = tuple[int, int, str, str]
-# doccano's versions differ: `label` or `labels` with [start, end, label], `entities` with objects; `data` for the text
-_DOCCANO_LISTS = ("entities", "labels", "label", "annotations")
-_DOCCANO_TEXTS = ("text", "data")
+# Keys of spans: Prodigy's, spaCy's, and doccano's, whose versions differ; of the last two a value may be a class
+_SPAN_LISTS = ("spans", "ents", "entities", "annotations", "labels", "label")
+_MAY_BE_CLASS = ("labels", "label")
+# Keys of lists and objects that are not about spans of this text
+_ABOUT_OTHERS = frozenset("tokens meta metadata comments cats options accept config relations sents source".split())
+_KEYS = frozenset({*_SPAN_LISTS, "text", "tokens", "answer", "meta"})
+# The view of Prodigy in which a person decides on one span, and says nothing of the rest of the text
+_OF_ONE_SPAN = "ner"
+# What the span groups of this package are called
+_RESERVED = "xlt_"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAY_HAVE_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,9 @@ class AnnotatedText:
         spans: In token positions.
         answer: "accept", "reject" or "ignore".
         meta: What else stands there.
+        annotated: "ents" and the keys of span groups that are annotated, also without any span; nothing is known
+            about others.
+        missing: Tokens of which it is not known whether they are in an entity.
     """
 
     line: int
@@ -48,6 +62,8 @@ class AnnotatedText:
     spans: list[TokenSpan]
     answer: str = ACCEPT
     meta: dict[str, Any] = field(default_factory=dict)
+    annotated: frozenset[str] = frozenset()
+    missing: frozenset[int] = frozenset()
 
 
 class _Misfit(Exception):
@@ -59,14 +75,14 @@ class _Malformed(Exception):
 
 
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
-    """Read the accepted lines of a file, a document each.
+    """Read the accepted lines of a file, a document each. Where a line says nothing of spans, they are missing.
 
     In the format "prodigy", a line is left out where a span does not begin and end with tokens; else a span of a text
     without tokens is widened to whole tokens.
 
     Raises:
-        XltError: As `annotated_texts`; E503 for a file without lines; E566 for entities that overlap without
-            `spans_key`; E568 in the format "prodigy", where nothing was accepted.
+        XltError: As `annotated_texts`; E503 for a file without lines; E568 in the format "prodigy", where nothing was
+            accepted.
     """
     strict = settings.format == PRODIGY
     lines = annotated_texts(
@@ -75,9 +91,11 @@ def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
     n_docs = 0
     for line in lines:
         n_docs += 1
+        if not line.annotated:
+            notes.add("not annotated", f"line {line.line}")
         notes.dropped.update(span[2] for span in line.spans if not settings.keeps(span[2]))
         line = replace(line, spans=[span for span in line.spans if settings.keeps(span[2])])
-        yield to_doc(line, blank(settings.lang).vocab, path=path, spans_key=settings.spans_key)
+        yield to_doc(line, blank(settings.lang).vocab, notes=notes, spans_key=settings.spans_key)
     if not n_docs and strict:
         raise error("E568", path=path, what='line with the answer "accept"')
     if not (n_docs or notes.answers or notes.misfits):
@@ -93,11 +111,12 @@ def annotated_texts(
     accepted: bool = False,
     notes: ReadNotes | None = None,
 ) -> Iterator[AnnotatedText]:
-    """Read JSON lines with `text`, and where they are there `tokens`, `spans`, `answer` and `meta`; or doccano's.
+    """Read JSON lines with `text`, and where they are there `tokens`, `spans`, `answer` and `meta`; doccano's; spaCy's.
 
-    Without tokens, a text gets those of its language. Spans count characters (code points), the end not included;
-    where they also have `token_start` and `token_end`, that one included, both must say the same. `key`, where a span
-    has it, is the span group that it belongs to.
+    Without tokens, a text gets those of its language. Spans count characters, the end not included; where they also
+    have `token_start` and `token_end`, that one included, both must say the same. Characters are code points; where
+    the spans of a file fit only in UTF-16 units or UTF-8 bytes, they are those, which `notes` says; see `UnitVotes`.
+    A span's `text` must be the text there. `key`, where a span has it, is the span group that it belongs to.
 
     Args:
         path: The file; empty lines are skipped.
@@ -113,6 +132,7 @@ def annotated_texts(
     path, notes = Path(path), notes or ReadNotes()
     if not path.is_file():
         raise error("E502", what="file", path=path)
+    unit = _unit(path, lang, encoding, notes)
     for number, line in text_lines(path, encoding):
         if not line.strip():
             continue
@@ -124,113 +144,268 @@ def annotated_texts(
             if accepted and answer != ACCEPT:
                 notes.answers[answer] += 1
                 continue
-            yield _annotated(number, data, lang, widen, notes)
+            yield _annotated(number, _line(data), lang, unit, widen, notes)
         except _Misfit as err:
             notes.misfits.append((number, str(err)))
         except _Malformed as err:
             raise error("E564", path=path, line=number, reason=err) from err
+        except RecursionError as err:
+            raise error("E564", path=path, line=number, reason="lists or objects inside each other, too deep") from err
 
 
-def to_doc(line: AnnotatedText, vocab: Vocab, *, path: str | Path, spans_key: str = "") -> Doc:
+def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None, spans_key: str = "") -> Doc:
     """A document with the annotation of a line: entities, and span groups for spans that name one.
 
     Args:
         line: The line.
         vocab: Of the document.
-        path: For the error.
-        spans_key: Also put the entities into this span group; they may overlap then, and only the group has them.
-
-    Raises:
-        XltError: E566 for entities that overlap, without `spans_key`.
+        notes: Where entities that overlap are counted; see `set_entities`.
+        spans_key: Also put the entities into this span group; they may overlap there.
     """
     doc = Doc(vocab, words=line.words, spaces=line.spaces)
-    groups: dict[str, list[Span]] = {}
+    groups: dict[str, list[Span]] = {key: [] for key in sorted(line.annotated)}
     for start, end, label, key in line.spans:
         groups.setdefault(key, []).append(Span(doc, start, end, label=label))
-    ents = groups.pop(ENTS, []) + (groups.pop(spans_key, []) if spans_key else [])
-    ents.sort(key=lambda span: (span.start, span.end))
-    crossing = next(((a, b) for a, b in zip(ents, ents[1:], strict=False) if a.end > b.start), None)
-    if crossing and not spans_key:
-        first, second = (f"{span.text!r} ({span.label_})" for span in crossing)
-        raise error("E566", path=path, line=line.line, first=first, second=second)
-    if not crossing:
-        doc.set_ents(ents, default="outside")
-    if spans_key:
-        groups[spans_key] = ents
+    if ENTS in groups:
+        also = groups.pop(spans_key, [])
+        set_entities(doc, groups.pop(ENTS), notes or ReadNotes(), unknown=line.missing, spans_key=spans_key)
+        if also:
+            groups[spans_key] = sorted([*doc.spans[spans_key], *also], key=lambda span: (span.start, span.end))
     for key, spans in groups.items():
         doc.spans[key] = SpanGroup(doc, name=key, spans=spans)
     return doc
 
 
-def covering(starts: Sequence[int], ends: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """The tokens `[first, stop)` that have a character of `[start, end)`. Both are the same where there is none."""
-    first = bisect_right(ends, start)
-    return first, max(first, bisect_left(starts, end))
+def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
+    """What the offsets of a file count, from a look at the lines where that makes a difference."""
+    votes = UnitVotes()
+    for number, line in text_lines(path, encoding):
+        if line.isascii() and "\\u" not in line:
+            continue
+        try:
+            seen = _line(_object(line))
+            if seen.spans and votes.want(seen.text):
+                rulers, tokens = [Ruler(seen.text, unit) for unit in UNITS], seen.tokenized(lang)[2]
+                for span in seen.spans:
+                    votes.see(number, rulers, tokens, span.start, span.end, span.text)
+        except (_Malformed, _Misfit, RecursionError):
+            continue  # it is said when the line is read
+    if doubt := votes.doubt():
+        raise error("E564", path=path, line=doubt[0], reason=doubt[1])
+    if votes.unit() != CODE_POINTS:
+        notes.add("other unit", votes.unit())
+    return votes.unit()
+
+
+class _Span(NamedTuple):
+    """A span as a line has it."""
+
+    start: int
+    end: int
+    label: str
+    key: str = ENTS
+    text: str | None = None
+    token_start: int | None = None
+    token_end: int | None = None
+
+    def __str__(self) -> str:
+        return f"the span {self.label} from {self.start} to {self.end}"
+
+
+@dataclass
+class _Line:
+    """What a line of any form says. `spans` is None where nothing is said of them."""
+
+    text: str
+    tokens: list[Any]
+    spans: list[_Span] | None
+    annotated: frozenset[str]
+    answer: str
+    meta: dict[str, Any]
+    # In characters; None for all that is in no span
+    missing: list[tuple[int, int]] | None
+
+    def tokenized(self, lang: str) -> tuple[list[str], list[bool], Tokens]:
+        """Tokens, whether a space follows each of them, and where they are."""
+        if self.tokens:
+            return _given_tokens(self.text, self.tokens)
+        doc = blank(lang).tokenizer(self.text)
+        return [token.text for token in doc], [bool(token.whitespace_) for token in doc], Tokens.of(doc)
+
+
+def _line(data: Mapping[str, Any]) -> _Line:
+    """What an object says, whatever its form."""
+    found: dict[str, list[_Span]] = {}
+    groups: dict[str, list[_Span]] = {}
+    for name in _SPAN_LISTS:
+        value = data.get(name)
+        if name == "spans" and isinstance(value, dict):  # spaCy's groups
+            groups = {key: [span._replace(key=key) for span in _spans(name, of)] for key, of in value.items()}
+        elif value is not None and not (name in _MAY_BE_CLASS and _is_class(value, alone=not (found or groups))):
+            found[name] = _spans(name, value)
+    names = list(found)
+    for name in names[1:]:
+        if sorted(span[:4] for span in found[name]) != sorted(span[:4] for span in found[names[0]]):
+            raise _Malformed(f'"{names[0]}" and "{name}" do not say the same')
+    spans = found[names[0]] if names else None
+    named = data.get("annotated")
+    annotated = {*groups, *(named if isinstance(named, list) and all(isinstance(key, str) for key in named) else ())}
+    if spans is not None and not isinstance(named, list):
+        annotated |= {span.key for span in spans} or {ENTS}
+    if groups:
+        spans = [*(spans or []), *(span for of in groups.values() for span in of)]
+    if not annotated:
+        _check_others(data)
+    # doccano's lines may have keys of these names that mean something else
+    is_ours = not names or names[0] in ("spans", "ents")
+    missing = data.get("missing") if isinstance(named, list) else []
+    return _Line(
+        text=_field(data, "text" if data.get("text") is not None else "data", str, said="text"),
+        tokens=_field(data, "tokens", list, []) if is_ours else [],
+        spans=spans,
+        annotated=frozenset(annotated | {span.key for span in spans or ()}),
+        answer=_field(data, "answer", str, ACCEPT),
+        meta=_field(data, "meta", dict, {}) if is_ours else {},
+        missing=None if data.get("_view_id") == _OF_ONE_SPAN else [_offsets(place) for place in missing or []],
+    )
 
 
 def _object(line: str) -> dict[str, Any]:
-    """The object of a line, in Prodigy's form."""
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as err:
+        data = json.loads(line, object_pairs_hook=_without_repetition)
+    except ValueError as err:
         raise _Malformed(f"no JSON: {err}") from err
+    if _MAY_HAVE_SURROGATE.search(line) and (half := _SURROGATE.search(json.dumps(data, ensure_ascii=False))):
+        raise _Malformed(f"\\u{ord(half[0]):x} is half of a character, whose other half is missing")
+    if isinstance(data, list) and len(data) == 2 and isinstance(data[0], str) and isinstance(data[1], dict):
+        data = {**data[1], "text": data[0]}  # spaCy's form before its version 3
     if not isinstance(data, dict):
         raise _Malformed(f"{type(data).__name__}, not an object")
-    name = next((name for name in _DOCCANO_LISTS if isinstance(data.get(name), list)), None)
-    if name is None or "spans" in data:
-        return data
-    text = next((data[key] for key in _DOCCANO_TEXTS if isinstance(data.get(key), str)), None)
-    return {"text": text, "spans": [_doccano_span(name, span) for span in data[name]], "answer": data.get("answer")}
+    for key in data:
+        if key not in _KEYS and key.lower() in _KEYS:
+            raise _Malformed(f'the key "{key}" is spelled "{key.lower()}"')
+    return data
 
 
-def _doccano_span(name: str, span: Any) -> dict[str, Any]:
-    if isinstance(span, list) and len(span) == 3:
-        start, end, label = span
-    elif isinstance(span, dict) and "start_offset" in span:
-        start, end, label = span["start_offset"], span.get("end_offset"), span.get("label")
-    else:
-        raise _Malformed(f'"{name}" has {repr(span)[:60]}, which is no span such as [0, 5, "PER"]')
-    if not isinstance(label, str) or not label:
-        raise _Malformed(f'"{name}" has {repr(span)[:60]}, whose label is no name')
-    return {"start": start, "end": end, "label": label}
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Malformed(f'"{next(name for name in names if names.count(name) > 1)}" is there twice')
+    return data
 
 
-def _annotated(number: int, data: Mapping[str, Any], lang: str, widen: bool, notes: ReadNotes) -> AnnotatedText:
-    text, tokens = _field(data, "text", str), _field(data, "tokens", list, [])
-    if tokens:
-        starts, words, spaces = _tokens(text, tokens)
-    else:
-        doc = blank(lang).tokenizer(text)
-        starts, words, spaces = [t.idx for t in doc], [t.text for t in doc], [bool(t.whitespace_) for t in doc]
-    ends = [at + len(word) for at, word in zip(starts, words, strict=True)]
-    spans = []
-    for span in _field(data, "spans", list, []):
-        if not isinstance(span, dict):
-            raise _Malformed(f'"spans" has {span!r}')
-        wide = widen and not tokens
-        first, stop = _wide(text, starts, ends, span, notes) if wide else _exact(starts, ends, span)
-        if first < stop:
-            spans.append((first, stop, _field(span, "label", str, ""), _field(span, "key", str, ENTS)))
-    answer, meta = _field(data, "answer", str, ACCEPT), _field(data, "meta", dict, {})
-    return AnnotatedText(number, text, words, spaces, list(dict.fromkeys(spans)), answer, meta)
+def _is_class(value: Any, *, alone: bool) -> bool:
+    """Whether a label is that of the whole text, or whether labels are those that a tool offers."""
+    if isinstance(value, list):
+        return bool(value) and not alone and all(isinstance(name, str) for name in value)
+    return not isinstance(value, dict)
 
 
-def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+def _check_others(data: Mapping[str, Any]) -> None:
+    """Make sure that spans are not under a name that is not known."""
+    for name, value in data.items():
+        if isinstance(value, list | dict) and value and name.lower() not in _ABOUT_OTHERS and not name.startswith("_"):
+            said = textwrap.shorten(repr(value), 60)
+            raise _Malformed(f'there are no "spans", and "{name}" has {said}, which may be meant as such')
+
+
+def _spans(name: str, values: Any) -> list[_Span]:
+    if not isinstance(values, list):
+        raise _Malformed(f'"{name}" is {repr(values)[:80]}')
+    spans: list[_Span] = []
+    for value in values:
+        said = f'"{name}" has {repr(value)[:60]}'
+        if isinstance(value, list) and len(value) == 3:
+            value = {"start": value[0], "end": value[1], "label": value[2]}
+        if not isinstance(value, dict) or value.keys().isdisjoint(("start", "start_offset")):
+            raise _Malformed(f'{said}, which is no span such as [0, 5, "PER"]')
+        start, end = _offsets(value)
+        # Label Studio's have a list
+        labels = value.get("label", value.get("labels"))
+        for label in labels if isinstance(labels, list) and labels else [labels]:
+            if not isinstance(label, str) or not label.strip():
+                raise _Malformed(f"{said}, whose label is no name")
+            key = _field(value, "key", str, ENTS)
+            if not key or key.startswith(_RESERVED):
+                raise _Malformed(f"{said}, whose key is {key!r}: name the span group otherwise")
+            text = _field(value, "text", str) if value.get("text") is not None else None
+            tokens = (
+                _field(value, at, int) if value.get(at) is not None else None for at in ("token_start", "token_end")
+            )
+            spans.append(_Span(start, end, label, key, text, *tokens))
+    return list(dict.fromkeys(spans))
+
+
+def _offsets(span: Any) -> tuple[int, int]:
+    if not isinstance(span, dict):
+        raise _Malformed(f"{repr(span)[:60]} is no span")
+    end = "_offset" if "start_offset" in span else ""
+    return _field(span, "start" + end, int), _field(span, "end" + end, int)
+
+
+def _annotated(number: int, line: _Line, lang: str, unit: str, widen: bool, notes: ReadNotes) -> AnnotatedText:
+    words, spaces, tokens = line.tokenized(lang)
+    ruler, wide = Ruler(line.text, unit), widen and not line.tokens
+    spans: list[TokenSpan] = []
+    placed: dict[str, list[tuple[int, int, int, int]]] = {}
+    for span in line.spans or ():
+        place = _place(span, ruler, tokens, wide, notes)
+        if place[0] < place[1]:
+            spans.append((*place[:2], span.label, span.key))
+            placed.setdefault(span.key, []).append(place)
+    for places in placed.values():
+        note_shared(places, line.text, tokens, notes)
+    missing = [(0, len(line.text))] if line.missing is None else line.missing
+    unknown = frozenset(i for place in missing for i in range(*tokens.covering(*place)))
+    return AnnotatedText(
+        number, line.text, words, spaces, list(dict.fromkeys(spans)), line.answer, line.meta, line.annotated, unknown
+    )
+
+
+def _place(span: _Span, ruler: Ruler, tokens: Tokens, wide: bool, notes: ReadNotes) -> tuple[int, int, int, int]:
+    """The tokens `[first, stop)` of a span, none where it is left out, and its characters."""
+    place, text = ruler.characters(span.start, span.end), ruler.text
+    if place is None:
+        reason = f"{span} is not in the text of {len(ruler)} {ruler.unit}"
+        raise _Malformed(reason) if wide else _Misfit(reason)
+    found = text[slice(*place)]
+    if span.text is not None and not same_text(found, span.text):
+        raise _Malformed(f"{span} has {found[:60]!r} there, and {span.text[:60]!r} as its text")
+    first, stop = tokens.covering(*place)
+    said = [said for said in (span.token_start, span.token_end) if said is not None]
+    if said != [at for at, of in zip((first, stop - 1), span[-2:], strict=True) if of is not None]:
+        if not wide:
+            raise _Misfit(f"the tokens of {span} differ from its characters")
+        notes.add("other tokens", found)
+    start, end = trimmed(text, *place, notes)
+    first, stop = tokens.covering(start, end)
+    if first == stop:
+        notes.add("empty", found)
+    elif not tokens.fit(start, end):
+        if not wide:
+            raise _Misfit(f"{span} does not begin and end with tokens")
+        notes.add("widened", text[start:end])
+    return first, stop, start, end
+
+
+def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None, *, said: str = "") -> Any:
     """A value of that type. Where there is a default, it stands for one that is missing or null."""
     value = data.get(name)
     if value is None and default is not None:
         return default
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise _Malformed(f'"{name}" is {"missing" if name not in data else repr(value)[:80]}')
+        raise _Malformed(f'"{said or name}" is {"missing" if name not in data else repr(value)[:80]}')
     return value
 
 
-def _tokens(text: str, tokens: list[Any]) -> tuple[list[int], list[str], list[bool]]:
+def _given_tokens(text: str, given: Sequence[Any]) -> tuple[list[str], list[bool], Tokens]:
     starts, words, at = [], [], 0
-    for token in tokens:
+    for token in given:
         if not isinstance(token, dict):
-            raise _Malformed(f'"tokens" has {token!r}')
-        start, end, word = _field(token, "start", int), _field(token, "end", int), _field(token, "text", str)
+            raise _Malformed(f'"tokens" has {repr(token)[:60]}, which is no token such as {{"start": 0, "end": 5}}')
+        start, end = _offsets(token)
+        word = _field(token, "text", str, text[start:end])
         if start < at or not word or text[start:end] != word or text[at:start] not in ("", " "):
             raise _Misfit(f"the text has no token {word!r} from {start} to {end}")
         starts.append(start)
@@ -242,31 +417,5 @@ def _tokens(text: str, tokens: list[Any]) -> tuple[list[int], list[str], list[bo
     ends = [start + len(word) for start, word in zip(starts, words, strict=True)]
     spaces = [text[end : end + 1] == " " and end not in next_starts for end in ends]
     # The last one's own space is not part of the text
-    spaces[-1] = spaces[-1] or tokens[-1].get("ws") is True
-    return starts, words, spaces
-
-
-def _exact(starts: Sequence[int], ends: Sequence[int], span: Mapping[str, Any]) -> tuple[int, int]:
-    """The tokens `[first, stop)` that begin and end where a span does."""
-    start, end, label = _field(span, "start", int), _field(span, "end", int), _field(span, "label", str, "")
-    first, last = bisect_left(starts, start), bisect_left(ends, end)
-    if start >= end or starts[first : first + 1] != [start] or ends[last : last + 1] != [end]:
-        raise _Misfit(f"the span {label} from {start} to {end} does not begin and end with tokens")
-    if (_field(span, "token_start", int, first), _field(span, "token_end", int, last)) != (first, last):
-        raise _Misfit(f"the tokens of the span {label} from {start} to {end} differ from its characters")
-    return first, last + 1
-
-
-def _wide(
-    text: str, starts: Sequence[int], ends: Sequence[int], span: Mapping[str, Any], notes: ReadNotes
-) -> tuple[int, int]:
-    """The tokens `[first, stop)` that a span reaches into."""
-    start, end, label = _field(span, "start", int), _field(span, "end", int), _field(span, "label", str, "")
-    if not 0 <= start < end <= len(text):
-        raise _Malformed(f"the span {label} from {start} to {end} is not in the text of {len(text)} characters")
-    first, stop = covering(starts, ends, start, end)
-    if first == stop:
-        notes.add("empty", text[start:end])
-    elif starts[first] < start or ends[stop - 1] > end:
-        notes.add("widened", text[start:end])
-    return first, stop
+    spaces[-1] = spaces[-1] or given[-1].get("ws") is True
+    return words, spaces, Tokens(starts, ends)

@@ -38,6 +38,13 @@ _SAID = {
     "prefix": "W544",
     "some prefix": "W545",
     "cut": "W546",
+    "sharing": "W547",
+    "trimmed": "W539",
+    "other tokens": "W565",
+    "other unit": "W564",
+    "not annotated": "W563",
+    "reserved": "W549",
+    "ids": "W548",
 }
 # How many lines a message names
 _NAMED = 10
@@ -111,6 +118,7 @@ class ReadNotes:
         dropped: Spans left out by `labels`, by label.
         answers: JSON lines with another answer than "accept", by answer.
         misfits: JSON lines left out because their spans or tokens do not fit the text: number and reason.
+        left_out: Texts of a folder of brat's that cannot be read, and why; None where that is an error.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -118,6 +126,7 @@ class ReadNotes:
     dropped: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     misfits: list[tuple[int, str]] = field(default_factory=list)
+    left_out: dict[str, str] | None = None
 
     def add(self, kind: str, example: str = "") -> None:
         """Count one more of a kind."""
@@ -132,6 +141,8 @@ class ReadNotes:
         self.dropped.update(other.dropped)
         self.answers.update(other.answers)
         self.misfits += other.misfits
+        if other.left_out:
+            self.left_out = {**(self.left_out or {}), **other.left_out}
 
     def warn(self, path: str | Path, settings: ReadSettings) -> None:
         """Warn of what is not as it was annotated in a file, once a kind."""
@@ -140,6 +151,10 @@ class ReadNotes:
         for kind, code in _SAID.items():
             if n := self.counts[kind]:
                 warn(code, path=path, n=n, first=self.first[kind], hint=hint, stacklevel=4)
+        if self.left_out:
+            name, reason = next(iter(self.left_out.items()))
+            n, total = len(self.left_out), self.counts["texts"]
+            warn("W584", n=n, total=total, path=path, first=name, reason=reason, stacklevel=4)
         if self.misfits:
             numbers, reason = [number for number, _ in self.misfits], self.misfits[0][1]
             warn("W562", n=len(numbers), path=path, lines=lines_named(numbers), reason=reason, stacklevel=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spacy.tokens import Doc
@@ -11,7 +12,7 @@ from ..docs import tokens_digest, without
 from ..errors import error, warn
 from ..languages import blank
 from ..readers.docbin import read_docs
-from ..readers.jsonl import AnnotatedText, annotated_texts, to_doc
+from ..readers.jsonl import ENTS, AnnotatedText, annotated_texts, to_doc
 from ..readers.settings import ReadNotes, ReadSettings, lines_named
 from .records import source_of
 
@@ -34,24 +35,24 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     """
     notes = ReadNotes()
     accepted = annotated_texts(gold, lang=target_lang, accepted=True, notes=notes)
-    lines = [(*_place(line, gold), line) for line in accepted]
+    lines = [(*_place(line, gold), line.line, _gold(line, target_lang, notes)) for line in accepted]
     notes.warn(gold, ReadSettings())
     if not lines:
         raise error("E568", path=gold, what='line with the answer "accept"')
-    wanted = {digest for digest, _, _ in lines}
+    wanted = {digest for digest, *_ in lines}
     folder = source / "bitext"
     docs: dict[str, Doc] = {}
     for doc in read_docs(folder if folder.is_dir() else source, vocab=vocab):
         if (digest := tokens_digest(doc)) in wanted:
             docs.setdefault(digest, doc)
     pairs, missing = [], []
-    for digest, (start, end), line in lines:
+    for digest, (start, end), line, reviewed in lines:
         document = docs.get(digest)
         if document is None or not 0 <= start < end <= len(document):
-            missing.append(line.line)
+            missing.append(line)
             continue
         sentence = without(document, [(0, start), (end, len(document))])
-        pairs.append((sentence, to_doc(line, blank(target_lang).vocab, path=gold)))
+        pairs.append((sentence, reviewed))
     if not pairs:
         raise error("E570", path=gold, n=len(lines), where=source)
     if missing:
@@ -60,8 +61,15 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
     return pairs
 
 
+def _gold(line: AnnotatedText, lang: str, notes: ReadNotes) -> Doc:
+    # Who accepted a sentence has said all of its entities, also where only span groups have any
+    return to_doc(replace(line, annotated=line.annotated | {ENTS}), blank(lang).vocab, notes=notes)
+
+
 def _place(line: AnnotatedText, path: Path) -> tuple[str, tuple[int, int]]:
     """The digest of the source document, and the tokens of it that the sentence translates."""
+    if not line.annotated:
+        raise error("E564", path=path, line=line.line, reason='"spans" is missing')
     pair_id, tokens = line.meta.get("id"), line.meta.get("source_tokens")
     if not (isinstance(pair_id, str) and isinstance(tokens, list) and [type(token) for token in tokens] == [int, int]):
         reason = '"meta" does not say which sentence of the source it is about'

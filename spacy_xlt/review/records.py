@@ -13,8 +13,8 @@ from ..bitext import Bitext
 from ..docs import tokens_digest
 from ..errors import error
 from ..io import file_digest
-from ..readers.jsonl import AnnotatedText, TokenSpan, annotated_texts
-from ..readers.settings import ReadNotes
+from ..readers.jsonl import ACCEPT, AnnotatedText, TokenSpan, annotated_texts
+from ..readers.settings import ReadNotes, ReadSettings
 from .apply import apply_correction
 
 REVIEW_FORMAT = 1
@@ -98,6 +98,8 @@ class Corrections:
         if not self._by_id:
             raise error("E568", path=self.path, what="lines")
         self._misfits = [number for number, _ in notes.misfits]
+        notes.misfits.clear()  # they are counted with those that fit no sentence
+        notes.warn(self.path, ReadSettings())
         self.digest = file_digest(self.path)
 
     def __len__(self) -> int:
@@ -139,6 +141,8 @@ def _correction(line: AnnotatedText, path: Path) -> Correction:
     if not isinstance(pair_id, str) or version != REVIEW_FORMAT:
         reason = '"meta" has no "id" of a sentence, so that it is not from the page of `spacy xlt view --review`'
         raise error("E564", path=path, line=line.line, reason=reason)
+    if line.answer == ACCEPT and not line.annotated:
+        raise error("E564", path=path, line=line.line, reason='"spans" is missing, and the answer is "accept"')
     values = line.meta.get("marks", [])
     try:
         marks = tuple(Mark(_span(m.get("from")), _span(m.get("to")), _span(m.get("lost"))) for m in values)

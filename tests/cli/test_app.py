@@ -42,7 +42,7 @@ def test_warnings_are_shown_in_a_line_and_shown_as_before_afterwards() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             shown.append(warnings.showwarning)
-            warn("W583", path="a.spacy", reason="it is empty")
+            warn("W583", path="a.spacy", size="0 bytes", reason="it is empty")
 
     done = run(show)
     assert "a.spacy cannot be read" in " ".join(done.output.split()) and ".py" not in done.output

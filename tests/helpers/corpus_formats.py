@@ -68,7 +68,7 @@ def json_line(number: int) -> str:
         {"text": text, "label": [[start, end, label(number)]], "Comments": []},
         {"text": text, "entities": [{"start_offset": start, "end_offset": end, "label": label(number), "id": 1}]},
         {"id": 3, "data": text, "labels": [[start, end, label(number)]]},
-        {"text": text},
+        {"text": text, "spans": []},
     ]
     left_out = {"text": "no", "spans": [], "answer": "reject"}
     lines = [forms[number % len(forms)], *([left_out] if number % 2 else [])]

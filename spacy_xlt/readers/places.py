@@ -1,0 +1,196 @@
+"""Spans of characters: what their offsets count, which tokens they cover, and which are a document's entities."""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.util import filter_spans
+
+from ..docs import runs_of
+from .settings import ReadNotes
+
+CODE_POINTS, UTF16, UTF8 = "code points", "UTF-16 units", "UTF-8 bytes"
+UNITS = (CODE_POINTS, UTF16, UTF8)
+# Spans that are enough to tell a unit from code points
+_ENOUGH = 50
+
+
+class Ruler:
+    """The characters of a text, by offsets in a unit.
+
+    Args:
+        text: The text.
+        unit: One of `UNITS`.
+        uncounted: Characters, by index, that the offsets pass over.
+    """
+
+    def __init__(self, text: str, unit: str = CODE_POINTS, uncounted: Iterable[int] = ()):
+        self.text, self.unit = text, unit
+        widths = [1] * len(text)
+        if unit == UTF16:
+            widths = [1 + (char > "\uffff") for char in text]
+        elif unit == UTF8:
+            widths = [len(char.encode()) for char in text]
+        for i in uncounted:
+            widths[i] = 0
+        self._ends = [0, *accumulate(widths)]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def characters(self, start: int, end: int) -> tuple[int, int] | None:
+        """The characters `[start, end)`; None for offsets outside of the text, inside a character or reversed."""
+        first, last = bisect_right(self._ends, start) - 1, bisect_left(self._ends, end)
+        if start >= end or self._ends[first : first + 1] != [start] or self._ends[last : last + 1] != [end]:
+            return None
+        return first, last
+
+
+class Tokens(NamedTuple):
+    """Where the tokens of a text begin and end, in characters."""
+
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    @classmethod
+    def of(cls, doc: Doc) -> Tokens:
+        return cls([token.idx for token in doc], [token.idx + len(token) for token in doc])
+
+    def covering(self, start: int, end: int) -> tuple[int, int]:
+        """The tokens `[first, stop)` that have a character of `[start, end)`. Both are the same where there is none."""
+        first = bisect_right(self.ends, start)
+        return first, max(first, bisect_left(self.starts, end))
+
+    def fit(self, start: int, end: int) -> bool:
+        """Whether these characters begin and end with tokens."""
+        first, stop = self.covering(start, end)
+        return first < stop and (self.starts[first], self.ends[stop - 1]) == (start, end)
+
+
+def trimmed(text: str, start: int, end: int, notes: ReadNotes | None = None) -> tuple[int, int]:
+    """A span without the white space at its ends; nothing is left of one that has nothing else."""
+    found = text[start:end]
+    if not found.strip():
+        return start, start
+    places = start + len(found) - len(found.lstrip()), end - len(found) + len(found.rstrip())
+    if notes and places != (start, end):
+        notes.add("trimmed", found.strip())
+    return places
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two texts differ in white space or in how letters are composed, at most."""
+    return one == other or _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+class UnitVotes:
+    """What the offsets of a file count, judged by all of its spans that are not the same in each unit.
+
+    Offsets are code points unless the spans fit only in another unit. Where spans have a text of their own, only
+    those have a say, and all of them have to fit; else a span fits that begins and ends with tokens.
+    """
+
+    def __init__(self) -> None:
+        self._misfits = Counter[str]()
+        self._n_with_text = 0
+        self._decisive = Counter[str]()
+        # By unit: spans that fit only in code points, only in the unit, in both; and the first one of a kind
+        self._only_points, self._only_unit, self._both = Counter[str](), Counter[str](), Counter[str]()
+        self._first: dict[tuple[str, str], tuple[int, str, str]] = {}
+
+    def want(self, text: str) -> bool:
+        """Whether spans of this text may still change the result."""
+        unit = UTF16 if any(char > "\uffff" for char in text) else UTF8
+        return not text.isascii() and self._decisive[unit] < _ENOUGH
+
+    def see(self, line: int, rulers: Sequence[Ruler], tokens: Tokens, start: int, end: int, own: str | None) -> None:
+        """Judge a span, by rulers of all `UNITS`."""
+        text = rulers[0].text
+        places = {ruler.unit: ruler.characters(start, end) for ruler in rulers}
+        if len(set(places.values())) == 1:
+            return
+        found = {unit: text[slice(*place)] if place else "" for unit, place in places.items()}
+        if own is not None:
+            self._n_with_text += 1
+            self._decisive.update(unit for unit in UNITS if places[unit] != places[CODE_POINTS])
+            self._misfits.update(unit for unit in UNITS if not (places[unit] and same_text(found[unit], own)))
+            return
+        points = places[CODE_POINTS]
+        as_points = points is not None and tokens.fit(*trimmed(text, *points))
+        for unit in UNITS[1:]:
+            place = places[unit]
+            if place == points:
+                continue
+            as_unit = place is not None and tokens.fit(*place)
+            kind = (self._both if as_points else self._only_unit) if as_unit else self._only_points
+            if as_points or as_unit:
+                kind[unit] += 1
+                self._decisive[unit] += as_points != as_unit
+                name = "both" if as_points and as_unit else "unit" if as_unit else "points"
+                self._first.setdefault((unit, name), (line, found[CODE_POINTS], found[unit]))
+
+    def unit(self) -> str:
+        """The unit."""
+        if self._n_with_text:
+            return next((unit for unit in UNITS if not self._misfits[unit]), CODE_POINTS)
+        fitting = [unit for unit in UNITS[1:] if self._only_unit[unit] and not self._only_points[unit]]
+        return max(fitting, key=lambda unit: self._only_unit[unit], default=CODE_POINTS)
+
+    def doubt(self) -> tuple[int, str] | None:
+        """The line of a span, and why the unit cannot be told: another one fits better, but not all, or as well."""
+        if self._n_with_text or self.unit() != CODE_POINTS:
+            return None
+        for unit in UNITS[1:]:
+            only_points, only_unit = self._only_points[unit], self._only_unit[unit]
+            if only_unit > only_points or (self._both[unit] and not only_points):
+                line, points, found = self._first[unit, "unit" if only_unit else "both"]
+                said = f"a span is {points!r} in code points and {found!r} in {unit}, and nothing tells which is meant"
+                return line, f'{said}. Give spans the "text" that they cover'
+        return None
+
+
+def note_shared(spans: Iterable[tuple[int, int, int, int]], doc_text: str, tokens: Tokens, notes: ReadNotes) -> None:
+    """Count spans that have no character in common with another one, but a token.
+
+    Args:
+        spans: First and last token (that one not included), first and last character (likewise).
+    """
+    for one, other in pairwise(sorted(set(spans), key=lambda span: span[2:])):
+        if one[3] <= other[2] and one[1] > other[0]:
+            token = doc_text[tokens.starts[other[0]] : tokens.ends[other[0]]]
+            notes.add("sharing", f"{doc_text[slice(*one[2:])]} and {doc_text[slice(*other[2:])]} in {token}")
+
+
+def set_entities(
+    doc: Doc, spans: Iterable[Span], notes: ReadNotes, *, unknown: Iterable[int] = (), spans_key: str = ""
+) -> None:
+    """Make spans the entities of a document. Of those that overlap the longer one is, or the first one.
+
+    Tokens of which nothing is known stay missing: `unknown` ones, and those that only spans cover that are no entities.
+
+    Args:
+        notes: Where those that are no entities are counted.
+        spans_key: Also put all of them into this span group.
+    """
+    ordered = sorted(spans, key=lambda span: (span.start, span.end))
+    ents = filter_spans(ordered)
+    kept = {(span.start, span.end, span.label) for span in ents}
+    missing = set(unknown)
+    for span in ordered:
+        if (span.start, span.end, span.label) not in kept:
+            notes.add("overlapping", span.text)
+            missing.update(range(span.start, span.end))
+    missing.difference_update(i for span in ents for i in range(span.start, span.end))
+    doc.set_ents(ents, missing=runs_of(doc, missing), default="outside")
+    if spans_key:
+        doc.spans[spans_key] = SpanGroup(doc, name=spans_key, spans=ordered)

@@ -287,6 +287,8 @@ _MESSAGES: dict[str, str] = {
     'entity\': give those that have none an empty list, as in "spans": [].',
     "W547": "{path}: {n} spans share a token with another one, and a token is in one entity at most: {first}. {hint}",
     "W564": "{path}: the offsets of spans are taken for {first}, as spans fit only so.",
+    "W566": "{path}: the offsets of spans are read as code points, and may be UTF-8 bytes: a span is {first}. Give "
+    'spans the "text" that they cover, and it is compared.',
     "W565": "{path}: {n} spans have other numbers of tokens than their characters are in; the characters are taken. "
     'The first one is {first}. Give the "tokens", or leave "token_start" and "token_end" out.',
     "W548": "{path}: the ids of {n} spans are stored without their names and are read as numbers, those of {first} "

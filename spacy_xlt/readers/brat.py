@@ -181,7 +181,7 @@ def _doc(text: str, annotations: list[_Annotation], settings: ReadSettings, note
         places.append((first, stop, start, end))
         spans.setdefault((first, stop, item.label), Span(doc, first, stop, label=item.label))
     note_shared(places, text, tokens, notes)
-    set_entities(doc, [spans[place] for place in sorted(spans)], notes, spans_key=settings.spans_key)
+    set_entities(doc, spans.values(), notes, spans_key=settings.spans_key)
     return doc
 
 

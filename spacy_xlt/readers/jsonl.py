@@ -16,7 +16,19 @@ from spacy.vocab import Vocab
 from ..errors import error
 from ..languages import MULTI, blank
 from ..textfiles import text_lines
-from .places import CODE_POINTS, UNITS, Ruler, Tokens, UnitVotes, note_shared, same_text, set_entities, trimmed
+from .places import (
+    CODE_POINTS,
+    UNITS,
+    UTF8,
+    UTF16,
+    Ruler,
+    Tokens,
+    UnitVotes,
+    note_shared,
+    same_text,
+    set_entities,
+    trimmed,
+)
 from .settings import PRODIGY, ReadNotes, ReadSettings
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
@@ -187,11 +199,15 @@ def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
             if seen.spans and votes.want(seen.text):
                 rulers, tokens = [Ruler(seen.text, unit) for unit in UNITS], seen.tokenized(lang)[2]
                 for span in seen.spans:
-                    votes.see(number, rulers, tokens, span.start, span.end, span.text)
+                    own = span.own_tokens if seen.tokens else None
+                    votes.see(number, rulers, tokens, span[:2], own_text=span.text, own_tokens=own)
         except (_Malformed, _Misfit, RecursionError):
             continue  # it is said when the line is read
-    if doubt := votes.doubt():
-        raise error("E564", path=path, line=doubt[0], reason=doubt[1])
+    if doubt := votes.doubt(UTF16):
+        reason = f'a span is {doubt[1]}, and nothing tells which is meant. Give spans the "text" that they cover'
+        raise error("E564", path=path, line=doubt[0], reason=reason)
+    if doubt := votes.doubt(UTF8):
+        notes.add("unit unclear", doubt[1])
     if votes.unit() != CODE_POINTS:
         notes.add("other unit", votes.unit())
     return votes.unit()
@@ -207,6 +223,13 @@ class _Span(NamedTuple):
     text: str | None = None
     token_start: int | None = None
     token_end: int | None = None
+
+    @property
+    def own_tokens(self) -> tuple[int, int] | None:
+        """The tokens `[first, stop)` that it says it has."""
+        if self.token_start is None or self.token_end is None:
+            return None
+        return self.token_start, self.token_end + 1
 
     def __str__(self) -> str:
         return f"the span {self.label} from {self.start} to {self.end}"
@@ -240,7 +263,7 @@ def _line(data: Mapping[str, Any]) -> _Line:
     for name in _SPAN_LISTS:
         value = data.get(name)
         if name == "spans" and isinstance(value, dict):  # spaCy's groups
-            groups = {key: [span._replace(key=key) for span in _spans(name, of)] for key, of in value.items()}
+            groups = {_group(key): [span._replace(key=key) for span in _spans(name, of)] for key, of in value.items()}
         elif value is not None and not (name in _MAY_BE_CLASS and _is_class(value, alone=not (found or groups))):
             found[name] = _spans(name, value)
     names = list(found)
@@ -254,7 +277,7 @@ def _line(data: Mapping[str, Any]) -> _Line:
         annotated |= {span.key for span in spans} or {ENTS}
     if groups:
         spans = [*(spans or []), *(span for of in groups.values() for span in of)]
-    if not annotated:
+    if not (annotated or isinstance(named, list)):
         _check_others(data)
     # doccano's lines may have keys of these names that mean something else
     is_ours = not names or names[0] in ("spans", "ents")
@@ -326,15 +349,19 @@ def _spans(name: str, values: Any) -> list[_Span]:
         for label in labels if isinstance(labels, list) and labels else [labels]:
             if not isinstance(label, str) or not label.strip():
                 raise _Malformed(f"{said}, whose label is no name")
-            key = _field(value, "key", str, ENTS)
-            if not key or key.startswith(_RESERVED):
-                raise _Malformed(f"{said}, whose key is {key!r}: name the span group otherwise")
+            key = _group(_field(value, "key", str, ENTS))
             text = _field(value, "text", str) if value.get("text") is not None else None
             tokens = (
                 _field(value, at, int) if value.get(at) is not None else None for at in ("token_start", "token_end")
             )
             spans.append(_Span(start, end, label, key, text, *tokens))
     return list(dict.fromkeys(spans))
+
+
+def _group(key: str) -> str:
+    if not key or key.startswith(_RESERVED):
+        raise _Malformed(f"a span group is called {key!r}, and has to be called otherwise")
+    return key
 
 
 def _offsets(span: Any) -> tuple[int, int]:

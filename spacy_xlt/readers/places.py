@@ -96,66 +96,73 @@ def _plain(text: str) -> str:
 class UnitVotes:
     """What the offsets of a file count, judged by all of its spans that are not the same in each unit.
 
-    Offsets are code points unless the spans fit only in another unit. Where spans have a text of their own, only
-    those have a say, and all of them have to fit; else a span fits that begins and ends with tokens.
+    Offsets are code points unless the spans fit only in another unit. Where spans say what their text or their tokens
+    are, only those have a say, and all of them have to fit; else a span fits that begins and ends with tokens.
     """
 
     def __init__(self) -> None:
-        self._misfits = Counter[str]()
-        self._n_with_text = 0
-        self._decisive = Counter[str]()
-        # By unit: spans that fit only in code points, only in the unit, in both; and the first one of a kind
+        # Spans that say what they are: how many, and by unit those that do not fit
+        self._n_sure, self._misfits = 0, Counter[str]()
+        # Others, by unit: those that fit only in code points, only in the unit, in both; and the first of the latter
         self._only_points, self._only_unit, self._both = Counter[str](), Counter[str](), Counter[str]()
-        self._first: dict[tuple[str, str], tuple[int, str, str]] = {}
+        self._first: dict[tuple[str, bool], tuple[int, str]] = {}
+        self._decisive = Counter[str]()
 
     def want(self, text: str) -> bool:
         """Whether spans of this text may still change the result."""
         unit = UTF16 if any(char > "\uffff" for char in text) else UTF8
         return not text.isascii() and self._decisive[unit] < _ENOUGH
 
-    def see(self, line: int, rulers: Sequence[Ruler], tokens: Tokens, start: int, end: int, own: str | None) -> None:
+    def see(
+        self,
+        line: int,
+        rulers: Sequence[Ruler],
+        tokens: Tokens,
+        offsets: tuple[int, int],
+        *,
+        own_text: str | None = None,
+        own_tokens: tuple[int, int] | None = None,
+    ) -> None:
         """Judge a span, by rulers of all `UNITS`."""
         text = rulers[0].text
-        places = {ruler.unit: ruler.characters(start, end) for ruler in rulers}
-        if len(set(places.values())) == 1:
-            return
-        found = {unit: text[slice(*place)] if place else "" for unit, place in places.items()}
-        if own is not None:
-            self._n_with_text += 1
-            self._decisive.update(unit for unit in UNITS if places[unit] != places[CODE_POINTS])
-            self._misfits.update(unit for unit in UNITS if not (places[unit] and same_text(found[unit], own)))
-            return
+        places = {ruler.unit: ruler.characters(*offsets) for ruler in rulers}
         points = places[CODE_POINTS]
+        found = {unit: text[slice(*place)] if place else "" for unit, place in places.items()}
+        differing = [unit for unit, place in places.items() if place != points]
+        if differing and (own_text is not None or own_tokens is not None):
+            self._n_sure += 1
+            self._decisive.update(differing)
+            for unit, place in places.items():
+                fits = place is not None and (own_text is None or same_text(found[unit], own_text))
+                if not (fits and place and own_tokens in (None, tokens.covering(*place))):
+                    self._misfits[unit] += 1
+            return
         as_points = points is not None and tokens.fit(*trimmed(text, *points))
-        for unit in UNITS[1:]:
+        for unit in differing:
             place = places[unit]
-            if place == points:
-                continue
             as_unit = place is not None and tokens.fit(*place)
-            kind = (self._both if as_points else self._only_unit) if as_unit else self._only_points
-            if as_points or as_unit:
-                kind[unit] += 1
-                self._decisive[unit] += as_points != as_unit
-                name = "both" if as_points and as_unit else "unit" if as_unit else "points"
-                self._first.setdefault((unit, name), (line, found[CODE_POINTS], found[unit]))
+            self._decisive[unit] += as_points != as_unit
+            if as_unit:
+                (self._both if as_points else self._only_unit)[unit] += 1
+                said = f"{found[CODE_POINTS]!r} in code points and {found[unit]!r} in {unit}"
+                self._first.setdefault((unit, as_points), (line, said))
+            elif as_points:
+                self._only_points[unit] += 1
 
     def unit(self) -> str:
         """The unit."""
-        if self._n_with_text:
+        if self._n_sure:
             return next((unit for unit in UNITS if not self._misfits[unit]), CODE_POINTS)
         fitting = [unit for unit in UNITS[1:] if self._only_unit[unit] and not self._only_points[unit]]
         return max(fitting, key=lambda unit: self._only_unit[unit], default=CODE_POINTS)
 
-    def doubt(self) -> tuple[int, str] | None:
-        """The line of a span, and why the unit cannot be told: another one fits better, but not all, or as well."""
-        if self._n_with_text or self.unit() != CODE_POINTS:
+    def doubt(self, unit: str) -> tuple[int, str] | None:
+        """Where code points are no better than a unit: the line of a span, and what it is in both."""
+        if self._n_sure or self.unit() != CODE_POINTS:
             return None
-        for unit in UNITS[1:]:
-            only_points, only_unit = self._only_points[unit], self._only_unit[unit]
-            if only_unit > only_points or (self._both[unit] and not only_points):
-                line, points, found = self._first[unit, "unit" if only_unit else "both"]
-                said = f"a span is {points!r} in code points and {found!r} in {unit}, and nothing tells which is meant"
-                return line, f'{said}. Give spans the "text" that they cover'
+        only_points, only_unit = self._only_points[unit], self._only_unit[unit]
+        if only_unit > only_points or (self._both[unit] and not only_points):
+            return self._first[unit, not only_unit]
         return None
 
 

@@ -42,6 +42,7 @@ _SAID = {
     "trimmed": "W539",
     "other tokens": "W565",
     "other unit": "W564",
+    "unit unclear": "W566",
     "not annotated": "W563",
     "reserved": "W549",
     "ids": "W548",

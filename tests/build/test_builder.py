@@ -13,7 +13,8 @@ import spacy
 from helpers.builds import CONFIG, built, files, make_pipeline, write_texts
 from helpers.engines import DIAGONAL
 from spacy.cli._util import app
-from spacy.tokens import Doc
+from spacy.strings import hash_string
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Corpus
 from typer.testing import CliRunner
 
@@ -319,3 +320,60 @@ def test_page_shows_text_and_never_runs_it(nlp, make_doc, write_corpus, tmp_path
     page = (tmp_path / "page.html").read_text(encoding="utf8")
     assert "<script>alert" not in page.lower() and "\\u003cscript\\u003ealert(1)" in page
     assert page.count(',"PER","ents",') == page.count(',"LOC","ents",') == 2
+
+
+def test_one_bad_text_of_a_brat_folder_is_left_out_and_not_the_folder(nlp, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, note in (("1", "T1\tPER 0 3\tAna\n"), ("2", "T1\tPER 5 5\t\n"), ("3", "T1\tPER 0 3\tAna\n")):
+        (folder / f"{name}.txt").write_text("Ana sings.")
+        (folder / f"{name}.ann").write_text(note)
+    with pytest.raises(XltError, match="E537.*2.ann, line 1"):
+        build(nlp, folder, tmp_path / "built")
+    for _ in range(2):
+        with pytest.warns(XltWarning, match="W584.*1 of the 3 texts.*2.ann"):
+            summary = build(nlp, folder, tmp_path / "built", skip_corrupt=True, docs_per_shard=1)
+        assert summary["docs"] == 2 and summary["inputs_left_out"] == ["*.ann: 2.ann"]
+    # Without being asked, what was left out is an error again
+    with pytest.raises(XltError, match="E537"):
+        build(nlp, folder, tmp_path / "built", docs_per_shard=1)
+
+
+def test_how_much_of_a_file_is_left_out_is_said(nlp, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    good = '{"text": "Ana sings", "spans": [{"start": 0, "end": 3, "label": "PER"}]}\n'
+    (folder / "a.jsonl").write_text(good)
+    (folder / "b.jsonl").write_text(good * 6 + r'{"text": "\ud83d", "spans": []}' + "\n")
+    with pytest.warns(XltWarning, match=r"W583.*b.jsonl.*all 7 lines of it.*line 7: \\ud83d is half"):
+        assert build(nlp, folder, tmp_path / "built", skip_corrupt=True)["docs"] == 1
+
+
+def test_ids_without_names_are_numbers_and_labels_without_names_an_error(nlp, tmp_path):
+    doc = Doc(spacy.blank("en").vocab, words=["Rui", "took", "ibuprofen"])
+    doc.set_ents([Span(doc, 2, 3, label="DRUG", kb_id="nameless kb", span_id="nameless id")])
+    doc.spans["sc"] = SpanGroup(doc, spans=[Span(doc, 0, 1, label="PER", kb_id=98765432109)], attrs={"scores": [0.5]})
+    stored, path = DocBin(docs=[doc]), tmp_path / "ids.spacy"
+    stored.strings -= {"nameless kb", "nameless id"}
+    stored.to_disk(path)
+    with pytest.warns(XltWarning, match="W548.*ids of 2 spans.*'Rui'"):
+        build(nlp, path, tmp_path / "built")
+    (target,) = read_docs(tmp_path / "built" / "target")
+    numbers = [str(hash_string(name)) for name in ("nameless kb", "nameless id")]
+    assert [[ent.kb_id_, ent.id_] for ent in target.ents] == [numbers]
+    assert target.spans["sc"][0].kb_id_ == "98765432109"
+    doc.set_ents([Span(doc, 2, 3, label="nameless label")])
+    stored = DocBin(docs=[doc])
+    stored.strings -= {"nameless label"}
+    stored.to_disk(path)
+    with pytest.raises(XltError, match=f"E504.*ids.spacy.*{hash_string('nameless label')}, a value of ENT_TYPE"):
+        build(nlp, path, tmp_path / "again")
+
+
+def test_spans_in_the_mirror_of_entities_that_are_none_are_said(nlp, tmp_path):
+    doc = Doc(nlp.vocab, words=["Maria", "sleeps"])
+    doc.set_ents([Span(doc, 0, 1, label="PER")])
+    doc.spans["xlt_ents"] = [Span(doc, 0, 1, label="PER"), Span(doc, 1, 2, label="X")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
+    with pytest.warns(XltWarning, match="W549.*1 spans.*'sleeps'"):
+        build(nlp, tmp_path / "a.spacy", tmp_path / "built")

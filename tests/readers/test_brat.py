@@ -9,7 +9,7 @@ import pytest
 from spacy.tokens import Doc
 
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.readers import read_corpus
+from spacy_xlt.readers import ReadNotes, ReadSettings, corpus_files, read_corpus, read_file
 
 
 def ents(doc: Doc) -> list[tuple[str, str]]:
@@ -82,3 +82,67 @@ def test_a_byte_order_mark_is_counted_or_not(tmp_path, start):
 def test_what_is_wrong_is_named_with_its_line(tmp_path, text, note, message):
     with pytest.raises(XltError, match=message):
         list(read_corpus(brat(tmp_path, text, note)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "E1\tPER 0 3\tAna",
+        "A1\tPER 0 3\tAna",
+        "R1\tPER 0 3\tAna",
+        "#1\tPER 0 3\tAna",
+        "*\tPER 0 3\tAna",
+        "t1\tPER 0 3\tAna",
+        "T1\tPER 0 3 Ana",
+        "T1\tPER 0,3\tAna",
+        "T1\tPER 0 3;\tAna",
+        "T1\tPER -1 3\tAna",
+        "T1\tPER 0 3.0\tAna",
+        "T1\tPER ٠ ٣\tAna",
+        "T1\tPER 0 " + "9" * 5000,
+        "T1\t 0 3\tAna",
+        "T1\tPER 0 3\tAna\tBo",
+        "T1\tPER 3 0\tAna",
+        "T1\tPER 8 12\tBo",
+        "T1\tPER 0 3;2 2\tAna",
+    ],
+)
+def test_a_line_that_could_be_a_span_is_never_taken_for_something_else(tmp_path, line):
+    with pytest.raises(XltError, match="E537.*a.ann, line 2"):
+        list(read_corpus(brat(tmp_path, "Ana met Bo", "T2\tPER 8 10\tBo\n" + line)))
+
+
+def test_lines_about_spans_are_no_spans(tmp_path):
+    others = "E1\tBinding:T1 Theme:T1 Theme2:T2 \nM1\tNegation E1\nR2\tx Arg1:E1 Arg2:T1\n# a comment\n#2\tNote\tR2 x\n"
+    others = others.replace("#2\tNote\tR2 x", "#2\tNote R2\tx") + "A3\tLevel E1 High\n*\tEquiv T1 T2 T3\n"
+    (doc,) = read_corpus(brat(tmp_path, "Ana met Bo", "T1\tPER 0 3\tAna\n" + others))
+    assert ents(doc) == [("Ana", "PER")]
+
+
+def test_white_space_at_the_ends_is_no_part_of_a_span_and_spans_that_share_a_token_are_said(tmp_path):
+    with pytest.warns(XltWarning, match="W539.*1 spans.*'Ana'"):
+        (doc,) = read_corpus(brat(tmp_path, "Ana \nmet Bo", "T1\tPER 0 5\tAna  \n"), lang="en")
+    assert ents(doc) == [("Ana", "PER")]
+    with pytest.warns(XltWarning, match="W547.*1 spans.*'B and 12 in B12'"):
+        (doc,) = read_corpus(brat(tmp_path, "Room B12", "T1\tWING 5 6\tB\nT2\tNR 6 8\t12\n"), lang="en")
+    assert ents(doc) == [("B12", "WING")]
+
+
+def test_what_only_an_overlapping_span_covers_is_missing(tmp_path):
+    with pytest.warns(XltWarning, match="W536"):
+        (doc,) = read_corpus(brat(tmp_path, "a b c d e", "T1\tX 0 5\ta b c\nT2\tY 4 7\tc d\n"))
+    assert [token.ent_iob_ for token in doc] == ["B", "I", "I", "", "O"]
+
+
+def test_a_text_that_cannot_be_read_is_left_out_alone_when_asked(tmp_path):
+    for number, note in enumerate(["T1\tPER 0 3\tAna", "T1\tPER 5 5\t", "T1\tPER 0 3\tBob", ""], start=1):
+        (tmp_path / f"{number}.txt").write_text("Ana sings.")
+        (tmp_path / f"{number}.ann").write_text(note + "\n")
+    (tmp_path / "5.txt").write_bytes(b"\xff")
+    (tmp_path / "5.ann").write_text("")
+    (file,), notes = corpus_files(tmp_path), ReadNotes()
+    with pytest.raises(XltError, match="E537.*2.ann, line 1"):
+        list(read_file(file, ReadSettings()))
+    with pytest.warns(XltWarning, match="W584.*3 of the 5 texts.*first one is 2.ann.*line 1: a span has no characters"):
+        docs = list(read_file(file, ReadSettings(), notes=notes, skip_corrupt=True))
+    assert [ents(doc) for doc in docs] == [[("Ana", "PER")], []] and list(notes.left_out) == ["2.ann", "3.ann", "5.ann"]

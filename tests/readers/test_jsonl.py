@@ -163,3 +163,208 @@ def test_a_span_may_name_its_group_and_labels_are_chosen(tmp_path):
         (doc,) = read_corpus(path, labels=frozenset({"PER"}), notes=notes)
     assert ents(doc) == [("Ana", "PER")] and [s.text for s in doc.spans["x"]] == ["Ana"]
     assert notes.dropped == {"ORG": 1}
+
+
+def iob(doc: Doc) -> str:
+    """A letter a token, "-" where annotation is missing."""
+    return "".join(token.ent_iob_ or "-" for token in doc)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "Ana met Bo"},
+        {"text": "Ana met Bo", "spans": None},
+        {"text": "Ana met Bo", "label": None, "entities": None},
+        {"text": "Ana met Bo", "label": "a class", "meta": {"a": [[0, 3, "PER"]]}, "_session": {"b": 1}},
+        {"text": "Ana met Bo", "relations": [{"id": 1}], "Comments": ["x"], "cats": {"A": 1.0}},
+        {"text": "Ana met Bo", "answer": "accept", "tokens": None},
+        ["Ana met Bo", {"cats": {"A": 1.0}}],
+    ],
+)
+@pytest.mark.parametrize("format", ["jsonl", "prodigy"])
+def test_a_line_that_says_nothing_of_spans_is_missing_annotation_and_counted(tmp_path, line, format):
+    with pytest.warns(XltWarning, match='W563.*1 texts say nothing of spans.*line 2.*"spans": '):
+        first, second = read_corpus(lines(tmp_path, {"text": "no one", "spans": []}, line), format=format)
+    assert (iob(first), iob(second)) == ("OO", "---")
+    assert not second.has_annotation("ENT_IOB") and not second.spans
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"text": "Ana met Bo", "Spans": [span(0, 3)]},
+        {"text": "Ana met Bo", "LABEL": [[0, 3, "PER"]]},
+        {"Text": "Ana met Bo", "spans": [span(0, 3)]},
+        {"text": "Ana met Bo", "spans": [{"Start": 0, "End": 3, "label": "PER"}]},
+        {"text": "Ana met Bo", "spans": [{"start": 0, "end": 3, "Label": "PER"}]},
+        {"text": "Ana met Bo", "spans": [], "Answer": "reject"},
+        {"text": "Ana met Bo", "ner": [[0, 3, "PER"]]},
+        {"text": "Ana met Bo", "annotation": {"entities": [[0, 3, "PER"]]}},
+        {"text": "Ana met Bo", "entities": {"start": [0], "end": [3], "type": ["PER"]}},
+        {"text": "Ana met Bo", "labels": {"PER": [[0, 3]]}},
+        {"text": "Ana met Bo", "spans": "0-3 PER"},
+        {"text": "Ana met Bo", "ner_tags": [1, 0, 1]},
+        {"text": "Ana met Bo", "tokens": ["Ana", "met", "Bo"], "tags": ["B-PER", "O", "B-PER"]},
+        {"tokens": ["Ana", "met", "Bo"], "ner_tags": [1, 0, 1]},
+        {"text": "Ana met Bo", "entities": ["U-PER", "O", "U-PER"]},
+        {"text": "Ana met Bo", "spans": [], "label": [[0, 3, "PER"]]},
+        {"text": "Ana met Bo", "spans": [span(0, 3)], "entities": [[0, 3, "ORG"]]},
+        {"id": 1, "data": {"text": "Ana met Bo"}, "annotations": [{"result": [{"value": span(0, 3)}]}]},
+        [{"id": 0, "paragraphs": [{"raw": "Ana met Bo", "sentences": []}]}],
+        [{"text": "Ana met Bo", "spans": [span(0, 3)]}],
+        {"classes": ["PER"], "annotations": [["Ana met Bo", {"entities": [[0, 3, "PER"]]}]]},
+        '{"text": "Ana met Bo", "spans": [], "spans": [{"start": 0, "end": 3, "label": "PER"}]}',
+        '{"text": "Ana met Bo", "spans": [{"start": 0, "start": 8, "end": 3, "label": "PER"}]}',
+        {"text": "Ana met Bo", "spans": [{"start": 0, "end": 3}]},
+        {"text": "Ana met Bo", "spans": [span(0, 3, label=None)]},
+        {"text": "Ana met Bo", "spans": [span(0, 3, label=" ")]},
+        {"text": "Ana met Bo", "spans": [span(0, 3, key="xlt_ents")]},
+        {"text": "Ana met Bo", "spans": [span(0, 3, key="xlt_candidates")]},
+        {"text": "Ana met Bo", "spans": {"xlt_ents": [span(0, 3)]}},
+        {"text": "Ana met Bo", "spans": [span(0, 3, key="")]},
+        {"text": "Ana met Bo", "spans": [span(0, 3, key=None, text=7)]},
+        {"text": "Ana met Bo", "spans": [span(0.0, 3)]},
+        {"text": "Ana met Bo", "spans": [span("0", "3")]},
+        {"text": "Ana met Bo", "spans": [span(False, 3)]},
+        {"text": "Ana met Bo", "spans": [span(-3, 3)]},
+        {"text": "Ana met Bo", "spans": [span(3, 0)]},
+        {"text": "Ana met Bo", "spans": [span(3, 3)]},
+        {"text": "Ana met Bo", "spans": [span(8, 11)]},
+        {"text": "Ana met Bo", "spans": [span(0, 10**30)]},
+        '{"text": "Ana met Bo", "spans": [{"start": NaN, "end": 3, "label": "PER"}]}',
+        '{"text": "Ana met Bo", "spans": [{"start": 0, "end": 1e400, "label": "PER"}]}',
+        '{"text": "Ana met Bo", "spans": [{"start": 0, "end": ' + "9" * 5000 + ', "label": "PER"}]}',
+        '{"text": "Ana met Bo", "spans": [' + "[" * 5000 + "]" * 5000 + "]}",
+        '{"text": "Ana met Bo", "spans": [' + "[" * 300 + "]" * 300 + "]}",
+        '{"text": "Ana met Bo", "spans": [],}',
+        '{"text": "Ana met Bo",',
+        "[",
+    ],
+)
+@pytest.mark.parametrize("format", ["jsonl", "prodigy"])
+def test_a_form_that_is_not_understood_is_refused_or_its_line_left_out_and_counted(tmp_path, line, format):
+    path = lines(tmp_path, {"text": "no one", "spans": []}, line)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            docs = list(read_corpus(path, format=format))
+        except XltError as err:
+            assert err.code == "E564" and "a.jsonl, line 2" in err.message
+            return
+    # With the format "prodigy" a span that fits no tokens is no error
+    assert format == "prodigy" and len(docs) == 1 and "W562" in str(caught[0].message) and "line 2" in str(caught[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["Ana met Bo", {"entities": [[0, 3, "PER"], [8, 10, "ORG"]]}],
+        {"text": "Ana met Bo", "ents": [span(0, 3), span(8, 10, "ORG")], "tokens": [
+            {"id": 0, "start": 0, "end": 3}, {"id": 1, "start": 4, "end": 7}, {"id": 2, "start": 8, "end": 10}]},
+        {"text": "Ana met Bo", "label": [{"start": 0, "end": 3, "text": "Ana", "labels": ["PER"]},
+                                         {"start": 8, "end": 10, "text": "Bo", "labels": ["ORG"]}]},
+        {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10, "ORG")], "label": [[8, 10, "ORG"], [0, 3, "PER"]]},
+        {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10, "ORG")], "labels": ["PER", "ORG"], "label": "class"},
+        {"text": "Ana met Bo", "entities": [span(0, 3), span(8, 10, "ORG"), span(0, 3)], "relations": [{"from_id": 1}]},
+    ],
+)  # fmt: skip
+def test_other_forms_that_say_the_same_are_read(tmp_path, line):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (doc,) = read_corpus(lines(tmp_path, line))
+    assert ents(doc) == [("Ana", "PER"), ("Bo", "ORG")] and iob(doc) == "BOB"
+
+
+def test_what_spacy_writes_of_a_document_is_read_with_its_span_groups(tmp_path):
+    doc = Doc(spacy.blank("xx").vocab, words=["Ana", "met", "Bo"])
+    doc.spans["sc"], doc.spans["none"] = [Span(doc, 0, 2, label="X")], []
+    only_groups = doc.to_json()
+    doc.set_ents([Span(doc, 2, 3, label="PER")])
+    first, second = read_corpus(lines(tmp_path, doc.to_json(), only_groups))
+    assert ents(first) == [("Bo", "PER")] and iob(second) == "---"
+    for read in (first, second):
+        assert [(s.text, s.label_) for s in read.spans["sc"]] == [("Ana met", "X")] and list(read.spans["none"]) == []
+
+
+def test_spans_of_groups_alone_say_nothing_of_entities(tmp_path):
+    path = lines(tmp_path, {"text": "Ana met Bo", "spans": [span(0, 3, key="sc")]})
+    (doc,) = read_corpus(path)
+    assert iob(doc) == "---" and [s.text for s in doc.spans["sc"]] == ["Ana"]
+    # The group that is asked for has them, and entities do not come of it
+    (doc,) = read_corpus(path, spans_key="sc")
+    assert iob(doc) == "---" and [s.text for s in doc.spans["sc"]] == ["Ana"]
+
+
+def test_an_export_of_a_build_keeps_what_is_missing(tmp_path):
+    tokens = [{"text": "Ana", "start": 0, "end": 3}, {"text": "is", "start": 4, "end": 6}]
+    row = {
+        "text": "Ana is",
+        "tokens": tokens,
+        "spans": [],
+        "source": {"text": "x", "spans": []},
+        "lost": [{"start": 0}],
+    }
+    part = [{"start": 0, "end": 3, "token_start": 0, "token_end": 0}]
+    rows = [{**row, "annotated": ["ents"], "missing": part}, {**row, "annotated": ["sc"], "missing": []}]
+    rows += [{**row, "spans": None, "annotated": [], "missing": part}]
+    first, second, third = read_corpus(lines(tmp_path, *rows))
+    assert (iob(first), iob(second), iob(third)) == ("-O", "--", "--")
+    assert list(second.spans) == ["sc"] and not third.spans
+
+
+def test_where_one_span_was_judged_the_rest_of_the_text_is_missing(tmp_path):
+    (doc,) = read_corpus(lines(tmp_path, {"text": "Ana met Bo", "spans": [span(0, 3)], "_view_id": "ner"}))
+    assert iob(doc) == "B--"
+
+
+def test_white_space_at_the_ends_of_a_span_is_no_part_of_it(tmp_path):
+    text = "Ana met Rui\nand\u00a0Eva ."
+    data = {"text": text, "spans": [span(8, 12), span(0, 4), span(15, 19), span(11, 12), span(3, 4)]}
+    for format in ("jsonl", "prodigy"):
+        with pytest.warns(XltWarning) as warned:
+            (doc,) = read_corpus(lines(tmp_path, data), format=format, lang="en")
+        assert ents(doc) == [("Ana", "PER"), ("Rui", "PER"), ("Eva", "PER")]
+        said = sorted(str(one.message) for one in warned)
+        assert len(said) == 2 and "W538" in said[0] and "2 spans" in said[0]
+        assert "W539" in said[1] and "3 spans" in said[1] and "'Rui'" in said[1]
+
+
+def test_spans_that_share_a_token_are_said_and_the_rest_goes_on(tmp_path):
+    data = {"text": "Room B12 is warm.", "spans": [span(5, 6, "WING"), span(6, 8, "NR")]}
+    same = {"text": "Room B12 is warm.", "spans": [span(5, 6, "NR"), span(6, 8, "NR")]}
+    with pytest.warns(XltWarning, match="W547.*2 spans share a token.*'B and 12 in B12'"):
+        first, second, third = read_corpus(
+            lines(tmp_path, data, same, {"text": "Bo", "spans": [span(0, 2)]}), lang="en"
+        )
+    assert (ents(first), ents(second), ents(third)) == ([("B12", "WING")], [("B12", "NR")], [("Bo", "PER")])
+    with pytest.warns(XltWarning, match="W547"):
+        first, *_ = read_corpus(lines(tmp_path, data), lang="en", spans_key="sc")
+    assert [(s.text, s.label_) for s in first.spans["sc"]] == [("B12", "WING"), ("B12", "NR")]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "prodigy"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'{"text": "\ud83d Maria lives.", "spans": [{"start": 2, "end": 7, "label": "PER"}]}',
+        r'{"text": "Maria lives.", "spans": [{"start": 0, "end": 5, "label": "\uDE00"}]}',
+        r'{"text": "Maria lives.", "spans": [{"start": 0, "end": 5, "label": "PER", "key": "\ude00\ud83d"}]}',
+        r'{"text": "Maria lives.", "spans": [], "meta": {"\ud83d": 1}}',
+    ],
+)
+def test_half_a_character_is_an_error_with_its_line(tmp_path, line, format):
+    with pytest.raises(XltError, match=r"E564.*a.jsonl, line 2: \\u[dD].* is half of a character"):
+        list(read_corpus(lines(tmp_path, r'{"text": "\ud83d\ude00 \\ud83d", "spans": []}', line), format=format))
+
+
+def test_token_numbers_that_disagree_with_the_characters_are_said(tmp_path):
+    data = {"text": "Ana met Bo", "spans": [span(0, 3, token_start=0, token_end=0), span(8, 10, token_end=1)]}
+    with pytest.warns(XltWarning, match="W565.*1 spans.*'Bo'"):
+        (doc,) = read_corpus(lines(tmp_path, data))
+    assert ents(doc) == [("Ana", "PER"), ("Bo", "PER")]
+    with (
+        pytest.warns(XltWarning, match="W562.*the tokens of the span PER from 8 to 10 differ"),
+        pytest.raises(XltError),
+    ):
+        list(read_corpus(lines(tmp_path, data), format="prodigy"))

@@ -16,6 +16,7 @@ from spacy_xlt.bitext import LostSpan, SentencePair, training_target
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.review.evaluation import reviewed_pairs
 from spacy_xlt.review.records import Corrections, pair_ids
 
 Ent = tuple[int, int, str]
@@ -178,3 +179,16 @@ def test_convert_reads_what_was_accepted(tmp_path):
     assert code == 0 and "1 documents" in said and "LOC 1" in said and 'answer "ignore"' in said
     (doc,) = read_docs(tmp_path / "o.spacy")
     assert [ent.text for ent in doc.ents] == ["Lisboa"]
+
+
+def test_lines_without_spans_or_with_half_a_character_are_refused(tmp_path):
+    one = lisbon()
+    good = line(one, [(7, 8, "LOC")])
+    without_spans = {key: value for key, value in good.items() if key != "spans"}
+    half = json.dumps({**good, "text": good["text"] + " \ud83d"})
+    for bad, said in ((without_spans, '"spans" is missing'), (half, r"\\ud83d is half of a character")):
+        path = write(tmp_path / "a.jsonl", good, bad)
+        with pytest.raises(XltError, match=f"E564.*a.jsonl, line 2: {said}"):
+            Corrections(path)
+        with pytest.raises(XltError, match=f"E564.*a.jsonl, line 2: {said}"):
+            reviewed_pairs(tmp_path, path, vocab=one.source.vocab, target_lang="pt")

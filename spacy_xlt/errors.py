@@ -246,6 +246,7 @@ _MESSAGES: dict[str, str] = {
     "the same order on both sides.",
     "E521": "{path} has no {what}, so there is nothing to score.",
     "E522": "--labels is {labels!r}, and {path} has only: {known}.",
+    "W522": "{path} has no spans with the labels {labels} that --labels names (it has: {known}).",
     "E523": "The config {name} is there twice; there is nothing to compare it with.",
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
     "E550": "The shard {shard} cannot be read: {path}: {reason}. The command that built it makes it again.",

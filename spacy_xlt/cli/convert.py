@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ..readers import ReadNotes
 
+_NO_SENTENCES = "documents without sentences"
+
 
 @app.command("convert")
 @friendly_errors
@@ -43,7 +45,6 @@ def convert_cli(
 
     check_outputs(output_path, inputs=[input_path])
     notes, counts = ReadNotes(), Counter[str]()
-    entities = Counter[str]()
     docs = read_corpus(
         input_path,
         notes=notes,
@@ -56,30 +57,31 @@ def convert_cli(
         spans_key=spans_key,
         encoding=encoding,
     )
-    write_docs(output_path, _counted(docs, counts, entities))
-    _report(notes, counts, entities, output_path)
+    write_docs(output_path, _counted(docs, counts))
+    _report(notes, counts, output_path)
 
 
-def _counted(docs: Iterable[Doc], counts: Counter[str], entities: Counter[str]) -> Iterator[Doc]:
+def _counted(docs: Iterable[Doc], counts: Counter[str]) -> Iterator[Doc]:
     for doc in docs:
         counts["documents"] += 1
         if doc.has_annotation("SENT_START"):
             counts["sentences"] += sum(1 for _ in doc.sents)
+        else:
+            counts[_NO_SENTENCES] += 1
         counts["tokens"] += len(doc)
-        spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
-        entities.update(label for _, _, label in {(span.start, span.end, span.label_) for span in spans})
         yield doc
 
 
-def _report(notes: ReadNotes, counts: Counter[str], entities: Counter[str], path: Path) -> None:
+def _report(notes: ReadNotes, counts: Counter[str], path: Path) -> None:
+    unmarked = counts.pop(_NO_SENTENCES, 0)
     size = ", ".join(f"{n} {what}" for what, n in counts.items())
-    msg.good(f"{size}; {_numbers(entities) or 'no entities'}", str(path))
+    msg.good(f"{size}; {_numbers(notes.labels) or 'no entities'}", str(path))
+    if unmarked:
+        msg.info(f"{unmarked} documents have no sentences marked; where they are needed, punctuation ends them")
     if notes.dropped:
         msg.info(f"Labels left out: {_numbers(notes.dropped)}")
     if n := notes.counts["repaired"]:
         msg.info(f"{n} entities begin with an I- tag, as in IOB1")
-    if n := notes.counts["no text"]:
-        msg.warn(f"{n} sentences: the raw text does not fit the tokens, so a space follows each token")
     for answer, n in sorted(notes.answers.items()):
         msg.info(f'{n} lines with the answer "{answer}" left out')
 

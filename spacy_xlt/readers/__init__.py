@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,18 @@ def read_corpus(path: str | Path, *, notes: ReadNotes | None = None, **settings:
 
     Raises:
         XltError: For the settings and the path at once, as `ReadSettings` and `corpus_files`; for what is wrong in a
-            file when it comes to it, as `read_file`.
+            file when it comes to it, as `read_file`; at the end E522 where `labels` leaves nothing.
     """
     reading = ReadSettings(**settings)
-    files = corpus_files(path, reading)
-    return (doc for file in files for doc in read_file(file, reading, notes=notes))
+    return _read_files(path, corpus_files(path, reading), reading, ReadNotes() if notes is None else notes)
+
+
+def _read_files(
+    path: str | Path, files: Iterable[CorpusFile], reading: ReadSettings, notes: ReadNotes
+) -> Iterator[Doc]:
+    for file in files:
+        yield from read_file(file, reading, notes=notes)
+    notes.check_labels(path, reading)
 
 
 def read_file(
@@ -67,12 +75,15 @@ def read_file(
 
     Raises:
         XltError: With file and line: E503 for an empty file; E513, E106 and E535 for one that cannot be read; E504
-            (.spacy), E511 and E512 (columns), E564 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
+            (.spacy), E511, E512 and E516 (columns), E564 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
             in it.
     """
     met = ReadNotes(left_out={} if skip_corrupt else None)
     try:
-        yield from _READERS[file.format](file.path, replace(settings, format=file.format), met)
+        for doc in _READERS[file.format](file.path, replace(settings, format=file.format), met):
+            spans = {(span.start, span.end, span.label_) for span in chain(doc.ents, *doc.spans.values())}
+            met.labels.update(label for _, _, label in spans)
+            yield doc
     except XltError:
         # What was left out may be why
         met.warn(file.path, settings)

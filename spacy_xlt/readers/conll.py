@@ -165,15 +165,17 @@ class _Columns:
         n_words = n_empty = 0
         for line, cells in rows:
             number = cells[0]
+            if number in ("0.1", "1") or number.startswith("1-"):
+                # Sentences may follow each other without a blank line
+                n_words = n_empty = 0
             if match := _RANGE.fullmatch(number):
                 is_next = int(match[1]) == n_words + 1 <= int(match[2])
             elif match := _EMPTY_NODE.fullmatch(number):
                 n_empty += 1
                 is_next = (int(match[1]), int(match[2])) == (n_words, n_empty)
             else:
-                # Sentences may follow each other without a blank line
-                is_next = number in (str(n_words + 1), "1")
-                n_words, n_empty = n_words + 1 if number != "1" else 1, 0
+                n_words, n_empty = n_words + 1, 0
+                is_next = number == str(n_words)
             if not is_next:
                 return rows
             (others if match else words).append((line, cells))

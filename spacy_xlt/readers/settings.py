@@ -116,6 +116,7 @@ class ReadNotes:
         counts: By kind: those of `_SAID`, and "repaired" (entities that begin with an I- tag: the rule in IOB1, a slip
             in IOB2).
         first: The first of a kind, shortened.
+        labels: Spans, by label.
         dropped: Spans left out by `labels`, by label.
         answers: JSON lines with another answer than "accept", by answer.
         misfits: JSON lines left out because their spans or tokens do not fit the text: number and reason.
@@ -124,6 +125,7 @@ class ReadNotes:
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     misfits: list[tuple[int, str]] = field(default_factory=list)
@@ -139,11 +141,25 @@ class ReadNotes:
         """Add what was met in another file."""
         self.counts.update(other.counts)
         self.first = {**other.first, **self.first}
+        self.labels.update(other.labels)
         self.dropped.update(other.dropped)
         self.answers.update(other.answers)
         self.misfits += other.misfits
         if other.left_out:
             self.left_out = {**(self.left_out or {}), **other.left_out}
+
+    def check_labels(self, path: str | Path, settings: ReadSettings) -> None:
+        """Warn of labels to keep that a corpus does not have.
+
+        Raises:
+            XltError: E522 where it has others, and none of them.
+        """
+        absent = sorted((settings.labels or frozenset()) - self.labels.keys())
+        if absent:
+            known = ", ".join(sorted(self.labels.keys() | self.dropped.keys())) or "none"
+            if not self.labels and self.dropped:
+                raise error("E522", path=path, labels=", ".join(absent), known=known)
+            warn("W522", path=path, labels=", ".join(absent), known=known)
 
     def warn(self, path: str | Path, settings: ReadSettings) -> None:
         """Warn of what is not as it was annotated in a file, once a kind."""

@@ -30,7 +30,7 @@ def test_a_byte_order_mark_says_the_encoding_in_every_format(tmp_path, format, m
         warnings.simplefilter("always")
         docs = list(read_corpus(path))
     assert [(ent.text, ent.label_) for doc in docs for ent in doc.ents] == [("São", "LOC")]
-    assert ["W513" in str(one.message) for one in said] == [True] * (mark != "utf-8-sig")
+    assert {"W513" in str(one.message) for one in said} == ({True} if mark != "utf-8-sig" else set())
 
 
 @pytest.mark.parametrize("format", TEXTS)

@@ -20,9 +20,13 @@ _FLORES_VARIETY = {
     "ara": "arb", "aym": "ayr", "aze": "azj", "est": "est", "fas": "pes", "grn": "grn", "khk": "khk", "kon": "kon",
     "kur": "kmr", "lav": "lvs", "mlg": "plt", "mon": "khk", "msa": "zsm", "nep": "npi", "nor": "nob", "ori": "ory",
     "orm": "gaz", "pus": "pbt", "que": "quy", "san": "san", "sqi": "als", "srd": "srd", "swa": "swh", "uzb": "uzn",
-    "yid": "ydd", "cmn": "zho",
+    "yid": "ydd", "cmn": "zho", "fil": "tgl", "din": "dik", "kau": "knc", "fas-AF": "prs",
 }  # fmt: skip
-_FLORES_SCRIPT = {"aka": "Latn", "ben": "Beng", "kas": "Arab", "tgl": "Latn", "yue": "Hant"}
+# Where the CLDR does not know the usual script, or NLLB-200 has another one
+_FLORES_SCRIPT = {
+    **dict.fromkeys("acm acq ajp azb kas pbt".split(), "Arab"), **dict.fromkeys("aka crh tgl".split(), "Latn"),
+    "ben": "Beng", "kor": "Hang", "sat": "Beng", "tzm": "Tfng", "yue": "Hant",
+}  # fmt: skip
 # Written without spaces between words: white space does not cut them.
 UNSEGMENTED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo", "dz"})
 # Words that the vocab of a shared blank pipeline takes in; they are some 50 MB
@@ -69,11 +73,12 @@ def to_iso639_3(code: str) -> str:
 
 
 def to_nllb(code: str) -> str:
-    """The FLORES-200 code that NLLB uses: "pt" → "por_Latn", "zh" → "zho_Hans", "ar" → "arb_Arab"."""
+    """The FLORES-200 code that NLLB uses: "pt" → "por_Latn", "zh" → "zho_Hans", "prs" → "prs_Arab"."""
     language = parse(code)
     alpha3 = to_iso639_3(code)
-    script = language.script or _FLORES_SCRIPT.get(alpha3) or language.maximize().script
-    return f"{_FLORES_VARIETY.get(alpha3, alpha3)}_{script}"
+    variety = _FLORES_VARIETY.get(f"{alpha3}-{language.territory}") or _FLORES_VARIETY.get(alpha3, alpha3)
+    script = language.script if language.script != "Kore" else None
+    return f"{variety}_{script or _FLORES_SCRIPT.get(variety) or language.maximize().script}"
 
 
 def same_language(first: str, second: str) -> bool:

@@ -24,10 +24,27 @@ from spacy_xlt.errors import XltError, XltWarning
         ("sr", "sr", "srp", "srp_Cyrl"),
         ("ig", "ig", "ibo", "ibo_Latn"),
         ("fa", "fa", "fas", "pes_Arab"),
+        ("prs", "fa", "fas", "prs_Arab"),
+        ("ko", "ko", "kor", "kor_Hang"),
+        ("ko-Kore", "ko", "kor", "kor_Hang"),
+        ("tl", "fil", "fil", "tgl_Latn"),
     ],
 )
 def test_codes_are_mapped(code, spacy_code, iso, nllb):
     assert (languages.to_spacy(code), languages.to_iso639_3(code), languages.to_nllb(code)) == (spacy_code, iso, nllb)
+
+
+def test_all_codes_of_nllb_are_themselves_and_so_are_the_bare_ones_of_one_script():
+    from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as known
+
+    assert len(known) == 202 and [languages.to_nllb(code) for code in known] == list(known)
+    scripts: dict[str, list[str]] = {}
+    for code in known:
+        scripts.setdefault(code.split("_")[0], []).append(code)
+    for bare, codes in scripts.items():
+        assert languages.to_nllb(bare) in codes
+        # The code that documents are stored under leads back to a language of the model
+        assert languages.to_nllb(languages.to_spacy(codes[0])) in known
 
 
 @pytest.mark.parametrize("code", ["", "klingon", "qqqq", None, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 from operator import attrgetter
@@ -171,7 +172,10 @@ def slice_doc(doc: Doc, start: int, end: int) -> Doc:
 
 
 def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
-    """Token ranges `[start, end)` of the sentences of a doc, without gaps: its own, else of spaCy's sentencizer."""
+    """Token ranges `[start, end)` of the sentences of a doc, without gaps.
+
+    They are its own, else those of spaCy's sentencizer, which does not cut spans; see `uncut`.
+    """
     if not len(doc):
         return []
     if doc.has_annotation("SENT_START"):
@@ -179,7 +183,22 @@ def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
     from spacy.pipeline import Sentencizer
 
     (starts,) = Sentencizer().predict([doc])
-    first = sorted({0, *(i for i, is_start in enumerate(starts) if is_start)})
+    return uncut(doc, [i for i, is_start in enumerate(starts) if is_start])
+
+
+def uncut(doc: Doc, starts: Iterable[int]) -> list[tuple[int, int]]:
+    """Token ranges of sentences that begin at these tokens, joined where one ends inside an entity or another span.
+
+    A span that has whole sentences inside, such as an argument, is cut; a name has none.
+    """
+    first = sorted({0, *starts})
+    joints: set[int] = set()
+    spans = [span for group in doc.spans.values() for span in group]
+    for i, span in enumerate([*doc.ents, *spans]):
+        inside = first[bisect_right(first, span.start) : bisect_left(first, span.end)]
+        if i < len(doc.ents) or len(inside) == 1:
+            joints.update(inside)
+    first = [start for start in first if start not in joints]
     return list(zip(first, [*first[1:], len(doc)], strict=True))
 
 

@@ -108,6 +108,19 @@ class Translator(Engine, Protocol):
 
 
 @runtime_checkable
+class Speller(Protocol):
+    """A translator with a limited vocabulary, which says what it cannot spell. One without this knows everything."""
+
+    def unknown(self, texts: Sequence[str], *, source: str, target: str) -> list[frozenset[str] | None]:
+        """The characters of each text that would be lost, or become others, in its translation.
+
+        Returns:
+            One set for each text; None for one whose translation is known, so that it is to be sent as it is.
+        """
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """A translator that can judge a given translation."""
 

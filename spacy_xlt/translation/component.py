@@ -103,8 +103,9 @@ class TranslatorPipe(XltPipe[Bitext]):
         ):
             if not is_valid:
                 raise error("E150", owner=name, setting=setting, value=value, expected=expected)
-        self.source = to_spacy(source or (nlp.lang if nlp is not None else "") or MULTI)
-        self.target = to_spacy(target)
+        # Engines get the codes as they are given: some tell varieties and scripts apart
+        self.codes = {"source": source or (nlp.lang if nlp is not None else "") or MULTI, "target": target}
+        self.source, self.target = map(to_spacy, self.codes.values())
         self.target_pipeline = target_pipeline
         self.join_contractions = join_contractions
         self.keep = tuple(keep)
@@ -181,7 +182,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         requests = [
             request for view, of_doc in zip(views, sentences, strict=True) for request in self._requests(view, of_doc)
         ]
-        translations = iter(self.masking.translate(requests, source=self.source, target=self.target))
+        translations = iter(self.masking.translate(requests, **self.codes))
         # Of an engine that asks its programs for it, slow
         signature = self.signature
         bitexts = []
@@ -203,7 +204,12 @@ class TranslatorPipe(XltPipe[Bitext]):
         for part in (part for sentence in sentences for part in sentence.parts):
             start, end = part.offset, part.offset + len(part.text)
             inside = [term for term in terms if start <= term.start < term.end <= end]
-            yield Request(part.text, tuple(t._replace(start=t.start - start, end=t.end - start) for t in inside))
+            names = [(span.start_char, span.end_char) for span in view.doc.ents if start <= span.start_char < end]
+            yield Request(
+                part.text,
+                tuple(t._replace(start=t.start - start, end=t.end - start) for t in inside),
+                tuple((first - start, last - start) for first, last in names),
+            )
 
     def _assemble(
         self, view: ContractedView, translated: list[tuple[Sentence, list[Translation]]], signature: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from spacy.tokens import Doc, Span
 from ..errors import error
 
 TERM = "term"
+REFERENCE = "reference"
 SPANS = "spans:"
 # A letter or digit of a script with spaces between words; in the others an address touches the words around it
 WORD = r"[^\W\u0e00-\u109f\u2e80-\uffef]"
@@ -23,6 +25,8 @@ _END = r"[^\s<>\"'`«»“”\u0e00-\u109f\u2e80-\uffef]"
 _LONG_DOMAINS = "|".join(sorted(tld for tld in _tlds if len(tld) > 2 and tld.isascii()))
 _SHORT_DOMAINS = "|".join(sorted(tld for tld in _tlds if len(tld) == 2))
 _PATTERNS = {
+    "tag": r"</?[A-Za-z][\w:.-]*(?:\s[^<>\n]*)?/?>|<[!?%][^<>\n]*>",
+    REFERENCE: r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w{1,30});",
     "code": r"(?P<ticks>`{1,3})(?=[^`\s])[^`\n]+(?P=ticks)",
     "email": rf"(?<!{WORD})(?<![.+-])(?:{WORD}|[.+%-]){{1,64}}@(?:{WORD}|-){{1,64}}(?:\.(?:{WORD}|-){{1,64}})+",
     "url": rf"(?<!{WORD})(?:(?:https?|ftp|file|mailto|irc)://?{_END}+|www\.{_END}+"
@@ -30,14 +34,15 @@ _PATTERNS = {
     "path": r"(?<![\w/\\.])(?:[A-Za-z]:\\[^\s<>\"'|?*]+|\\\\\w[^\s<>\"'|?*]+|~/[\w.@+-]+(?:/[\w.@+-]*)*"
     r"|\.{0,2}/[\w.@+-]{1,99}(?:/[\w.@+-]{1,99})+/?|\.{0,2}/(?:[\w@+-]{1,99}\.){1,8}[A-Za-z]\w{0,5}"
     r"|[\w.@+-]{1,99}(?:/[\w.@+-]{1,99}){0,30}/[\w@+-]{1,99}\.[A-Za-z]\w{0,5})(?!\w)",
-    "variable": r"\{\{[^{}\n]+\}\}|\$\{[^{}\n]+\}|\{[\w.:!\[\]-]*\}|%\(\w+\)[#0+ -]?[\d.]*[sdifrxu]"
-    r"|(?<![\w%])%(?:\d+\$)?[\d.]*[sdfiux](?!\w)",
+    "variable": r"\{\{[^{}\n]+\}\}|[$#]\{[^{}\n]+\}|\{[\w.:!\[\]-]*\}|%\(\w+\)[#0+ -]?[\d.]*[sdifrxu]"
+    r"|(?<![\w%])%(?:\d+\$)?[\d.]*[sdfiux](?![\w%])"
+    r"|(?<![\w%])%[A-Za-z_][\w.-]*%(?!\w)|(?<![\w$])\$[A-Za-z_]\w*|(?:(?<=\s)|^):[A-Za-z_]\w*:?(?!\S*:)",
     "handle": r"(?<![\w@./])@[^\W\d_]\w*(?:[.-]\w+)*",
     "hashtag": r"(?<![\w#&/])#\w*[^\W\d_]\w*",
 }
 KINDS = tuple(_PATTERNS)
 # No text without one of these has anything to protect
-_SIGNS = re.compile(r"[@/`{%#\\]|\w\.[a-z]")
+_SIGNS = re.compile(r"[@/`{%#\\<&$]|\w\.[a-z]|(?:^|\s):\w")
 _WORD = re.compile(f"{WORD}+")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 
@@ -69,10 +74,12 @@ def find_placeholders(text: str, *, kinds: Sequence[str] = KINDS) -> list[Constr
     for match in _pattern(tuple(kinds)).finditer(text):
         kind = next(kind for kind in kinds if match.group(kind) is not None)
         start, end = match.span()
+        if kind == REFERENCE and len(unescape(match.group())) > 1:
+            continue
         previous_end = result[-1].end if result else 0
         if kind in ("code", "variable"):
             start, end = _whole_word(text, start, end, previous_end)
-        else:
+        elif kind not in ("tag", REFERENCE):
             end = _without_punctuation(text, start, end)
         if end > start + 1 and start >= previous_end:
             result.append(Constraint(start, end, text[start:end], kind))

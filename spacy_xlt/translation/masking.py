@@ -8,16 +8,20 @@ model kept it in 1,554 with the first stand-in, and in 12 of the others with the
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..errors import warn
-from ..languages import UNSEGMENTED
-from ..protocols import Translation
+from ..languages import UNSEGMENTED, to_spacy
+from ..protocols import Speller, Translation
 from .cache import CachedTranslator
-from .constraints import TERM, WORD, Constraint, find_placeholders, squeezed
+from .capitals import sentence_case, upper
+from .constraints import REFERENCE, TERM, WORD, Constraint, find_placeholders, squeezed
 from .quality import QualityGates, TranslationPair
+from .spelling import APART, UNKNOWN, Plain, joined, put_back, spelling
 
 LOST = "placeholder_lost"
 MISSING = "term_missing"
@@ -31,10 +35,25 @@ _AFTER_LEADING = frozenset(":|—–-»：")
 
 @dataclass(frozen=True)
 class Request:
-    """A text to translate, and words in it whose translation is given. Of those that overlap, the longest counts."""
+    """A text to translate.
+
+    Attributes:
+        terms: Words in it whose translation is given. Of those that overlap, the longest counts.
+        names: Where annotated spans stand in it, in characters.
+    """
 
     text: str
     terms: tuple[Constraint, ...] = ()
+    names: tuple[tuple[int, int], ...] = ()
+
+
+class Standin(NamedTuple):
+    """What stands for a string, and whether a space was put before and behind it, which goes again."""
+
+    name: str
+    target: str
+    before: bool = False
+    after: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,49 +65,71 @@ class MaskedText:
         before: What of the text is taken over before the translation.
         after: What of it is taken over behind the translation.
         standins: What in `sent` stands for what.
+        plain: What in `sent` is in a plain form.
+        in_capitals: Whether the text was in capitals, and its translation is to be so.
     """
 
     sent: str
     before: str = ""
     after: str = ""
-    standins: tuple[tuple[str, str], ...] = ()
+    standins: tuple[Standin, ...] = ()
+    plain: tuple[Plain, ...] = ()
+    in_capitals: bool = False
 
 
-def mask(text: str, constraints: Sequence[Constraint], *, standin: str) -> MaskedText:
-    """Put stand-ins in the places of strings, which are in order and don't overlap.
+def mask(text: str, constraints: Sequence[Constraint], *, standin: str, plain: Sequence[Plain] = ()) -> MaskedText:
+    """Put stand-ins and plain forms in the places of strings, which don't overlap and are in order.
 
     Placeholders at the ends that stand for themselves are left out. `standin` is `STANDIN` or `RETRY`.
     """
     start, end = _core(text, constraints)
     names = _names(text, standin)
-    inside = [(next(names), item) for item in constraints if start <= item.start and item.end <= end]
+    standins: list[Standin] = []
+    written: list[Plain] = []
     sent, at = "", start
-    for name, item in inside:
-        sent += text[at : item.start] + name
+    items: list[Constraint | Plain] = [*constraints, *plain]
+    for item in sorted(items, key=lambda item: item.start):
+        if item.start < start or end < item.end:
+            continue
+        sent += text[at : item.start]
         at = item.end
-    standins = tuple((name, item.target) for name, item in inside)
-    return MaskedText(sent + text[at:end], text[:start], text[end:], standins)
+        if isinstance(item, Plain):
+            written.append(Plain(len(sent), len(sent) + len(item.sent), item.sent, item.restored))
+            sent += item.sent
+            continue
+        pads = _pads(text, item) if item.kind in APART else (False, False)
+        standins.append(Standin(next(names), item.target, *pads))
+        sent += f"{' ' * pads[0]}{standins[-1].name}{' ' * pads[1]}"
+    return MaskedText(sent + text[at:end], text[:start], text[end:], tuple(standins), tuple(written))
 
 
-def unmask(masked: MaskedText, translation: Translation) -> Translation | None:
-    """The translation with everything put back, without attention where anything was masked.
+def unmask(masked: MaskedText, translation: Translation, *, target: str = "") -> Translation | None:
+    """The translation with everything put back, without attention where that moves characters.
+
+    Args:
+        target: spaCy's code of its language.
 
     Returns:
         None where a stand-in is not in it exactly once, or nothing is.
     """
-    if not (masked.standins or masked.before or masked.after):
+    if masked == MaskedText(masked.sent):
         return translation
     text = translation.text
     # A translation memory knows the whole text and not its changed form
     if not text.strip():
         return None
-    for standin, target in masked.standins:
-        pattern = rf"(?<!{WORD})(?<![./]){re.escape(standin)}(?!{WORD}|[./]{WORD})"
+    text = upper(text, lang=target) if masked.in_capitals else text
+    text, is_sure = put_back(text, masked.sent, masked.plain)
+    for standin in masked.standins:
+        pattern = rf"(?<!{WORD})(?<![./]){re.escape(standin.name)}(?!{WORD}|[./]{WORD})"
         matches = list(re.finditer(pattern, text, re.IGNORECASE))
         if len(matches) != 1:
             return None
-        text = text[: matches[0].start()] + target + text[matches[0].end() :]
-    return replace(translation, text=masked.before + text + masked.after, alignment=None)
+        before, after = text[: matches[0].start()], text[matches[0].end() :]
+        before = before.removesuffix(" ") if standin.before else before
+        text = before + standin.target + (after.removeprefix(" ") if standin.after else after)
+    made = replace(translation, text=masked.before + text + masked.after, alignment=None)
+    return made if is_sure else _flagged(made, [UNKNOWN])
 
 
 def missing(text: str, source: str, constraints: Sequence[Constraint], *, target_lang: str) -> list[Constraint]:
@@ -116,10 +157,19 @@ def missing(text: str, source: str, constraints: Sequence[Constraint], *, target
 
 @dataclass
 class _Job:
-    """A text on its way."""
+    """A text on its way.
+
+    Attributes:
+        cased: The text without capitals that models don't know.
+        is_whole: Whether the engine is known to translate it as it is.
+    """
 
     text: str
     constraints: tuple[Constraint, ...]
+    cased: str
+    in_capitals: bool = False
+    plain: Sequence[Plain] = ()
+    is_whole: bool = False
     tried: list[str] = field(default_factory=list)
     best: Translation | None = None
     lost: Sequence[Constraint] = ()
@@ -136,10 +186,20 @@ class _Job:
         if self.best is None or len(lost) < len(self.lost):
             self.best, self.lost = translation, lost
 
+    def masked(self, constraints: Sequence[Constraint], standin: str) -> MaskedText:
+        """What is given to the translator where these strings get stand-ins."""
+        masked = mask(self.cased, constraints, standin=standin, plain=self.plain)
+        if not self.in_capitals:
+            return masked
+        before, after = self.text[: len(masked.before)], self.text[len(self.text) - len(masked.after) :]
+        return replace(masked, before=before, after=after, in_capitals=True)
+
     @property
     def result(self) -> Translation:
-        """The best translation, flagged."""
+        """The best translation, flagged. A text whose unknown words are lost stays as it is."""
         assert self.best is not None
+        if any(item.kind == UNKNOWN for item in self.lost):
+            return Translation(self.text, flags=(UNKNOWN,))
         return _flagged(self.best, [MISSING if item.kind == TERM else LOST for item in self.lost])
 
 
@@ -165,30 +225,64 @@ class MaskingTranslator:
         is still lost, the text is translated once more with other stand-ins, and where that fails as it is. What the
         best of these translations lacks is flagged "placeholder_lost" or "term_missing".
         """
-        jobs = [_Job(request.text, self._constraints(request)) for request in requests]
+        jobs = self._jobs(requests, source, target)
         attempts: tuple[Callable[[_Job], MaskedText], ...] = (
             # Terms often come by themselves, and translations without stand-ins are better
-            lambda job: mask(job.text, [item for item in job.constraints if item.kind != TERM], standin=STANDIN),
-            lambda job: mask(job.text, job.constraints, standin=STANDIN),
-            lambda job: mask(job.text, job.constraints, standin=RETRY),
+            lambda job: job.masked([item for item in job.constraints if item.kind != TERM], STANDIN),
+            lambda job: job.masked(job.constraints, STANDIN),
+            lambda job: job.masked(job.constraints, RETRY),
             lambda job: MaskedText(job.text),
         )
+        self._run([(job, MaskedText(job.text)) for job in jobs if job.is_whole], source, target)
         for attempt in attempts:
             self._run([(job, attempt(job)) for job in jobs if job.is_open], source, target)
-        return self._judged(jobs, source, target)
+        return self._judged(jobs, to_spacy(source), to_spacy(target))
+
+    def _jobs(self, requests: Sequence[Request], source: str, target: str) -> list[_Job]:
+        """What is to be done for each text, by what the engine says of its characters."""
+        jobs = []
+        for request in requests:
+            cased, in_capitals = sentence_case(request.text, request.names, lang=to_spacy(source))
+            jobs.append(_Job(request.text, self._constraints(request), cased, in_capitals))
+        unknown = self._unknown([job.cased for job in jobs], source, target)
+        for job, characters in zip(jobs, unknown, strict=True):
+            job.is_whole = characters is None
+            if characters or (characters is not None and any(item.kind == REFERENCE for item in job.constraints)):
+                self._spell(job, characters, source, target)
+        return jobs
+
+    def _spell(self, job: _Job, unknown: frozenset[str], source: str, target: str) -> None:
+        """Find how a text with unknown characters is sent, and whether it is sent at all."""
+
+        def lacks(text: str) -> frozenset[str]:
+            return self._unknown([text], source, target)[0] or frozenset()
+
+        found = spelling(job.cased, unknown, job.constraints, lacks=lacks)
+        if found.is_hopeless:
+            job.best = Translation(job.text, flags=(UNKNOWN,))
+            return
+        kept = [item._replace(target=job.text[item.start : item.end]) for item in found.kept]
+        job.constraints = joined(job.text, [*kept, *(item for item in job.constraints if item.kind != REFERENCE)])
+        job.plain = found.plain
+
+    def _unknown(self, texts: Sequence[str], source: str, target: str) -> list[frozenset[str] | None]:
+        engine = self.translator.engine
+        if not isinstance(engine, Speller):
+            return [frozenset()] * len(texts)
+        return engine.unknown(texts, source=source, target=target)
 
     def _run(self, work: Sequence[tuple[_Job, MaskedText]], source: str, target: str) -> None:
         """Translate what was not yet tried, in one call."""
         asked = []
         for job, masked in work:
             if not masked.sent.strip():
-                job.take(Translation(job.text), target=target)
+                job.take(Translation(job.text), target=to_spacy(target))
             elif masked.sent not in job.tried:
                 job.tried.append(masked.sent)
                 asked.append((job, masked))
         answers = self.translator.translate([masked.sent for _, masked in asked], source=source, target=target)
         for (job, masked), answer in zip(asked, answers, strict=True):
-            job.take(unmask(masked, answer), target=target)
+            job.take(unmask(masked, answer, target=to_spacy(target)), target=to_spacy(target))
 
     def _constraints(self, request: Request) -> tuple[Constraint, ...]:
         """What is given in a text, in order and without overlaps: placeholders before terms, then the longest."""
@@ -196,7 +290,7 @@ class MaskingTranslator:
         for term in sorted(request.terms, key=lambda term: (term.start - term.end, term.start)):
             if all(term.end <= item.start or item.end <= term.start for item in result):
                 result.append(term)
-        return tuple(sorted(result))
+        return joined(request.text, result)
 
     def _judged(self, jobs: Sequence[_Job], source: str, target: str) -> list[Translation]:
         """The translations with the flags of the gates, which do not see placeholders."""
@@ -222,6 +316,13 @@ def _flagged(translation: Translation, flags: Sequence[str]) -> Translation:
     return replace(translation, flags=tuple(dict.fromkeys([*translation.flags, *flags]))) if flags else translation
 
 
+def _pads(text: str, item: Constraint) -> tuple[bool, bool]:
+    """Whether a space is due before and behind a stand-in, which could else not be told from the words around it."""
+    before, after = text[: item.start][-1:], text[item.end :][:1]
+    opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi") or before in "\"'"
+    return not opens, after.isalnum()
+
+
 def _names(text: str, standin: str) -> Iterator[str]:
     """Stand-ins that the text does not have, without end."""
     lowered, number = text.lower(), 0
@@ -244,24 +345,32 @@ def _core(text: str, constraints: Sequence[Constraint]) -> tuple[int, int]:
         return end, end
     for item in reversed(constraints):
         before = text[start : item.start].rstrip()
-        if item.kind == TERM or text[item.end : end].strip() or (before and before[-1] not in _BEFORE_TRAILING):
+        if item.kind == TERM or text[item.end : end].strip():
+            break
+        if before and before[-1] not in _BEFORE_TRAILING and not _is_symbol(item):
             break
         end = start + len(before)
     for item in constraints:
         after = text[item.end : end].lstrip()
         if item.kind == TERM or item.end > end or text[start : item.start].strip():
             break
-        if after and after[0] not in _AFTER_LEADING:
+        if after and after[0] not in _AFTER_LEADING and not _is_symbol(item):
             break
         start = end - len(after.lstrip("".join(_AFTER_LEADING) + " "))
     return start, max(start, end)
+
+
+def _is_symbol(item: Constraint) -> bool:
+    """Whether it is no part of a sentence at whose end it stands, such as an emoji or the mark before a list item."""
+    return item.kind == UNKNOWN and not any(char.isalnum() for char in item.target)
 
 
 def _occurrences(placeholder: str, text: str) -> int:
     if placeholder not in text:
         return 0
     before = f"(?<!{WORD})" if placeholder[0].isalnum() else ""
-    return len(re.findall(f"{before}{re.escape(placeholder)}(?!{WORD})", text))
+    after = f"(?!{WORD})" if placeholder[-1].isalnum() else ""
+    return len(re.findall(f"{before}{re.escape(placeholder)}{after}", text))
 
 
 def _count_words(text: str, words: str, spaced: bool) -> int:

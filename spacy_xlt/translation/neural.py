@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ..engine import Engine, setting
 from ..languages import UNSEGMENTED, to_spacy
 from ..protocols import SoftAlignment, Tokens, Translation
 from ..tokens import has_text
-from .subwords import Codec, Pieces, join_tokens, split_pieces
+from .subwords import Codec, Pieces, join_tokens, script_of, split_pieces
 
 # So many pieces more than the factor allows, because a single word may well become several
 _FREE_PIECES = 8
@@ -99,6 +100,8 @@ class NeuralTranslator(Engine, ABC):
         super().__post_init__()
         self._loaded: dict[Any, Any] = {}
         self._retry = OomRetry(type(self).__name__)
+        # By direction: the characters that were looked up, and those of them that are unknown
+        self._characters: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
 
     @abstractmethod
     def load(self, source: str, target: str, *, device: Any, exact: bool) -> DirectionModel:
@@ -144,6 +147,31 @@ class NeuralTranslator(Engine, ABC):
             join_parts(parts_of_text, [next(hypotheses) for _ in parts_of_text], model.target, spaced=spaced)
             for parts_of_text in cut
         ]
+
+    def unknown(self, texts: Sequence[str], *, source: str, target: str) -> list[frozenset[str] | None]:
+        """As `protocols.Speller.unknown`, from the vocabularies.
+
+        A character is known where the source's pieces spell it; a symbol, number or letter must also be one that the
+        target's pieces spell, but for letters of scripts that the target is not written in: they are read only.
+
+        Raises:
+            XltError: As `translate`.
+        """
+        seen, unknown = self._characters.setdefault((source, target), (set(), set()))
+        new = set().union(*texts) - seen
+        if new:
+            # White space and halves of surrogate pairs are the codecs' business
+            asked = [char for char in sorted(new) if not char.isspace() and category(char) not in ("Cc", "Cs")]
+            model = self._model(source, target, exact=False)
+            unknown |= model.source.lacks(asked)
+            if model.target is not model.source:
+                unknown |= {
+                    char
+                    for char in model.target.lacks([char for char in asked if category(char)[0] in "LNS"])
+                    if not char.isalpha() or script_of(char) in model.target.scripts
+                }
+            seen |= new
+        return [frozenset(unknown.intersection(text)) for text in texts]
 
     def force(
         self, sources: Sequence[str], targets: Sequence[str], *, source: str, target: str

@@ -19,7 +19,7 @@ from ..engine import Engine, invalid_setting, setting
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import parse, to_spacy
-from ..protocols import Translation, Translator
+from ..protocols import Speller, Translation, Translator
 from ..readers.lines import read_parallel
 from ..textfiles import check_encoding, open_bytes, plain_name, text_lines
 
@@ -106,6 +106,14 @@ class ParallelTranslator(Engine):
         for i, translation in zip(missing, made, strict=True):
             results[i] = translation
         return results
+
+    def unknown(self, texts: Sequence[str], *, source: str, target: str) -> list[frozenset[str] | None]:
+        """As `protocols.Speller.unknown`: what is found is known whole, and of the rest `fallback` says it."""
+        others: list[frozenset[str] | None] = [frozenset()] * len(texts)
+        if isinstance(self.fallback, Speller):
+            others = self.fallback.unknown(texts, source=source, target=target)
+        found = [self._units.translation(text, source=source, target=target) for text in texts]
+        return [other if text is None else None for text, other in zip(found, others, strict=True)]
 
     def _refuse(self, name: str, value: Any, expected: str) -> NoReturn:
         raise invalid_setting("ParallelTranslator", name, value, expected)

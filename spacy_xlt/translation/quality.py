@@ -91,8 +91,8 @@ _FEWEST_WORDS = 4
 class CopiedFilter(QualityFilter):
     """Flags a translation that repeats the source. Score: the share of the source's ordinary words that are in it.
 
-    Ordinary words are those that don't begin with a capital, as names are often the same in both languages. Sources
-    with fewer than four are not judged.
+    Ordinary words are those that don't begin with a capital, as names are often the same in both languages; all where
+    everything is in capitals. Sources with fewer than four are not judged.
 
     Args:
         max_share: The largest share that is accepted.
@@ -103,7 +103,8 @@ class CopiedFilter(QualityFilter):
 
     def score(self, pair: TranslationPair) -> float | None:
         """From 0 to 1, each word counted as often as it occurs."""
-        words = Counter(word for word in pair.source_words if not word[0].isupper())
+        in_capitals = pair.source.isupper()
+        words = Counter(word for word in pair.source_words if in_capitals or not word[0].isupper())
         if words.total() < _FEWEST_WORDS or not pair.target_words:
             return None
         return (words & Counter(pair.target_words)).total() / words.total()

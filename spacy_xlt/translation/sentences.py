@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import accumulate
 
 from spacy.tokens import Doc
 
-from ..docs import sentence_ranges
+from ..docs import sentence_ranges, uncut
 from .constraints import find_placeholders
 
 # From this length on, a line without an end of sentence is taken to go on in the next one: text is commonly wrapped at
@@ -62,6 +62,8 @@ class Sentence:
 def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, ...] = ()) -> Iterator[Sentence]:
     """Yield the sentences of a doc, in order: its own, else those of spaCy's sentencizer rule. They cover the doc.
 
+    No sentence ends inside an entity or another span, and no part where a line breaks or a mark stands inside one.
+
     A line break inside a sentence is a space after a line of 50 characters or more, as text is wrapped, unless a list
     item follows; every other one ends a part and is kept.
 
@@ -71,6 +73,8 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
         protect: Kinds of strings that the sentencizer rule must not cut; see `find_placeholders`.
     """
     text = doc.text
+    spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
+    held = frozenset(i for span in spans for i in range(span.start_char + 1, span.end_char))
     for start, end in _ranges(doc, protect):
         first = doc[start].idx
         last = doc[end - 1].idx + len(doc[end - 1].text_with_ws)
@@ -82,11 +86,11 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
         lead = full.index(core)
         parts: list[Part] = []
         gap: str | None = full[:lead]
-        for begin, stop, before in _lines(text, first + lead, first + lead + len(core)):
+        for begin, stop, before in _lines(text, first + lead, first + lead + len(core), held):
             gap = gap if before is None else before
             # Joined lines have a space each place where they broke, so that offsets hold
             line = _ONE_BREAK.sub(lambda match: " " * len(match.group()), text[begin:stop])
-            for cut, piece in _cut(line, max_chars):
+            for cut, piece in _cut(line, max_chars, lambda i, begin=begin: begin + i in held):
                 parts.append(Part(piece, begin + cut, gap))
                 gap = None
         yield Sentence(start, end, tuple(parts), full[lead + len(core) :])
@@ -95,11 +99,11 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
 def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:
     """The sentences as token ranges; where the rule cuts a protected string, the string begins the next sentence."""
     ranges = sentence_ranges(doc)
-    if len(ranges) < 2 or doc.has_annotation("SENT_START"):
+    if len(ranges) < 2:
         return ranges
+    if doc.has_annotation("SENT_START"):
+        return uncut(doc, [start for start, _ in ranges])
     strings = find_placeholders(doc.text, kinds=protect)
-    if not strings:
-        return ranges
     starts = set()
     for start, _ in ranges[1:]:
         place = doc[start].idx
@@ -107,15 +111,14 @@ def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:
         while cut is not None and start > 0 and doc[start].idx > cut.start:
             start -= 1
         starts.add(start)
-    first = sorted({0, *starts})
-    return list(zip(first, [*first[1:], len(doc)], strict=True))
+    return uncut(doc, starts)
 
 
-def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | None]]:
+def _lines(text: str, start: int, end: int, held: Set[int]) -> Iterator[tuple[int, int, str | None]]:
     """Cut where a line break is kept: start, end, and the white space before it (None for the first)."""
     begin, before = start, None
     for match in _BREAK.finditer(text, start, end):
-        if len(_ONE_BREAK.findall(match.group())) == 1 and _is_wrapped(text, match):
+        if match.start() in held or (len(_ONE_BREAK.findall(match.group())) == 1 and _is_wrapped(text, match)):
             continue
         yield begin, match.start(), before
         begin, before = match.end(), match.group()
@@ -127,12 +130,15 @@ def _is_wrapped(text: str, match: re.Match[str]) -> bool:
     return len(line) >= _WRAPPED_LINE and not _LIST_ITEM.match(text, match.end())
 
 
-def _cut(text: str, max_chars: int | None) -> Iterator[tuple[int, str]]:
-    """Cut at ends of sentences inside tokens, and what is too long: where each piece starts, and its text."""
+def _cut(text: str, max_chars: int | None, is_held: Callable[[int], bool]) -> Iterator[tuple[int, str]]:
+    """Cut at ends of sentences inside tokens, and what is too long: where each piece starts, and its text.
+
+    There is no cut before a character that `is_held`, but where nothing else is left.
+    """
     begin = 0
     ends = [match.end() for match in _INNER_END.finditer(text)] if not text.isascii() else []
-    for end in [*(e for e in ends if e < len(text)), len(text)]:
-        for start, stop in _fitting(text, begin, end, max_chars):
+    for end in [*(e for e in ends if e < len(text) and not is_held(e)), len(text)]:
+        for start, stop in _fitting(text, begin, end, max_chars, is_held):
             piece = text[start:stop]
             stripped = piece.strip()
             if stripped:
@@ -140,14 +146,16 @@ def _cut(text: str, max_chars: int | None) -> Iterator[tuple[int, str]]:
         begin = end
 
 
-def _fitting(text: str, start: int, end: int, max_chars: int | None) -> Iterator[tuple[int, int]]:
+def _fitting(
+    text: str, start: int, end: int, max_chars: int | None, is_held: Callable[[int], bool]
+) -> Iterator[tuple[int, int]]:
     if max_chars is not None and (end - start) * 3 > max_chars:
         reached = list(accumulate((_width(char) for char in text[start:end]), initial=0))
         origin = start
         while reached[end - origin] - reached[start - origin] > max_chars:
             room = bisect_right(reached, reached[start - origin] + max_chars) - 1 - (start - origin)
             places = range(start + max(1, room // 2), start + max(1, room) + 1)
-            cut = max(places, key=lambda i: (_quality(text, i), i))
+            cut = max(places, key=lambda i: (not is_held(i), _quality(text, i), i))
             yield start, cut
             start = cut
     yield start, end

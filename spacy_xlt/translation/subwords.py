@@ -6,7 +6,9 @@ those of Hugging Face.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +57,37 @@ class Codec(Protocol):
     def decode(self, ids: Sequence[int]) -> tuple[str, NDArray[np.int32] | None]:
         """The text of pieces, and start and end of each in its characters (int32, (n, 2)) where they are known."""
         ...
+
+    def lacks(self, characters: Sequence[str]) -> set[str]:
+        """Those of some characters that the pieces cannot spell: unknown ones, and those that become others."""
+        ...
+
+    @property
+    def scripts(self) -> frozenset[str]:
+        """The scripts in which a good part of the pieces is written, by their names in Unicode, such as "LATIN"."""
+        ...
+
+
+def script_of(letter: str) -> str:
+    """The script of a letter: the first word of its name."""
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+# Of the letters in a vocabulary: scripts with a smaller share came in by chance
+_SCRIPT_SHARE = 0.1
+
+
+def _scripts(pieces: Iterable[str]) -> frozenset[str]:
+    letters = Counter(char for piece in pieces for char in piece if char.isalpha())
+    scripts = Counter[str]()
+    for letter, n in letters.items():
+        scripts[script_of(letter)] += n
+    return frozenset(script for script, n in scripts.items() if n > _SCRIPT_SHARE * letters.total())
+
+
+def _is_spelled(char: str, decoded: str) -> bool:
+    # Some models know no capitals
+    return decoded.strip().casefold() == unicodedata.normalize("NFC", char).casefold()
 
 
 def word_spans(offsets: Sequence[Sequence[int]], text: str) -> NDArray[np.int32]:
@@ -128,6 +161,20 @@ class SentencePieceCodec:
             return joined
         decoded = self._processor.decode([int(i) for i in ids], return_type="offset_mapping")
         return decoded["text"], word_spans(decoded["offsets"], decoded["text"])
+
+    def lacks(self, characters: Sequence[str]) -> set[str]:
+        """As `Codec.lacks`."""
+        rows = self._processor.encode([encodable(char) for char in characters], num_threads=1)
+        return {
+            char
+            for char, row in zip(characters, rows, strict=True)
+            if self.unk in row or not _is_spelled(char, self._processor.decode(row))
+        }
+
+    @cached_property
+    def scripts(self) -> frozenset[str]:
+        """As `Codec.scripts`."""
+        return _scripts(self._processor.id_to_piece(i) for i in range(len(self)))
 
     @cached_property
     def _surfaces(self) -> tuple[list[str | None], NDArray[np.int64], NDArray[np.bool_]]:
@@ -221,6 +268,19 @@ class TokenizerCodec:
         if self._processor is None:
             return self._tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=True).strip(), None
         return self._processor.decode_pieces([self._by_id.get(i, "") for i in kept]).strip(), None
+
+    def lacks(self, characters: Sequence[str]) -> set[str]:
+        """As `Codec.lacks`."""
+        return {
+            char
+            for char, pieces in zip(characters, self.encode(characters), strict=True)
+            if self._unk in pieces.ids or not _is_spelled(char, self.decode(pieces.ids.tolist())[0])
+        }
+
+    @cached_property
+    def scripts(self) -> frozenset[str]:
+        """As `Codec.scripts`."""
+        return _scripts(piece for i, piece in self._by_id.items() if i not in self._special)
 
     def _without_special(self, ids: Sequence[int]) -> NDArray[np.int64]:
         row = np.asarray(ids, np.int64)

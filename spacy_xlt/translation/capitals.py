@@ -1,0 +1,86 @@
+"""Text in capitals, which models hardly know: sent as a sentence, and put back in capitals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Fewer letters may be an abbreviation
+_LONG_WORD = 4
+# A run of so many words in capitals is no name
+_RUN = 4
+_LETTERS = re.compile(r"[^\W\d_]+")
+# The dotless i, as Unicode's SpecialCasing has it
+_DOTLESS = ("tr", "az")
+
+
+def sentence_case(text: str, names: Sequence[tuple[int, int]], *, lang: str) -> tuple[str, bool]:
+    """Write words in capitals as a sentence would: names with a capital, the others small.
+
+    Args:
+        names: Where names stand in the text, in characters.
+        lang: spaCy's code.
+
+    Returns:
+        The text, of the same length, and whether all of it was in capitals. It is as it was where it is no such text,
+        and has no run of words in capitals.
+    """
+    words = [match.span() for match in _LETTERS.finditer(text)]
+    is_capital = [text[start:end].isupper() for start, end in words]
+    n_letters = sum(end - start for start, end in words)
+    n_capital = sum(map(str.isupper, text))
+    is_whole = 2 * n_capital > n_letters and not any(map(str.islower, text))
+    chosen = _runs(text, words, is_capital) if not is_whole else list(range(len(words)))
+    if not any(_is_long(words[i]) for i in chosen):
+        return text, False
+    result = list(text)
+    for n, i in enumerate(chosen):
+        start, end = words[i]
+        name = next((name for name in names if name[0] <= start < name[1]), None)
+        keeps = 1 if name is not None or start == words[0][0] or (n and _ends_sentence(text, start)) else 0
+        if name is not None and _is_short(text, start, end, name):
+            continue
+        for at in range(start + keeps, end):
+            lowered = _lower(text[at], lang)
+            result[at] = lowered if len(lowered) == 1 else text[at]
+    return "".join(result), is_whole
+
+
+def upper(text: str, *, lang: str) -> str:
+    """The text in capitals."""
+    if lang in _DOTLESS:
+        text = text.replace("i", "İ")
+    return text.upper()
+
+
+def _lower(char: str, lang: str) -> str:
+    if lang in _DOTLESS and char in "Iİ":
+        return "ı" if char == "I" else "i"
+    return char.lower()
+
+
+def _is_long(word: tuple[int, int]) -> bool:
+    return word[1] - word[0] >= _LONG_WORD
+
+
+def _is_short(text: str, start: int, end: int, name: tuple[int, int]) -> bool:
+    """Whether a word of a name is likely to be an abbreviation: of one or two letters, or three that are all of it."""
+    return end - start < 3 or (end - start == 3 and text[slice(*name)].strip() == text[start:end])
+
+
+def _ends_sentence(text: str, start: int) -> bool:
+    return text[:start].rstrip().endswith((".", "!", "?", "…"))
+
+
+def _runs(text: str, words: Sequence[tuple[int, int]], is_capital: Sequence[bool]) -> list[int]:
+    """The words of long runs of words in capitals, by number."""
+    result: list[int] = []
+    run: list[int] = []
+    for i in range(len(words) + 1):
+        if i < len(words) and is_capital[i]:
+            run.append(i)
+            continue
+        if len(run) >= _RUN and sum(_is_long(words[j]) for j in run) >= _RUN - 1:
+            result += run
+        run = []
+    return result

@@ -1,0 +1,257 @@
+"""What an engine cannot spell: plain forms that are sent in its place and put back, and words that stay as they are.
+
+Rules are made of the categories and names of Unicode and of what the engine says it lacks, never of languages.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from html import unescape
+from typing import NamedTuple
+
+from .constraints import REFERENCE, TERM, Constraint
+
+# The kind of a word that stays as it is, and the flag of a translation that lacks something of the source
+UNKNOWN = "unknown"
+# Kinds of strings that may touch a word without being a part of it
+APART = ("tag", UNKNOWN)
+# Decompositions that lose what the character says ("10²" is not "102"), and those that are a matter of typesetting
+_TELLING = ("<super>", "<sub>", "<fraction>", "<circle>")
+_TYPESET = ("<wide>", "<narrow>", "<font>", "<noBreak>", "<vertical>", "<small>")
+_DASH, _QUOTES = "-", ("'", '"')
+
+
+class Plain(NamedTuple):
+    """A stretch of a text that is sent in another form.
+
+    Attributes:
+        start: Where it begins, in characters.
+        end: Where it ends.
+        sent: What is sent; with spaces around it where they are none of the text's.
+        restored: What takes the place of that in the translation, where it is sure which; "" for nothing.
+    """
+
+    start: int
+    end: int
+    sent: str
+    restored: str = ""
+
+
+class Spelling(NamedTuple):
+    """How a text is sent: what stays as it is, what has a plain form, and whether too little is left to translate."""
+
+    kept: list[Constraint]
+    plain: list[Plain]
+    is_hopeless: bool = False
+
+
+def spelling(
+    text: str, unknown: frozenset[str], constraints: Sequence[Constraint], *, lacks: Callable[[str], frozenset[str]]
+) -> Spelling:
+    """Find how a text is sent.
+
+    Args:
+        unknown: The characters of the text that the engine cannot spell.
+        constraints: What is given in it, in order. References such as "&amp;" are sent as what they mean.
+        lacks: Says which characters of other texts it cannot spell.
+    """
+    taken = [item for item in constraints if item.kind != REFERENCE]
+    units = [Plain(i.start, i.end, unescape(i.target), i.target) for i in constraints if i.kind == REFERENCE]
+    units += [unit for unit in _units(text, unknown) if not _overlaps(unit, constraints)]
+    lacking = lacks("".join(unit.sent + unit.sent.lower() for unit in units)) if units else frozenset()
+    hard = [unit for unit in units if unit.sent.isspace() or not lacking.isdisjoint(unit.sent)]
+    if not hard:
+        return Spelling([], sorted(units))
+    kept: list[Constraint] = []
+    plain: list[Plain] = []
+    for start, end in _words(text, sorted(hard), taken):
+        word = text[start:end]
+        # A capital may be all that is unknown: "À noite"
+        lowered = word.lower() if word.isupper() else "".join(c.lower() if c in unknown else c for c in word)
+        if lowered != word and unknown.isdisjoint(lowered) and lacking.isdisjoint(lowered):
+            plain.append(Plain(start, end, lowered, word))
+        else:
+            kept.append(Constraint(start, end, word, UNKNOWN))
+    plain += [unit for unit in units if not _overlaps(unit, [*kept, *plain])]
+    strange = sum(char.isalpha() and char in unknown for item in kept for char in item.target)
+    letters = [sum(map(str.isalpha, part)) for part in (text, *(i.target for i in taken), *(i.target for i in kept))]
+    left = letters[0] - sum(letters[1 : len(taken) + 1])
+    is_hopeless = strange > 0 and (2 * strange > left or left == sum(letters[len(taken) + 1 :]))
+    return Spelling(kept, sorted(plain), is_hopeless)
+
+
+def joined(text: str, constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
+    """Constraints in order, those one that belong together: words that stay as they are and have such a one beside
+    them, and what touches a placeholder without being a part of it."""
+    result: list[Constraint] = []
+    for item in sorted(constraints):
+        kinds = {item.kind, result[-1].kind} if result else {TERM}
+        gap = text[result[-1].end : item.start] if result else ""
+        if TERM not in kinds and ((not gap and not kinds.isdisjoint(APART)) or (gap.isspace() and kinds == {UNKNOWN})):
+            start = result.pop().start
+            item = Constraint(start, item.end, text[start : item.end], UNKNOWN if UNKNOWN in kinds else "tag")
+        result.append(item)
+    return tuple(result)
+
+
+@lru_cache(maxsize=4096)
+def plain_form(char: str) -> str | None:
+    """What may be sent for a character that is unknown; None where it would say something else."""
+    category = unicodedata.category(char)
+    if category == "Cf" or "VARIATION SELECTOR" in unicodedata.name(char, ""):
+        return ""
+    if category == "Pd":
+        return _DASH
+    if _is_quote(char):
+        return "'" if re.search("SINGLE|APOSTROPHE", unicodedata.name(char)) else '"'
+    kind = unicodedata.decomposition(char).partition(" ")[0]
+    plain = unicodedata.normalize("NFKC", char)
+    if plain == char or kind in _TELLING:
+        return None
+    return plain if kind in _TYPESET or category[0] in "LP" or category in ("Nd", "Nl") else None
+
+
+def _is_quote(char: str) -> bool:
+    category, name = unicodedata.category(char), unicodedata.name(char, "")
+    return (category[0] in "PS" or category == "Lm") and ("QUOTATION MARK" in name or "APOSTROPHE" in name)
+
+
+def _units(text: str, unknown: frozenset[str]) -> Iterator[Plain]:
+    """The unknown characters of a text, each with the marks on it, and their plain forms as far as there are any."""
+    reached = 0
+    for i, char in enumerate(text):
+        if i < reached or char not in unknown:
+            continue
+        start, end = i, i + 1
+        while start > reached and _is_mark(text[start]):
+            start -= 1
+        while end < len(text) and _is_mark(text[end]):
+            end += 1
+        reached = end
+        composed = unicodedata.normalize("NFC", text[start:end])
+        forms = [plain_form(c) if c in unknown else c for c in composed]
+        sent = "".join(c if form is None else form for c, form in zip(composed, forms, strict=True))
+        is_typeset = unicodedata.decomposition(char).startswith(_TYPESET)
+        restored = text[start:end] if sent in (_DASH, *_QUOTES) or unicodedata.category(char)[0] == "P" else ""
+        if sent == _DASH and not re.search("HYPHEN|EN DASH|FIGURE", unicodedata.name(char)):
+            # A word is not to become a compound with the next one
+            sent = " " * text[:start][-1:].isalnum() + sent + " " * text[end:][:1].isalnum()
+        yield Plain(start, end, sent, "" if is_typeset else restored)
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M"
+
+
+def _overlaps(item: Plain, others: Sequence[Plain | Constraint]) -> bool:
+    return any(other.start < item.end and item.start < other.end for other in others)
+
+
+def _words(text: str, units: Sequence[Plain], taken: Sequence[Constraint]) -> Iterator[tuple[int, int]]:
+    """The words that have these units in them, as far as nothing given is in the way."""
+    strange = {i for unit in units for i in range(unit.start, unit.end)}
+    reached = 0
+    for unit in units:
+        start, end = unit.start, unit.end
+        if start < reached:
+            continue
+        lowest = max([reached, *(item.end for item in taken if item.end <= start)])
+        highest = min([len(text), *(item.start for item in taken if item.start >= end)])
+        while start > lowest and _touch(text, start - 1, strange):
+            start -= 1
+        while end < highest and _touch(text, end - 1, strange):
+            end += 1
+        reached = end
+        yield start, end
+
+
+def _touch(text: str, i: int, strange: set[int]) -> bool:
+    """Whether a character and the one behind it are of the same word, as they are in "£5", "C#" and "p<0.05"."""
+    a, b = text[i], text[i + 1]
+    if a.isspace() or b.isspace():
+        return False
+    if _in_word(a) and _in_word(b):
+        return True
+    if (i in strange and i + 1 in strange) or "Cf" in (unicodedata.category(a), unicodedata.category(b)):
+        return True
+    if _in_word(b) and i in strange:
+        return unicodedata.category(a) != "So" and (b.isdecimal() or unicodedata.category(a)[0] == "S")
+    if _in_word(a) and i + 1 in strange:
+        return unicodedata.category(b) != "So"
+    return (_in_word(a) and _is_inner(text, i + 1)) or (_in_word(b) and _is_inner(text, i))
+
+
+def _in_word(char: str) -> bool:
+    return char.isalnum() or unicodedata.category(char)[0] == "M" or unicodedata.category(char) == "Cf"
+
+
+def _is_inner(text: str, i: int) -> bool:
+    """Whether a character is a hyphen, point or the like between two parts of a word; an apostrophe parts words."""
+    if not 0 < i < len(text) - 1 or not (_in_word(text[i - 1]) and _in_word(text[i + 1])):
+        return False
+    return unicodedata.category(text[i]) in ("Pd", "Pc", "Po") and not _is_quote(text[i])
+
+
+def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
+    """Put what was sent in a plain form back into a translation.
+
+    A quote or a dash belongs to those of the source that touch words on the same sides. They are put back where these
+    are all alike, or as many as in the source.
+
+    Args:
+        text: The translation.
+        sent: What was translated.
+        plain: What is plain in `sent`, with places in it.
+
+    Returns:
+        The translation, and whether nothing in it is still in a plain form.
+    """
+    is_sure = True
+    for form in dict.fromkeys(item.sent.strip() for item in plain if item.restored):
+        of_form = {item.start + item.sent.index(form): item for item in plain if item.restored and form in item.sent}
+        if len(form) > 1 and form.isalpha():
+            restored = next(iter(of_form.values())).restored
+            text = restored.join(re.split(rf"(?<!\w){re.escape(form)}(?!\w)", text))
+            continue
+        pattern = re.compile(re.escape(form))
+        asked = _by_sides(pattern, sent)
+        wanted = {sides: [of_form.get(start) for start, _ in places] for sides, places in asked.items()}
+        everything = [item for items in wanted.values() for item in items]
+        found: list[tuple[int, int, Plain | None]] = []
+        n_open = 0
+        for sides, places in _by_sides(pattern, text).items():
+            items = wanted.get(sides, [])
+            if not _alike(items) or form not in _QUOTES:
+                if len(items) != len(places):
+                    items = everything if _alike(everything) and form in _QUOTES else []
+            items = items if len(items) == len(places) else items[:1] * len(places)
+            n_open += 0 if items else len(places)
+            found += [(*place, item) for place, item in zip(places, items, strict=False)]
+        n_restored = sum(item is not None for *_, item in found)
+        is_sure = is_sure and (n_open == 0 or n_restored >= len(of_form))
+        for start, end, item in sorted(found, reverse=True, key=lambda one: one[0]):
+            if item is not None:
+                start -= item.sent.startswith(" ") and text[:start].endswith(" ")
+                end += item.sent.endswith(" ") and text[end:].startswith(" ")
+                text = text[:start] + item.restored + text[end:]
+    return text, is_sure
+
+
+def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, bool], list[tuple[int, int]]]:
+    """Where a pattern is in a text, by whether it stands between letters, behind a space, and before one."""
+    result = defaultdict(list)
+    for match in pattern.finditer(text):
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        is_inner = before.isalnum() and after.isalnum()
+        opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi")
+        closes = not after or after.isspace() or unicodedata.category(after) in ("Pe", "Pf", "Po")
+        result[is_inner, opens, closes].append(match.span())
+    return result
+
+
+def _alike(items: Sequence[Plain | None]) -> bool:
+    return bool(items) and len({item and item.restored for item in items}) == 1

@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 from spacy.tokens import Doc
@@ -90,7 +91,7 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
             gap = gap if before is None else before
             # Joined lines have a space each place where they broke, so that offsets hold
             line = _ONE_BREAK.sub(lambda match: " " * len(match.group()), text[begin:stop])
-            for cut, piece in _cut(line, max_chars, lambda i, begin=begin: begin + i in held):
+            for cut, piece in _cut(line, max_chars, partial(_is_held, held, begin)):
                 parts.append(Part(piece, begin + cut, gap))
                 gap = None
         yield Sentence(start, end, tuple(parts), full[lead + len(core) :])
@@ -159,6 +160,10 @@ def _fitting(
             yield start, cut
             start = cut
     yield start, end
+
+
+def _is_held(held: Set[int], offset: int, i: int) -> bool:
+    return offset + i in held
 
 
 def _quality(text: str, cut: int) -> int:

@@ -25,6 +25,9 @@ _TYPESET = ("<wide>", "<narrow>", "<font>", "<noBreak>", "<vertical>", "<small>"
 _DASH, _QUOTES = "-", ("'", '"')
 
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
 class Plain(NamedTuple):
     """A stretch of a text that is sent in another form.
 
@@ -77,11 +80,20 @@ def spelling(
         else:
             kept.append(Constraint(start, end, word, UNKNOWN))
     plain += [unit for unit in units if not _overlaps(unit, [*kept, *plain])]
-    strange = sum(char.isalpha() and char in unknown for item in kept for char in item.target)
-    letters = [sum(map(str.isalpha, part)) for part in (text, *(i.target for i in taken), *(i.target for i in kept))]
-    left = letters[0] - sum(letters[1 : len(taken) + 1])
-    is_hopeless = strange > 0 and (2 * strange > left or left == sum(letters[len(taken) + 1 :]))
+    rest, at = "", 0
+    for item in sorted([*taken, *kept]):
+        rest, at = f"{rest}{text[at : item.start]} ", item.end
+    others = _LETTERS.findall(rest + text[at:])
+    strange = [word for item in kept for word in _LETTERS.findall(item.target) if not unknown.isdisjoint(word)]
+    foreign = [word for word in strange if 2 * sum(char in unknown for char in word) > len(word)]
+    n_others = len(others) + len(strange) - len(foreign)
+    is_hopeless = bool(strange) and (not others or sum(map(_n_words, foreign)) > n_others)
     return Spelling(kept, sorted(plain), is_hopeless)
+
+
+def _n_words(letters: str) -> float:
+    """How many words letters are; two characters are one in scripts without spaces."""
+    return max(1.0, sum(unicodedata.east_asian_width(char) == "W" for char in letters) / 2)
 
 
 def joined(text: str, constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
@@ -213,32 +225,47 @@ def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
     is_sure = True
     for form in dict.fromkeys(item.sent.strip() for item in plain if item.restored):
         of_form = {item.start + item.sent.index(form): item for item in plain if item.restored and form in item.sent}
-        if len(form) > 1 and form.isalpha():
-            restored = next(iter(of_form.values())).restored
-            text = restored.join(re.split(rf"(?<!\w){re.escape(form)}(?!\w)", text))
+        if next(iter(of_form.values())).restored.lower() == form and form[0].isalpha():
+            text = _capitals_back(text, form, of_form, is_first=not _LETTERS.search(sent[: min(of_form)]))
             continue
-        pattern = re.compile(re.escape(form))
-        asked = _by_sides(pattern, sent)
-        wanted = {sides: [of_form.get(start) for start, _ in places] for sides, places in asked.items()}
-        everything = [item for items in wanted.values() for item in items]
-        found: list[tuple[int, int, Plain | None]] = []
-        n_open = 0
-        for sides, places in _by_sides(pattern, text).items():
-            items = wanted.get(sides, [])
-            if not _alike(items) or form not in _QUOTES:
-                if len(items) != len(places):
-                    items = everything if _alike(everything) and form in _QUOTES else []
-            items = items if len(items) == len(places) else items[:1] * len(places)
-            n_open += 0 if items else len(places)
-            found += [(*place, item) for place, item in zip(places, items, strict=False)]
-        n_restored = sum(item is not None for *_, item in found)
-        is_sure = is_sure and (n_open == 0 or n_restored >= len(of_form))
-        for start, end, item in sorted(found, reverse=True, key=lambda one: one[0]):
+        # Not a part of "--" or "...."
+        pattern = re.compile(rf"(?<!{re.escape(form[0])}){re.escape(form)}(?!{re.escape(form[0])})")
+        asked = {
+            sides: [of_form.get(start) for start, _ in places] for sides, places in _by_sides(pattern, sent).items()
+        }
+        everything = [item for items in asked.values() for item in items]
+        found = _by_sides(pattern, text)
+        is_clear = _alike(everything) and (form in _QUOTES or sum(map(len, found.values())) == len(everything))
+        matched: list[tuple[tuple[int, int], Plain | None]] = []
+        is_all = True
+        for sides, places in found.items():
+            items = everything if is_clear else asked.get(sides, [])
+            if is_clear or (form in _QUOTES and _alike(items)):
+                items = items[:1] * len(places)
+            if len(items) == len(places):
+                matched += zip(places, items, strict=True)
+            else:
+                # The same letters on both sides say it as well
+                items = [_by_neighbours(pattern, sent, of_form, text[start - 1 : end + 1]) for start, end in places]
+                is_all = is_all and None not in items
+                matched += zip(places, items, strict=True)
+        n_restored = sum(item is not None for _, item in matched)
+        is_sure = is_sure and (is_all or n_restored >= len(of_form))
+        for (start, end), item in sorted(matched, reverse=True, key=lambda one: one[0]):
             if item is not None:
                 start -= item.sent.startswith(" ") and text[:start].endswith(" ")
                 end += item.sent.endswith(" ") and text[end:].startswith(" ")
                 text = text[:start] + item.restored + text[end:]
     return text, is_sure
+
+
+def _capitals_back(text: str, form: str, places: dict[int, Plain], *, is_first: bool) -> str:
+    """Put back a word that was sent in small letters, where it was copied, or without its accents inside a sentence."""
+    restored = next(iter(places.values())).restored
+    bare = "".join(char for char in unicodedata.normalize("NFD", form) if not _is_mark(char))
+    forms = {form} if is_first else {form, bare}
+    text = restored.join(re.split(rf"(?<!\w)(?:{'|'.join(map(re.escape, forms))})(?!\w)", text))
+    return text[:1].upper() + text[1:] if is_first else text
 
 
 def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, bool], list[tuple[int, int]]]:
@@ -251,6 +278,11 @@ def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, boo
         closes = not after or after.isspace() or unicodedata.category(after) in ("Pe", "Pf", "Po")
         result[is_inner, opens, closes].append(match.span())
     return result
+
+
+def _by_neighbours(pattern: re.Pattern[str], sent: str, of_form: dict[int, Plain], around: str) -> Plain | None:
+    items = [of_form.get(m.start()) for m in pattern.finditer(sent) if sent[m.start() - 1 : m.end() + 1] == around]
+    return items[0] if _alike(items) and around[:1].isalnum() and around[-1:].isalnum() else None
 
 
 def _alike(items: Sequence[Plain | None]) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,7 +23,15 @@ from typer.testing import CliRunner
 
 from spacy_xlt.cli._app import friendly_errors
 from spacy_xlt.errors import XltError, XltWarning
-from spacy_xlt.io import lock_folder, remove_leftovers, replacing, replacing_folder, write_bytes, write_json
+from spacy_xlt.io import (
+    lock_folder,
+    remove_leftovers,
+    remove_leftovers_of,
+    replacing,
+    replacing_folder,
+    write_bytes,
+    write_json,
+)
 
 # In the names of what is being written; a random one
 TOKEN = "0123456789ab"
@@ -215,3 +226,108 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(XltError, match="E501.*no folder"), lock_folder(tmp_path / "out"):
         pass
+
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="files are those of POSIX")
+
+
+@posix_only
+def test_a_pipe_gets_the_bytes_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write_bytes(pipe, b"whole")
+    reader.join(10)
+    assert got == [b"whole"] and pipe.is_fifo() and names(tmp_path) == ["pipe"]
+
+
+@posix_only
+def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in ("/dev/null", tmp_path / "null"):
+        write_bytes(path, b"x")
+    assert (tmp_path / "null").is_symlink() and stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError) as caught:
+            write_bytes("/dev/full", b"x")
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+
+
+@posix_only
+def test_what_is_neither_file_nor_pipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        with pytest.raises(XltError, match="E501.*neither a file nor a pipe"):
+            write_bytes("socket", b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_bytes(tmp_path / "folder", b"x")
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(OSError) as caught:
+        write_bytes(tmp_path / "round", b"x")
+    assert caught.value.errno == errno.ELOOP and (tmp_path / "round").is_symlink()
+    assert names(tmp_path) == ["folder", "round", "socket"]
+
+
+def test_a_link_stays_and_what_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/old").write_text("old")
+    (tmp_path / "there/model").mkdir()
+    for name in ("old", "new", "model"):
+        (tmp_path / name).symlink_to(tmp_path / "there" / name)
+    for name in ("old", "new"):
+        write_bytes(tmp_path / name, b"fresh")
+    with replacing_folder(tmp_path / "model") as beside:
+        assert beside.parent == tmp_path / "there"
+        (beside / "weights").write_bytes(b"fresh")
+    assert all((tmp_path / name).is_symlink() for name in ("old", "new", "model"))
+    assert {path.read_bytes() for path in (tmp_path / "there").rglob("*") if path.is_file()} == {b"fresh"}
+    assert names(tmp_path / "there") == ["model", "new", "old", "weights"]
+
+
+@posix_only
+def test_modes_are_kept_and_new_files_have_those_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        for mode in (None, 0o604, 0o444):
+            if mode is not None:
+                (tmp_path / "file").chmod(mode)
+                (tmp_path / "folder").chmod(mode | 0o300)
+            write_bytes(tmp_path / "file", b"x")
+            with replacing_folder(tmp_path / "folder"):
+                pass
+            modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "folder")]
+            assert modes == ([0o640, 0o750] if mode is None else [mode, mode | 0o300])
+    finally:
+        os.umask(before)
+
+
+def test_the_name_of_what_is_being_written_is_another_one_each_time(tmp_path: Path) -> None:
+    seen = []
+    for _ in range(2):
+        with replacing(tmp_path / "x") as beside:
+            assert beside.exists()
+            seen.append(beside.name)
+            beside.write_bytes(b"")
+    assert seen[0] != seen[1] and not any(str(os.getpid()) in name for name in seen)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be killed so")
+def test_leftovers_of_an_output_go_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "out")])
+    (tmp_path / f".other.{TOKEN}.part").write_text("")
+    with replacing(tmp_path / "out") as beside, replacing_folder(tmp_path / "folder") as folder:
+        beside.write_bytes(b"x")
+        assert len(names(tmp_path)) == 4
+        (removed,) = remove_leftovers_of(tmp_path / "out")
+        assert removed != beside and beside.exists()
+        assert remove_leftovers_of(tmp_path / "folder") == [] and folder.exists()
+        assert remove_leftovers(tmp_path) == [tmp_path / f".other.{TOKEN}.part"]
+    assert names(tmp_path) == ["folder", "out"]
+
+
+def test_half_a_surrogate_pair_comes_back_from_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "x", {"caf\udce9": "\ud800", "ü": '"\\'})
+    assert json.loads((tmp_path / "x").read_text(encoding="utf8")) == {"caf\udce9": "\ud800", "ü": '"\\'}

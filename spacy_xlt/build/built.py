@@ -165,7 +165,8 @@ class BuiltShards(Sequence[BuiltShard]):
         header: Of the manifest.
 
     Raises:
-        XltError: E580 if it is no build folder, E581 if the manifest is damaged, E582 if a newer version wrote it.
+        XltError: E557 if it names files outside the folder, E580 if it is no build folder, E581 if the manifest is
+            damaged, E582 if a newer version wrote it.
     """
 
     def __init__(self, folder: str | Path):
@@ -175,6 +176,9 @@ class BuiltShards(Sequence[BuiltShard]):
             BuiltShard(self.folder, name, record.pop("files"), {k: v for k, v in record.items() if k != "shard"})
             for name, record in records.items()
         ]
+        for shard in self._shards:
+            for file in shard.files:
+                shard.path(file)
 
     def __len__(self) -> int:
         return len(self._shards)

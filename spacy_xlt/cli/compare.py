@@ -35,7 +35,7 @@ def compare_cli(
     interrupted goes on where it stopped when the same command is given again; a run whose config, data or versions
     have changed is done again. Settings of the plan can be overridden as in spacy train: --compare.n_bootstrap 1000
     """
-    from ..compare.jobs import make_jobs, set_digests
+    from ..compare.jobs import check_inputs, make_jobs, set_digests
     from ..compare.plan import read_plan
     from ..compare.results import collect
     from ..compare.run import Runner
@@ -48,6 +48,7 @@ def compare_cli(
     check_outputs(output_path, inputs=[plan_path, *plan.sets.values()])
     sets = set_digests(plan)
     todo = make_jobs(plan, output_path, _seeds(seeds), [] if only == "all" else names_in(only))
+    check_inputs(todo)
     if dry_run:
         _show_statuses(todo, statuses(todo, sets))
         return

@@ -21,7 +21,7 @@ from ..config import merge_configs
 from ..errors import error, warn
 from ..io import file_digest, inside
 from ..readers.docbin import corpus_files
-from ..training.selection import without_unused_sources
+from ..training.selection import check_corpora, without_unused_sources
 from .plan import AVERAGE, RUN, SEED, TRAIN, Plan, Strategy, substitute
 from .score import read_gold
 
@@ -103,6 +103,18 @@ class Job:
         return substitute(value, replace)
 
 
+def check_inputs(jobs: Iterable[Job]) -> None:
+    """Make sure that the corpora of all trainings are there, but for what is made by other jobs.
+
+    Raises:
+        XltError: E502 for one that is not there.
+    """
+    for job in (job for job in jobs if job.strategy.type == TRAIN):
+        config = without_unused_sources(job.config().interpolate())
+        made = tuple(str(one.folder) for one in (job, *job.needs))
+        check_corpora(config, "train_corpus", "dev_corpus", whose=f" of the strategy {job.strategy.name}", made_in=made)
+
+
 def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only: Sequence[str] = ()) -> list[Job]:
     """The jobs of a plan, each after those that it needs.
 
@@ -113,8 +125,8 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
         only: Only these strategies, and what they need.
 
     Raises:
-        XltError: E664 for seeds or strategies that the plan does not have; E557 for a link there;
-            as `in_order` and `merge_configs`.
+        XltError: E664 for seeds or strategies that the plan does not have; E557 for a link that
+            leads elsewhere; as `in_order` and `merge_configs`.
     """
     ordered = in_order(plan)
     seeds = plan.seeds if seeds is None else seeds

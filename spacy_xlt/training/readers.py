@@ -20,7 +20,7 @@ from ..languages import MULTI, to_spacy
 from ..readers.docbin import corpus_files, read_docs
 from .checks import check_labels, check_labels_known, check_language, warn_of_unused_labels
 from .duplicates import NearDuplicates, sentences_of
-from .selection import is_target, targets_of
+from .selection import check_corpora, is_target, targets_of
 from .sources import (
     DROP,
     MISSING,
@@ -89,6 +89,8 @@ class MixedCorpus(Engine):
     section: ClassVar[str] = "corpora.train"
     # Whether every epoch has another order
     varies: ClassVar[bool] = True
+    # Whether fewer documents than a source's `limit` are worth a warning
+    expects_limit: ClassVar[bool] = True
 
     sources: Mapping[str, Any]
     use: Sequence[str] | None = None
@@ -147,6 +149,8 @@ class MixedCorpus(Engine):
                 differ, E614 where a text is in another language than declared, E616 for a `min_score` without scores.
         """
         if self._loaded is None:
+            # spaCy itself sees that the development set is missing after the pipeline has been initialized
+            check_corpora(nlp.config.interpolate(), "dev_corpus")
             loaded = self._load(nlp)
             self._check(nlp, loaded.sources)
             self._loaded = loaded
@@ -189,6 +193,7 @@ class MixedCorpus(Engine):
             spans_key=self.spans_key,
             exclude=exclude,
             split=splitter.split,
+            expects_limit=self.expects_limit,
         )
         named = [nlp.lang or MULTI, "en", *(source.lang for source in self._sources)]
         sources = []
@@ -239,6 +244,8 @@ class DevCorpus(MixedCorpus):
 
     section: ClassVar[str] = "corpora.dev"
     varies: ClassVar[bool] = False
+    # It is only that an evaluation takes no longer
+    expects_limit: ClassVar[bool] = False
 
     shuffle: bool = False
     target_gold: bool = False

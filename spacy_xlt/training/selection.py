@@ -114,6 +114,30 @@ def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: block for name, block in blocks.items() if use is None or name in use}
 
 
+def check_corpora(config: Mapping[str, Any], *settings: str, whose: str = "", made_in: tuple[str, ...] = ()) -> None:
+    """Make sure that what a training reads is there.
+
+    Args:
+        config: A training config without variables.
+        settings: "train_corpus", "dev_corpus" or both.
+        whose: Whose training it is, for the message.
+        made_in: Folders that will be there by then.
+
+    Raises:
+        XltError: E502 for a corpus that is not there.
+    """
+    for setting in settings:
+        try:
+            corpus: Any = dot_to_object(config, config["training"][setting])  # type: ignore[arg-type]
+            blocks = [corpus, *used_sources(corpus).values()]
+        except (KeyError, AttributeError, TypeError):
+            continue
+        paths = [*(block.get("path") for block in blocks), *(corpus.get("exclude") or ())]
+        for path in (path for path in paths if isinstance(path, str) and path and not path.startswith(made_in)):
+            if not Path(path).exists():
+                raise error("E502", what=f"corpus ({setting}{whose})", path=path)
+
+
 @dataclass(frozen=True)
 class Targets:
     """Languages that a pipeline is for. Of a multi-language pipeline that says no more: all but the source's.

@@ -187,6 +187,7 @@ class ReadingRules:
         spans_key: A span group to copy the entities to.
         exclude: Sentences that no document may have.
         split: Cuts a document into pieces that the pipeline can take.
+        expects_limit: Whether to warn of a source that has fewer documents than its `limit`.
     """
 
     seed: int
@@ -194,6 +195,7 @@ class ReadingRules:
     spans_key: str | None
     exclude: NearDuplicates | None
     split: Callable[[Doc], list[Doc]]
+    expects_limit: bool = True
 
 
 class LoadedSource:
@@ -272,7 +274,7 @@ class LoadedSource:
 
     def _limited(self, files: list[list[list[Doc]]], drawn: list[tuple[int, int, int]]) -> list[list[list[Doc]]]:
         source, counts = self.source, self.counts
-        if counts.read < source.limit:
+        if counts.read < source.limit and self.rules.expects_limit:
             warn("W611", name=source.name, path=source.path, n=counts.read, limit=source.limit)
         chosen = {(f, i) for _, f, i in heapq.nsmallest(source.limit, drawn)}
         counts.over_limit = counts.read - len(chosen)

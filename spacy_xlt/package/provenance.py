@@ -16,7 +16,7 @@ from ..build.manifest import FILE_NAME, read_header
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
-from ..printing import plain
+from ..printing import markdown
 from ..readers.docbin import corpus_files
 from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
 
@@ -226,8 +226,9 @@ class DataSource:
     def to_meta(self) -> dict[str, str]:
         """As spaCy has it in `sources` of meta.json, with the licence."""
         entry = {"name": self.name, "url": self.url, "author": self.author, "license": self.licence or "unknown"}
-        # Into the README on one line
-        entry = {key: plain(value) for key, value in entry.items()}
+        # spaCy puts these into a table of the README as they are
+        for key in ("name", "author"):
+            entry[key] = markdown(entry[key]).replace("|", "\\|")
         return {key: value for key, value in entry.items() if value}
 
 

@@ -209,6 +209,37 @@ def test_compare_rejects_folder_of_something_else(folder: Path) -> None:
     assert not Path("out/runs").exists()
 
 
+@pytest.mark.parametrize("dry", ["", "--dry-run"])
+@pytest.mark.parametrize("marker", ["", '{"theirs": 1}', "[]", "{"])
+def test_a_marker_that_is_not_ours_protects_the_folder(folder: Path, marker: str, dry: str) -> None:
+    Path("out/runs/trained/0").mkdir(parents=True)
+    for name in ("comparison.json", "report.md", "runs/trained/0/thesis.txt"):
+        Path("out", name).write_text(marker)
+    done = compare(*dry.split())
+    assert done.exit_code == 1 and "XLT-E506" in done.output
+    assert {path.read_text() for path in Path("out").rglob("*") if path.is_file()} == {marker}
+    assert not Path("out/.lock").exists()
+
+
+@pytest.mark.parametrize("dry", ["", "--dry-run"])
+@pytest.mark.parametrize("name", ["train.spacy", "dev.spacy", "test.spacy"])
+def test_a_corpus_that_is_missing_is_named_before_anything_is_done(folder: Path, name: str, dry: str) -> None:
+    Path(name).unlink()
+    done = compare(*dry.split())
+    assert done.exit_code == 1 and "XLT-E502" in done.output and name in done.output
+    assert not Path("out").exists()
+
+
+def test_runs_do_not_follow_a_link_out_of_the_folder(folder: Path) -> None:
+    Path("theirs/trained/0").mkdir(parents=True)
+    Path("theirs/trained/0/thesis.txt").write_text("mine")
+    Path("out").mkdir()
+    Path("out/comparison.json").write_text("{}")
+    Path("out/runs").symlink_to(Path("theirs").absolute())
+    assert "XLT-E557" in compare().output
+    assert Path("theirs/trained/0/thesis.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [("--jobs 0", "E510"), ("--seeds a", "E510"), ("--seeds 9", "E664"), ("--only third", "E664")],

@@ -291,7 +291,7 @@ def wheel(model, licences, tmp_path) -> Path:
 @pytest.mark.slow
 def test_the_card_survives_packaging_the_clean_environment_and_a_push(wheel, model, tmp_path, monkeypatch):
     readme = (wheel.parent.parent / "README.md").read_text()
-    assert "### How it was made" in readme and "[News 1.0](https://news.example) (A | B)" in readme
+    assert "### How it was made" in readme and "[News 1.0](https://news.example) (A \\| B)" in readme
     assert "| Bosque | 50.00 | 25.00 | 33.33 | PER 33.33 |" in readme
     assert not trial.needs_spacy_xlt(wheel) and trial.try_package(wheel, ["Ann"])["found"][0]["text"] == "Ann"
 
@@ -322,10 +322,44 @@ def test_a_copy_gets_the_card_and_takes_the_place_of_an_older_copy(model, licenc
     spacy.load(tmp_path / "copy")
 
 
-@pytest.mark.parametrize("where", ["file", "other", "model/inside"])
-def test_nothing_but_a_pipeline_is_replaced_by_a_copy(model, licences, tmp_path, where):
+@pytest.mark.parametrize("where", ["file", "other", "model/inside", "theirs", "pipeline"])
+def test_nothing_but_an_earlier_copy_is_replaced_by_a_copy(model, licences, tmp_path, where):
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/meta.json").write_text('{"title": "my thesis"}')
+    shutil.copytree(model, tmp_path / "pipeline")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine").write_text("mine")
     assert "E687" in failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", "-o", tmp_path / where)
     assert (tmp_path / "file").read_text() == (tmp_path / "other/mine").read_text() == "mine"
+    assert "thesis" in (tmp_path / "theirs/meta.json").read_text() and "spacy_xlt" not in meta_of(tmp_path / "pipeline")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [
+        ("--name", "my-ner", "my_ner"),
+        *(("--name", name, "module") for name in ("my ner", "1ner", "ner_", "ñer", "a.b", "-", "../x", "ner\n")),
+        ("--version", "1.0-beta", "such as 1.0b0"),
+        *(("--version", version, "PEP 440") for version in ("1.0 ", "v1.0", "latest", "1.0.0-1", "01.0", "1.0\n")),
+    ],
+)
+def test_a_name_or_version_that_cannot_be_packaged_is_refused(model, licences, option, value, hint):
+    before = (model / "meta.json").read_text()
+    said = failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", option, value)
+    assert "E510" in said and hint in said and (model / "meta.json").read_text() == before
+
+
+def test_names_that_can_be_packaged_are_taken(model, licences):
+    card(model, "-d", "news", "-l", licences, "--name", "My_ner2", "--version", "1.0.0b1")
+    assert (meta_of(model)["name"], meta_of(model)["version"]) == ("My_ner2", "1.0.0b1")
+
+
+def test_markup_in_names_is_text_in_the_card(model, licences, tmp_path):
+    nasty = "<img src> `a` [b](http://c) d|e\nf"
+    licences.write_text(json.dumps({"news": {"name": nasty, "licence": nasty}}))
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES | {"ents_per_type": {nasty: {"f": 0.5}}}))
+    card(model, "-d", "news", "-l", licences, "--scores", f"{nasty}={tmp_path / 'scores.json'}")
+    notes = meta_of(model)["notes"]
+    shown = "&lt;img src&gt; \\`a\\` \\[b\\](http://c) d\\|e f"
+    assert notes.count(shown) == 6 and "<img" not in notes

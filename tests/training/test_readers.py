@@ -114,6 +114,21 @@ def test_fewer_documents_than_the_limit_is_said(nlp, numbered):
         assert len(texts(mixed({"a": source(numbered("a", 3), limit=10)}), nlp)) == 3
 
 
+def test_a_development_set_may_have_fewer_documents_than_its_limit(nlp, numbered):
+    sources = {"a": source(numbered("a", 3), limit=10)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XltWarning)
+        assert len(texts(DevCorpus(sources=sources, targets=["xx"], target_gold=True), nlp)) == 3
+
+
+@pytest.mark.parametrize("missing", ["paths.dev", "paths.projected"])
+def test_a_corpus_that_is_missing_stops_a_training_before_it_reads_the_others(numbered, tmp_path, missing):
+    settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
+    settings |= {"corpora.train.use": ["projected"], missing: str(tmp_path / "gone.spacy")}
+    with pytest.raises(XltError, match=r"E502.*gone\.spacy"):
+        init_nlp(merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings))
+
+
 def scored(doc: Doc, *scores: float) -> Doc:
     doc.spans[ENTS_GROUP] = SpanGroup(doc, name=ENTS_GROUP, spans=list(doc.ents), attrs={"scores": list(scores)})
     return doc

@@ -23,7 +23,8 @@ TEXT, ANNOTATION = ".txt", ".ann"
 _PIECE = "[0-9]{1,15} [0-9]{1,15}"
 _SPAN = re.compile(rf"T[^\t ]*\t(?P<label>\S+) (?P<pieces>{_PIECE}(?:;{_PIECE})*)(?:\t(?P<text>.*))?")
 # Events, relations, attributes, normalisations, equivalences and notes name the spans they are about, and are none
-_OTHER = re.compile(r"[ERAMN*#][^\t ]*\t[^\t]*\b[TERAMN]\d|#[^\t\d][^\t]*$")
+_ABOUT = r"[^\t ]*\t(?!\S+ \d+ \d)[^\t]*\b[TERAMN]\d[^\t]*"
+_OTHER = re.compile(rf"[ERAM*]{_ABOUT}\s*|[N#]{_ABOUT}(?:\t[^\t]*)?|#[^\t\d][^\t]*")
 _LINE_END = re.compile("\r\n?|\n")
 
 
@@ -148,7 +149,7 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[str
 
 def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
     for number, line in text_lines(path, encoding):
-        if not line.strip() or _OTHER.match(line):
+        if not line.strip() or _OTHER.fullmatch(line):
             continue
         match = _SPAN.fullmatch(line)
         if match is None:

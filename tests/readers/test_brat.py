@@ -92,6 +92,8 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, text, note, message):
         "R1\tPER 0 3\tAna",
         "#1\tPER 0 3\tAna",
         "*\tPER 0 3\tAna",
+        "E1\tSee:T2 Who:T2T1\tPER 0 3\tAna",
+        "#1\tNote T2\tsureT1\tPER 0 3",
         "t1\tPER 0 3\tAna",
         "T1\tPER 0 3 Ana",
         "T1\tPER 0,3\tAna",

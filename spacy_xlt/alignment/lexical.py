@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import error, missing_package
+from ..io import inside
 
 Keys = Sequence[str]
 
@@ -97,7 +98,7 @@ class LexicalModel:
         """Read what `dump` gave."""
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.items():
-                (Path(folder) / name).write_bytes(data)
+                inside(folder, name).write_bytes(data)
             model = self._made()
             if not files or not model.load(os.path.join(folder, "model")):
                 raise error("E361", path="The folder", reason="a part of the model is missing")

@@ -68,6 +68,10 @@ def friendly_errors(command: Command, *, goes_on: bool = False) -> Command:
             if err.errno not in CANNOT_WRITE:
                 raise
             _fail(_file_error(err))
+        except UnicodeEncodeError as err:
+            # Half a surrogate pair, where another package writes it
+            reason = f"{err.object[err.start : err.end]!r} in a text or a name has no place in {err.encoding}"
+            _fail(error("E501", path="the output", reason=reason))
         except KeyboardInterrupt:
             msg.warn(GOES_ON if goes_on else INTERRUPTED)
             raise typer.Exit(130) from None

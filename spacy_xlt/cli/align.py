@@ -48,6 +48,7 @@ def align_cli(
     """
     from ..alignment.api import align_stream, pair_tokenizer
     from ..errors import error
+    from ..io import is_stdout
     from ..languages import MULTI
     from ..readers.lines import read_line_pairs
 
@@ -62,6 +63,8 @@ def align_cli(
     for path in (source_path, *([target_path] if target_path else [])):
         existing(path, what="file")
     outputs = (output or output_option, scores_path, tokens_path)
+    if outputs[0] is None and (also := [path for path in outputs if path is not None and is_stdout(path)]):
+        raise error("E357", options=f"Standard output without OUT, and {also[0]},")
     check_outputs(*outputs, inputs=[source_path, target_path, config_path])
     setup_gpu(gpu_id, silent=True)
     engine = _engine(config_path, overrides)

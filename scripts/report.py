@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from wasabi import msg
 
+from spacy_xlt.cli._app import msg, prepare_streams
 from spacy_xlt.io import write_bytes, write_json
+from spacy_xlt.printing import markdown
 from spacy_xlt.report.compare import tables as comparison_tables
 from spacy_xlt.report.table import Table, percent
 
@@ -25,6 +26,7 @@ def main(
     trial: Annotated[Path | None, typer.Option(help="FILE of scripts/try_package.py --json")] = None,
 ) -> None:
     """Show what the commands of a project measured, and write it as Markdown and JSON."""
+    prepare_streams()
     paths = {"build": build, "compare": compare, "projection": projection, "trial": trial}
     try:
         results = {name: read(path) for name, path in paths.items() if path is not None}
@@ -98,7 +100,7 @@ def to_markdown(tables: list[Table], lines: list[str]) -> str:
     parts = ["# Report"]
     for table in tables:
         parts += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]
-    return "\n\n".join([*parts, *lines]) + "\n"
+    return "\n\n".join([*parts, *map(markdown, lines)]) + "\n"
 
 
 def _get(results: dict[str, dict[str, Any]], name: str, key: str) -> Any:

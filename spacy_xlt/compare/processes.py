@@ -84,7 +84,7 @@ def n_cores() -> int:
 
 def _environment(threads: int) -> dict[str, str]:
     # The order of sets is the same in every run
-    environment = {"PYTHONHASHSEED": "0", **os.environ}
+    environment = {"PYTHONHASHSEED": "0", **os.environ, "PYTHONIOENCODING": "utf8:backslashreplace"}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         asked = environment.get(name, "")
         environment[name] = str(min(threads, int(asked)) if asked.isdigit() else threads)

@@ -44,6 +44,16 @@ def test_every_command_runs_something_that_exists(project):
                 assert words[0] == "python" and (ROOT / words[1]).is_file()
 
 
+def test_values_with_spaces_and_quotes_stay_one_word_of_a_command(project):
+    # These are several words
+    several = {"options", "package_data", "try_options"}
+    for line in (line for command in project["commands"] for line in command["script"]):
+        filled = line
+        for name in set(project["vars"]) - several:
+            filled = filled.replace(f"${{vars.{name}}}", "my d'ata, x")
+        assert len(shlex.split(filled)) == len(line.split()), line
+
+
 def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project):
     made: set[str] = set()
     for name in project["workflows"]["all"]:

@@ -257,6 +257,9 @@ def test_the_command_shows_and_empties_a_cache(tmp_path, monkeypatch):
     CachedTranslator(Counting(), cache=TranslationCache("user")).translate(["one\ntwo", "x"], source="en", target="pt")
     code, output = xlt("stats")
     assert code == 0 and "2 translations" in output and "en-pt" in output and "counting" in output
+    # What is long is last, so that it moves nothing
+    rows = [line.split() for line in output.splitlines() if "en-pt" in line or "counting" in line]
+    assert [row[0] for row in rows] == ["2", "2"]
     assert xlt("list", path, "--limit", 1)[1].count("en-pt") == 1
     assert "en-pt\tone two\tONE TWO (-0.25)" in xlt("list")[1]
     assert "2 translations removed" in xlt("clear")[1] and "0 translations" in xlt("stats")[1]

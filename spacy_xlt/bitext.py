@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from .docs import missing_ranges, sentence_ranges, without
 from .errors import error
-from .languages import MULTI, blank, to_spacy
+from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
 from .tokens import has_text
 
@@ -349,7 +349,7 @@ def _doc_from_stored(data: dict[str, Any], lang: str) -> Doc:
     if data["sents"] is not None:
         first = set(data["sents"])
         starts = [i in first for i in range(len(words))]
-    doc = Doc(blank(lang).vocab, words=words, spaces=[c == "1" for c in data["spaces"]], sent_starts=starts)
+    doc = Doc(vocab_of(lang), words=words, spaces=[c == "1" for c in data["spaces"]], sent_starts=starts)
     doc.cats = dict(data["cats"])
     if data["ents"] is not None:
         ents = [_span_from_stored(doc, span) for span in data["ents"]]

@@ -281,6 +281,7 @@ _MESSAGES: dict[str, str] = {
     "one is {first}.",
     "W544": "{path}: each token begins with {first}, as in WikiAnn; this is taken off.",
     "W545": "{path}: most tokens begin with {first}, as in WikiAnn, but not all; nothing is taken off.",
+    "W551": "{path}: every tag is '-', which says that annotation is missing. Is --tag-col the column of the tags?",
     "W546": "{path}: {n} sentences with no blank line behind them or more than 200 tokens are cut where spaCy's "
     "sentencizer would; the first one is {first}. Put a blank line behind each sentence.",
     "W539": "{path}: the white space at the ends of {n} spans is left out, the first one is now {first}.",

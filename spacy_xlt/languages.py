@@ -146,7 +146,7 @@ def _make_blank(code: str, tokenizes: bool) -> Language:
     except ImportError as err:
         # spaCy's own E048 means that there is no class; every other ImportError names a missing package
         if "E048" not in str(err):
-            raise error("E011", lang=lang, reason=" ".join(str(err).split())) from err
+            raise error("E011", lang=lang, reason=" ".join(str(err).split()).rstrip(".")) from err
     warn("W010", lang=lang)
     if lang in UNSEGMENTED:
         warn("W011", lang=lang)

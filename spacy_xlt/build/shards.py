@@ -17,7 +17,7 @@ from ..bitext import USER_DATA_KEY
 from ..docs import select_docs, tokens_digest
 from ..errors import error, warn
 from ..io import inside, json_bytes, replacing, replacing_folder, write_bytes, write_json
-from ..languages import blank
+from ..languages import blank, vocab_of
 from .built import BuiltShard, BuiltShards
 from .rows import Row, bitext_row, target_row
 from .shard import BITEXT, TARGET
@@ -236,7 +236,7 @@ def _rows(shard: BuiltShard, what: str, lang: str) -> Iterable[Row]:
     translated = shard.translated(lang)
     docs: dict[str, list[Doc]] = {}
     if what == TARGET:
-        docs = {lang: list(of.get_docs(blank(lang).vocab)) for lang, of in shard.targets(translated).items()}
+        docs = {lang: list(of.get_docs(vocab_of(lang))) for lang, of in shard.targets(translated).items()}
     for one in translated:
         bitext = shard.stored_bitext(one)
         row = target_row(docs[one.lang][one.place], bitext) if what == TARGET else bitext_row(bitext)

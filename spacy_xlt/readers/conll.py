@@ -24,8 +24,8 @@ _STARTS, _ENDS = frozenset("BSU"), frozenset("ESLU")
 _MAX_TOKENS = 200
 _DOCSTART = "-docstart-"
 _METADATA = re.compile(r"# *(?P<name>[\w.:-]+)(?: [\w ]*)?(?P<value>=.*)?")
-# Comments that stand above a sentence
-_ABOVE = frozenset({"newdoc", "newpar", "sent_id", "text"})
+# Comments that stand above a sentence, as do newdoc and newpar
+_ABOVE = frozenset({"sent_id", "text"})
 # In CoNLL-U, "3-4" is a multiword token above its words and "3.1" a word that is not in the text
 _RANGE, _EMPTY_NODE = re.compile(r"([0-9]{1,9})-([0-9]{1,9})"), re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 _HEADER_TOKENS = frozenset({"token", "tokens", "word", "words", "form", "text"})
@@ -71,12 +71,16 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         raise error("E503", path=path)
     prefix = _prefix(first.words[0], path, settings, notes)
     group: list[_Sentence] = []
+    is_annotated = False
     for sentence in chain([first], sentences):
+        is_annotated = is_annotated or set(sentence.tags) != {MISSING}
         sentence.words = [word.removeprefix(prefix) for word in sentence.words]
         if group and (len(group) == settings.n_sents or sentence.starts_document):
             yield _doc(group, settings, notes)
             group = []
         group.append(sentence)
+    if not is_annotated:
+        notes.add("all missing", first.words[0])
     yield _doc(group, settings, notes)
 
 
@@ -229,8 +233,9 @@ def _blocks(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[tu
         is_comment = columns.is_comment(line, cells, notes)
         said = _METADATA.fullmatch(line.strip(" \t")) if is_comment else None
         name, value = (said["name"], said["value"] or "") if said else ("", "")
+        is_above = name in ("newdoc", "newpar") or (bool(value) and name in _ABOVE)
         is_docstart = any(cell.casefold() == _DOCSTART for cell in (cells[0], *cells[columns.token :][:1]))
-        if block.rows and (is_docstart or name in _ABOVE):
+        if block.rows and (is_docstart or is_above):
             block.is_sentence = not is_docstart
             yield block, columns
             block = _Block()
@@ -249,7 +254,7 @@ def _first_row(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]],
     before, may_be = [], (0, "")
     for number, line in lines:
         before.append((number, line))
-        words = split_tokens(line[:100])
+        words = split_tokens(line.lstrip(" \t")[:100])
         if words and words[0][0] != "#" and words[0].casefold() != _DOCSTART:
             return before, (number, line)
         if words and not may_be[0]:

@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 
 from ..docs import replace_ents
 from ..errors import error
-from ..languages import MULTI, blank
+from ..languages import MULTI, vocab_of
 from ..textfiles import read_bytes
 from .settings import ReadNotes, ReadSettings
 
@@ -76,7 +76,7 @@ def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None
     Raises:
         XltError: E502, E503, E504 for what is missing, empty or not a corpus.
     """
-    vocab = blank(lang).vocab if vocab is None else vocab
+    vocab = vocab_of(lang) if vocab is None else vocab
     for file in corpus_files(path):
         yield from _docs(file, vocab)
 
@@ -86,7 +86,7 @@ def read_docbin(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterato
 
     Ids of spans without their names, as tools write them that know only numbers, are these numbers.
     """
-    for doc in _docs(path, blank(settings.lang).vocab, notes):
+    for doc in _docs(path, vocab_of(settings.lang), notes):
         ents = {(ent.start, ent.end, ent.label) for ent in doc.ents}
         for span in doc.spans.get(_MIRROR, ()):
             if (span.start, span.end, span.label) not in ents:

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from ..errors import error
-from ..languages import MULTI, blank
+from ..languages import MULTI, blank, vocab_of
 from ..textfiles import text_lines
 from .places import (
     CODE_POINTS,
@@ -107,7 +107,7 @@ def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
             notes.add("not annotated", f"line {line.line}")
         notes.dropped.update(span[2] for span in line.spans if not settings.keeps(span[2]))
         line = replace(line, spans=[span for span in line.spans if settings.keeps(span[2])])
-        yield to_doc(line, blank(settings.lang).vocab, notes=notes, spans_key=settings.spans_key)
+        yield to_doc(line, vocab_of(settings.lang), notes=notes, spans_key=settings.spans_key)
     if not n_docs and strict:
         raise error("E568", path=path, what='line with the answer "accept"')
     if not (n_docs or notes.answers or notes.misfits):

@@ -38,6 +38,7 @@ _SAID = {
     "prefix": "W544",
     "some prefix": "W545",
     "cut": "W546",
+    "all missing": "W551",
     "sharing": "W547",
     "trimmed": "W539",
     "other tokens": "W565",

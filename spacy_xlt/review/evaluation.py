@@ -10,7 +10,7 @@ from spacy.vocab import Vocab
 
 from ..docs import tokens_digest, without
 from ..errors import error, warn
-from ..languages import blank
+from ..languages import vocab_of
 from ..readers.docbin import read_docs
 from ..readers.jsonl import ENTS, AnnotatedText, annotated_texts, to_doc
 from ..readers.settings import ReadNotes, ReadSettings, lines_named
@@ -63,7 +63,7 @@ def reviewed_pairs(source: Path, gold: Path, *, vocab: Vocab, target_lang: str) 
 
 def _gold(line: AnnotatedText, lang: str, notes: ReadNotes) -> Doc:
     # Who accepted a sentence has said all of its entities, also where only span groups have any
-    return to_doc(replace(line, annotated=line.annotated | {ENTS}), blank(lang).vocab, notes=notes)
+    return to_doc(replace(line, annotated=line.annotated | {ENTS}), vocab_of(lang), notes=notes)
 
 
 def _place(line: AnnotatedText, path: Path) -> tuple[str, tuple[int, int]]:

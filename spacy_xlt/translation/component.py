@@ -16,7 +16,7 @@ from ..alignment.soft import token_links
 from ..bitext import Bitext, SentencePair
 from ..engine import check_arguments
 from ..errors import error
-from ..languages import MULTI, UNSEGMENTED, blank, to_spacy
+from ..languages import MULTI, UNSEGMENTED, blank, to_spacy, vocab_of
 from ..links import Alignment
 from ..pipe import XltPipe
 from ..protocols import Translation
@@ -232,7 +232,7 @@ class TranslatorPipe(XltPipe[Bitext]):
             if self.store_attention:
                 links = _attention(view.doc, sentence, translations, tokens, offsets)
                 attention.append(links.shift(sentence.start, first))
-        target = Doc(blank(self.target).vocab, words=words, spaces=spaces, sent_starts=starts)
+        target = Doc(vocab_of(self.target), words=words, spaces=spaces, sent_starts=starts)
         return Bitext(
             view.original,
             target,

@@ -91,6 +91,12 @@ def test_a_dash_is_missing_annotation(tmp_path):
     assert missing_ranges(docs[0]) == [(1, 2)] and ents(docs[0]) == [("c", "A")]
 
 
+def test_a_column_of_dashes_is_said(tmp_path):
+    with pytest.warns(XltWarning, match="W551.*--tag-col"):
+        docs, _ = read(IOB2, tmp_path, tag_col=4)
+    assert [missing_ranges(doc) for doc in docs] == [[(0, 8)], [(0, 1)], [(0, 2)]]
+
+
 def test_docstart_begins_a_document_and_a_hash_is_a_token(tmp_path):
     docs, _ = read("-DOCSTART- O\n\n# O\n1 O\n\n-DOCSTART- O\n\nb B-A\n", tmp_path, format="conll", n_sents=9)
     assert [doc.text for doc in docs] == ["# 1 ", "b "]
@@ -169,7 +175,7 @@ ANA = [("Ana", "B-PER"), ("sings", "O")]
         ("# text = O\nAna _ _ B-PER\nsings _ _ O\n", {"format": "conll"}),
         ("#\n#\tx\ty\tz\nAna\tB-PER\nsings\tO\n", {"format": "tsv"}),
         ("  # a comment\nAna\tB-PER\nsings\tO\n", {"format": "tsv"}),
-        ("Ana\tB-PER\n# a comment\nsings\tO\n", {"format": "tsv"}),
+        ("Ana\tB-PER\n# a comment\n# text is here\nsings\tO\n", {"format": "tsv"}),
     ],
 )
 def test_comments_are_skipped_whatever_is_in_them_in_every_format(tmp_path, text, settings):

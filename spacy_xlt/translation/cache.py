@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from ..errors import error, warn
 from ..protocols import SoftAlignment, Translation
 
 _FORMAT = 1
+# Says that an SQLite file is ours: "xltc"
+_APPLICATION = 0x786C7463
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS translations (
     key BLOB PRIMARY KEY, source TEXT NOT NULL, target TEXT NOT NULL, signature TEXT NOT NULL, text TEXT NOT NULL,
@@ -34,6 +37,8 @@ _ROW_BYTES = 120
 # "Last used" is exact to an hour, so that reading seldom writes
 _USE_SECONDS = 3600
 _MIB = 1 << 20
+# Decimals of a score. Further ones depend on what else was in a batch of the engine
+_DECIMALS = 4
 
 
 def user_cache() -> Path:
@@ -137,29 +142,33 @@ class TranslationCache:
         Raises:
             sqlite3.Error: Where it is no cache. An OSError where the file cannot be read.
         """
-        connection = self._open()
-        directions = {
-            f"{source}-{target}": n
-            for source, target, n in connection.execute(
-                "SELECT source, target, COUNT(*) FROM translations GROUP BY source, target ORDER BY 3 DESC"
+        self._check()
+        with closing(self._read_only()) as connection:
+            directions = {
+                f"{source}-{target}": n
+                for source, target, n in connection.execute(
+                    "SELECT source, target, COUNT(*) FROM translations GROUP BY source, target ORDER BY 3 DESC"
+                )
+            }
+            signatures = dict(
+                connection.execute("SELECT signature, COUNT(*) FROM translations GROUP BY signature ORDER BY 2 DESC")
             )
-        }
-        signatures = dict(
-            connection.execute("SELECT signature, COUNT(*) FROM translations GROUP BY signature ORDER BY 2 DESC")
-        )
-        n_pages, page = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+            n_pages, page = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         return CacheStats(sum(directions.values()), n_pages * page, directions, signatures)
 
     def entries(self, *, limit: int = 20) -> Iterator[tuple[str, str, str, str, float | None]]:
         """Yield the entries used last: both languages, source text, translation, score."""
         query = "SELECT source, target, text, value FROM translations ORDER BY used DESC LIMIT ?"
-        for source, target, text, value in self._open().execute(query, (limit,)):
-            translation = _unpacked(value)
-            if translation is not None:
-                yield source, target, text, translation.text, translation.score
+        self._check()
+        with closing(self._read_only()) as connection:
+            for source, target, text, value in connection.execute(query, (limit,)):
+                translation = _unpacked(value)
+                if translation is not None:
+                    yield source, target, text, translation.text, translation.score
 
     def clear(self) -> int:
         """Remove everything, and return how many translations there were."""
+        self._check()
         connection = self._open()
         with connection:
             removed = connection.execute("DELETE FROM translations").rowcount
@@ -177,18 +186,38 @@ class TranslationCache:
         # A connection must not be used in a forked process or in another thread than its own
         owner = (os.getpid(), threading.get_ident())
         if self._connection is None or self._owner != owner:
+            if self.path.exists() and self.path.stat().st_size:
+                self._check()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+                # The first that is written, so that a file is known as ours whenever a kill comes
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _FORMAT):
-                raise sqlite3.DatabaseError(f"format {version} of another version; this one writes {_FORMAT}")
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
             self._connection, self._owner = connection, owner
         return self._connection
+
+    def _read_only(self) -> sqlite3.Connection:
+        # Without a log there is nothing to read but the file, and SQLite is not to make one beside it
+        log = self.path.with_name(f"{self.path.name}-wal")
+        mode = "mode=ro" if log.exists() else "immutable=1"
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?{mode}", uri=True, timeout=60, check_same_thread=False)
+
+    def _check(self) -> None:
+        """Make sure that a file is a cache, before anything is written to it."""
+        with closing(self._read_only()) as connection:
+            application, version = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            )
+            # Earlier versions wrote no application's number
+            if application != _APPLICATION and (application or _objects(connection) != _own_objects()):
+                raise sqlite3.DatabaseError("it is no cache of translations")
+        if version not in (0, _FORMAT):
+            raise sqlite3.DatabaseError(f"format {version} of another version; this one writes {_FORMAT}")
 
     def _evict(self, connection: sqlite3.Connection) -> None:
         (total,) = connection.execute("SELECT COALESCE(SUM(size), 0) FROM translations").fetchone()
@@ -243,18 +272,17 @@ class CachedTranslator:
         Raises:
             XltError: E105 where the engine returns another number of translations than it got texts.
         """
-        if self.cache is None:
-            return self._ask(texts, source, target)
         signature = str(getattr(self.engine, "signature", type(self.engine).__name__))
         if self.with_attention:
             signature += "|with attention"
         where = {"source": source, "target": target, "signature": signature}
         keys = [entry_key(text, **where) for text in texts]
-        known = self.cache.get(list(dict.fromkeys(keys)))
+        known = {} if self.cache is None else self.cache.get(list(dict.fromkeys(keys)))
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         made = dict(zip(new, self._ask(list(new.values()), source, target), strict=True))
-        self.cache.put([(key, new[key], translation) for key, translation in made.items()], **where)
-        self.hits += len(texts) - len(new)
+        if self.cache is not None:
+            self.cache.put([(key, new[key], translation) for key, translation in made.items()], **where)
+            self.hits += len(texts) - len(new)
         return [known.get(key) or made[key] for key in keys]
 
     def _ask(self, texts: Sequence[str], source: str, target: str) -> list[Translation]:
@@ -264,7 +292,25 @@ class CachedTranslator:
         if len(made) != len(texts):
             raise error("E105", name=self.name, found=len(made), expected=len(texts))
         self.misses += len(texts)
-        return made if self.with_attention else [replace(translation, alignment=None) for translation in made]
+        return [
+            replace(
+                translation,
+                score=None if translation.score is None else round(translation.score, _DECIMALS),
+                alignment=translation.alignment if self.with_attention else None,
+            )
+            for translation in made
+        ]
+
+
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """The tables and indices of a file, as they were declared."""
+    return sorted(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def _own_objects() -> list[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return _objects(connection)
 
 
 def entry_key(text: str, *, source: str, target: str, signature: str) -> bytes:

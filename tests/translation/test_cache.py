@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.protocols import SoftAlignment, Translation
-from spacy_xlt.translation.cache import CachedTranslator, TranslationCache, cache_path, entry_key
+from spacy_xlt.translation.cache import _SCHEMA, CachedTranslator, TranslationCache, cache_path, entry_key
 
 WHERE = {"source": "en", "target": "pt", "signature": "test"}
 
@@ -267,3 +268,71 @@ def test_the_command_shows_and_empties_a_cache(tmp_path, monkeypatch):
     path.write_text("this is no data base, and long enough for SQLite to see it" * 20)
     code, output = xlt("stats")
     assert code == 1 and "XLT-E535" in output
+
+
+def foreign(path, schema, *, application=0, wal=False):
+    """An SQLite file of another program, with a row in a table that is called as ours is."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+        connection.executescript(schema)
+        connection.execute(f"PRAGMA application_id = {application}")
+        connection.execute("PRAGMA user_version = 1")
+        n = len(connection.execute("PRAGMA table_info(translations)").fetchall())
+        connection.execute(f"INSERT INTO translations VALUES ({','.join('1' * n)})")
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("wal", [False, True])
+@pytest.mark.parametrize(
+    ("schema", "application"),
+    [
+        ("CREATE TABLE translations (id INTEGER PRIMARY KEY, source, target, signature, text, value, used)", 0),
+        (_SCHEMA + "CREATE TABLE mine (x);", 0),
+        (_SCHEMA, 1234),
+    ],
+)
+def test_nothing_is_written_to_a_data_base_of_another_program(tmp_path, schema, application, wal):
+    path = foreign(tmp_path / "other.sqlite", schema, application=application, wal=wal)
+    before = path.read_bytes()
+    for action in ("stats", "list", "clear"):
+        code, output = xlt(action, path)
+        assert code == 1 and "XLT-E535" in output and "no cache of translations" in " ".join(output.split())
+    with pytest.warns(XltWarning, match="W250.*no cache of translations"):
+        CachedTranslator(Counting(), cache=TranslationCache(path)).translate(["a"], source="en", target="pt")
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_empty_file_is_not_emptied_and_may_become_a_cache(tmp_path):
+    path = tmp_path / "c.sqlite"
+    path.touch()
+    assert xlt("clear", path)[0] == 1 and xlt("stats", path)[0] == 1 and path.read_bytes() == b""
+    CachedTranslator(Counting(), cache=TranslationCache(path)).translate(["a"], source="en", target="pt")
+    assert TranslationCache(path).stats().entries == 1
+
+
+def test_a_cache_of_an_earlier_version_is_known_and_looking_changes_nothing(tmp_path):
+    path = foreign(tmp_path / "c.sqlite", _SCHEMA)
+    before = path.read_bytes()
+    assert "1 translations" in xlt("stats", path)[1] and xlt("list", path)[0] == 0
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert "1 translations removed" in xlt("clear", path)[1]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone()[0]
+
+
+def test_scores_are_the_same_with_and_without_a_cache_and_after_a_part_of_the_work(tmp_path):
+    class Batches(Counting):
+        """Scores depend a little on what else is in a call, as those of neural engines do."""
+
+        def translate(self, texts, *, source, target):
+            return [Translation(text.upper(), -len(text) / 7 - len(texts) * 1e-8) for text in texts]
+
+    texts = ["a", "bb", "ccc", "bb"]
+    for known in ([], ["bb"], texts):
+        cache = TranslationCache(tmp_path / f"{len(known)}.sqlite")
+        made = [
+            CachedTranslator(Batches(), cache=kept).translate(some, source="en", target="pt")
+            for kept, some in ((cache, known), (cache, texts), (None, texts))
+        ]
+        assert made[1] == made[2]

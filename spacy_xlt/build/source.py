@@ -51,7 +51,7 @@ class BuildInput:
             before: The manifest's header of the earlier run.
             skip_corrupt: Leave out a file, or a text of a folder of brat's, that cannot be read, with a warning.
         """
-        files, known = corpus_files(path, reading), {}
+        files, known, met = corpus_files(path, reading), {}, ReadNotes()
         old = before.get("input", {}) if before.get("reading") == plain(reading) else {}
         for file in tqdm(files, desc="read", unit="file", delay=_BAR_AFTER, disable=silent):
             digest = file.digest()
@@ -66,11 +66,14 @@ class BuildInput:
                 known[file.name] = {"sha256": digest, "docs": len(annotated), "annotated": sum(annotated)}
                 if notes.left_out:
                     known[file.name]["texts_left_out"] = sorted(notes.left_out)
+                met.update(notes)
             except XltError as err:
                 if not skip_corrupt:
                     raise
                 warn("W583", path=file.path, size=_size(file), reason=err.message)
                 known[file.name] = {"sha256": digest, "left_out": err.code}
+        if not old:
+            met.check_labels(path, reading)
         return cls(path, reading, files, known)
 
     @property

@@ -23,6 +23,7 @@ from spacy_xlt.build import builder
 from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltError, XltWarning, error
 from spacy_xlt.io import lock_folder
+from spacy_xlt.readers import ReadSettings
 from spacy_xlt.readers.docbin import read_docs
 
 
@@ -248,6 +249,15 @@ def test_build_rejects_corpora_without_documents_or_entities(nlp, make_doc, writ
         with pytest.raises(XltError, match=message):
             build(nlp, path, tmp_path / "built")
     assert not (tmp_path / "built").exists()
+
+
+def test_labels_that_the_input_does_not_have_are_said(nlp, tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("Maria B-PER\nsleeps O\n\n")
+    with pytest.warns(XltWarning, match="W522.*MISC.*it has: PER"):
+        build(nlp, path, tmp_path / "built", reading=ReadSettings(labels=frozenset({"PER", "MISC"})))
+    with pytest.raises(XltError, match="E522.*has only: PER"):
+        build(nlp, path, tmp_path / "none", reading=ReadSettings(labels=frozenset({"MISC"})))
 
 
 def test_corrupt_input_is_left_out_when_asked_and_named_each_time(nlp, tmp_path):

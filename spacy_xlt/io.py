@@ -69,8 +69,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             with _passing_on(path, before) as beside:
                 yield beside
             return
-        final = Path(os.path.realpath(path))
-        final.parent.mkdir(parents=True, exist_ok=True)
+        final = _final(path)
         beside, _ = _beside(final)
         # Whoever else may write to the folder cannot have put anything there
         with _held(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)):
@@ -79,7 +78,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 with beside.open("rb") as file:
                     os.fsync(file.fileno())
                 if before is not None:
-                    beside.chmod(stat.S_IMODE(before.st_mode))
+                    beside.chmod(before.st_mode & 0o777)
                 os.replace(beside, final)
             except BaseException:
                 # A disk that cannot be written may not let go of a file, either, and the first error says more
@@ -101,8 +100,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with naming(path):
         _status(path)
-        final = Path(os.path.realpath(path))
-        final.parent.mkdir(parents=True, exist_ok=True)
+        final = _final(path)
         beside, old = _beside(final)
         beside.mkdir()
         with _held(os.open(beside, os.O_RDONLY) if os.name == "posix" else None):
@@ -127,6 +125,23 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         _sync_folder(final.parent)
 
 
+@contextmanager
+def replacing_pipeline(path: str | Path) -> Iterator[Path]:
+    """As `replacing_folder`, for a spaCy pipeline: what else lies in its folder, such as a licence, stays there."""
+    path = Path(path)
+    with replacing_folder(path) as beside:
+        yield beside
+        own = {"meta.json", "config.cfg", "tokenizer", "vocab"}
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            own |= set(json.loads((path / "meta.json").read_text(encoding="utf8")).get("components", ()))
+        for other in path.iterdir() if path.is_dir() else ():
+            if other.name not in own and not os.path.lexists(beside / other.name):
+                if other.is_dir() and not other.is_symlink():
+                    shutil.copytree(other, beside / other.name, symlinks=True)
+                else:
+                    shutil.copy2(other, beside / other.name, follow_symlinks=False)
+
+
 def _status(path: Path) -> os.stat_result | None:
     """What is there, or None; a link that leads round in a circle is an error."""
     try:
@@ -135,10 +150,22 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
+def _final(path: Path) -> Path:
+    """Where a path leads, with the folders around it."""
+    final = Path(os.path.realpath(path))
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as err:
+        # Where nobody can make a folder, as in /proc
+        raise error("E501", path=path, reason=err.strerror) from err
+    return final
+
+
 def _beside(final: Path) -> tuple[Path, Path]:
     """Names that nobody can guess, for what is being written and for what it replaces."""
-    token = secrets.token_hex(6)
-    return final.with_name(f".{final.name}.{token}.part"), final.with_name(f".{final.name}.{token}.old")
+    # Most disks take 255 bytes
+    name, token = final.name if len(os.fsencode(final.name)) < 230 else final.name[:50], secrets.token_hex(6)
+    return final.with_name(f".{name}.{token}.part"), final.with_name(f".{name}.{token}.old")
 
 
 @contextmanager

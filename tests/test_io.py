@@ -29,6 +29,7 @@ from spacy_xlt.io import (
     remove_leftovers_of,
     replacing,
     replacing_folder,
+    replacing_pipeline,
     write_bytes,
     write_json,
 )
@@ -326,6 +327,32 @@ def test_leftovers_of_an_output_go_and_what_is_being_written_stays(tmp_path: Pat
         assert remove_leftovers_of(tmp_path / "folder") == [] and folder.exists()
         assert remove_leftovers(tmp_path) == [tmp_path / f".other.{TOKEN}.part"]
     assert names(tmp_path) == ["folder", "out"]
+
+
+def test_what_else_lies_in_the_folder_of_a_pipeline_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "notes/mine.txt").write_text("mine")
+    (folder / "LICENSE").write_text("mine")
+    for name in ("ner", "vocab"):
+        (folder / name).mkdir()
+    write_json(folder / "meta.json", {"components": ["ner"]})
+    with replacing_pipeline(folder) as beside:
+        write_json(beside / "meta.json", {"components": ["tagger"]})
+        (beside / "tagger").mkdir()
+    assert names(folder) == ["LICENSE", "meta.json", "mine.txt", "notes", "tagger"]
+
+
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path) -> None:
+    write_bytes(tmp_path / ("x" * 255), b"x")
+    assert names(tmp_path) == ["x" * 255]
+
+
+@posix_only
+def test_a_folder_that_nobody_can_make_is_named(tmp_path: Path) -> None:
+    if Path("/proc").is_dir():
+        with pytest.raises(XltError, match="E501.*/proc/nowhere/x"):
+            write_bytes("/proc/nowhere/x", b"x")
 
 
 def test_half_a_surrogate_pair_comes_back_from_json(tmp_path: Path) -> None:

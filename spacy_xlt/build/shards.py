@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -23,6 +24,7 @@ from .rows import Row, bitext_row, target_row
 from .shard import BITEXT, TARGET
 
 SPLIT = "split.json"
+SIDES = ("train", "dev")
 _COUNTED = ("spans_in", "spans_projected", "lost_reasons")
 
 
@@ -151,7 +153,7 @@ def split(
         raise error("E510", setting="--dev", value=dev, expected="a share between 0 and 1, such as 0.1")
     shards.check(lang)
     _check_output(output, shards.folder, overwrite=overwrite, marker=SPLIT)
-    sources = {"train": 0, "dev": 0}
+    sources = dict.fromkeys(SIDES, 0)
     docs: dict[str, Counter[str]] = {name: Counter() for name in sources}
     n_empty = 0
     with replacing_folder(output) as beside:
@@ -249,6 +251,17 @@ def _with_tokens(shard: BuiltShard, lang: str) -> list[int]:
     return [number for number, tokens in enumerate(shard.read(shard.target(lang)).tokens) if len(tokens)]
 
 
+def _is_split(folder: Path) -> bool:
+    """Whether all that a folder has is what `split` writes."""
+    try:
+        said = json.loads((folder / SPLIT).read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return False
+    parts = [file.relative_to(folder).parts for file in folder.rglob("*") if not file.is_dir()]
+    others = [part for part in parts if part != (SPLIT,) and not (part[0] in SIDES and part[-1].endswith(".spacy"))]
+    return isinstance(said, dict) and {"dev_share", *SIDES} <= said.keys() and not others
+
+
 def _check_what(what: str) -> None:
     if what not in (TARGET, BITEXT):
         raise error("E510", setting="--what", value=what, expected=f"{TARGET} or {BITEXT}")
@@ -266,7 +279,7 @@ def _check_output(path: Path, build: Path, *, overwrite: bool, marker: str = "")
     if marker and path.exists() and not path.is_dir():
         raise error("E553", path=path, reason="is a file")
     is_there = any(path.iterdir()) if path.is_dir() else path.exists()
-    if is_there and marker and not (path / marker).is_file():
-        raise error("E553", path=path, reason=f"is not empty and has no {marker}")
+    if is_there and marker and not _is_split(path):
+        raise error("E553", path=path, reason=f"is not empty, and not only what {marker} of a split is about")
     if is_there and not overwrite:
         raise error("E554", path=path)

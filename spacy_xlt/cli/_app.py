@@ -170,7 +170,7 @@ def existing(path: Path, *, what: str) -> Path:
     return path
 
 
-def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], beside_build: bool = False) -> None:
+def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], may_be_inside: bool = False) -> None:
     """Make sure that what a command writes is nothing that it reads. Every command with both calls this first.
 
     What an earlier run that was killed has left of the outputs is removed. Where an output is standard output itself,
@@ -179,19 +179,23 @@ def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], beside_b
     Args:
         outputs: Files and folders to write; those that are None are not asked for.
         inputs: Files and folders that are read.
-        beside_build: Whether an output may lie in a folder that is read, as a page in that of its build, where it is
-            none of the build's own files.
+        may_be_inside: Whether an output may lie in a folder that is read, as a page in that of its build: the command
+            reads only what ends in .spacy there.
 
     Raises:
-        XltError: E553 where an output is an input, by any name or link, or lies in one, or two outputs are one file.
+        XltError: E553 where an output is an input, by any name or link, or lies in one; where it is one of the files
+            that make a build; where two outputs are one file.
     """
     written, read = ([path for path in paths if path is not None] for paths in (outputs, inputs))
     for output in written:
         for path in read:
             if _is_same(output, path):
                 raise error("E553", path=output, reason=f"is {path}, which is read")
-            if path.is_dir() and _is_within(output, path) and not (beside_build and not _is_own_file(output, path)):
+            within = path.is_dir() and Path(os.path.realpath(output)).is_relative_to(os.path.realpath(path))
+            if within and not (may_be_inside and output.suffix != ".spacy"):
                 raise error("E553", path=output, reason=f"is in {path}, which is read")
+        if build := _build_around(output):
+            raise error("E553", path=output, reason=f"belongs to the build {build}")
     for first, second in combinations(written, 2):
         if _is_same(first, second):
             raise error("E553", path=second, reason=f"is {first}, which is written, too")
@@ -208,16 +212,15 @@ def _is_same(first: Path, second: Path) -> bool:
     return not first.exists() and not second.exists() and os.path.realpath(first) == os.path.realpath(second)
 
 
-def _is_within(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+def _build_around(path: Path) -> Path | None:
+    """The build folder that a path is one of the own files of."""
+    from ..build.manifest import FILE_NAME, OWN_NAMES, read_header
 
-
-def _is_own_file(path: Path, folder: Path) -> bool:
-    """Whether a path is what a build writes, or would be read as a part of it."""
-    from ..build.manifest import OWN_NAMES
-
-    first = Path(os.path.realpath(path)).relative_to(os.path.realpath(folder)).parts[0]
-    return first in OWN_NAMES or path.suffix == ".spacy"
+    path = Path(os.path.realpath(path))
+    for folder in path.parents:
+        if path.relative_to(folder).parts[0] in OWN_NAMES and (folder / FILE_NAME).is_file() and read_header(folder):
+            return folder
+    return None
 
 
 def names_in(text: str | None) -> list[str]:

@@ -28,6 +28,6 @@ def build_report_cli(
     existing(build_path, what="build folder")
     # The page that the build itself wrote is written anew
     if output_path is not None and output_path.resolve() != (build_path / REPORT_HTML).resolve():
-        check_outputs(output_path, inputs=[build_path], beside_build=True)
+        check_outputs(output_path, inputs=[build_path], may_be_inside=True)
     write_build_report(build_path, html=output_path, view=view)
     msg.good("Report", str(output_path or build_path / REPORT_HTML))

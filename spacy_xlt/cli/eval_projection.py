@@ -57,7 +57,7 @@ def eval_projection_cli(
     configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
-    check_outputs(json_path, report, inputs=[*configs, source_path, gold_path])
+    check_outputs(json_path, report, inputs=[*configs, source_path, gold_path], may_be_inside=True)
     wanted = None if labels is None else names_in(labels)
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")

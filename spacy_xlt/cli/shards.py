@@ -152,7 +152,7 @@ def _shards(build: Path, output: Path | None = None) -> BuiltShards:
     from ..build.built import BuiltShards
 
     existing(build, what="folder")
-    check_outputs(output, inputs=[build], beside_build=True)
+    check_outputs(output, inputs=[build], may_be_inside=True)
     return BuiltShards(build)
 
 

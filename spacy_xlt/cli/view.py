@@ -31,7 +31,7 @@ def view_cli(
 
     if output_path is None and not text:
         raise error("E563")
-    check_outputs(output_path, inputs=[input_path], beside_build=True)
+    check_outputs(output_path, inputs=[input_path], may_be_inside=True)
     folder = input_path / "bitext"
     readable = Readable()
     numbered = readable.read(read_docs(folder if folder.is_dir() else input_path))

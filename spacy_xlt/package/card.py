@@ -13,7 +13,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from ..errors import error
-from ..io import replacing_folder, write_json
+from ..io import replacing_pipeline, write_json
 from ..printing import markdown, markdown_code
 from ..requirements import extras_of, merge_requirements, own_requirement
 from .provenance import DataSource, Provenance, all_data
@@ -125,7 +125,7 @@ def copy_pipeline(source: Path, output: Path, meta: Mapping[str, Any]) -> None:
     inside = output.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(output.resolve())
     if inside or not (_has_card(output) or not output.exists() or (output.is_dir() and not any(output.iterdir()))):
         raise error("E687", output=output, source=source)
-    with replacing_folder(output) as beside:
+    with replacing_pipeline(output) as beside:
         shutil.copytree(source, beside, dirs_exist_ok=True)
         write_json(beside / "meta.json", meta)
 

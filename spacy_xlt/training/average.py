@@ -17,7 +17,7 @@ from spacy.language import Language
 from thinc.api import Model
 
 from ..errors import error, warn
-from ..io import replacing_folder
+from ..io import replacing_pipeline
 from .snapshots import FILE_NAME, snapshot_folders
 
 # Below it, heads did not start from the same values: independent ones are near 0
@@ -129,7 +129,7 @@ def average_pipelines(
 def write_average(nlp: Language, output: str | Path, *, members: Sequence[Path] = (), force: bool = False) -> None:
     """Write a pipeline whole or not at all. See `check_output`."""
     check_output(output, members=members, force=force)
-    with replacing_folder(output) as beside:
+    with replacing_pipeline(output) as beside:
         nlp.to_disk(beside)
 
 

@@ -106,6 +106,31 @@ def test_a_page_does_not_take_the_place_of_a_file_of_the_build(built_shards: Pat
     assert code == 1 and "XLT-E553" in said and files_of(built_shards) == before
 
 
+def test_no_command_takes_a_file_of_a_build_for_its_output(built_shards: Path, folder: Path) -> None:
+    before = files_of(built_shards)
+    for words in (
+        ("convert", "a.tsv", built_shards / "manifest.jsonl"),
+        ("view", built_shards / "bitext/00000.spacy", built_shards / "report.html"),
+        ("eval-alignment", "base.cfg", "pairs.tsv", "--json", built_shards / "summary.json"),
+        ("build", "base.cfg", "a.tsv", built_shards / "target"),
+    ):
+        code, said = run(*words)
+        assert code == 1 and "XLT-E553" in said and "belongs to the build" in said
+    assert files_of(built_shards) == before
+
+
+def test_a_split_with_more_in_it_is_not_replaced(built_shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("shards", "split", built_shards, out)[0] == 0
+    assert run("shards", "split", built_shards, out, "--overwrite")[0] == 0
+    for name, text in (("notes.txt", "mine"), ("train/notes.txt", "mine"), ("split.json", '{"wood": "oak"}')):
+        was = (out / name).read_text() if (out / name).exists() else None
+        (out / name).write_text(text)
+        code, said = run("shards", "split", built_shards, out, "--overwrite")
+        assert code == 1 and "XLT-E553" in said and (out / name).read_text() == text
+        (out / name).write_text(was) if was else (out / name).unlink()
+
+
 def test_a_page_may_lie_beside_the_files_of_the_build(built_shards: Path) -> None:
     for _ in range(2):
         assert run("view", built_shards, built_shards / "view.html")[0] == 0

@@ -318,7 +318,11 @@ def test_a_copy_gets_the_card_and_takes_the_place_of_an_older_copy(model, licenc
     for key in ("news", "wiki"):
         card(model, "--data", key, "--licences", licences, "--output", tmp_path / "copy")
     assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+    (tmp_path / "copy" / "LICENSE").write_text("mine")
     assert "| Wiki |" in meta_of(tmp_path / "copy")["notes"]
+    # What `spacy package` takes along
+    card(model, "--data", "wiki", "--licences", licences, "--output", tmp_path / "copy")
+    assert (tmp_path / "copy" / "LICENSE").read_text() == "mine"
     spacy.load(tmp_path / "copy")
 
 

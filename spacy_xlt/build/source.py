@@ -51,7 +51,7 @@ class BuildInput:
             before: The manifest's header of the earlier run.
             skip_corrupt: Leave out a file, or a text of a folder of brat's, that cannot be read, with a warning.
         """
-        files, known, met = corpus_files(path, reading), {}, ReadNotes()
+        files, known, met = corpus_files(path, reading, skip_corrupt=skip_corrupt), {}, ReadNotes()
         old = before.get("input", {}) if before.get("reading") == plain(reading) else {}
         for file in tqdm(files, desc="read", unit="file", delay=_BAR_AFTER, disable=silent):
             digest = file.digest()
@@ -129,7 +129,7 @@ def plain(reading: ReadSettings) -> dict[str, Any]:
 
 def _size(file: CorpusFile) -> str:
     """How much is in a file that cannot be read."""
-    if file.format != SPACY and file.path.is_file():
+    if file.format != SPACY:
         with suppress(XltError), open_bytes(file.path) as lines:
             return f"{sum(1 for _ in lines)} lines"
     return f"{file.path.stat().st_size} bytes"

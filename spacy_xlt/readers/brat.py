@@ -35,15 +35,27 @@ class BratPair(NamedTuple):
     annotation: Path
 
 
-def brat_pairs(path: Path) -> list[BratPair]:
+def brat_pairs(path: Path, left_out: dict[str, str] | None = None) -> list[BratPair]:
     """The texts that a path stands for: one of its own, or all of a folder that have annotation, by name.
+
+    Args:
+        path: A text, its annotation, or a folder.
+        left_out: Filled in with the annotation of a folder that would be an error, and why.
 
     Raises:
         XltError: E536 for annotation without its text, a text without its annotation, and where several files have
             the same name.
     """
     if path.is_dir():
-        pairs = [_pair(file) for file in path.iterdir() if suffix_of(file) == ANNOTATION and file.name[0] != "."]
+        pairs = []
+        for file in path.iterdir():
+            if suffix_of(file) == ANNOTATION and file.name[0] != ".":
+                try:
+                    pairs.append(_pair(file))
+                except XltError as err:
+                    if left_out is None:
+                        raise
+                    left_out[file.name] = err.message
         return sorted(pairs, key=lambda pair: pair.text.name)
     if suffix_of(path) not in (TEXT, ANNOTATION):
         raise error("E536", path=path, reason=f"it is neither {TEXT} nor {ANNOTATION}")
@@ -71,15 +83,15 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
         XltError: E503 for a single text that is empty; E536 as `brat_pairs`; E537 for a line that is no annotation or
             does not fit the text; E513, E106, E535 as `text_lines`.
     """
-    pairs = brat_pairs(path)
-    notes.counts["texts"] += len(pairs)
+    pairs = brat_pairs(path, notes.left_out)
+    notes.counts["texts"] += len(pairs) + len(notes.left_out or ())
     for pair in pairs:
         try:
             text, annotations = _read(pair, settings, notes)
             if not text and len(pairs) == 1:
                 raise error("E503", path=pair.text)
         except XltError as err:
-            if notes.left_out is None or len(pairs) == 1:
+            if notes.left_out is None:
                 raise
             notes.left_out[pair.annotation.name] = err.message
             continue

@@ -54,14 +54,16 @@ class CorpusFile:
             if self.format != BRAT:
                 return file_digest(self.path)
             digest = hashlib.sha256()
-            for file in (file for pair in brat_pairs(self.path) for file in pair):
+            for file in (file for pair in brat_pairs(self.path, {}) for file in pair):
                 digest.update(f"{len(file.name)} {_shown(file.name)} {file_digest(file)}\n".encode())
             return digest.hexdigest()
         except OSError as err:
             raise _unreadable(err, self.path) from err
 
 
-def corpus_files(path: str | Path, settings: ReadSettings | None = None) -> list[CorpusFile]:
+def corpus_files(
+    path: str | Path, settings: ReadSettings | None = None, *, skip_corrupt: bool = False
+) -> list[CorpusFile]:
     """The files of a corpus, by name and by the numbers in it. None of them is read yet.
 
     A folder gives all files of known formats in it and in its folders, by their suffix, compressed or not. With
@@ -71,6 +73,7 @@ def corpus_files(path: str | Path, settings: ReadSettings | None = None) -> list
     Args:
         path: File or folder.
         settings: How the corpus is read.
+        skip_corrupt: Take a folder of brat's whatever is missing in it; reading leaves out what cannot be read.
 
     Raises:
         XltError: E502 where there is nothing; E503 for a folder without a corpus in it; E535 for what cannot be looked
@@ -83,7 +86,7 @@ def corpus_files(path: str | Path, settings: ReadSettings | None = None) -> list
     path, settings = Path(path), settings or ReadSettings()
     try:
         if path.is_dir():
-            files = list(_in_folder(path, settings))
+            files = list(_in_folder(path, settings, skip_corrupt))
         elif path.is_file():
             files = [CorpusFile(path, _format_of_file(path, settings.format), _shown(path.name))]
             if files[0].format == BRAT:
@@ -114,7 +117,7 @@ def _format_of_file(path: Path, wanted: str) -> str:
     return _SUFFIXES[suffix]
 
 
-def _in_folder(root: Path, settings: ReadSettings) -> Iterator[CorpusFile]:
+def _in_folder(root: Path, settings: ReadSettings, skip_corrupt: bool) -> Iterator[CorpusFile]:
     for folder, paths in _folders(root):
         inside = "" if folder == root else _shown(folder.relative_to(root).as_posix()) + "/"
         texts = []
@@ -125,7 +128,8 @@ def _in_folder(root: Path, settings: ReadSettings) -> Iterator[CorpusFile]:
             elif format:
                 yield CorpusFile(path, format, inside + _shown(path.name))
         if any(suffix_of(path) == ANNOTATION for path in texts):
-            alone = {path for path in texts if suffix_of(path) == TEXT} - {pair.text for pair in brat_pairs(folder)}
+            pairs = brat_pairs(folder, {} if skip_corrupt else None)
+            alone = {path for path in texts if suffix_of(path) == TEXT} - {pair.text for pair in pairs}
             if alone:
                 warn("W534", n=len(alone), path=folder, first=min(alone).name, stacklevel=4)
             yield CorpusFile(folder, BRAT, f"{inside}*{ANNOTATION}")

@@ -340,12 +340,13 @@ def test_one_bad_text_of_a_brat_folder_is_left_out_and_not_the_folder(nlp, tmp_p
         (folder / f"{name}.ann").write_text(note)
     with pytest.raises(XltError, match="E537.*2.ann, line 1"):
         build(nlp, folder, tmp_path / "built")
+    (folder / "4.ann").write_text("T1\tPER 0 3\tAna\n")
     for _ in range(2):
-        with pytest.warns(XltWarning, match="W584.*1 of the 3 texts.*2.ann"):
+        with pytest.warns(XltWarning, match="W584.*2 of the 4 texts.*4.ann.*no .txt"):
             summary = build(nlp, folder, tmp_path / "built", skip_corrupt=True, docs_per_shard=1)
-        assert summary["docs"] == 2 and summary["inputs_left_out"] == ["*.ann: 2.ann"]
+        assert summary["docs"] == 2 and summary["inputs_left_out"] == ["*.ann: 2.ann", "*.ann: 4.ann"]
     # Without being asked, what was left out is an error again
-    with pytest.raises(XltError, match="E537"):
+    with pytest.raises(XltError, match="E536.*4.ann"):
         build(nlp, folder, tmp_path / "built", docs_per_shard=1)
 
 

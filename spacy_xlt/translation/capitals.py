@@ -25,6 +25,8 @@ def sentence_case(text: str, names: Sequence[tuple[int, int]], *, lang: str) -> 
         The text, of the same length, and whether all of it was in capitals. It is as it was where it is no such text,
         and has no run of words in capitals.
     """
+    if not any(len(word) >= _LONG_WORD and word.isupper() for word in _LETTERS.findall(text)):
+        return text, False
     words = [match.span() for match in _LETTERS.finditer(text)]
     is_capital = [text[start:end].isupper() for start, end in words]
     n_letters = sum(end - start for start, end in words)
@@ -40,9 +42,9 @@ def sentence_case(text: str, names: Sequence[tuple[int, int]], *, lang: str) -> 
         keeps = 1 if name is not None or start == words[0][0] or (n and _ends_sentence(text, start)) else 0
         if name is not None and _is_short(text, start, end, name):
             continue
-        for at in range(start + keeps, end):
-            lowered = _lower(text[at], lang)
-            result[at] = lowered if len(lowered) == 1 else text[at]
+        lowered = _lower(text[start:end], lang)
+        if len(lowered) == end - start:
+            result[start + keeps : end] = lowered[keeps:]
     return "".join(result), is_whole
 
 
@@ -53,10 +55,10 @@ def upper(text: str, *, lang: str) -> str:
     return text.upper()
 
 
-def _lower(char: str, lang: str) -> str:
-    if lang in _DOTLESS and char in "Iİ":
-        return "ı" if char == "I" else "i"
-    return char.lower()
+def _lower(word: str, lang: str) -> str:
+    if lang in _DOTLESS:
+        word = word.replace("I", "ı").replace("İ", "i")
+    return word.lower()
 
 
 def _is_long(word: tuple[int, int]) -> bool:
@@ -69,7 +71,7 @@ def _is_short(text: str, start: int, end: int, name: tuple[int, int]) -> bool:
 
 
 def _ends_sentence(text: str, start: int) -> bool:
-    return text[:start].rstrip().endswith((".", "!", "?", "…"))
+    return text[max(0, start - 8) : start].rstrip().endswith((".", "!", "?", "…"))
 
 
 def _runs(text: str, words: Sequence[tuple[int, int]], is_capital: Sequence[bool]) -> list[int]:
@@ -77,10 +79,11 @@ def _runs(text: str, words: Sequence[tuple[int, int]], is_capital: Sequence[bool
     result: list[int] = []
     run: list[int] = []
     for i in range(len(words) + 1):
+        if i == len(words) or not is_capital[i] or (run and text[words[i - 1][1] : words[i][0]].strip("'’-").strip()):
+            # A list of abbreviations has commas
+            if len(run) >= _RUN and sum(_is_long(words[j]) for j in run) >= _RUN - 1:
+                result += run
+            run = []
         if i < len(words) and is_capital[i]:
             run.append(i)
-            continue
-        if len(run) >= _RUN and sum(_is_long(words[j]) for j in run) >= _RUN - 1:
-            result += run
-        run = []
     return result

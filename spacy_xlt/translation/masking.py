@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import warn
@@ -21,7 +22,7 @@ from .cache import CachedTranslator
 from .capitals import sentence_case, upper
 from .constraints import REFERENCE, TERM, WORD, Constraint, find_placeholders, squeezed
 from .quality import QualityGates, TranslationPair
-from .spelling import APART, UNKNOWN, Plain, joined, put_back, spelling
+from .spelling import APART, UNKNOWN, Plain, around, joined, put_back, spelling
 
 LOST = "placeholder_lost"
 MISSING = "term_missing"
@@ -120,14 +121,23 @@ def unmask(masked: MaskedText, translation: Translation, *, target: str = "") ->
         return None
     text = upper(text, lang=target) if masked.in_capitals else text
     text, is_sure = put_back(text, masked.sent, masked.plain)
-    for standin in masked.standins:
-        pattern = rf"(?<!{WORD})(?<![./]){re.escape(standin.name)}(?!{WORD}|[./]{WORD})"
-        matches = list(re.finditer(pattern, text, re.IGNORECASE))
-        if len(matches) != 1:
+    left = {standin.name: standin for standin in masked.standins}
+    names = frozenset(left)
+    form = RETRY if any(name.endswith("/") for name in names) else STANDIN
+    parts, at = [], 0
+    for match in _pattern(form).finditer(text) if left else ():
+        name = match.group().lower()
+        standin = left.pop(name, None)
+        if standin is None and name in names:
             return None
-        before, after = text[: matches[0].start()], text[matches[0].end() :]
-        before = before.removesuffix(" ") if standin.before else before
-        text = before + standin.target + (after.removeprefix(" ") if standin.after else after)
+        if standin is not None:
+            start, end = match.span()
+            start -= standin.before and text[start - 1 : start] == " "
+            parts += [text[at:start], standin.target]
+            at = end + (standin.after and text[end : end + 1] == " ")
+    if left:
+        return None
+    text = "".join([*parts, text[at:]])
     made = replace(translation, text=masked.before + text + masked.after, alignment=None)
     return made if is_sure else _flagged(made, [UNKNOWN])
 
@@ -145,10 +155,13 @@ def missing(text: str, source: str, constraints: Sequence[Constraint], *, target
     spaced = target_lang not in UNSEGMENTED
     asked = Counter(squeezed(item.target) for item in constraints if item.kind == TERM)
     squeezed_text = squeezed(text)
+    lost: dict[str, bool] = {}
 
     def is_missing(item: Constraint) -> bool:
         if item.kind != TERM:
-            return _occurrences(item.target, text) != max(1, _occurrences(item.target, source))
+            if item.target not in lost:
+                lost[item.target] = _occurrences(item.target, text) != max(1, _occurrences(item.target, source))
+            return lost[item.target]
         words = squeezed(item.target)
         return bool(words) and _count_words(squeezed_text, words, spaced) < asked[words]
 
@@ -197,8 +210,7 @@ class _Job:
     @property
     def result(self) -> Translation:
         """The best translation, flagged. A text whose unknown words are lost stays as it is."""
-        assert self.best is not None
-        if any(item.kind == UNKNOWN for item in self.lost):
+        if self.best is None or any(item.kind == UNKNOWN for item in self.lost):
             return Translation(self.text, flags=(UNKNOWN,))
         return _flagged(self.best, [MISSING if item.kind == TERM else LOST for item in self.lost])
 
@@ -226,23 +238,24 @@ class MaskingTranslator:
         best of these translations lacks is flagged "placeholder_lost" or "term_missing".
         """
         jobs = self._jobs(requests, source, target)
-        attempts: tuple[Callable[[_Job], MaskedText], ...] = (
+        attempts: tuple[Callable[[_Job], MaskedText | None], ...] = (
             # Terms often come by themselves, and translations without stand-ins are better
             lambda job: job.masked([item for item in job.constraints if item.kind != TERM], STANDIN),
             lambda job: job.masked(job.constraints, STANDIN),
             lambda job: job.masked(job.constraints, RETRY),
-            lambda job: MaskedText(job.text),
+            # The text as it is, unless there are words that would become others
+            lambda job: None if UNKNOWN in (item.kind for item in job.constraints) else job.masked((), STANDIN),
         )
         self._run([(job, MaskedText(job.text)) for job in jobs if job.is_whole], source, target)
         for attempt in attempts:
-            self._run([(job, attempt(job)) for job in jobs if job.is_open], source, target)
+            self._run([(job, masked) for job in jobs if job.is_open and (masked := attempt(job))], source, target)
         return self._judged(jobs, to_spacy(source), to_spacy(target))
 
     def _jobs(self, requests: Sequence[Request], source: str, target: str) -> list[_Job]:
         """What is to be done for each text, by what the engine says of its characters."""
-        jobs = []
+        jobs, language = [], to_spacy(source)
         for request in requests:
-            cased, in_capitals = sentence_case(request.text, request.names, lang=to_spacy(source))
+            cased, in_capitals = sentence_case(request.text, request.names, lang=language)
             jobs.append(_Job(request.text, self._constraints(request), cased, in_capitals))
         unknown = self._unknown([job.cased for job in jobs], source, target)
         for job, characters in zip(jobs, unknown, strict=True):
@@ -273,16 +286,16 @@ class MaskingTranslator:
 
     def _run(self, work: Sequence[tuple[_Job, MaskedText]], source: str, target: str) -> None:
         """Translate what was not yet tried, in one call."""
-        asked = []
+        asked, language = [], to_spacy(target)
         for job, masked in work:
             if not masked.sent.strip():
-                job.take(Translation(job.text), target=to_spacy(target))
+                job.take(Translation(job.text), target=language)
             elif masked.sent not in job.tried:
                 job.tried.append(masked.sent)
                 asked.append((job, masked))
         answers = self.translator.translate([masked.sent for _, masked in asked], source=source, target=target)
         for (job, masked), answer in zip(asked, answers, strict=True):
-            job.take(unmask(masked, answer, target=to_spacy(target)), target=to_spacy(target))
+            job.take(unmask(masked, answer, target=language), target=language)
 
     def _constraints(self, request: Request) -> tuple[Constraint, ...]:
         """What is given in a text, in order and without overlaps: placeholders before terms, then the longest."""
@@ -318,14 +331,24 @@ def _flagged(translation: Translation, flags: Sequence[str]) -> Translation:
 
 def _pads(text: str, item: Constraint) -> tuple[bool, bool]:
     """Whether a space is due before and behind a stand-in, which could else not be told from the words around it."""
-    before, after = text[: item.start][-1:], text[item.end :][:1]
+    before, after = around(text, item.start, item.end)
     opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi") or before in "\"'"
-    return not opens, after.isalnum()
+    # A point or slash with more behind it would read as a part of the address
+    return not opens, after.isalnum() or (after != "" and after in "./" and text[item.end + 1 :][:1].isalnum())
+
+
+@lru_cache(maxsize=2)
+def _pattern(standin: str) -> re.Pattern[str]:
+    """What finds all stand-ins of a form."""
+    name = re.escape(standin).replace(r"\{\}", rf"[{_LETTERS}]\d*")
+    return re.compile(rf"(?<!{WORD})(?<![./]){name}(?!{WORD}|[./]{WORD})", re.IGNORECASE)
 
 
 def _names(text: str, standin: str) -> Iterator[str]:
     """Stand-ins that the text does not have, without end."""
     lowered, number = text.lower(), 0
+    if "http" not in lowered:
+        lowered = ""
     while True:
         letter, turn = _LETTERS[number % len(_LETTERS)], number // len(_LETTERS)
         name = standin.format(f"{letter}{turn or ''}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -64,7 +65,8 @@ def spelling(
     """
     taken = [item for item in constraints if item.kind != REFERENCE]
     units = [Plain(i.start, i.end, unescape(i.target), i.target) for i in constraints if i.kind == REFERENCE]
-    units += [unit for unit in _units(text, unknown) if not _overlaps(unit, constraints)]
+    given = Ranges(constraints)
+    units += [unit for unit in _units(text, unknown) if not given.overlap(unit)]
     lacking = lacks("".join(unit.sent + unit.sent.lower() for unit in units)) if units else frozenset()
     hard = [unit for unit in units if unit.sent.isspace() or not lacking.isdisjoint(unit.sent)]
     if not hard:
@@ -79,7 +81,8 @@ def spelling(
             plain.append(Plain(start, end, lowered, word))
         else:
             kept.append(Constraint(start, end, word, UNKNOWN))
-    plain += [unit for unit in units if not _overlaps(unit, [*kept, *plain])]
+    written = Ranges([*kept, *plain])
+    plain += [unit for unit in units if not written.overlap(unit)]
     rest, at = "", 0
     for item in sorted([*taken, *kept]):
         rest, at = f"{rest}{text[at : item.start]} ", item.end
@@ -151,29 +154,52 @@ def _units(text: str, unknown: frozenset[str]) -> Iterator[Plain]:
         restored = text[start:end] if sent in (_DASH, *_QUOTES) or unicodedata.category(char)[0] == "P" else ""
         if sent == _DASH and not re.search("HYPHEN|EN DASH|FIGURE", unicodedata.name(char)):
             # A word is not to become a compound with the next one
-            sent = " " * text[:start][-1:].isalnum() + sent + " " * text[end:][:1].isalnum()
+            before, after = around(text, start, end)
+            sent = " " * before.isalnum() + sent + " " * after.isalnum()
         yield Plain(start, end, sent, "" if is_typeset else restored)
+
+
+def around(text: str, start: int, end: int) -> tuple[str, str]:
+    """The characters before and behind a stretch of a text; "" at its ends."""
+    return text[max(0, start - 1) : start], text[end : end + 1]
 
 
 def _is_mark(char: str) -> bool:
     return unicodedata.category(char)[0] == "M"
 
 
-def _overlaps(item: Plain, others: Sequence[Plain | Constraint]) -> bool:
-    return any(other.start < item.end and item.start < other.end for other in others)
+class Ranges:
+    """Stretches of a text that do not overlap each other."""
+
+    def __init__(self, items: Sequence[Plain | Constraint]):
+        ranges = sorted((item.start, item.end) for item in items)
+        self.starts = [start for start, _ in ranges]
+        self.ends = [end for _, end in ranges]
+
+    def overlap(self, item: Plain) -> bool:
+        """Whether one of them overlaps this one."""
+        return bisect_left(self.starts, item.end) > bisect_right(self.ends, item.start)
+
+    def room(self, start: int, end: int, length: int) -> tuple[int, int]:
+        """How far this one could reach in a text of this length without overlapping one of them."""
+        before, after = bisect_right(self.ends, start), bisect_left(self.starts, end)
+        return (
+            self.ends[before - 1] if before else 0,
+            self.starts[after] if after < len(self.starts) else length,
+        )
 
 
 def _words(text: str, units: Sequence[Plain], taken: Sequence[Constraint]) -> Iterator[tuple[int, int]]:
     """The words that have these units in them, as far as nothing given is in the way."""
     strange = {i for unit in units for i in range(unit.start, unit.end)}
+    given = Ranges(taken)
     reached = 0
     for unit in units:
         start, end = unit.start, unit.end
         if start < reached:
             continue
-        lowest = max([reached, *(item.end for item in taken if item.end <= start)])
-        highest = min([len(text), *(item.start for item in taken if item.start >= end)])
-        while start > lowest and _touch(text, start - 1, strange):
+        lowest, highest = given.room(start, end, len(text))
+        while start > max(lowest, reached) and _touch(text, start - 1, strange):
             start -= 1
         while end < highest and _touch(text, end - 1, strange):
             end += 1
@@ -233,6 +259,7 @@ def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
         asked = {
             sides: [of_form.get(start) for start, _ in places] for sides, places in _by_sides(pattern, sent).items()
         }
+        near = _by_neighbours(pattern, sent, of_form)
         everything = [item for items in asked.values() for item in items]
         found = _by_sides(pattern, text)
         is_clear = _alike(everything) and (form in _QUOTES or sum(map(len, found.values())) == len(everything))
@@ -246,16 +273,18 @@ def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
                 matched += zip(places, items, strict=True)
             else:
                 # The same letters on both sides say it as well
-                items = [_by_neighbours(pattern, sent, of_form, text[start - 1 : end + 1]) for start, end in places]
+                items = [near.get(around(text, *place)) for place in places]
                 is_all = is_all and None not in items
                 matched += zip(places, items, strict=True)
         n_restored = sum(item is not None for _, item in matched)
         is_sure = is_sure and (is_all or n_restored >= len(of_form))
-        for (start, end), item in sorted(matched, reverse=True, key=lambda one: one[0]):
+        parts, at = [], 0
+        for (start, end), item in sorted(matched, key=lambda one: one[0]):
             if item is not None:
-                start -= item.sent.startswith(" ") and text[:start].endswith(" ")
-                end += item.sent.endswith(" ") and text[end:].startswith(" ")
-                text = text[:start] + item.restored + text[end:]
+                start -= item.sent.startswith(" ") and text[start - 1 : start] == " "
+                parts += [text[at:start], item.restored]
+                at = end + (item.sent.endswith(" ") and text[end : end + 1] == " ")
+        text = "".join([*parts, text[at:]])
     return text, is_sure
 
 
@@ -272,7 +301,7 @@ def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, boo
     """Where a pattern is in a text, by whether it stands between letters, behind a space, and before one."""
     result = defaultdict(list)
     for match in pattern.finditer(text):
-        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        before, after = around(text, *match.span())
         is_inner = before.isalnum() and after.isalnum()
         opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi")
         closes = not after or after.isspace() or unicodedata.category(after) in ("Pe", "Pf", "Po")
@@ -280,9 +309,12 @@ def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, boo
     return result
 
 
-def _by_neighbours(pattern: re.Pattern[str], sent: str, of_form: dict[int, Plain], around: str) -> Plain | None:
-    items = [of_form.get(m.start()) for m in pattern.finditer(sent) if sent[m.start() - 1 : m.end() + 1] == around]
-    return items[0] if _alike(items) and around[:1].isalnum() and around[-1:].isalnum() else None
+def _by_neighbours(pattern: re.Pattern[str], sent: str, of_form: dict[int, Plain]) -> dict[tuple[str, str], Plain]:
+    """What is between two letters, where it is the same everywhere."""
+    result = defaultdict(list)
+    for match in pattern.finditer(sent):
+        result[around(sent, *match.span())].append(of_form.get(match.start()))
+    return {key: items[0] for key, items in result.items() if items[0] and _alike(items) and all(map(str.isalnum, key))}
 
 
 def _alike(items: Sequence[Plain | None]) -> bool:

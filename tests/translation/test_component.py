@@ -35,6 +35,17 @@ def test_an_unknown_target_language_is_refused():
         spacy.blank("en").add_pipe("xlt_translator", config={"engine": UPPER, "target": "klingon"})
 
 
+def test_the_engine_is_told_the_variety_that_the_code_names():
+    class Asked(UpperTranslator):
+        def translate(self, texts, *, source, target):
+            self.codes = source, target
+            return super().translate(texts, source=source, target=target)
+
+    engine = Asked()
+    doc = translator_pipe(engine, target="zh-Hant")(spacy.blank("en")("hello"))
+    assert engine.codes == ("en", "zh-Hant") and list(doc._.xlt) == ["zh"]
+
+
 def test_a_missing_target_pipeline_is_named():
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_translator", config={"engine": UPPER, "target": "pt", "target_pipeline": "no_such_pipeline"})

@@ -238,3 +238,10 @@ def test_sources_in_another_language_are_said_once():
     with pytest.warns(XltWarning, match="W251.*'en'.*Der Ausschuss") as caught:
         flags = [pipe(nlp(text))._.xlt["pt"].flags for _ in range(3)]
     assert len(caught) == 1 and flags == [("source_language",)] * 3
+
+
+def test_a_text_in_capitals_that_stays_as_it_is_is_a_copy():
+    gate = CopiedFilter()
+    text = "SOCCER GETS A LUCKY WIN"
+    assert gate.score(TranslationPair(text, text)) == 1.0
+    assert gate.score(TranslationPair(text, "FUTEBOL GANHA COM SORTE")) == 0.0

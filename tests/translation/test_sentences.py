@@ -7,8 +7,9 @@ import spacy
 from helpers.translators import translator_pipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
+from spacy_xlt.docs import sentence_ranges
 from spacy_xlt.protocols import Translation
 from spacy_xlt.translation.sentences import sentences_of
 
@@ -119,3 +120,45 @@ def test_the_sentencizer_rule_cuts_no_placeholder():
     doc = ENGLISH("Say hello. {name} is here! `a. b` too. See x.org/a?b.")
     cut = [[part.text for part in s.parts] for s in sentences_of(doc, protect=("variable", "code", "url"))]
     assert cut == [["Say hello."], ["{name} is here!"], ["`a. b` too."], ["See x.org/a?b."]]
+
+
+def spanned(text: str, *names: str, group: bool = False, nlp=ENGLISH, sentences: bool = False) -> Doc:
+    doc = nlp(text)
+    spans = [doc.char_span(text.index(n), text.index(n) + len(n), "X", alignment_mode="expand") for n in names]
+    if sentences:
+        for token in doc:
+            token.is_sent_start = token.i == 0 or doc[token.i - 1].text in "!?."
+    if group:
+        doc.spans["sc"] = spans
+    else:
+        doc.ents = spans
+    return doc
+
+
+@pytest.mark.parametrize("settings", [{}, {"group": True}, {"sentences": True}])
+def test_no_sentence_ends_inside_a_span(settings):
+    doc = spanned("She left Yahoo! Japan last year. He did too.", "Yahoo! Japan", **settings)
+    cut = [[part.text for part in s.parts] for s in sentences_of(doc)]
+    assert cut == [["She left Yahoo! Japan last year."], ["He did too."]]
+    assert len(sentence_ranges(doc)) == (3 if settings.get("sentences") else 2)
+
+
+def test_a_span_with_whole_sentences_inside_is_cut_where_they_end():
+    text = "He went home. She stayed there. They met again."
+    doc = spanned(text, "went home. She stayed there. They met", group=True)
+    assert len(list(sentences_of(doc))) == 3
+    assert len(list(sentences_of(spanned(text, "home. She")))) == 2
+
+
+def test_no_part_ends_inside_a_span():
+    assert parts_of(spanned("He lives in New\nYork today", "New\nYork")) == ["He lives in New York today"]
+    doc = Doc(spacy.blank("xx").vocab, words=["娘。の歌。行った。"])
+    doc.ents = [Span(doc, 0, 1, "ORG")]
+    assert parts_of(doc) == ["娘。の歌。行った。"]
+    words = "a b c d e f! g h i"
+    assert parts_of(spanned(words, "e f! g h i"), max_chars=20) == [words]
+    assert parts_of(spanned(words + " j k l m", "f! g"), max_chars=20)[0] != "a b c d e f!"
+
+
+def parts_of(doc: Doc, **options) -> list[str]:
+    return [part.text for sentence in sentences_of(doc, **options) for part in sentence.parts]

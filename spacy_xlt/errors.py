@@ -282,8 +282,8 @@ _MESSAGES: dict[str, str] = {
     "W544": "{path}: each token begins with {first}, as in WikiAnn; this is taken off.",
     "W545": "{path}: most tokens begin with {first}, as in WikiAnn, but not all; nothing is taken off.",
     "W551": "{path}: every tag is '-', which says that annotation is missing. Is --tag-col the column of the tags?",
-    "W546": "{path}: {n} sentences with no blank line behind them or more than 200 tokens are cut where spaCy's "
-    "sentencizer would; the first one is {first}. Put a blank line behind each sentence.",
+    "W546": "{path}: {n} sentences have no blank line before and behind them, or more than 200 tokens, and are cut "
+    "where spaCy's sentencizer finds an end; the first one is {first}. Put a blank line behind each sentence.",
     "W539": "{path}: the white space at the ends of {n} spans is left out, the first one is now {first}.",
     "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. What is in them is missing, and not 'no "
     'entity\': give those that have none an empty list, as in "spans": [].',

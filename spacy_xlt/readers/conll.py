@@ -38,7 +38,7 @@ _Row = tuple[int, list[str]]
 
 @dataclass
 class _Block:
-    """Rows that stand together in the file, what comments say of them, and whether the file ends a sentence there."""
+    """Rows that stand together in the file, what comments say of them, and whether comments say that they are one."""
 
     rows: list[_Row] = field(default_factory=list)
     text: str | None = None
@@ -197,8 +197,12 @@ def _n_filled(cells: Sequence[str]) -> int:
 
 
 def _sentences(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[_Sentence]:
-    n_ended = 0
-    for block, columns in _blocks(path, settings, notes):
+    # Whether something but the end of a document has ended a sentence
+    has_ends = False
+    blocks = _blocks(path, settings, notes)
+    following = next(blocks, None)
+    while following is not None:
+        (block, columns), following = following, next(blocks, None)
         pairs = list(columns.words(block.rows, notes))
         words, tags = [word for word, _ in pairs], [tag for _, tag in pairs]
         if not words:
@@ -207,9 +211,9 @@ def _sentences(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         if block.text is not None and spaces is None:
             notes.add("no text", block.text)
         spaces = spaces or [True] * len(words)
-        n_ended += block.is_sentence
+        has_ends = has_ends or (following is not None and not following[0].starts_document)
         starts = [0]
-        if not n_ended or len(words) > _MAX_TOKENS:
+        if not (has_ends or block.is_sentence) or len(words) > _MAX_TOKENS:
             starts = _starts(words, tags, settings.lang)
             if len(starts) > 1 or len(words) > _MAX_TOKENS:
                 notes.add("cut", " ".join(words[:20]))
@@ -226,19 +230,18 @@ def _blocks(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[tu
         cells = columns.cells(line)
         if not any(cells):
             if block.rows:
-                block.is_sentence = True
                 yield block, columns
                 block = _Block()
             continue
         is_comment = columns.is_comment(line, cells, notes)
         said = _METADATA.fullmatch(line.strip(" \t")) if is_comment else None
         name, value = (said["name"], said["value"] or "") if said else ("", "")
-        is_above = name in ("newdoc", "newpar") or (bool(value) and name in _ABOVE)
+        is_sentence = bool(value) and name in _ABOVE
         is_docstart = any(cell.casefold() == _DOCSTART for cell in (cells[0], *cells[columns.token :][:1]))
-        if block.rows and (is_docstart or is_above):
-            block.is_sentence = not is_docstart
+        if block.rows and (is_docstart or is_sentence or name in ("newdoc", "newpar")):
             yield block, columns
             block = _Block()
+        block.is_sentence |= is_sentence
         if is_docstart or name == "newdoc":
             block.starts_document = True
         elif name == "text" and value:

@@ -316,10 +316,17 @@ def test_a_file_without_blank_lines_is_cut_into_its_sentences(tmp_path):
     assert [len(sent) for sent in doc.sents] == [5, 4, 2]
 
 
-def test_what_ends_at_a_blank_line_is_one_sentence(tmp_path):
-    assert len(silently("".join(SENTENCES) + "\n", tmp_path, format="conll")) == 1
-    # The first blank line shows that they end sentences
+@pytest.mark.parametrize("around", ["{}\n", "-DOCSTART- O\n\n{}\n-DOCSTART- O\n\n{}", "# newpar\n{}\n# newdoc\n{}"])
+def test_blank_lines_around_a_text_are_no_ends_of_sentences(tmp_path, around):
+    with pytest.warns(XltWarning, match="W546"):
+        docs, _ = read(around.replace("{}", "".join(SENTENCES)), tmp_path, format="conll")
+    assert [len(doc) for doc in docs] == [5, 4, 2] * around.count("{}")
+
+
+def test_a_blank_line_or_a_comment_between_rows_shows_that_they_end_sentences(tmp_path):
     assert len(silently(SENTENCES[0] + "\n" + SENTENCES[1] + SENTENCES[2], tmp_path, format="conll")) == 2
+    assert len(silently("# sent_id = 1\n" + "".join(SENTENCES), tmp_path, format="conll")) == 1
+    assert len(silently("".join(f"# sent_id = 1\n{one}" for one in SENTENCES), tmp_path, format="conll")) == 3
 
 
 def test_a_sentence_of_more_than_200_tokens_is_cut_and_no_entity_is(tmp_path):
@@ -333,12 +340,11 @@ def test_a_sentence_of_more_than_200_tokens_is_cut_and_no_entity_is(tmp_path):
 
 
 def test_a_cut_keeps_the_spaces_of_the_raw_text(tmp_path):
-    text = "# text = It grew. She left.\n" + "".join(
-        f"{i}\t{word}\tO\n" for i, word in enumerate("It grew . She left .".split(), 1)
-    )
+    words = "It grew . ".split() * 80
+    text = f"# text = {'It grew. ' * 80}\n" + "".join(f"{i}\t{word}\tO\n" for i, word in enumerate(words, 1))
     with pytest.warns(XltWarning, match="W546"):
         docs, notes = read(text, tmp_path)
-    assert [doc.text for doc in docs] == ["It grew. ", "She left. "] and not notes.counts["no text"]
+    assert [doc.text for doc in docs] == ["It grew. "] * 80 and not notes.counts["no text"]
 
 
 def test_text_in_tokens_needs_no_tokenizer(tmp_path):

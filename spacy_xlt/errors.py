@@ -237,7 +237,7 @@ _MESSAGES: dict[str, str] = {
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
     "{hint}.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",
-    "W514": "{path} is read as {encoding}, and looks like UTF-8. If letters are wrong, leave --encoding out.",
+    "W514": "{path} is read as {encoding}, and looks like {found}. If characters are wrong, set --encoding to that.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E516": "{path}, line {line}: {found} cells, and line {first} has {expected}. Tabs stand between the cells, or "
@@ -282,6 +282,7 @@ _MESSAGES: dict[str, str] = {
     "W544": "{path}: each token begins with {first}, as in WikiAnn; this is taken off.",
     "W545": "{path}: most tokens begin with {first}, as in WikiAnn, but not all; nothing is taken off.",
     "W551": "{path}: every tag is '-', which says that annotation is missing. Is --tag-col the column of the tags?",
+    "W552": "{path}: all tags are O, and another column has tags such as {first}. Set --tag-col if that one is meant.",
     "W546": "{path}: {n} sentences have no blank line before and behind them, or more than 200 tokens, and are cut "
     "where spaCy's sentencizer finds an end; the first one is {first}. Put a blank line behind each sentence.",
     "W539": "{path}: the white space at the ends of {n} spans is left out, the first one is now {first}.",

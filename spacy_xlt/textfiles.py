@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+# ISO 8859 has control characters there that no text has, and Windows has quotes and dashes
+_C1 = re.compile(rb"[\x80-\x9f]")
 _OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _ZSTD = ".zst"
 SUFFIXES = (*_OPENERS, _ZSTD)
@@ -186,9 +189,11 @@ def _encoding_of(path: Path, first: bytes, encoding: str) -> str:
     wide = asked.startswith(("utf-16", "utf-32"))
     if not wide and first.count(0) > len(first) // 4:
         raise error("E513", path=path, encoding=encoding, position=first.index(0), line=1, hint=_guess(first, asked))
-    # Where every byte is a character, UTF-8 is read as well, and wrong: "SÃ£o"
-    if not first.isascii() and _has_bytes_for_letters(asked) and _reads(first, "utf-8"):
-        warn("W514", path=path, encoding=encoding, stacklevel=4)
+    # Where every byte is a character, all text can be read, and wrong: "SÃ£o"
+    if not first.isascii() and _has_bytes_for_letters(asked):
+        looks = "utf-8" if _reads(first, "utf-8") else "cp1252" if _C1.search(first) else ""
+        if looks == "utf-8" or (looks and asked.startswith("iso8859")):
+            warn("W514", path=path, encoding=encoding, found=looks, stacklevel=4)
     return encoding
 
 
@@ -204,7 +209,10 @@ def _guess(first: bytes, but: str) -> str:
     # Letters of Europe have a byte 0, the first one where the order is "be"
     order = ("be", "le") if first[::2].count(0) > first[1::2].count(0) else ("le", "be")
     wide = [f"utf-{bits}-{end}" for bits in (32, 16) for end in order] if 0 in first else []
-    return next((name for name in ("utf-8", *wide) if name != but and _reads(first, name)), "latin-1")
+    return next(
+        (name for name in ("utf-8", *wide) if name != but and _reads(first, name)),
+        "cp1252" if _C1.search(first) else "latin-1",
+    )
 
 
 def _reads(first: bytes, encoding: str) -> bool:

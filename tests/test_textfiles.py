@@ -62,11 +62,16 @@ def test_wide_characters_without_a_mark_are_refused_with_what_to_set(tmp_path, e
 
 
 def test_utf8_that_is_read_in_bytes_is_said(tmp_path):
-    with pytest.warns(XltWarning, match="W514.*read as latin-1.*UTF-8"):
+    with pytest.warns(XltWarning, match="W514.*read as latin-1.*utf-8"):
         assert lines(tmp_path, "São".encode(), "latin-1") == ["SÃ£o"]
+    with pytest.warns(XltWarning, match="W514.*read as latin-1.*cp1252"):
+        lines(tmp_path, "“São”".encode("cp1252"), "latin-1")
+    with pytest.raises(XltError, match="E513.*for example cp1252"):
+        lines(tmp_path, "“São”".encode("cp1252"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert lines(tmp_path, "São".encode("latin-1"), "latin-1") == ["São"]
+        assert lines(tmp_path, "“São”".encode("cp1252"), "cp1252") == ["“São”"]
 
 
 @pytest.mark.parametrize("encoding", ["unicode_escape", "utf-7", "punycode", "idna", "undefined"])

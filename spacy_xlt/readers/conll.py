@@ -71,16 +71,18 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         raise error("E503", path=path)
     prefix = _prefix(first.words[0], path, settings, notes)
     group: list[_Sentence] = []
-    is_annotated = False
+    kinds: set[str] = set()
     for sentence in chain([first], sentences):
-        is_annotated = is_annotated or set(sentence.tags) != {MISSING}
+        kinds.update(tag[0] for tag in sentence.tags)
         sentence.words = [word.removeprefix(prefix) for word in sentence.words]
         if group and (len(group) == settings.n_sents or sentence.starts_document):
             yield _doc(group, settings, notes)
             group = []
         group.append(sentence)
-    if not is_annotated:
-        notes.add("all missing", first.words[0])
+    if kinds == {MISSING}:
+        notes.add("all missing")
+    elif kinds <= {"O", MISSING} and (tag := _tag_elsewhere(path, settings)):
+        notes.add("tags elsewhere", tag)
     yield _doc(group, settings, notes)
 
 
@@ -98,6 +100,15 @@ def _prefix(first: str, path: Path, settings: ReadSettings, notes: ReadNotes) ->
     if sum(has_prefix) * 2 > len(has_prefix):
         notes.add("some prefix", prefix)
     return ""
+
+
+def _tag_elsewhere(path: Path, settings: ReadSettings) -> str:
+    """The first entity tag that stands in any column but that of the tokens; "" for none."""
+    rows = (
+        (columns.token, cells) for block, columns in _blocks(path, settings, ReadNotes()) for _, cells in block.rows
+    )
+    tags = (TAG.fullmatch(cell) for token, cells in rows for i, cell in enumerate(cells) if i != token)
+    return next((tag.group() for tag in tags if tag and tag["label"]), "")
 
 
 class _Columns:
@@ -142,7 +153,8 @@ class _Columns:
         """
         for line, cells in self._without_ranges(rows, notes):
             for column, index in zip(self.numbers, (self.token, self.tag), strict=True):
-                if not 0 <= index < len(cells):
+                # Counted from the end, a column is missing only where the first row has not as many
+                if not 0 <= index < len(cells) and (column > 0 or self.fits(cells)):
                     raise error("E511", path=self.path, line=line, column=column, found=len(cells))
             if not self.fits(cells):
                 counts = {"found": len(cells), "expected": self.n_cells, "first": self.first_line}

@@ -39,6 +39,7 @@ _SAID = {
     "some prefix": "W545",
     "cut": "W546",
     "all missing": "W551",
+    "tags elsewhere": "W552",
     "sharing": "W547",
     "trimmed": "W539",
     "other tokens": "W565",

@@ -97,6 +97,13 @@ def test_a_column_of_dashes_is_said(tmp_path):
     assert [missing_ranges(doc) for doc in docs] == [[(0, 8)], [(0, 1)], [(0, 2)]]
 
 
+def test_tags_in_another_column_are_said_where_there_is_no_entity(tmp_path):
+    with pytest.warns(XltWarning, match="W552.*'B-PER'.*--tag-col"):
+        read("Ana B-PER O\nmet O O\n\nRui B-LOC O\n", tmp_path, format="conll")
+    assert rows(silently("B-PER x O\n\n", tmp_path, format="conll")) == [("B-PER", "O")]
+    silently("Ana B-NP B-PER\n\nmet B-VP O\n", tmp_path, format="conll")
+
+
 def test_docstart_begins_a_document_and_a_hash_is_a_token(tmp_path):
     docs, _ = read("-DOCSTART- O\n\n# O\n1 O\n\n-DOCSTART- O\n\nb B-A\n", tmp_path, format="conll", n_sents=9)
     assert [doc.text for doc in docs] == ["# 1 ", "b "]
@@ -122,10 +129,10 @@ def test_byte_order_marks_and_windows_line_ends_are_no_text(tmp_path):
         ("Da Costa I-PER\nRui B-PER\n", {"format": "tsv", "tag_col": 3}, "E511.*line 2: no column 3.*has 2"),
         ("a\tO\nDa Costa\tB-PER\nRui B-PER\n", {"format": "tsv"}, "E511.*line 3"),
         ("a\tO\nDa\tCosta\tB-PER\n", {"format": "tsv"}, "E516.*line 2: 3 cells"),
-        ("Ana NN O B-PER\nRui B-PER\n", {"format": "conll"}, "E511.*line 2: no column -1.*has 2"),
+        ("Ana NN O B-PER\nRui B-PER\n", {"format": "conll"}, "E516.*line 2: 2 cells, and line 1 has 4"),
         ("Ana\tNN\tB-PER\nRui\tB-PER\t\n", {"format": "conll"}, "E511.*line 2.*that one empty"),
-        ("a O\n\u3000\nb O\n", {"format": "conll"}, "E511.*line 2"),
-        ("Porto B-LOC\n B-LOC\n", {"format": "conll"}, "E511.*line 2: no column -1.*has 1"),
+        ("a O\n\u3000\nb O\n", {"format": "conll"}, "E516.*line 2"),
+        ("Porto B-LOC\n B-LOC\n", {"format": "conll"}, "E516.*line 2: 1 cells, and line 1 has 2"),
         ("Porto\tB-LOC\n\tB-LOC\n", {"format": "tsv"}, "E511.*line 2: no column 1.*empty"),
         (" O\n", {"format": "conll"}, "E511.*line 1: no column of tokens beside the tag"),
         ("Ana\nmet\n", {"format": "conll"}, "E512.*line 1: 'Ana'"),

@@ -333,7 +333,7 @@ def _remove(place: Path, names: Iterable[str]) -> list[Path]:
 def _is_being_written(leftover: Path) -> bool:
     part = leftover.with_name(f"{leftover.name.rpartition('.')[0]}.part")
     try:
-        handle = os.open(part, os.O_RDONLY)
+        handle = os.open(part, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return False
     try:

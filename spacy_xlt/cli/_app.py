@@ -200,7 +200,9 @@ def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], may_be_i
         if _is_same(first, second):
             raise error("E553", path=second, reason=f"is {first}, which is written, too")
     for output in written:
-        remove_leftovers_of(output)
+        # Those of other people, as in /tmp, stay
+        with suppress(OSError):
+            remove_leftovers_of(output)
     if any(map(is_stdout, written)):
         sys.stdout = sys.stderr
 

@@ -170,8 +170,23 @@ def test_a_folder_of_something_else_is_not_touched(corpus, tmp_path):
     (tmp_path / "mine").write_text("mine")
     assert "holds no snapshots" in refused(initialized(corpus, tmp_path)).message
     assert (tmp_path / "mine").read_text() == "mine"
+    (tmp_path / "photos").mkdir()
+    for notes in ('{"config": {"camera": 1}}', "[]", "mine", '{"config": "mine"}'):
+        (tmp_path / "photos/snapshots.json").write_text(notes)
+        assert refused(initialized(corpus, tmp_path / "photos")).code == "E641"
+        assert (tmp_path / "photos/snapshots.json").read_text() == notes
     # a file in the place of a folder
     assert refused(initialized(corpus, tmp_path / "mine" / "snapshots")).code == "E501"
+
+
+def test_what_is_no_snapshot_stays_in_the_folder(corpus, tmp_path):
+    folder = tmp_path / "snapshots"
+    run(initialized(corpus, folder))
+    others = [".step-notes", "step-mine", "step-1", ".step-000004.7.part"]
+    for name in others:
+        (folder / name).mkdir()
+    run(initialized(corpus, folder))
+    assert steps(folder) == [4, 5, 6, 7, 8] and all((folder / name).is_dir() for name in others)
 
 
 @given(max_steps=st.integers(1, 3000), start=st.floats(0, 0.99), keep=st.integers(1, 12))

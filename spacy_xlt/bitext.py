@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from .docs import missing_ranges, sentence_ranges, without
 from .errors import error
-from .languages import MULTI, to_spacy, vocab_of
+from .languages import MULTI, is_known, to_spacy, vocab_of
 from .links import Alignment
 from .tokens import has_text
 
@@ -210,12 +210,16 @@ class Bitext:
         """Build a Bitext, and its target Doc, from its stored form.
 
         Raises:
-            XltError: E004 for data of a newer version, E007 where the document was tokenised again since.
+            XltError: E004 for data of a newer version, E007 where the document was tokenised again since, E008 for an
+                unknown language.
         """
         if data.get("format", 0) > STORED_FORMAT:
             raise error("E004", found=data["format"], known=STORED_FORMAT)
         if data["n_source"] != len(source):
             raise error("E007", expected=data["n_source"], found=len(source))
+        for code in (data["source_lang"], data["target_lang"]):
+            if not is_known(code):
+                raise error("E008", code=code)
         attention = data.get("attention")
         return cls(
             source=source,
@@ -250,7 +254,7 @@ class BitextStore(MutableMapping[str, Bitext]):
         return self._doc.user_data.get(USER_DATA_KEY) or {}
 
     def __getitem__(self, lang: str) -> Bitext:
-        stored = self._stored.get(to_spacy(lang))
+        stored = self._stored.get(lang) or self._stored.get(to_spacy(lang))
         if stored is None:
             raise KeyError(str(error("E005", lang=lang, known=", ".join(self._stored) or "none")))
         return Bitext.from_stored(self._doc, stored)
@@ -266,7 +270,7 @@ class BitextStore(MutableMapping[str, Bitext]):
         self._doc.user_data[USER_DATA_KEY] = kept
 
     def __contains__(self, lang: object) -> bool:
-        return isinstance(lang, str) and to_spacy(lang) in self._stored
+        return isinstance(lang, str) and (lang in self._stored or to_spacy(lang) in self._stored)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)

@@ -52,6 +52,7 @@ _MESSAGES: dict[str, str] = {
     "E006": "Sentence pair {pair} reaches outside the bitext of {n_source} source and {n_target} target tokens.",
     "E007": "The stored bitext belongs to another text: made for {expected} source tokens, the document has {found}. "
     "Retokenising a document invalidates its bitexts; build them again.",
+    "E008": "This document stores a bitext in {code!r}, which is no language that is known.",
     "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
     "'por_Latn'.",
     "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names; text that is given in "
@@ -342,7 +343,7 @@ _MESSAGES: dict[str, str] = {
 
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
-    **dict.fromkeys("E001 E002 E004 E006 E007 E226 E240 E305".split(), DocumentError),
+    **dict.fromkeys("E001 E002 E004 E006 E007 E008 E226 E240 E305".split(), DocumentError),
     **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }

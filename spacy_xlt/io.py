@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .errors import error, warn
+from .errors import XltError, error, warn
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -49,6 +49,13 @@ def naming(path: str | Path) -> Iterator[None]:
         if err.errno in CANNOT_WRITE and (err.filename is None or _LEFTOVER.fullmatch(Path(str(err.filename)).name)):
             err.filename = str(path)
         raise
+    except XltError:
+        raise
+    except Exception as err:
+        # Libraries in Rust (safetensors, tokenizers) have errors of their own for what the system says
+        if (found := re.search(r"\(os error (\d+)\)", str(err))) is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from err
 
 
 @contextmanager

@@ -358,3 +358,11 @@ def test_a_folder_that_nobody_can_make_is_named(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_comes_back_from_json(tmp_path: Path) -> None:
     write_json(tmp_path / "x", {"caf\udce9": "\ud800", "ü": '"\\'})
     assert json.loads((tmp_path / "x").read_text(encoding="utf8")) == {"caf\udce9": "\ud800", "ü": '"\\'}
+
+
+def test_a_full_disk_that_a_library_in_rust_reports_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="model") as caught, replacing_folder(tmp_path / "model"):
+        raise Exception("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())
+    with pytest.raises(LookupError), replacing_folder(tmp_path / "model"):
+        raise LookupError("nothing of the system")

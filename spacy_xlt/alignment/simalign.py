@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class SimAlignAligner(Engine):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._aligner: Any = None
+        # The package and the tokenizer in it are for one thread at a time
+        self._lock = Lock()
 
     def details(self) -> dict[str, Any]:
         """The version of simalign."""
@@ -87,7 +90,8 @@ class SimAlignAligner(Engine):
         Raises:
             XltError: E305 for a pair that simalign cannot read, such as one beyond the model's position limit.
         """
-        return [self._align_pair(source, target) for source, target in pairs]
+        with self._lock:
+            return [self._align_pair(source, target) for source, target in pairs]
 
     def _align_pair(self, source: Tokens, target: Tokens) -> Alignment:
         # simalign fails on tokens without pieces

@@ -1,6 +1,7 @@
 """EmbeddingAligner beside the simalign package: the same model folder, the same links."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers.ntrex import ntrex_pairs
@@ -50,3 +51,15 @@ def test_invalid_settings_are_named(folder, tmp_path):
         SimAlignAligner(model=folder, layer=8).align([(["a"], ["b"])])
     with pytest.raises(XltError, match="E303"):
         SimAlignAligner(model=str(tmp_path)).align([(["a"], ["b"])])
+
+
+def test_several_threads_get_what_one_gets(folder):
+    pairs = [
+        (["Maria", "mora", "em", "Lisboa"][: 1 + n % 4], ["John", "works", "for", "Google"][: 4 - n % 4])
+        for n in range(40)
+    ]
+    expected = SimAlignAligner(model=folder, layer=1).align(pairs)
+    engine = SimAlignAligner(model=folder, layer=1)
+    with ThreadPoolExecutor(4) as pool:
+        assert [links for (links,) in pool.map(lambda pair: engine.align([pair]), pairs)] == expected
+    assert pickle.loads(pickle.dumps(engine)).align(pairs[:2]) == expected[:2]

@@ -19,6 +19,7 @@ from spacy.training import Corpus
 from typer.testing import CliRunner
 
 import spacy_xlt.cli
+from spacy_xlt import Alignment, Bitext
 from spacy_xlt.build import builder
 from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltError, XltWarning, error
@@ -388,3 +389,23 @@ def test_spans_in_the_mirror_of_entities_that_are_none_are_said(nlp, tmp_path):
     DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
     with pytest.warns(XltWarning, match="W549.*1 spans.*'sleeps'"):
         build(nlp, tmp_path / "a.spacy", tmp_path / "built")
+
+
+def test_a_document_with_a_bitext_in_an_unknown_language_is_set_aside_and_the_rest_goes_on(tmp_path):
+    docs = []
+    for lang in ("pt", "qqqq", "de"):
+        doc = Doc(spacy.blank("en").vocab, words=["Ana", "sleeps"])
+        doc.ents = [Span(doc, 0, 1, label="PER")]
+        doc._.xlt["pt"] = Bitext(doc, Doc(doc.vocab, words=["Ana", "dorme"]), Alignment([(0, 0)]), target_lang="pt")
+        stored = doc.user_data["xlt"].pop("pt")
+        doc.user_data["xlt"][lang] = {**stored, "target_lang": lang}
+        docs.append(doc)
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "in.spacy")
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("xlt_projector")
+    summary = build(nlp, tmp_path / "in.spacy", tmp_path / "built")
+    assert summary["docs_failed"] == 1 and "E008" in summary["failed"][0]["error"]
+    assert sorted(path.name for path in (tmp_path / "built" / "target").iterdir()) == [
+        "de-00000.spacy",
+        "pt-00000.spacy",
+    ]

@@ -278,7 +278,8 @@ def _check_output(path: Path, build: Path, *, overwrite: bool, marker: str = "")
         raise error("E553", path=path, reason="has the build in it")
     if marker and path.exists() and not path.is_dir():
         raise error("E553", path=path, reason="is a file")
-    is_there = any(path.iterdir()) if path.is_dir() else path.exists()
+    # A pipe or a device has nothing to be replaced
+    is_there = any(path.iterdir()) if path.is_dir() else path.is_file()
     if is_there and marker and not _is_split(path):
         raise error("E553", path=path, reason=f"is not empty, and not only what {marker} of a split is about")
     if is_there and not overwrite:

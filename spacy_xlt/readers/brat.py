@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,15 +88,15 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
     notes.counts["texts"] += len(pairs) + len(notes.left_out or ())
     for pair in pairs:
         try:
-            text, annotations = _read(pair, settings, notes)
-            if not text and len(pairs) == 1:
+            doc, annotations = _read(pair, settings, notes)
+            if not len(doc) and len(pairs) == 1:
                 raise error("E503", path=pair.text)
         except XltError as err:
             if notes.left_out is None:
                 raise
             notes.left_out[pair.annotation.name] = err.message
             continue
-        yield _doc(text, annotations, settings, notes)
+        yield _annotate(doc, annotations, settings, notes)
 
 
 @dataclass
@@ -112,8 +113,19 @@ class _Annotation:
         pieces = [ruler.characters(*piece) for piece in self.pieces]
         return [piece for piece in pieces if piece] if all(pieces) else []
 
+    def fits(self, ruler: Ruler, tokens: Tokens, mark: int, exactly: bool) -> bool:
+        """Whether the text has there what the line says; where it says nothing, whether tokens begin and end there."""
+        pieces = self.characters(ruler)
+        if not pieces:
+            return False
+        if self.covered is None:
+            return not exactly or tokens.fit(pieces[0][0] - mark, max(end for _, end in pieces) - mark)
+        found = " ".join(ruler.text[start:end] for start, end in pieces)
+        # A line cannot hold a line end, so that brat writes a space for it
+        return self.covered == _LINE_END.sub(" ", found) if exactly else same_text(self.covered, found)
 
-def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[str, list[_Annotation]]:
+
+def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
     """A text without its byte order mark, and its annotation in characters of it.
 
     Whoever wrote the annotation may have counted the mark as a character or not, a line end of two characters as one,
@@ -122,41 +134,27 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[str
     annotations = list(_annotations(pair.annotation, settings.encoding))
     raw = read_text(pair.text, settings.encoding)
     mark = len(MARK) if raw.startswith(MARK) else 0
-    text = raw[mark:]
-    tokens = Tokens.of(blank(settings.lang).tokenizer(text))
+    doc = blank(settings.lang).tokenizer(raw[mark:])
+    tokens = Tokens.of(doc)
     returns = [match.start() for match in re.finditer("\r\n", raw)]
-    ways = [
-        Ruler(raw, unit, [*range(uncounted), *ends])
-        for unit in UNITS
-        for ends in ([], returns)[: 1 + bool(returns)]
-        for uncounted in range(mark, -1, -1)
-    ]
-
-    def fits(item: _Annotation, ruler: Ruler, exactly: bool) -> bool:
-        pieces = item.characters(ruler)
-        if not pieces:
-            return False
-        found = " ".join(raw[start:end] for start, end in pieces)
-        if item.covered is None:
-            return not exactly or tokens.fit(pieces[0][0] - mark, max(end for _, end in pieces) - mark)
-        # A line cannot hold a line end, so that brat writes a space for it
-        return item.covered == _LINE_END.sub(" ", found) if exactly else same_text(item.covered, found)
-
-    way = next(
-        (way for exactly in (True, False) for way in ways if all(fits(i, way, exactly) for i in annotations)), None
-    )
-    if way is None:
-        item = next((item for item in annotations if not fits(item, ways[0], False)), annotations[0])
+    ways = list(product(UNITS, ([], returns) if returns else ([],), range(mark, -1, -1)))
+    for exactly, (unit, ends, uncounted) in product((True, False), ways):
+        ruler = Ruler(raw, unit, [*range(uncounted), *ends])
+        if all(item.fits(ruler, tokens, mark, exactly) for item in annotations):
+            break
+    else:
+        ruler = Ruler(raw, uncounted=range(mark))
+        item = next((item for item in annotations if not item.fits(ruler, tokens, mark, False)), annotations[0])
+        found = " ".join(raw[start:end] for start, end in item.characters(ruler))
         start, end = item.pieces[0][0], max(end for _, end in item.pieces)
-        found = " ".join(raw[slice(*piece)] for piece in item.characters(ways[0]))
         said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
         reason = f"{pair.text.name} has {found[:60]!r} from character {start} to {end}{said}"
         raise error("E537", path=pair.annotation, line=item.line, reason=reason)
-    if way.unit != CODE_POINTS:
-        notes.add("other unit", way.unit)
+    if unit != CODE_POINTS:
+        notes.add("other unit", unit)
     for item in annotations:
-        item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(way)]
-    return text, annotations
+        item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(ruler)]
+    return doc, annotations
 
 
 def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
@@ -172,9 +170,8 @@ def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
         yield _Annotation(number, match["label"], pieces, match["text"])
 
 
-def _doc(text: str, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
-    doc = blank(settings.lang).tokenizer(text)
-    tokens = Tokens.of(doc)
+def _annotate(doc: Doc, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
+    text, tokens = doc.text, Tokens.of(doc)
     spans: dict[tuple[int, int, str], Span] = {}
     places = []
     for item in annotations:

@@ -110,8 +110,7 @@ class UnitVotes:
 
     def want(self, text: str) -> bool:
         """Whether spans of this text may still change the result."""
-        unit = UTF16 if any(char > "\uffff" for char in text) else UTF8
-        return not text.isascii() and self._decisive[unit] < _ENOUGH
+        return not text.isascii() and self._decisive[UTF16 if max(text) > "\uffff" else UTF8] < _ENOUGH
 
     def see(
         self,

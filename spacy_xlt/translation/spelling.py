@@ -165,7 +165,8 @@ def around(text: str, start: int, end: int) -> tuple[str, str]:
 
 
 def _is_mark(char: str) -> bool:
-    return unicodedata.category(char)[0] == "M"
+    """Whether a character may be composed with the one before it: marks, and the later letters of a Korean syllable."""
+    return unicodedata.category(char)[0] == "M" or "\u1160" <= char <= "\u11ff"
 
 
 class Ranges:

@@ -31,7 +31,8 @@ def sentence_case(text: str, names: Sequence[tuple[int, int]], *, lang: str) -> 
     is_capital = [text[start:end].isupper() for start, end in words]
     n_letters = sum(end - start for start, end in words)
     n_capital = sum(map(str.isupper, text))
-    is_whole = 2 * n_capital > n_letters and not any(map(str.islower, text))
+    # One small letter in ten may be that of "McDONALD"
+    is_whole = 2 * n_capital > n_letters and 10 * sum(map(str.islower, text)) <= n_capital
     chosen = _runs(text, words, is_capital) if not is_whole else list(range(len(words)))
     if not any(_is_long(words[i]) for i in chosen):
         return text, False

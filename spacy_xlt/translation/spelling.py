@@ -22,8 +22,8 @@ UNKNOWN = "unknown"
 APART = ("tag", UNKNOWN)
 # Decompositions that lose what the character says ("10²" is not "102"), and those that are a matter of typesetting
 _TELLING = ("<super>", "<sub>", "<fraction>", "<circle>")
-_TYPESET = ("<wide>", "<narrow>", "<font>", "<noBreak>", "<vertical>", "<small>")
-_DASH, _QUOTES = "-", ("'", '"')
+_TYPESET = ("<wide>", "<narrow>", "<font>", "<vertical>", "<small>")
+_DASH, _APOSTROPHE, _QUOTE = "-", "'", '"'
 
 
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -87,7 +87,8 @@ def spelling(
     for item in sorted([*taken, *kept]):
         rest, at = f"{rest}{text[at : item.start]} ", item.end
     others = _LETTERS.findall(rest + text[at:])
-    strange = [word for item in kept for word in _LETTERS.findall(item.target) if not unknown.isdisjoint(word)]
+    words = ["".join(filter(str.isalpha, word)) for item in kept for word in item.target.split()]
+    strange = [word for word in words if not unknown.isdisjoint(word)]
     foreign = [word for word in strange if 2 * sum(char in unknown for char in word) > len(word)]
     n_others = len(others) + len(strange) - len(foreign)
     is_hopeless = bool(strange) and (not others or sum(map(_n_words, foreign)) > n_others)
@@ -95,8 +96,8 @@ def spelling(
 
 
 def _n_words(letters: str) -> float:
-    """How many words letters are; two characters are one in scripts without spaces."""
-    return max(1.0, sum(unicodedata.east_asian_width(char) == "W" for char in letters) / 2)
+    """How many words letters are, where three wide characters are one: their scripts have no spaces."""
+    return max(1.0, sum(unicodedata.east_asian_width(char) == "W" for char in letters) / 3)
 
 
 def joined(text: str, constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
@@ -127,7 +128,7 @@ def plain_form(char: str) -> str | None:
     plain = unicodedata.normalize("NFKC", char)
     if plain == char or kind in _TELLING:
         return None
-    return plain if kind in _TYPESET or category[0] in "LP" or category in ("Nd", "Nl") else None
+    return plain if kind in (*_TYPESET, "<noBreak>") or category[0] in "LP" or category in ("Nd", "Nl") else None
 
 
 def _is_quote(char: str) -> bool:
@@ -151,11 +152,13 @@ def _units(text: str, unknown: frozenset[str]) -> Iterator[Plain]:
         forms = [plain_form(c) if c in unknown else c for c in composed]
         sent = "".join(c if form is None else form for c, form in zip(composed, forms, strict=True))
         is_typeset = unicodedata.decomposition(char).startswith(_TYPESET)
-        restored = text[start:end] if sent in (_DASH, *_QUOTES) or unicodedata.category(char)[0] == "P" else ""
+        restored = (
+            text[start:end] if sent in (_DASH, _APOSTROPHE, _QUOTE) or unicodedata.category(char)[0] == "P" else ""
+        )
         if sent == _DASH and not re.search("HYPHEN|EN DASH|FIGURE", unicodedata.name(char)):
             # A word is not to become a compound with the next one
             before, after = around(text, start, end)
-            sent = " " * before.isalnum() + sent + " " * after.isalnum()
+            sent = " " * bool(before.strip()) + sent + " " * bool(after.strip())
         yield Plain(start, end, sent, "" if is_typeset else restored)
 
 
@@ -250,43 +253,53 @@ def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
         The translation, and whether nothing in it is still in a plain form.
     """
     is_sure = True
+    matched: list[tuple[tuple[int, int], Plain | None]] = []
+    words: list[tuple[str, dict[int, Plain]]] = []
     for form in dict.fromkeys(item.sent.strip() for item in plain if item.restored):
         of_form = {item.start + item.sent.index(form): item for item in plain if item.restored and form in item.sent}
         if next(iter(of_form.values())).restored.lower() == form and form[0].isalpha():
-            text = _capitals_back(text, form, of_form, is_first=not _LETTERS.search(sent[: min(of_form)]))
+            words.append((form, of_form))
             continue
-        # Not a part of "--" or "...."
-        pattern = re.compile(rf"(?<!{re.escape(form[0])}){re.escape(form)}(?!{re.escape(form[0])})")
-        asked = {
-            sides: [of_form.get(start) for start, _ in places] for sides, places in _by_sides(pattern, sent).items()
-        }
-        near = _by_neighbours(pattern, sent, of_form)
-        everything = [item for items in asked.values() for item in items]
-        found = _by_sides(pattern, text)
-        is_clear = _alike(everything) and (form in _QUOTES or sum(map(len, found.values())) == len(everything))
-        matched: list[tuple[tuple[int, int], Plain | None]] = []
-        is_all = True
-        for sides, places in found.items():
-            items = everything if is_clear else asked.get(sides, [])
-            if is_clear or (form in _QUOTES and _alike(items)):
-                items = items[:1] * len(places)
-            if len(items) == len(places):
-                matched += zip(places, items, strict=True)
-            else:
-                # The same letters on both sides say it as well
-                items = [near.get(around(text, *place)) for place in places]
-                is_all = is_all and None not in items
-                matched += zip(places, items, strict=True)
-        n_restored = sum(item is not None for _, item in matched)
-        is_sure = is_sure and (is_all or n_restored >= len(of_form))
-        parts, at = [], 0
-        for (start, end), item in sorted(matched, key=lambda one: one[0]):
-            if item is not None:
-                start -= item.sent.startswith(" ") and text[start - 1 : start] == " "
-                parts += [text[at:start], item.restored]
-                at = end + (item.sent.endswith(" ") and text[end : end + 1] == " ")
-        text = "".join([*parts, text[at:]])
+        found, is_all = _match(form, of_form, sent, text)
+        is_sure = is_sure and (is_all or sum(item is not None for _, item in found) >= len(of_form))
+        matched += found
+    parts, at = [], 0
+    for (start, end), item in sorted(matched, key=lambda one: one[0]):
+        if item is not None:
+            start -= item.sent.startswith(" ") and text[start - 1 : start] == " "
+            parts += [text[at:start], item.restored]
+            at = end + (item.sent.endswith(" ") and text[end : end + 1] == " ")
+    text = "".join([*parts, text[at:]])
+    for form, of_form in words:
+        text = _capitals_back(text, form, of_form, is_first=not _LETTERS.search(sent[: min(of_form)]))
     return text, is_sure
+
+
+def _match(
+    form: str, of_form: dict[int, Plain], sent: str, text: str
+) -> tuple[list[tuple[tuple[int, int], Plain | None]], bool]:
+    """Where a plain form is in a translation, with what takes its place, and whether that is sure of all."""
+    # Not a part of "--" or "...."
+    pattern = re.compile(rf"(?<!{re.escape(form[0])}){re.escape(form)}(?!{re.escape(form[0])})")
+    asked = {sides: [of_form.get(start) for start, _ in places] for sides, places in _by_sides(pattern, sent).items()}
+    everything = [item for items in asked.values() for item in items]
+    near = _by_neighbours(pattern, sent, of_form)
+    found = _by_sides(pattern, text)
+    n_found = sum(map(len, found.values()))
+    is_clear = _alike(everything) and (form == _APOSTROPHE or n_found == len(everything))
+    matched: list[tuple[tuple[int, int], Plain | None]] = []
+    is_all = True
+    for sides, places in found.items():
+        items = everything if is_clear else asked.get(sides, [])
+        may_differ = form == _APOSTROPHE or (form == _QUOTE and len(places) <= len(items))
+        if is_clear or (may_differ and _alike(items)):
+            items = items[:1] * len(places)
+        if len(items) != len(places):
+            # The same letters on both sides say it as well
+            items = [near.get(around(text, *place)) for place in places]
+            is_all = is_all and all(around(text, *place) in near for place in places)
+        matched += zip(places, items, strict=True)
+    return matched, is_all
 
 
 def _capitals_back(text: str, form: str, places: dict[int, Plain], *, is_first: bool) -> str:
@@ -310,12 +323,14 @@ def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, boo
     return result
 
 
-def _by_neighbours(pattern: re.Pattern[str], sent: str, of_form: dict[int, Plain]) -> dict[tuple[str, str], Plain]:
+def _by_neighbours(
+    pattern: re.Pattern[str], sent: str, of_form: dict[int, Plain]
+) -> dict[tuple[str, str], Plain | None]:
     """What is between two letters, where it is the same everywhere."""
     result = defaultdict(list)
     for match in pattern.finditer(sent):
         result[around(sent, *match.span())].append(of_form.get(match.start()))
-    return {key: items[0] for key, items in result.items() if items[0] and _alike(items) and all(map(str.isalnum, key))}
+    return {key: items[0] for key, items in result.items() if _alike(items) and all(map(str.isalnum, key))}
 
 
 def _alike(items: Sequence[Plain | None]) -> bool:

@@ -17,7 +17,7 @@ from spacy.tokens import Doc, Span
 from ..errors import XltError, error
 from ..languages import blank
 from ..textfiles import MARK, SUFFIXES, plain_name, read_text, text_lines
-from .places import CODE_POINTS, UNITS, Ruler, Tokens, note_shared, same_text, set_entities, trimmed
+from .places import CODE_POINTS, UNITS, UTF8, Ruler, Tokens, note_shared, same_text, set_entities, trimmed
 from .settings import ReadNotes, ReadSettings
 
 TEXT, ANNOTATION = ".txt", ".ann"
@@ -113,6 +113,10 @@ class _Annotation:
         pieces = [ruler.characters(*piece) for piece in self.pieces]
         return [piece for piece in pieces if piece] if all(pieces) else []
 
+    def of(self, ruler: Ruler) -> str:
+        """What it covers."""
+        return " ".join(ruler.text[start:end] for start, end in self.characters(ruler))
+
     def fits(self, ruler: Ruler, tokens: Tokens, mark: int, exactly: bool) -> bool:
         """Whether the text has there what the line says; where it says nothing, whether tokens begin and end there."""
         pieces = self.characters(ruler)
@@ -120,9 +124,9 @@ class _Annotation:
             return False
         if self.covered is None:
             return not exactly or tokens.fit(pieces[0][0] - mark, max(end for _, end in pieces) - mark)
-        found = " ".join(ruler.text[start:end] for start, end in pieces)
         # A line cannot hold a line end, so that brat writes a space for it
-        return self.covered == _LINE_END.sub(" ", found) if exactly else same_text(self.covered, found)
+        found = _LINE_END.sub(" ", self.of(ruler))
+        return self.covered == found if exactly else same_text(self.covered, found)
 
 
 def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
@@ -138,20 +142,30 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc
     tokens = Tokens.of(doc)
     returns = [match.start() for match in re.finditer("\r\n", raw)]
     ways = list(product(UNITS, ([], returns) if returns else ([],), range(mark, -1, -1)))
-    for exactly, (unit, ends, uncounted) in product((True, False), ways):
-        ruler = Ruler(raw, unit, [*range(uncounted), *ends])
-        if all(item.fits(ruler, tokens, mark, exactly) for item in annotations):
-            break
-    else:
+
+    def fitting(exactly: bool) -> Iterator[Ruler]:
+        for unit, ends, uncounted in ways:
+            ruler = Ruler(raw, unit, [*range(uncounted), *ends])
+            if all(item.fits(ruler, tokens, mark, exactly) for item in annotations):
+                yield ruler
+
+    ruler = next(fitting(True), None) or next(fitting(False), None)
+    if ruler is None:
         ruler = Ruler(raw, uncounted=range(mark))
         item = next((item for item in annotations if not item.fits(ruler, tokens, mark, False)), annotations[0])
-        found = " ".join(raw[start:end] for start, end in item.characters(ruler))
         start, end = item.pieces[0][0], max(end for _, end in item.pieces)
         said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
-        reason = f"{pair.text.name} has {found[:60]!r} from character {start} to {end}{said}"
+        reason = f"{pair.text.name} has {item.of(ruler)[:60]!r} from character {start} to {end}{said}"
         raise error("E537", path=pair.annotation, line=item.line, reason=reason)
-    if unit != CODE_POINTS:
-        notes.add("other unit", unit)
+    unsure = [item for item in annotations if item.covered is None]
+    # Bytes are not what a tool counts that leaves the text out
+    others = [way for way in fitting(True) if way.unit != UTF8] if unsure else []
+    for item, way in product(unsure, others):
+        if item.characters(way) != item.characters(ruler):
+            reason = f"a span is {item.of(ruler)!r} or {item.of(way)!r}, and nothing tells which is meant"
+            raise error("E537", path=pair.annotation, line=item.line, reason=reason)
+    if ruler.unit != CODE_POINTS:
+        notes.add("other unit", ruler.unit)
     for item in annotations:
         item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(ruler)]
     return doc, annotations

@@ -97,6 +97,8 @@ def read_line(data: Mapping[str, Any]) -> Line:
         value = data.get(name)
         if name == "spans" and isinstance(value, dict):  # spaCy's groups
             groups = {_group(key): [span._replace(key=key) for span in _spans(name, of)] for key, of in value.items()}
+        elif name == "annotations" and value == []:
+            continue  # in Label Studio's form nobody has said anything
         elif value is not None and not (name in _MAY_BE_CLASS and _is_class(value, alone=not (found or groups))):
             found[name] = _spans(name, value)
     names = list(found)

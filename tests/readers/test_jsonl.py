@@ -175,6 +175,7 @@ def iob(doc: Doc) -> str:
     [
         {"text": "Ana met Bo"},
         {"text": "Ana met Bo", "spans": None},
+        {"text": "Ana met Bo", "annotations": []},
         {"text": "Ana met Bo", "label": None, "entities": None},
         {"text": "Ana met Bo", "label": "a class", "meta": {"a": [[0, 3, "PER"]]}, "_session": {"b": 1}},
         {"text": "Ana met Bo", "relations": [{"id": 1}], "Comments": ["x"], "cats": {"A": 1.0}},

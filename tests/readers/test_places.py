@@ -184,6 +184,11 @@ def test_brat_offsets_in_other_units_are_read_and_said(tmp_path, unit):
     assert ents(doc) == ["Rui"]
 
 
+def test_a_brat_span_without_its_text_that_fits_in_two_units_is_an_error_with_the_line(tmp_path):
+    with pytest.raises(XltError, match="E537.*a.ann, line 1.*'met' or 'Ana'"):
+        list(read_corpus(brat(tmp_path, FOUR, (9, 12, "")), lang="en"))
+
+
 def test_brat_spans_that_fit_in_different_ways_are_an_error_with_the_line(tmp_path):
     path = brat(tmp_path, "Ana met Rui.\r\nShe left.\r\nHe too", (13, 16, "She"), (27, 29, "He"))
     with pytest.raises(XltError, match="E537.*a.ann, line 1.*not 'She'"):

@@ -21,6 +21,8 @@ from .provenance import DataSource, Provenance, all_data
 # What is between them is ours; what a person wrote around them stays.
 _BEGIN, _END = "<!-- spacy_xlt -->", "<!-- /spacy_xlt -->"
 KEY = "spacy_xlt"
+# In what the card notes of a pipeline: it is not where it was trained
+_COPY = "copy"
 _ANNOTATION = {"gold": "by people", "projected": "projected"}
 
 
@@ -107,6 +109,7 @@ def fill_meta(
         "description": description,
         "licence": licence,
         "scores": {item.name: dict(zip("prf", item.prf, strict=True)) for item in scores},
+        **({_COPY: True} if before.get(_COPY) else {}),
     }
     meta["notes"] = _with_ours(meta.get("notes") or "", _notes(provenance, meta[KEY], data, every, scores))
     return meta
@@ -116,26 +119,27 @@ def copy_pipeline(source: Path, output: Path, meta: Mapping[str, Any]) -> None:
     """Copy a pipeline with its card, so that what a training wrote stays as it was. An earlier copy is replaced.
 
     Args:
-        output: A folder that does not exist, is empty, or is a pipeline with a card.
+        output: A folder that does not exist, is empty, or is an earlier copy.
         meta: What `fill_meta` gives.
 
     Raises:
         XltError: E687 for another folder, or where one is inside the other.
     """
     inside = output.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(output.resolve())
-    if inside or not (_has_card(output) or not output.exists() or (output.is_dir() and not any(output.iterdir()))):
+    if inside or not (_is_copy(output) or not output.exists() or (output.is_dir() and not any(output.iterdir()))):
         raise error("E687", output=output, source=source)
     with replacing_pipeline(output) as beside:
         shutil.copytree(source, beside, dirs_exist_ok=True)
-        write_json(beside / "meta.json", meta)
+        write_json(beside / "meta.json", {**meta, KEY: {**meta[KEY], _COPY: True}})
 
 
-def _has_card(folder: Path) -> bool:
+def _is_copy(folder: Path) -> bool:
+    """Whether a folder is a pipeline that this has written: not one that was trained there, with a card or without."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf8"))
-    except (OSError, ValueError):
+        card = json.loads((folder / "meta.json").read_text(encoding="utf8")).get(KEY) or {}
+    except (OSError, ValueError, AttributeError):
         return False
-    return isinstance(meta, dict) and KEY in meta and (folder / "config.cfg").is_file()
+    return isinstance(card, dict) and card.get(_COPY) is True and (folder / "config.cfg").is_file()
 
 
 def check_package(*, name: str = "", version: str = "") -> None:

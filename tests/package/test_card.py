@@ -320,18 +320,22 @@ def test_a_copy_gets_the_card_and_takes_the_place_of_an_older_copy(model, licenc
     assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
     (tmp_path / "copy" / "LICENSE").write_text("mine")
     assert "| Wiki |" in meta_of(tmp_path / "copy")["notes"]
-    # What `spacy package` takes along
+    # What `spacy package` takes along; the copy is one still when its card is written again
+    card(tmp_path / "copy", "--data", "wiki", "--licences", licences)
     card(model, "--data", "wiki", "--licences", licences, "--output", tmp_path / "copy")
     assert (tmp_path / "copy" / "LICENSE").read_text() == "mine"
     spacy.load(tmp_path / "copy")
 
 
-@pytest.mark.parametrize("where", ["file", "other", "model/inside", "theirs", "pipeline"])
+@pytest.mark.parametrize("where", ["file", "other", "model/inside", "theirs", "pipeline", "with card"])
 def test_nothing_but_an_earlier_copy_is_replaced_by_a_copy(model, licences, tmp_path, where):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs/meta.json").write_text('{"title": "my thesis"}')
-    shutil.copytree(model, tmp_path / "pipeline")
+    for name in ("pipeline", "with card"):
+        shutil.copytree(model, tmp_path / name)
+    # It was trained there, and nowhere else are its weights
+    card(tmp_path / "with card", "-d", "news", "-l", licences)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine").write_text("mine")
     assert "E687" in failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", "-o", tmp_path / where)

@@ -266,6 +266,8 @@ _MESSAGES: dict[str, str] = {
     "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as 'T1<TAB>PER 0 "
     "5<TAB>Maria'.",
     "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",
+    "E542": "{path}: {what}: {found:,}, and the limit is {limit:,}. Is the file what it should be? If so, cut it into "
+    "smaller ones.",
     "E541": "{setting} is set, and no file of {path} has a format that it is for: {formats}.",
     "W534": "{n} texts of {path} have no .ann beside them and are left out, the first one is {first}.",
     "W535": "{path}: {n} spans that do not begin and end with tokens are widened to whole tokens, the first one is "

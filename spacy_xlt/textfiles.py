@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from .errors import error, missing_package, warn
+from .limits import LINE, check_size, unpacked_limit
 
 # The byte order mark, as text
 MARK = "\ufeff"
@@ -45,7 +46,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading; one whose name ends with .gz, .bz2, .xz or .zst is unpacked on the way.
 
     Raises:
-        XltError: E535 for what cannot be read, also while it is open; E106 for Zstandard where no package reads it.
+        XltError: E535 for what cannot be read, also while it is open; E106 for Zstandard where no package reads it;
+            E542 for what unpacks to far more than there is in it.
     """
     suffix = path.suffix.lower()
     broken: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError)
@@ -58,11 +60,30 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         opener, broken = zstd.open, (*broken, zstd.ZstdError)
     try:
         with opener(path) as file:
-            yield cast(BinaryIO, file)
+            is_packed = suffix in _OPENERS or suffix == _ZSTD
+            yield cast(BinaryIO, io.BufferedReader(_Bounded(path, file), _PIECE) if is_packed else file)
     except broken as err:
         raise error("E535", path=path, reason=f"it is damaged or cut short ({err})") from err
     except OSError as err:
         raise error("E535", path=path, reason=err.strerror or str(err)) from err
+
+
+class _Bounded(io.RawIOBase):
+    """What is unpacked from a file, up to a limit."""
+
+    def __init__(self, path: Path, file: Any):
+        self._path, self._file, self._n_read = path, file, 0
+        self._limit = unpacked_limit(path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._n_read += len(data)
+        check_size(self._path, "bytes unpacked", self._n_read, self._limit)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -96,9 +117,12 @@ def text_lines(path: Path, encoding: str = "utf8", *, cr_ends: bool = True) -> I
     number = 0
     # Of a line that goes on in the next piece; to join them once takes a time that is linear in its length
     parts: list[str] = []
+    length = 0
     for piece in _line_feeds(_decoded(path, encoding), cr_ends):
         first, *lines = piece.split("\n")
         parts.append(first)
+        length = len(lines[-1]) if lines else length + len(first)
+        check_size(path, f"line {number + len(lines) + 1} in characters", length, LINE)
         for line in lines:
             number += 1
             yield number, "".join(parts).lstrip(MARK)

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from ..errors import XltError
 from .brat import read_brat
 from .conll import read_conll
-from .docbin import read_docbin
+from .docbin import check_doc, read_docbin
 from .files import CorpusFile, corpus_files
 from .jsonl import read_jsonl
 from .settings import BRAT, COLUMNS, JSONL, PRODIGY, SPACY, ReadNotes, ReadSettings
@@ -76,11 +76,12 @@ def read_file(
     Raises:
         XltError: With file and line: E503 for an empty file; E513, E106 and E535 for one that cannot be read; E504
             (.spacy), E511, E512 and E516 (columns), E564 and E568 (JSON lines), E536 and E537 (brat) for what is wrong
-            in it.
+            in it; E542 for what is beyond the limits of `limits`.
     """
     met = ReadNotes(left_out={} if skip_corrupt else None)
     try:
         for doc in _READERS[file.format](file.path, replace(settings, format=file.format), met):
+            check_doc(doc, file.path)
             spans = {(span.start, span.end, span.label_) for span in chain(doc.ents, *doc.spans.values())}
             met.labels.update(label for _, _, label in spans)
             yield doc

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from spacy.attrs import DEP, ENT_TYPE, LEMMA, NORM, ORTH, TAG
+from spacy.strings import get_string_id
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from ..docs import replace_ents
-from ..errors import error
+from ..errors import XltError, error
 from ..languages import MULTI, vocab_of
+from ..limits import TEXT, TOKEN, check_size, unpacked_limit
 from ..textfiles import read_bytes
 from .settings import ReadNotes, ReadSettings
 
+_PIECE = 1 << 20
 # The span group that mirrors entities in what this package has written
 _MIRROR = "xlt_ents"
 # Attributes of tokens whose values have names
@@ -60,6 +64,13 @@ def read_bin(file: str | Path) -> DocBin:
     if not data:
         raise error("E503", path=file)
     with _naming(file):
+        # DocBin unpacks all of it at once
+        unpacking = zlib.decompressobj()
+        n_bytes, rest = 0, data
+        while rest and not unpacking.eof:
+            n_bytes += len(unpacking.decompress(rest, _PIECE))
+            rest = unpacking.unconsumed_tail
+            check_size(file, "bytes unpacked", n_bytes, unpacked_limit(len(data)))
         return DocBin().from_bytes(data)
 
 
@@ -98,6 +109,7 @@ def _docs(file: Path, vocab: Vocab, notes: ReadNotes | None = None) -> Iterator[
     stored = read_bin(file)
     with _naming(file):
         _check_names(stored, vocab)
+        _check_texts(file, stored)
     docs = stored.get_docs(vocab)
     while True:
         with _naming(file):
@@ -118,6 +130,35 @@ def _check_names(stored: DocBin, vocab: Vocab) -> None:
             for found in np.unique(np.concatenate([tokens[:, column] for tokens in stored.tokens])).tolist():
                 if found not in vocab.strings:
                     raise ValueError(f"the number {found}, a value of {name}, has no name in it")
+
+
+def _check_texts(file: Path, stored: DocBin) -> None:
+    """Make sure that the texts are not too long, before any is made: a word that is long is stored once."""
+    total = 0
+    lengths = {get_string_id(string): len(string) for string in stored.strings}
+    for tokens in stored.tokens if ORTH in stored.attrs else ():
+        words, counts = np.unique(tokens[:, stored.attrs.index(ORTH)], return_counts=True)
+        sizes = np.asarray([lengths.get(word, 0) for word in words.tolist()], np.int64)
+        length = int((sizes * counts.astype(np.int64)).sum())
+        total += length
+        check_size(file, "a token in characters", int(sizes.max(initial=0)), TOKEN)
+        check_size(file, "a text in characters", length, TEXT)
+        check_size(file, "all texts in characters", total, unpacked_limit(file.stat().st_size))
+
+
+def check_doc(doc: Doc, path: Path) -> None:
+    """Make sure that a document is not too long, nor a token in it.
+
+    Args:
+        doc: The document.
+        path: The file that it is from.
+
+    Raises:
+        XltError: E542.
+    """
+    if len(doc):
+        check_size(path, "a text in characters", doc[-1].idx + len(doc[-1]), TEXT)
+        check_size(path, "a token in characters", max(map(len, doc)), TOKEN)
 
 
 def _name_ids(doc: Doc, notes: ReadNotes) -> None:
@@ -142,5 +183,7 @@ def _naming(file: Path) -> Iterator[None]:
     """Turn whatever broken bytes run into into one error."""
     try:
         yield
+    except XltError:
+        raise
     except Exception as err:  # zlib.error, msgpack's, numpy's and spaCy's errors
         raise error("E504", path=file, reason=f"{type(err).__name__}: {err}") from err

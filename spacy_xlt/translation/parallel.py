@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import permutations
+from itertools import islice, permutations
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
@@ -24,6 +24,8 @@ from ..readers.lines import read_parallel
 from ..textfiles import check_encoding, open_bytes, plain_name, text_lines
 
 NOT_FOUND = "not_in_memory"
+# Directions that an error names: their number grows with the square of that of the languages
+_SHOWN = 200
 # A text in several languages: language codes as the file has them, with texts
 Unit = Sequence[tuple[str, str]]
 
@@ -84,7 +86,7 @@ class ParallelTranslator(Engine):
     @property
     def directions(self) -> list[tuple[str, str]]:
         """The directions that the files have, as spaCy's codes. Raises as `translate`."""
-        return self._units.directions
+        return list(permutations(sorted(self._units.languages), 2))
 
     def translate(self, texts: Sequence[str], *, source: str, target: str) -> list[Translation]:
         """Look texts up. What is found has no score: nothing was computed.
@@ -94,8 +96,8 @@ class ParallelTranslator(Engine):
                 E535 for files that are broken.
         """
         units = self._units
-        if self.fallback is None and (to_spacy(source), to_spacy(target)) not in units.directions:
-            known = ", ".join(f"{s} to {t}" for s, t in units.directions)
+        if self.fallback is None and not units.has(source, target):
+            known = ", ".join(f"{s} to {t}" for s, t in islice(permutations(sorted(units.languages), 2), _SHOWN))
             raise error("E201", engine="ParallelTranslator", source=source, target=target, known=known)
         found = [units.translation(text, source=source, target=target) for text in texts]
         results = [Translation(text or "") for text in found]
@@ -172,7 +174,7 @@ class UnitIndex:
         self._units: list[Unit] = []
         # Language → text → numbers of units; made for the languages that are looked up
         self._numbers: dict[str, dict[str, list[int]]] = {}
-        self._languages: set[str] = set()
+        self.languages: set[str] = set()
 
     def fill(self, units: Iterable[Unit], name: str) -> None:
         """Add what a file has. Empty texts say nothing and are left out.
@@ -185,16 +187,16 @@ class UnitIndex:
         for unit in units:
             texts = [(code, _without_layout(text)) for code, text in unit if text and not text.isspace()]
             codes = {code for code, _ in texts}
-            self._languages.update(filter(None, map(spacy_code, codes)))
+            self.languages.update(filter(None, map(spacy_code, codes)))
             self._units.append(texts)
             useful = len(codes) > 1 or useful
         if not useful:
             raise error("E235", path=name)
 
-    @property
-    def directions(self) -> list[tuple[str, str]]:
-        """Every pair of languages in it, as spaCy's codes."""
-        return sorted(permutations(self._languages, 2))
+    def has(self, source: str, target: str) -> bool:
+        """Whether it has both languages of a direction, as spaCy's codes or others."""
+        codes = {to_spacy(source), to_spacy(target)}
+        return len(codes) == 2 and codes <= self.languages
 
     def translation(self, text: str, *, source: str, target: str) -> str | None:
         """The best translation of a text: of the region asked for, then the most frequent, then the first one."""

@@ -86,7 +86,7 @@ def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
         for start, end, label, _, _, reason in row[side]["spans"]:
             if reason is not None:
                 text = plain("".join(words[max(0, start - at) : max(0, end - at)]).strip())
-                lost = Text(f"lost {plain(label) or '(no label)'} “{text}”: {plain(reason)}")
+                lost = Text(f"lost {_named(label)} “{text}”: {plain(reason)}")
                 yield from hanging("      ✗ ", lost, indent=8, colors=colors)
 
 
@@ -114,9 +114,14 @@ def _side(part: dict[str, Any]) -> Text:
     return text
 
 
+def _named(label: str) -> str:
+    """A label as it stands at each of its spans: not longer than a line."""
+    return plain(label if len(label) <= WIDTH else f"{label[:WIDTH]}…") or "(no label)"
+
+
 def _tag(span: list[Any]) -> str:
     _, _, label, key, score, reason = span
-    text = f"{'' if reason is None else '✗'}{plain(label) or '(no label)'}"
+    text = f"{'' if reason is None else '✗'}{_named(label)}"
     return f" {text}{'' if score is None else f' {score:.2f}'}{']' if key == ENTS else '}'}"
 
 

@@ -178,3 +178,16 @@ def test_gpu_translates_as_the_cpu_does(lines: list[str], shortlist: bool) -> No
     for here, there in zip(on_cpu, on_gpu, strict=True):
         if here.text == there.text:
             np.testing.assert_allclose(here.alignment.weights, there.alignment.weights, atol=1e-2)
+
+
+def test_the_alignment_of_a_very_long_sentence_grows_with_its_length_alone(translator) -> None:
+    words = "John lives in Lisbon with his sister Mary , and they went to the market".split()
+    cells = []
+    for n in (1000, 2000):
+        (translation,) = translator.translate([" ".join((words * n)[:n])], **EN_PT)
+        assert translation.alignment is not None
+        blocks = translation.alignment.blocks
+        assert sum(len(block) for block in blocks) == len(translation.alignment.source_spans)
+        assert sum(block.shape[1] for block in blocks) == len(translation.alignment.target_spans)
+        cells.append(sum(block.size for block in blocks))
+    assert cells[1] < 2.5 * cells[0] < 2.5 * 1000 * 150

@@ -1,0 +1,31 @@
+"""The most of what is read, so that a small file does not take hours or all of the memory; all limits are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import error
+
+# Characters of a line, of the text of a document, and of a token
+LINE, TEXT, TOKEN = 1 << 24, 1 << 24, 100_000
+# What is packed may have so many bytes or characters, and if it is larger so many for each byte of the file
+_UNPACKED, _RATIO = 1 << 28, 200
+
+
+def check_size(path: Path, what: str, found: int, limit: int) -> None:
+    """Make sure that something in a file is not too large.
+
+    Args:
+        path: The file.
+        what: What is counted, such as "a token in characters".
+
+    Raises:
+        XltError: E542 where it is.
+    """
+    if found > limit:
+        raise error("E542", path=path, what=what, found=found, limit=limit)
+
+
+def unpacked_limit(packed: int) -> int:
+    """The most bytes, or characters, that are taken from so many packed bytes."""
+    return max(_UNPACKED, _RATIO * packed)

@@ -22,6 +22,8 @@ TAG = re.compile(r"O|-|[BIESLU]-(?P<label>\S+)")
 _STARTS, _ENDS = frozenset("BSU"), frozenset("ESLU")
 # What has more tokens is hardly one sentence
 _MAX_TOKENS = 200
+# Lines of comments before the first row
+_MAX_BEFORE = 100_000
 _DOCSTART = "-docstart-"
 _METADATA = re.compile(r"# *(?P<name>[\w.:-]+)(?: [\w ]*)?(?P<value>=.*)?")
 # Comments that stand above a sentence, as do newdoc and newpar
@@ -266,14 +268,19 @@ def _blocks(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[tu
 
 def _first_row(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], tuple[int, str]]:
     """The lines up to the first that is surely a row, and that one; where none is, the first that may be one."""
-    before, may_be = [], (0, "")
+    before: list[tuple[int, str]] = []
+    may_be = (0, "")
     for number, line in lines:
-        before.append((number, line))
         words = split_tokens(line.lstrip(" \t")[:100])
+        if not (words or before):
+            continue
+        before.append((number, line))
         if words and words[0][0] != "#" and words[0].casefold() != _DOCSTART:
             return before, (number, line)
         if words and not may_be[0]:
             may_be = number, line
+        if len(before) == _MAX_BEFORE:
+            break
     return before, may_be
 
 

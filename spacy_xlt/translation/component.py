@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
@@ -201,14 +202,16 @@ class TranslatorPipe(XltPipe[Bitext]):
         for kept in kept_spans(view.original, self.keep) if self.keep else ():
             start, end = view.offsets(kept.start, kept.end)
             terms.append(kept._replace(start=start, end=end))
+        spans = view.doc.ents or [span for group in view.doc.spans.values() for span in group]
+        names = sorted((span.start_char, span.end_char) for span in spans)
         for part in (part for sentence in sentences for part in sentence.parts):
             start, end = part.offset, part.offset + len(part.text)
             inside = [term for term in terms if start <= term.start < term.end <= end]
-            names = [(span.start_char, span.end_char) for span in view.doc.ents if start <= span.start_char < end]
+            of_part = names[bisect_left(names, (start,)) : bisect_left(names, (end,))]
             yield Request(
                 part.text,
                 tuple(t._replace(start=t.start - start, end=t.end - start) for t in inside),
-                tuple((first - start, last - start) for first, last in names),
+                tuple((first - start, last - start) for first, last in of_part),
             )
 
     def _assemble(

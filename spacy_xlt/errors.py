@@ -274,7 +274,7 @@ _MESSAGES: dict[str, str] = {
     "{first}. Is --lang the language of the text?",
     "W536": "{path}: {n} spans that overlap others are no entities, the first one is {first}. {hint}",
     "W537": "{path}: {n} spans are in pieces and now reach from their first to their last, the first one is {first}.",
-    "W538": "{path}: {n} spans without any token in them are left out, the first one is {first}.",
+    "W538": "{path}: {n} spans of no token or of white space alone are left out, the first one is {first}.",
     "W540": "{path}: {n} sentences have a raw text that does not fit their tokens, so a space follows each token; the "
     "first one is {first}.",
     "W541": "{path}: {n} lines are taken as the names of columns and left out, the first one is {first}.",

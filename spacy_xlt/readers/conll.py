@@ -299,10 +299,17 @@ def _doc(group: Sequence[_Sentence], settings: ReadSettings, notes: ReadNotes) -
     for start, end, label in _entities(tags):
         if tags[start][0] not in _STARTS:
             notes.add("repaired", label)
-        if settings.keeps(label):
-            ents.append(Span(doc, start, end, label=label))
-        else:
+        if not settings.keeps(label):
             notes.dropped[label] += 1
+            continue
+        inside = [i for i in range(start, end) if not words[i].isspace()]
+        if not inside:
+            notes.add("empty", doc[start:end].text)
+            continue
+        span = Span(doc, inside[0], inside[-1] + 1, label=label)
+        if len(span) < end - start:
+            notes.add("trimmed", span.text)
+        ents.append(span)
     missing = [doc[i : i + 1] for i, tag in enumerate(tags) if tag == MISSING]
     doc.set_ents(ents, missing=missing, default="outside")
     if settings.spans_key:

@@ -63,3 +63,18 @@ def test_lines_that_were_not_accepted_are_counted(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     code, said = convert(tmp_path / "a.jsonl", tmp_path / "out.spacy", "-f", "prodigy", "-l", "pt")
     assert code == 0 and "1 documents, 2 tokens; LOC 1" in said and '1 lines with the answer "ignore" left out' in said
+
+
+def test_what_a_reader_had_to_decide_is_said_and_labels_that_are_not_there_are_an_error(tmp_path):
+    (tmp_path / "a.conll").write_bytes("Ana B-PER\nleft O\n. O\nShe O\nsings O\n".encode("utf-16"))
+    code, said = convert(tmp_path / "a.conll", tmp_path / "out.spacy")
+    assert code == 0 and "2 documents, 2 sentences, 5 tokens; PER 1" in said
+    assert "XLT-W513" in said and "XLT-W546" in said and said.count("XLT-") == 2
+    code, said = convert(tmp_path / "a.conll", tmp_path / "none.spacy", "--labels", "NOPE")
+    assert code == 1 and "XLT-E522" in said and "has only: PER" in said and not (tmp_path / "none.spacy").exists()
+
+
+def test_documents_without_sentences_are_counted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "Rio is big.", "spans": []}\n{"text": "a b", "spans": []}\n')
+    code, said = convert(tmp_path / "a.jsonl", tmp_path / "out.spacy", "-l", "en")
+    assert code == 0 and "2 documents, 6 tokens; no entities" in said and "2 documents have no sentences marked" in said

@@ -259,6 +259,14 @@ def test_white_space_around_cells_is_no_part_of_them(tmp_path, text):
     assert rows(silently(text, tmp_path, format="conll")) == ANA
 
 
+def test_entities_do_not_begin_or_end_with_white_space_of_their_own(tmp_path):
+    with pytest.warns(XltWarning, match="W539.*1 spans.*'Ana'"):
+        docs, _ = read("\u00a0 B-PER\nAna I-PER\n\u3000 I-PER\n", tmp_path, format="conll")
+    assert rows(docs) == [("\u00a0", "O"), ("Ana", "B-PER"), ("\u3000", "O")]
+    with pytest.warns(XltWarning, match="W538.*1 spans"):
+        assert rows(read("\u3000 B-PER\n", tmp_path, format="conll")[0]) == [("\u3000", "O")]
+
+
 def test_a_cell_with_tabs_around_it_may_have_spaces(tmp_path):
     assert rows(silently("São Tomé\tB-LOC\n", tmp_path, format="tsv")) == [("São Tomé", "B-LOC")]
 

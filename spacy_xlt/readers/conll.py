@@ -143,7 +143,7 @@ class _Columns:
         can_be_row = (self.token == 0 or cells[0] == "#") and not (said and said["value"])
         if can_be_row and self.fits(cells) and self._tag(cells):
             return False
-        if len(cells) > 1 and TAG.fullmatch(cells[-1]):
+        if len(cells) > 1 and TAG.fullmatch(cells[-1]) and not (said and said["name"] in _ABOVE):
             notes.add("comment", line)
         return True
 

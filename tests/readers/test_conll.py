@@ -209,6 +209,10 @@ def test_a_hash_that_is_a_token_is_no_comment(tmp_path, text, settings):
     assert len(rows(silently(text, tmp_path, **settings))) == n_rows
 
 
+def test_a_raw_text_may_end_as_a_row_does(tmp_path):
+    assert rows(silently("# text = Type O\nType O\nO O\n", tmp_path, format="conll")) == [("Type", "O"), ("O", "O")]
+
+
 def test_a_comment_that_may_be_a_row_is_counted(tmp_path):
     with pytest.warns(XltWarning, match="W542.*1 lines.*'# Da Costa I-PER'"):
         assert rows(read("Ana B-PER\nsings O\n# Da Costa I-PER\n", tmp_path, format="conll")[0]) == ANA

@@ -52,7 +52,7 @@ def said_in(line: str) -> tuple[str, set[tuple[str, str]]] | None:
         for span in data[key] if isinstance(data.get(key), list) else []:
             one = dict(zip(("start", "end", "label"), span, strict=True)) if isinstance(span, list) else span
             start, end = (one.get(at, one.get(f"{at}_offset")) for at in ("start", "end"))
-            found.add((text[start:end], one["label"]))
+            found.add((text[start:end], one.get("label", one.get("labels"))))
     return text, found
 
 

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 from ..languages import blank
 from .places import Tokens
+from .settings import ENTS, RESERVED
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
-# The key of a span that is an entity and in no span group
-ENTS = "ents"
 # Keys of spans: Prodigy's, spaCy's, and doccano's, whose versions differ; of the last two a value may be a class
 _SPAN_LISTS = ("spans", "ents", "entities", "annotations", "labels", "label")
 _MAY_BE_CLASS = ("labels", "label")
@@ -23,8 +22,6 @@ _ABOUT_OTHERS = frozenset("tokens meta metadata comments cats options accept con
 _KEYS = frozenset({*_SPAN_LISTS, "text", "tokens", "answer", "meta"})
 # The view of Prodigy in which a person decides on one span, and says nothing of the rest of the text
 _OF_ONE_SPAN = "ner"
-# What the span groups of this package are called
-_RESERVED = "xlt_"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_HAVE_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
@@ -199,7 +196,7 @@ def _spans(name: str, values: Any) -> list[LineSpan]:
 
 
 def _group(key: str) -> str:
-    if not key or key.startswith(_RESERVED):
+    if not key or key.startswith(RESERVED):
         raise Malformed(f"a span group is called {key!r}, and has to be called otherwise")
     return key
 

@@ -13,7 +13,7 @@ from spacy.vocab import Vocab
 from ..errors import error
 from ..languages import MULTI, vocab_of
 from ..textfiles import text_lines
-from .forms import ACCEPT, ENTS, IGNORE, REJECT, Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
+from .forms import ACCEPT, IGNORE, REJECT, Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
 from .places import (
     CODE_POINTS,
     UNITS,
@@ -27,7 +27,7 @@ from .places import (
     set_entities,
     trimmed,
 )
-from .settings import PRODIGY, ReadNotes, ReadSettings
+from .settings import ENTS, PRODIGY, ReadNotes, ReadSettings
 
 # start, end (tokens, the end not included), label, "ents" or the key of a span group
 TokenSpan = tuple[int, int, str, str]
@@ -154,8 +154,8 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None,
     for start, end, label, key in line.spans:
         groups.setdefault(key, []).append(Span(doc, start, end, label=label))
     if ENTS in groups:
-        also = groups.pop(spans_key, [])
-        set_entities(doc, groups.pop(ENTS), notes or ReadNotes(), unknown=line.missing, spans_key=spans_key)
+        ents, also = groups.pop(ENTS), groups.pop(spans_key, [])
+        set_entities(doc, ents, notes or ReadNotes(), unknown=line.missing, spans_key=spans_key)
         if also:
             groups[spans_key] = sorted([*doc.spans[spans_key], *also], key=lambda span: (span.start, span.end))
     for key, spans in groups.items():

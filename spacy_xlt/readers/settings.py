@@ -49,6 +49,8 @@ _SAID = {
     "reserved": "W549",
     "ids": "W548",
 }
+# What entities are called where span groups go by their keys, and how our own span groups begin
+ENTS, RESERVED = "ents", "xlt_"
 # How many lines a message names
 _NAMED = 10
 
@@ -69,7 +71,8 @@ class ReadSettings:
         spans_key: Also put all entities into this span group; they may overlap there.
 
     Raises:
-        XltError: E510 for a format or an encoding that does not exist, for a column 0 and for `n_sents` below 1.
+        XltError: E510 for a format or an encoding that does not exist, for a column 0 for `n_sents` below 1 and a
+            `spans_key` of ours.
     """
 
     format: str = AUTO
@@ -91,6 +94,9 @@ class ReadSettings:
                 )
         if self.n_sents < 1:
             raise error("E510", setting="--n-sents", value=self.n_sents, expected="a number from 1")
+        if self.spans_key == ENTS or self.spans_key.startswith(RESERVED):
+            expected = f"a name of your own: {ENTS!r} is what entities are called, and {RESERVED}… are ours"
+            raise error("E510", setting="--spans-key", value=self.spans_key, expected=expected)
         check_encoding(self.encoding)
 
     def check_used(self, path: Path, formats: Iterable[str]) -> None:

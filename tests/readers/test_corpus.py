@@ -171,6 +171,8 @@ def test_a_digest_is_of_bytes_and_of_the_names_in_a_folder(tmp_path):
         ({"format": "xml"}, "E510.*--format.*'xml'.*brat"),
         ({"encoding": "klingon"}, "E510.*--encoding"),
         ({"n_sents": 0}, "E510.*--n-sents"),
+        ({"spans_key": "xlt_ents"}, "E510.*--spans-key"),
+        ({"spans_key": "ents"}, "E510.*--spans-key"),
         ({"tag_col": 3}, "E541.*--tag-col.*iob2, conll, tsv"),
         ({"spans_key": "sc"}, "E541.*--spans-key"),
         ({"labels": frozenset({"A"})}, "E541.*--labels"),

@@ -71,7 +71,7 @@ class ReadSettings:
         spans_key: Also put all entities into this span group; they may overlap there.
 
     Raises:
-        XltError: E510 for a format or an encoding that does not exist, for a column 0 for `n_sents` below 1 and a
+        XltError: E510 for a format or an encoding that does not exist, for a column 0, for `n_sents` below 1 and for a
             `spans_key` of ours.
     """
 

@@ -12,8 +12,8 @@ from ..docs import tokens_digest, without
 from ..errors import error, warn
 from ..languages import vocab_of
 from ..readers.docbin import read_docs
-from ..readers.jsonl import ENTS, AnnotatedText, annotated_texts, to_doc
-from ..readers.settings import ReadNotes, ReadSettings, lines_named
+from ..readers.jsonl import AnnotatedText, annotated_texts, to_doc
+from ..readers.settings import ENTS, ReadNotes, ReadSettings, lines_named
 from .records import source_of
 
 

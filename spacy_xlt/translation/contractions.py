@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from ..links import Alignment
 
@@ -104,6 +104,10 @@ def contracted(doc: Doc, table: Mapping[tuple[str, str], str]) -> ContractedView
     if len(words) == len(doc):
         return unchanged(doc)
     copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts if has_sentences else None)
+    # Entities could overlap here
+    spans = doc.ents or [span for group in doc.spans.values() for span in group]
+    ends = [(bisect_right(first, span.start) - 1, bisect_left(first, span.end)) for span in spans]
+    copy.spans["names"] = [Span(copy, start, end) for start, end in ends]
     return ContractedView(copy, doc, [*first, len(doc)])
 
 

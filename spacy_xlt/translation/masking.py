@@ -160,7 +160,7 @@ def missing(text: str, source: str, constraints: Sequence[Constraint], *, target
     def is_missing(item: Constraint) -> bool:
         if item.kind != TERM:
             if item.target not in lost:
-                lost[item.target] = _occurrences(item.target, text) != max(1, _occurrences(item.target, source))
+                lost[item.target] = _occurrences(item, text) != max(1, _occurrences(item, source))
             return lost[item.target]
         words = squeezed(item.target)
         return bool(words) and _count_words(squeezed_text, words, spaced) < asked[words]
@@ -388,9 +388,10 @@ def _is_symbol(item: Constraint) -> bool:
     return item.kind == UNKNOWN and not any(char.isalnum() for char in item.target)
 
 
-def _occurrences(placeholder: str, text: str) -> int:
-    if placeholder not in text:
-        return 0
+def _occurrences(item: Constraint, text: str) -> int:
+    placeholder = item.target
+    if item.kind in APART or placeholder not in text:
+        return text.count(placeholder)
     before = f"(?<!{WORD})" if placeholder[0].isalnum() else ""
     after = f"(?!{WORD})" if placeholder[-1].isalnum() else ""
     return len(re.findall(f"{before}{re.escape(placeholder)}{after}", text))

@@ -90,3 +90,10 @@ def test_the_document_keeps_its_tokens_when_contractions_are_joined():
     }
     assert "join_contractions" in pipe.signature
     assert not bitext.flags
+
+
+def test_spans_stand_in_the_contracted_text_as_well(make_doc):
+    doc = make_doc("Trabalha em a Yahoo! de o Japão .", (2, 6, "ORG"))
+    view = contracted(doc, contraction_table("pt"))
+    assert view.doc.text.strip() == "Trabalha na Yahoo! do Japão ."
+    assert [span.text for span in view.doc.spans["names"]] == ["na Yahoo! do"]

@@ -136,6 +136,9 @@ def test_a_capital_may_be_all_that_is_unknown():
         ("a line<br/>and %name% or $x or ${y} or #{z}", "A LINE<br/>AND %name% OR $x OR ${y} OR #{z}"),
         ("see <a href='x y'>it</a>. <!-- no --> so :it", "SEE <a href='x y'>IT</a>. <!-- no --> SO :it"),
         ("<p>all of it</p>", "<p>ALL OF IT</p>"),
+        (r"go\nOn {% if x %} now <%= y %> :smile: here", r"GO\nON {% if x %} NOW <%= y %> :smile: HERE"),
+        (r"%s of %1$s, %d%% and 50% of %(n)d here", r"%s OF %1$s, %d%% AND 50% OF %(n)d HERE"),
+        ("[1] says @you and #this in ~/a/b.txt now", "[1] SAYS @you AND #this IN ~/a/b.txt NOW"),
         ("at 10:30 it is 5 < 6 and $5", None),
     ],
 )  # fmt: skip

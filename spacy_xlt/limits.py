@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .errors import error
@@ -10,6 +11,15 @@ from .errors import error
 LINE, TEXT, TOKEN = 1 << 24, 1 << 24, 100_000
 # What is packed may have so many bytes or characters, and if it is larger so many for each byte of the file
 _UNPACKED, _RATIO = 1 << 28, 200
+# Characters in a row that are neither letters nor digits nor white space: the time that spaCy's tokenizers take grows
+# with the square of them
+MARKS = 5_000
+_MARKS = re.compile(rf"(?:[^\w\s]|_){{{MARKS + 1},}}")
+
+
+def marks_in_a_row(text: str) -> int:
+    """How many marks are in a row in a text, if they are more than `MARKS`; else 0."""
+    return max((len(match.group()) for match in _MARKS.finditer(text)), default=0)
 
 
 def check_size(path: Path, what: str, found: int, limit: int) -> None:

@@ -16,6 +16,7 @@ from spacy.tokens import Doc, Span
 
 from ..errors import XltError, error
 from ..languages import blank
+from ..limits import MARKS, check_size, marks_in_a_row
 from ..textfiles import MARK, SUFFIXES, plain_name, read_text, text_lines
 from .places import CODE_POINTS, UNITS, UTF8, Ruler, Tokens, note_shared, same_text, set_entities, trimmed
 from .settings import ReadNotes, ReadSettings
@@ -137,6 +138,7 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc
     """
     annotations = list(_annotations(pair.annotation, settings.encoding))
     raw = read_text(pair.text, settings.encoding)
+    check_size(pair.text, "marks in a row without a letter or a space", marks_in_a_row(raw), MARKS)
     mark = len(MARK) if raw.startswith(MARK) else 0
     doc = blank(settings.lang).tokenizer(raw[mark:])
     tokens = Tokens.of(doc)

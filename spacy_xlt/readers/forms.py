@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..languages import blank
+from ..limits import MARKS, marks_in_a_row
 from .places import Tokens
 from .settings import ENTS, RESERVED
 
@@ -82,6 +83,8 @@ class Line:
         """Tokens, whether a space follows each of them, and where they are."""
         if self.tokens:
             return _given_tokens(self.text, self.tokens)
+        if (n_marks := marks_in_a_row(self.text)) > MARKS:
+            raise Malformed(f"{n_marks:,} marks in a row without a letter or a space; the limit is {MARKS:,}")
         doc = blank(lang).tokenizer(self.text)
         return [token.text for token in doc], [bool(token.whitespace_) for token in doc], Tokens.of(doc)
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.errors import XltError
-from spacy_xlt.limits import LINE, TEXT, TOKEN
+from spacy_xlt.limits import LINE, MARKS, TEXT, TOKEN
 from spacy_xlt.readers.docbin import read_bin, read_docs
 from spacy_xlt.textfiles import read_bytes, text_lines
 from spacy_xlt.translation.parallel import ParallelTranslator
@@ -126,3 +126,19 @@ def test_a_memory_of_very_many_languages_takes_no_square_of_them(tmp_path):
     with pytest.raises(XltError, match="E201") as caught:
         engine.translate(["aaa"], source="en", target="pt")
     assert len(str(caught.value)) < 10_000
+
+
+def test_marks_without_end_are_refused_before_a_tokenizer_takes_hours(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for n, expected in ((MARKS, 0), (200_000, 1)):
+        path.write_text('{"text": "Ana %s end", "spans": []}\n' % ("(" * n))
+        start = time.perf_counter()
+        code, output = xlt("convert", path, tmp_path / "out.spacy", "--lang", "en")
+        assert code == expected and time.perf_counter() - start < 20
+    assert "line 1" in output and "200,000 marks in a row" in output and "limit is 5,000" in output
+    folder = tmp_path / "brat"
+    folder.mkdir()
+    (folder / "a.txt").write_text("_" * 200_000)
+    (folder / "a.ann").touch()
+    code, output = xlt("convert", folder, tmp_path / "out.spacy", "--lang", "en")
+    assert code == 1 and "XLT-E542" in output and "a.txt" in output

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from spacy_xlt.protocols import Translation
 from spacy_xlt.translation.cache import CachedTranslator
 from spacy_xlt.translation.constraints import KINDS, Constraint, find_placeholders
-from spacy_xlt.translation.masking import RETRY, STANDIN, MaskingTranslator, Request, mask, missing
+from spacy_xlt.translation.masking import MaskingTranslator, Request, missing
+from spacy_xlt.translation.standins import RETRY, STANDIN, mask
 
 FIRST, SECOND = r"http://[a-z]\d*\.com", r"http://www"
 

@@ -16,7 +16,7 @@ from spacy_xlt.translation.cache import CachedTranslator
 from spacy_xlt.translation.constraints import KINDS
 from spacy_xlt.translation.masking import MaskingTranslator, Request
 from spacy_xlt.translation.parallel import ParallelTranslator
-from spacy_xlt.translation.spelling import plain_form
+from spacy_xlt.translation.plain_forms import plain_form
 
 
 class Ascii(Standins):

@@ -19,13 +19,15 @@ from ..protocols import Outcome, Placement, ProjectionWork, Projector
 from .annotations import ENTITY_GROUPS
 from .links.assignment import assign_choices
 from .links.boundaries import adjust, is_clause
-from .links.constants import FOREIGN, SPELLING
+from .links.constants import FOREIGN, LONG, SPELLING
 from .links.evidence import LinkIndex, Stretch
 from .links.projector import LinkProjector
 
 DEFAULT_TRANSLATOR = "spacy_xlt.BergamotTranslator.v1"
 # What a token without links costs: little, so that links decide, and enough for the shorter of two places to win
 UNLINKED = 0.1
+# Source tokens of a part of a very long sentence
+_PART = 128
 
 Range = tuple[int, int]
 
@@ -61,10 +63,17 @@ class SpanQuery:
 
     @classmethod
     def of(cls, index: LinkIndex, start: int, end: int) -> SpanQuery:
-        """The query for source tokens `[start, end)` in the sentences that they are in."""
+        """The query for source tokens `[start, end)` in the sentences that they are in, or parts of very long ones."""
         first, last = index.sentence_of(start), index.sentence_of(end - 1)
         source = min(first.source_start, last.source_start), max(first.source_end, last.source_end)
         target = min(first.target_start, last.target_start), max(first.target_end, last.target_end)
+        if max(source[1] - source[0], target[1] - target[0]) > LONG:
+            # A translator reads all of it for each span: so a part of it, the same for spans that are near each other
+            low = source[0] + (start - source[0]) // _PART * _PART
+            source = low, min(source[1], max(low + _PART, end))
+            places = index.leads_to(source[0]), index.leads_to(source[1])
+            low = min(max(target[0], min(places) - _PART // 4), target[1])
+            target = low, min(target[1], max(low, *places) + _PART // 4, low + 4 * _PART)
         return cls(index, start, end, *source, *target)
 
     @property

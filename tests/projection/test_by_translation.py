@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import spacy
 from helpers.projection import project
 from helpers.tiny_scorer import Copier, found, make_bitext, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.tokens import Doc
 
+from spacy_xlt import Alignment, Bitext
 from spacy_xlt.errors import InputMismatch, XltError
+from spacy_xlt.projection.by_translation import SpanQuery
 from spacy_xlt.projection.candidates import CandidateProjector
 from spacy_xlt.projection.combined import StackedProjector, VotingProjector
 from spacy_xlt.projection.constrained import ConstrainedProjector
+from spacy_xlt.projection.links.evidence import LinkIndex
 from spacy_xlt.projection.links.projector import LinkProjector
 from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
@@ -89,3 +94,24 @@ def test_the_bundled_model_finds_names_without_any_links():
         bitext = make_bitext(source, target, "", (0, 2, "PER"), (5, 6, "LOC"))
         project(kind(translator=translator), bitext)
         assert found(bitext) == [("Michael Jordan", "PER"), ("Brooklyn", "LOC")]
+
+
+def test_of_a_very_long_sentence_a_part_around_the_span_is_asked_about():
+    n = 3000
+    words = [f"w{i}" for i in range(n)]
+    docs = [Doc(spacy.blank("xx").vocab, words=words) for _ in range(2)]
+    for links in ([(i, i) for i in range(0, n, 7)], [(i, n - 1 - i) for i in range(0, n, 7)], [(0, n - 1)], []):
+        index = LinkIndex(Bitext(*docs, Alignment(links)))
+        queries = [SpanQuery.of(index, i, i + 2) for i in range(0, n - 1)]
+        for query in queries:
+            assert query.source_low <= query.start < query.end <= query.source_high <= n
+            assert 0 <= query.low <= query.high <= n
+            assert query.source_high - query.source_low <= 130 and query.high - query.low <= 512
+        # Spans beside each other are asked about together
+        assert len({(query.source_low, query.low) for query in queries}) < 30
+    index = LinkIndex(Bitext(*docs, Alignment([(i, i) for i in range(n)])))
+    for i in (0, 1500, n - 1):
+        assert SpanQuery.of(index, i, i + 1).low <= i < SpanQuery.of(index, i, i + 1).high
+    short = [doc[:400].as_doc() for doc in docs]
+    query = SpanQuery.of(LinkIndex(Bitext(*short)), 5, 6)
+    assert (query.source_low, query.source_high, query.low, query.high) == (0, 400, 0, 400)

@@ -179,10 +179,14 @@ class LinkIndex:
         places = [self._unlinked.get(word, []) for word in words]
         if high - low > LONG:
             # There a word may well be again and again: the place that is nearest to where the words beside it lead
-            k = bisect_left(self.link_sources, start)
-            beside = self.link_targets[max(0, k - 1) : k + 1] or [low]
-            places = [_nearest(found, sum(beside) / len(beside)) for found in places]
+            places = [_nearest(found, self.leads_to(start)) for found in places]
         return sorted(j for found in places for j in found[bisect_left(found, low) : bisect_left(found, high)])
+
+    def leads_to(self, i: int) -> int:
+        """About where source token `i` went, or would have gone: between the targets of the links beside it."""
+        k = bisect_left(self.link_sources, i)
+        beside = self.link_targets[max(0, k - 1) : k + 1] or [self.sentence_of(i).target_start]
+        return sum(beside) // len(beside)
 
     @cached_property
     def _unlinked(self) -> dict[str, list[int]]:
@@ -264,7 +268,7 @@ def _gain(inside: float, outside: float) -> float:
     return gain if gain < -GAP else -GAP
 
 
-def _nearest(places: list[int], middle: float) -> list[int]:
+def _nearest(places: list[int], middle: int) -> list[int]:
     """The one of ascending places that is nearest to another."""
     behind = bisect_left(places, middle)
     return sorted(places[max(0, behind - 1) : behind + 1], key=lambda j: abs(j - middle))[:1]

@@ -9,6 +9,8 @@ from .errors import error
 
 # Characters of a line, of the text of a document, and of a token
 LINE, TEXT, TOKEN = 1 << 24, 1 << 24, 100_000
+# Documents of a `.spacy` file, where it has not more bytes than these
+DOCS = 100_000
 # What is packed may have so many bytes or characters, and if it is larger so many for each byte of the file
 _UNPACKED, _RATIO = 1 << 28, 200
 # Characters in a row that are neither letters nor digits nor white space: the time that spaCy's tokenizers take grows

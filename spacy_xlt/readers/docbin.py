@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 from ..docs import replace_ents
 from ..errors import XltError, error
 from ..languages import MULTI, vocab_of
-from ..limits import TEXT, TOKEN, check_size, unpacked_limit
+from ..limits import DOCS, TEXT, TOKEN, check_size, unpacked_limit
 from ..textfiles import read_bytes
 from .settings import ReadNotes, ReadSettings
 
@@ -134,7 +134,8 @@ def _check_names(stored: DocBin, vocab: Vocab) -> None:
 
 def _check_texts(file: Path, stored: DocBin) -> None:
     """Make sure that the texts are not too long, before any is made: a word that is long is stored once."""
-    total = 0
+    total, size = 0, file.stat().st_size
+    check_size(file, "documents", len(stored), max(DOCS, size))
     lengths = {get_string_id(string): len(string) for string in stored.strings}
     for tokens in stored.tokens if ORTH in stored.attrs else ():
         words, counts = np.unique(tokens[:, stored.attrs.index(ORTH)], return_counts=True)
@@ -143,7 +144,7 @@ def _check_texts(file: Path, stored: DocBin) -> None:
         total += length
         check_size(file, "a token in characters", int(sizes.max(initial=0)), TOKEN)
         check_size(file, "a text in characters", length, TEXT)
-        check_size(file, "all texts in characters", total, unpacked_limit(file.stat().st_size))
+        check_size(file, "all texts in characters", total, unpacked_limit(size))
 
 
 def check_doc(doc: Doc, path: Path) -> None:

@@ -142,3 +142,17 @@ def test_marks_without_end_are_refused_before_a_tokenizer_takes_hours(tmp_path):
     (folder / "a.ann").touch()
     code, output = xlt("convert", folder, tmp_path / "out.spacy", "--lang", "en")
     assert code == 1 and "XLT-E542" in output and "a.txt" in output
+
+
+def test_a_corpus_of_more_documents_than_bytes_is_refused(tmp_path):
+    path = packed_words(tmp_path / "a.spacy", "x", n=1)
+    data = srsly.msgpack_loads(zlib.decompress(path.read_bytes()))
+    for n, is_refused in ((1000, False), (1_000_000, True)):
+        data |= {"tokens": b"", "spaces": b"", "lengths": bytes(4 * n), "span_groups": [b""] * n, "user_data": []}
+        data |= {"cats": [{}] * n, "flags": [{"has_unknown_spaces": False}] * n}
+        path.write_bytes(zlib.compress(srsly.msgpack_dumps(data), 9))
+        if not is_refused:
+            assert len(list(read_docs(path))) == n
+            continue
+        with pytest.raises(XltError, match="E542.*documents: 1,000,000"):
+            list(read_docs(path))

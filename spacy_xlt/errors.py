@@ -52,7 +52,7 @@ _MESSAGES: dict[str, str] = {
     "E006": "Sentence pair {pair} reaches outside the bitext of {n_source} source and {n_target} target tokens.",
     "E007": "The stored bitext belongs to another text: made for {expected} source tokens, the document has {found}. "
     "Retokenising a document invalidates its bitexts; build them again.",
-    "E008": "This document stores a bitext in {code!r}, which is no language that is known.",
+    "E008": "This document stores a bitext in an unknown language, {code!r}.",
     "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
     "'por_Latn'.",
     "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names; text that is given in "
@@ -255,8 +255,8 @@ _MESSAGES: dict[str, str] = {
     "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
     "E553": "{path} {reason}; nothing was written. Choose another path.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
-    "E557": "The name {name!r} leads out of the folder {folder}; nothing is read or written there. What stores it was "
-    "not made by this package, or a link was put in its place.",
+    "E557": "The name {name!r} leads out of the folder {folder}; nothing is read or written there. The file that "
+    "has the name was not made by this package, or a link was put there.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
     "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
     "or --dev.",
@@ -292,10 +292,10 @@ _MESSAGES: dict[str, str] = {
     "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. What is in them is missing, and not 'no "
     'entity\': give those that have none an empty list, as in "spans": [].',
     "W547": "{path}: {n} spans share a token with another one, and a token is in one entity at most: {first}. {hint}",
-    "W564": "{path}: the offsets of spans are taken for {first}, as spans fit only so.",
+    "W564": "{path}: the offsets of spans are read as {first}, the only unit in which they fit the text.",
     "W566": "{path}: the offsets of spans are read as code points, and may be UTF-8 bytes: a span is {first}. Give "
     'spans the "text" that they cover, and it is compared.',
-    "W565": "{path}: {n} spans have other numbers of tokens than their characters are in; the characters are taken. "
+    "W565": "{path}: {n} spans have token numbers that disagree with their character offsets, which are used. "
     'The first one is {first}. Give the "tokens", or leave "token_start" and "token_end" out.',
     "W548": "{path}: the ids of {n} spans are stored without their names and are read as numbers, those of {first} "
     "first.",

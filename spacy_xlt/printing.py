@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
 import wasabi
@@ -25,17 +24,14 @@ def plain(text: str, *, lines: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_plain_with_lines if lines else _plain, text))
+    kept = "\t\n" if lines else ""
+    return "".join(char if char in kept else _plain(char) for char in text)
 
 
 def _plain(char: str) -> str:
     if char in "\t\n\r\u2028\u2029":
         return " "
     return "\ufffd" if char in _TURNING or unicodedata.category(char) in ("Cc", "Cs") else char
-
-
-def _plain_with_lines(char: str) -> str:
-    return char if char in "\t\n" else _plain(char)
 
 
 def markdown(text: str) -> str:
@@ -56,8 +52,5 @@ class Printer(wasabi.Printer):
         return super().text(plain(str(title), lines=True), plain(str(text), lines=True), *args, **kwargs)
 
     def table(self, data: Any, **kwargs: Any) -> Any:
-        return super().table([[plain(str(cell)) for cell in row] for row in _rows(data)], **kwargs)
-
-
-def _rows(data: Any) -> Iterable[Any]:
-    return data.items() if isinstance(data, dict) else data
+        rows = data.items() if isinstance(data, dict) else data
+        return super().table([[plain(str(cell)) for cell in row] for row in rows], **kwargs)

@@ -21,7 +21,7 @@ from ..io import inside, lock_folder, remove_leftovers, write_bytes, write_json
 from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
-from .manifest import Manifest, check_folder, read_header
+from .manifest import Manifest, check_folder, file_in, read_header
 from .shard import READ, WRITE, Corrections, ShardCounts, ShardProcessor, ShardResult, shard_name
 from .source import BuildInput, plain
 from .workers import WorkerPool
@@ -126,7 +126,7 @@ def _header(nlp: Language, corpus: BuildInput, docs_per_shard: int, corrections:
 def _store(result: ShardResult, manifest: Manifest) -> None:
     """Write a shard's files, and only then the line that says that they are there."""
     for name, data in result.files.items():
-        write_bytes(inside(manifest.path.parent, *name.split("/")), data)
+        write_bytes(file_in(manifest.path.parent, name), data)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in result.files.items()}
     manifest.add(result.shard, digests, result.counts)
 

@@ -12,10 +12,10 @@ from spacy.tokens import Doc, DocBin
 
 from ..bitext import USER_DATA_KEY, Bitext
 from ..errors import XltError, error
-from ..io import file_digest, inside
+from ..io import file_digest
 from ..languages import blank
 from ..readers.docbin import read_bin
-from .manifest import read_manifest
+from .manifest import file_in, read_manifest
 from .shard import BITEXT, TARGET
 
 
@@ -75,12 +75,8 @@ class BuiltShard:
         return path.stat().st_size if path.is_file() else None
 
     def path(self, file: str) -> Path:
-        """Where one of its files is.
-
-        Raises:
-            XltError: E557 if that is outside the build folder.
-        """
-        return inside(self.folder, *file.split("/"))
+        """Where one of its files is; errors as `file_in`."""
+        return file_in(self.folder, file)
 
     def read(self, file: str) -> DocBin:
         """Read one of its `.spacy` files.

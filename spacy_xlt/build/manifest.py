@@ -64,7 +64,7 @@ class Manifest:
         if shard not in self.records:
             return False
         files = self.records[shard]["files"].items()
-        paths = ((inside(self.path.parent, *name.split("/")), digest) for name, digest in files)
+        paths = ((file_in(self.path.parent, name), digest) for name, digest in files)
         return all(path.is_file() and file_digest(path) == digest for path, digest in paths)
 
     def add(self, shard: str, files: Mapping[str, str], counts: Mapping[str, Any]) -> None:
@@ -82,6 +82,15 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
         self.records[shard] = record
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """Where a file is that a manifest names, such as "bitext/00000.spacy".
+
+    Raises:
+        XltError: E557 if that is outside the build folder.
+    """
+    return inside(folder, *name.split("/"))
 
 
 def check_folder(folder: Path) -> None:

@@ -54,33 +54,14 @@ INTERRUPTED = "Interrupted."
 def friendly_errors(command: Command, *, goes_on: bool = False) -> Command:
     """Print an XltError, or what the system says of a file, as one message and exit with 1, without a traceback."""
 
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            with _short_warnings():
-                result = command(*args, **kwargs)
-            sys.stdout.flush()
-            return result
-        except XltError as err:
-            _fail(err)
-        except BrokenPipeError:
-            raise
-        except OSError as err:
-            if err.errno not in CANNOT_WRITE:
-                raise
-            _fail(_file_error(err))
-        except UnicodeEncodeError as err:
-            # Half a surrogate pair, where another package writes it
-            reason = f"{err.object[err.start : err.end]!r} in a text or a name has no place in {err.encoding}"
-            _fail(error("E501", path="the output", reason=reason))
-        except KeyboardInterrupt:
-            msg.warn(GOES_ON if goes_on else INTERRUPTED)
-            raise typer.Exit(130) from None
-
     @functools.wraps(command)
-    def run_in_pipes(*args: Any, **kwargs: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
         printed = sys.stdout
         try:
-            return run(*args, **kwargs)
+            with _reported(GOES_ON if goes_on else INTERRUPTED), _short_warnings():
+                result = command(*args, **kwargs)
+                sys.stdout.flush()
+            return result
         except BrokenPipeError:
             # The reader closed the pipe (`| head`)
             _give_up_streams()
@@ -88,7 +69,29 @@ def friendly_errors(command: Command, *, goes_on: bool = False) -> Command:
         finally:
             sys.stdout = printed
 
-    return run_in_pipes  # type: ignore[return-value]
+    return run  # type: ignore[return-value]
+
+
+@contextmanager
+def _reported(interrupted: str) -> Iterator[None]:
+    """Print what ends a command."""
+    try:
+        yield
+    except XltError as err:
+        _fail(err)
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        if err.errno not in CANNOT_WRITE:
+            raise
+        _fail(_file_error(err))
+    except UnicodeEncodeError as err:
+        # Half a surrogate pair, where another package writes it
+        reason = f"{err.object[err.start : err.end]!r} in a text or a name has no place in {err.encoding}"
+        _fail(error("E501", path="the output", reason=reason))
+    except KeyboardInterrupt:
+        msg.warn(interrupted)
+        raise typer.Exit(130) from None
 
 
 def _fail(err: XltError) -> NoReturn:

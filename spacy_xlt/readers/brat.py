@@ -118,43 +118,52 @@ class _Annotation:
         """What it covers."""
         return " ".join(ruler.text[start:end] for start, end in self.characters(ruler))
 
-    def fits(self, ruler: Ruler, tokens: Tokens, mark: int, exactly: bool) -> bool:
+    def fits(self, ruler: Ruler, tokens: Tokens, exactly: bool) -> bool:
         """Whether the text has there what the line says; where it says nothing, whether tokens begin and end there."""
         pieces = self.characters(ruler)
         if not pieces:
             return False
         if self.covered is None:
-            return not exactly or tokens.fit(pieces[0][0] - mark, max(end for _, end in pieces) - mark)
+            return not exactly or tokens.fit(pieces[0][0], max(end for _, end in pieces))
         # A line cannot hold a line end, so that brat writes a space for it
         found = _LINE_END.sub(" ", self.of(ruler))
         return self.covered == found if exactly else same_text(self.covered, found)
 
 
 def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
-    """A text without its byte order mark, and its annotation in characters of it.
-
-    Whoever wrote the annotation may have counted the mark as a character or not, a line end of two characters as one,
-    and others than code points: the first way in which all spans fit is taken.
-    """
+    """A text without its byte order mark, and its annotation in characters of it."""
     annotations = list(_annotations(pair.annotation, settings.encoding))
     raw = read_text(pair.text, settings.encoding)
     check_size(pair.text, "marks in a row without a letter or a space", marks_in_a_row(raw), MARKS)
     mark = len(MARK) if raw.startswith(MARK) else 0
     doc = blank(settings.lang).tokenizer(raw[mark:])
-    tokens = Tokens.of(doc)
+    ruler = _ruler(pair, raw, Tokens.of(doc, at=mark), mark, annotations)
+    if ruler.unit != CODE_POINTS:
+        notes.add("other unit", ruler.unit)
+    for item in annotations:
+        item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(ruler)]
+    return doc, annotations
+
+
+def _ruler(pair: BratPair, raw: str, tokens: Tokens, mark: int, annotations: list[_Annotation]) -> Ruler:
+    """What the offsets of annotation count: the first way of counting in which all spans fit.
+
+    Whoever wrote it may have counted the mark as a character or not, a line end of two characters as one, and others
+    than code points.
+    """
     returns = [match.start() for match in re.finditer("\r\n", raw)]
     ways = list(product(UNITS, ([], returns) if returns else ([],), range(mark, -1, -1)))
 
     def fitting(exactly: bool) -> Iterator[Ruler]:
         for unit, ends, uncounted in ways:
             ruler = Ruler(raw, unit, [*range(uncounted), *ends])
-            if all(item.fits(ruler, tokens, mark, exactly) for item in annotations):
+            if all(item.fits(ruler, tokens, exactly) for item in annotations):
                 yield ruler
 
     ruler = next(fitting(True), None) or next(fitting(False), None)
     if ruler is None:
         ruler = Ruler(raw, uncounted=range(mark))
-        item = next((item for item in annotations if not item.fits(ruler, tokens, mark, False)), annotations[0])
+        item = next((item for item in annotations if not item.fits(ruler, tokens, False)), annotations[0])
         start, end = item.pieces[0][0], max(end for _, end in item.pieces)
         said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
         reason = f"{pair.text.name} has {item.of(ruler)[:60]!r} from character {start} to {end}{said}"
@@ -166,11 +175,7 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc
         if item.characters(way) != item.characters(ruler):
             reason = f"a span is {item.of(ruler)!r} or {item.of(way)!r}, and nothing tells which is meant"
             raise error("E537", path=pair.annotation, line=item.line, reason=reason)
-    if ruler.unit != CODE_POINTS:
-        notes.add("other unit", ruler.unit)
-    for item in annotations:
-        item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(ruler)]
-    return doc, annotations
+    return ruler
 
 
 def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:

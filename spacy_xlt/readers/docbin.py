@@ -181,7 +181,7 @@ def _name_ids(doc: Doc, notes: ReadNotes) -> None:
 
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Turn whatever broken bytes run into into one error."""
+    """Turn whatever broken bytes lead to into one error."""
     try:
         yield
     except XltError:

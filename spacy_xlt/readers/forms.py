@@ -14,12 +14,13 @@ from ..limits import MARKS, marks_in_a_row
 from .places import Tokens
 from .settings import ENTS, RESERVED
 
-ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 # Keys of spans: Prodigy's, spaCy's, and doccano's, whose versions differ; of the last two a value may be a class
 _SPAN_LISTS = ("spans", "ents", "entities", "annotations", "labels", "label")
 _MAY_BE_CLASS = ("labels", "label")
 # Keys of lists and objects that are not about spans of this text
 _ABOUT_OTHERS = frozenset("tokens meta metadata comments cats options accept config relations sents source".split())
+# What a span may say besides
+_OPTIONAL = {"text": str, "token_start": int, "token_end": int}
 _KEYS = frozenset({*_SPAN_LISTS, "text", "tokens", "answer", "meta"})
 # The view of Prodigy in which a person decides on one span, and says nothing of the rest of the text
 _OF_ONE_SPAN = "ner"
@@ -66,7 +67,6 @@ class Line:
         tokens: As they are there; none where the line has none.
         spans: None where nothing is said of them.
         annotated: See `AnnotatedText`.
-        answer: "accept", "reject" or "ignore".
         meta: What else stands there.
         missing: Characters of which it is not known whether they are in an entity; None for all that are in none.
     """
@@ -75,7 +75,6 @@ class Line:
     tokens: list[Any]
     spans: list[LineSpan] | None
     annotated: frozenset[str]
-    answer: str
     meta: dict[str, Any]
     missing: list[tuple[int, int]] | None
 
@@ -125,7 +124,6 @@ def read_line(data: Mapping[str, Any]) -> Line:
         tokens=value_of(data, "tokens", list, []) if is_ours else [],
         spans=spans,
         annotated=frozenset(annotated),
-        answer=value_of(data, "answer", str, ACCEPT),
         meta=value_of(data, "meta", dict, {}) if is_ours else {},
         missing=None if data.get("_view_id") == _OF_ONE_SPAN else missing,
     )
@@ -190,11 +188,8 @@ def _spans(name: str, values: Any) -> list[LineSpan]:
             if not isinstance(label, str) or not label.strip():
                 raise Malformed(f"{said}, whose label is no name")
             key = _group(value_of(value, "key", str, ENTS))
-            text = value_of(value, "text", str) if value.get("text") is not None else None
-            tokens = (
-                value_of(value, at, int) if value.get(at) is not None else None for at in ("token_start", "token_end")
-            )
-            spans.append(LineSpan(start, end, label, key, text, *tokens))
+            own = {name: value_of(value, name, kind) for name, kind in _OPTIONAL.items() if value.get(name) is not None}
+            spans.append(LineSpan(start, end, label, key, **own))
     return list(dict.fromkeys(spans))
 
 

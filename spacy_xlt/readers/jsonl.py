@@ -13,7 +13,7 @@ from spacy.vocab import Vocab
 from ..errors import error
 from ..languages import MULTI, vocab_of
 from ..textfiles import text_lines
-from .forms import ACCEPT, IGNORE, REJECT, Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
+from .forms import Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
 from .places import (
     CODE_POINTS,
     UNITS,
@@ -29,6 +29,7 @@ from .places import (
 )
 from .settings import ENTS, PRODIGY, ReadNotes, ReadSettings
 
+ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
 # start, end (tokens, the end not included), label, "ents" or the key of a span group
 TokenSpan = tuple[int, int, str, str]
 
@@ -131,7 +132,7 @@ def annotated_texts(
             if accepted and answer != ACCEPT:
                 notes.answers[answer] += 1
                 continue
-            yield _annotated(number, read_line(data), lang, unit, widen, notes)
+            yield _annotated(number, answer, read_line(data), lang, unit, widen, notes)
         except Misfit as err:
             notes.misfits.append((number, str(err)))
         except Malformed as err:
@@ -188,7 +189,9 @@ def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
     return votes.unit()
 
 
-def _annotated(number: int, line: Line, lang: str, unit: str, widen: bool, notes: ReadNotes) -> AnnotatedText:
+def _annotated(
+    number: int, answer: str, line: Line, lang: str, unit: str, widen: bool, notes: ReadNotes
+) -> AnnotatedText:
     words, spaces, tokens = line.tokenized(lang)
     ruler, wide = Ruler(line.text, unit), widen and not line.tokens
     spans: list[TokenSpan] = []
@@ -203,7 +206,7 @@ def _annotated(number: int, line: Line, lang: str, unit: str, widen: bool, notes
     missing = [(0, len(line.text))] if line.missing is None else line.missing
     unknown = frozenset(i for place in missing for i in range(*tokens.covering(*place)))
     return AnnotatedText(
-        number, line.text, words, spaces, list(dict.fromkeys(spans)), line.answer, line.meta, line.annotated, unknown
+        number, line.text, words, spaces, list(dict.fromkeys(spans)), answer, line.meta, line.annotated, unknown
     )
 
 
@@ -217,8 +220,7 @@ def _place(span: LineSpan, ruler: Ruler, tokens: Tokens, wide: bool, notes: Read
     if span.text is not None and not same_text(found, span.text):
         raise Malformed(f"{span} has {found[:60]!r} there, and {span.text[:60]!r} as its text")
     first, stop = tokens.covering(*place)
-    said = [said for said in (span.token_start, span.token_end) if said is not None]
-    if said != [at for at, of in zip((first, stop - 1), span[-2:], strict=True) if of is not None]:
+    if span.token_start not in (None, first) or span.token_end not in (None, stop - 1):
         if not wide:
             raise Misfit(f"the tokens of {span} differ from its characters")
         notes.add("other tokens", found)

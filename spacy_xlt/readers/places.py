@@ -59,8 +59,9 @@ class Tokens(NamedTuple):
     ends: Sequence[int]
 
     @classmethod
-    def of(cls, doc: Doc) -> Tokens:
-        return cls([token.idx for token in doc], [token.idx + len(token) for token in doc])
+    def of(cls, doc: Doc, *, at: int = 0) -> Tokens:
+        """The tokens of a document whose text begins at this character."""
+        return cls([at + token.idx for token in doc], [at + token.idx + len(token) for token in doc])
 
     def covering(self, start: int, end: int) -> tuple[int, int]:
         """The tokens `[first, stop)` that have a character of `[start, end)`. Both are the same where there is none."""
@@ -103,9 +104,9 @@ class UnitVotes:
     def __init__(self) -> None:
         # Spans that say what they are: how many, and by unit those that do not fit
         self._n_sure, self._misfits = 0, Counter[str]()
-        # Others, by unit: those that fit only in code points, only in the unit, in both; and the first of the latter
-        self._only_points, self._only_unit, self._both = Counter[str](), Counter[str](), Counter[str]()
-        self._first: dict[tuple[str, bool], tuple[int, str]] = {}
+        # Others, by unit, whether they fit in code points, and whether in the unit; and the first of each
+        self._others = Counter[tuple[str, bool, bool]]()
+        self._first: dict[tuple[str, bool, bool], tuple[int, str]] = {}
         self._decisive = Counter[str]()
 
     def want(self, text: str) -> bool:
@@ -132,8 +133,8 @@ class UnitVotes:
             self._n_sure += 1
             self._decisive.update(differing)
             for unit, place in places.items():
-                fits = place is not None and (own_text is None or same_text(found[unit], own_text))
-                if not (fits and place and own_tokens in (None, tokens.covering(*place))):
+                has_text = own_text is None or same_text(found[unit], own_text)
+                if place is None or not has_text or own_tokens not in (None, tokens.covering(*place)):
                     self._misfits[unit] += 1
             return
         as_points = points is not None and tokens.fit(*trimmed(text, *points))
@@ -141,27 +142,25 @@ class UnitVotes:
             place = places[unit]
             as_unit = place is not None and tokens.fit(*place)
             self._decisive[unit] += as_points != as_unit
-            if as_unit:
-                (self._both if as_points else self._only_unit)[unit] += 1
-                said = f"{found[CODE_POINTS]!r} in code points and {found[unit]!r} in {unit}"
-                self._first.setdefault((unit, as_points), (line, said))
-            elif as_points:
-                self._only_points[unit] += 1
+            key = unit, as_points, as_unit
+            self._others[key] += 1
+            said = f"{found[CODE_POINTS]!r} in code points and {found[unit]!r} in {unit}"
+            self._first.setdefault(key, (line, said))
 
     def unit(self) -> str:
         """The unit."""
         if self._n_sure:
             return next((unit for unit in UNITS if not self._misfits[unit]), CODE_POINTS)
-        fitting = [unit for unit in UNITS[1:] if self._only_unit[unit] and not self._only_points[unit]]
-        return max(fitting, key=lambda unit: self._only_unit[unit], default=CODE_POINTS)
+        only = {unit: self._others[unit, False, True] for unit in UNITS if not self._others[unit, True, False]}
+        return max(filter(only.get, only), key=only.__getitem__, default=CODE_POINTS)
 
     def doubt(self, unit: str) -> tuple[int, str] | None:
         """Where code points are no better than a unit: the line of a span, and what it is in both."""
         if self._n_sure or self.unit() != CODE_POINTS:
             return None
-        only_points, only_unit = self._only_points[unit], self._only_unit[unit]
-        if only_unit > only_points or (self._both[unit] and not only_points):
-            return self._first[unit, not only_unit]
+        only_points, only_unit = self._others[unit, True, False], self._others[unit, False, True]
+        if only_unit > only_points or (self._others[unit, True, True] and not only_points):
+            return self._first[unit, not only_unit, True]
         return None
 
 

@@ -27,7 +27,8 @@ def snapshot_folders(path: str | Path) -> list[Path]:
 
 
 def _is_name(name: str) -> bool:
-    return name == _name(int(number)) if (number := name.removeprefix(_PREFIX)).isdecimal() else False
+    step = name.removeprefix(_PREFIX)
+    return step.isdecimal() and name == _name(int(step))
 
 
 def _name(step: int) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+
+from .plain_forms import LETTERS
 
 # Fewer letters may be an abbreviation
 _LONG_WORD = 4
 # A run of so many words in capitals is no name
 _RUN = 4
-_LETTERS = re.compile(r"[^\W\d_]+")
 # The dotless i, as Unicode's SpecialCasing has it
 _DOTLESS = ("tr", "az")
 
@@ -25,9 +25,9 @@ def sentence_case(text: str, names: Sequence[tuple[int, int]], *, lang: str) -> 
         The text, of the same length, and whether all of it was in capitals. It is as it was where it is no such text,
         and has no run of words in capitals.
     """
-    if not any(len(word) >= _LONG_WORD and word.isupper() for word in _LETTERS.findall(text)):
+    if not any(len(word) >= _LONG_WORD and word.isupper() for word in LETTERS.findall(text)):
         return text, False
-    words = [match.span() for match in _LETTERS.finditer(text)]
+    words = [match.span() for match in LETTERS.finditer(text)]
     is_capital = [text[start:end].isupper() for start, end in words]
     n_letters = sum(end - start for start, end in words)
     n_capital = sum(map(str.isupper, text))
@@ -77,14 +77,12 @@ def _ends_sentence(text: str, start: int) -> bool:
 
 def _runs(text: str, words: Sequence[tuple[int, int]], is_capital: Sequence[bool]) -> list[int]:
     """The words of long runs of words in capitals, by number."""
-    result: list[int] = []
-    run: list[int] = []
-    for i in range(len(words) + 1):
-        if i == len(words) or not is_capital[i] or (run and text[words[i - 1][1] : words[i][0]].strip("'’-").strip()):
-            # A list of abbreviations has commas
-            if len(run) >= _RUN and sum(_is_long(words[j]) for j in run) >= _RUN - 1:
-                result += run
-            run = []
-        if i < len(words) and is_capital[i]:
-            run.append(i)
-    return result
+    runs: list[list[int]] = [[]]
+    for i, (start, _) in enumerate(words):
+        if not is_capital[i] or (i and text[words[i - 1][1] : start].strip("'’-").strip()):
+            runs.append([])
+        if is_capital[i]:
+            runs[-1].append(i)
+    # A list of abbreviations has commas
+    long = (run for run in runs if len(run) >= _RUN and sum(_is_long(words[i]) for i in run) >= _RUN - 1)
+    return [i for run in long for i in run]

@@ -13,8 +13,6 @@ from typing import NamedTuple
 _TELLING = ("<super>", "<sub>", "<fraction>", "<circle>")
 _TYPESET = ("<wide>", "<narrow>", "<font>", "<vertical>", "<small>")
 _DASH, _APOSTROPHE, _QUOTE = "-", "'", '"'
-
-
 LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -43,7 +41,7 @@ def plain_form(char: str) -> str | None:
     if category == "Pd":
         return _DASH
     if is_quote(char):
-        return "'" if re.search("SINGLE|APOSTROPHE", unicodedata.name(char)) else '"'
+        return _APOSTROPHE if re.search("SINGLE|APOSTROPHE", unicodedata.name(char)) else _QUOTE
     kind = unicodedata.decomposition(char).partition(" ")[0]
     plain = unicodedata.normalize("NFKC", char)
     if plain == char or kind in _TELLING:

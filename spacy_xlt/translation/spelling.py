@@ -58,6 +58,11 @@ def spelling(
             kept.append(Constraint(start, end, word, UNKNOWN))
     written = Ranges([*kept, *plain])
     plain += [unit for unit in units if not written.overlap(unit)]
+    return Spelling(kept, sorted(plain), _is_hopeless(text, taken, kept, unknown))
+
+
+def _is_hopeless(text: str, taken: Sequence[Constraint], kept: Sequence[Constraint], unknown: frozenset[str]) -> bool:
+    """Whether most words are in letters that the engine does not know, or none is left beside those that have some."""
     rest, at = "", 0
     for item in sorted([*taken, *kept]):
         rest, at = f"{rest}{text[at : item.start]} ", item.end
@@ -66,8 +71,7 @@ def spelling(
     strange = [word for word in words if not unknown.isdisjoint(word)]
     foreign = [word for word in strange if 2 * sum(char in unknown for char in word) > len(word)]
     n_others = len(others) + len(strange) - len(foreign)
-    is_hopeless = bool(strange) and (not others or sum(map(_n_words, foreign)) > n_others)
-    return Spelling(kept, sorted(plain), is_hopeless)
+    return bool(strange) and (not others or sum(map(_n_words, foreign)) > n_others)
 
 
 def _n_words(letters: str) -> float:
@@ -145,7 +149,7 @@ def _touch(text: str, i: int, strange: set[int]) -> bool:
 
 
 def _in_word(char: str) -> bool:
-    return char.isalnum() or unicodedata.category(char)[0] == "M" or unicodedata.category(char) == "Cf"
+    return char.isalnum() or unicodedata.category(char) in ("Mn", "Mc", "Me", "Cf")
 
 
 def _is_inner(text: str, i: int) -> bool:

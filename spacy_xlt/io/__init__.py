@@ -1,0 +1,28 @@
+"""Files and folders that a kill at any moment leaves whole, and folders that are ours."""
+
+from .data import docs_bytes, file_digest, json_bytes, write_bytes, write_docs, write_json
+from .folders import LOCK_NAME, check_own_folder, inside, lock_folder
+from .leftovers import CANNOT_WRITE, is_leftover, remove_leftovers, remove_leftovers_of
+from .replacing import replacing, replacing_folder, replacing_pipeline
+from .streams import is_stdout
+
+__all__ = [
+    "CANNOT_WRITE",
+    "LOCK_NAME",
+    "check_own_folder",
+    "docs_bytes",
+    "file_digest",
+    "inside",
+    "is_leftover",
+    "is_stdout",
+    "json_bytes",
+    "lock_folder",
+    "remove_leftovers",
+    "remove_leftovers_of",
+    "replacing",
+    "replacing_folder",
+    "replacing_pipeline",
+    "write_bytes",
+    "write_docs",
+    "write_json",
+]

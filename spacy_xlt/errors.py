@@ -292,7 +292,7 @@ _MESSAGES: dict[str, str] = {
     "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. What is in them is missing, and not 'no "
     'entity\': give those that have none an empty list, as in "spans": [].',
     "W547": "{path}: {n} spans share a token with another one, and a token is in one entity at most: {first}. {hint}",
-    "W564": "{path}: the offsets of spans are read as {first}, the only unit in which they fit the text.",
+    "W564": "{path}: the offsets of spans are taken for {first}, the only unit in which they fit the text.",
     "W566": "{path}: the offsets of spans are read as code points, and may be UTF-8 bytes: a span is {first}. Give "
     'spans the "text" that they cover, and it is compared.',
     "W565": "{path}: {n} spans have token numbers that disagree with their character offsets, which are used. "

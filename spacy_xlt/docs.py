@@ -171,6 +171,11 @@ def slice_doc(doc: Doc, start: int, end: int) -> Doc:
     return part
 
 
+def all_spans(doc: Doc) -> list[Span]:
+    """The entities, and then the spans of all groups."""
+    return [span for group in (doc.ents, *doc.spans.values()) for span in group]
+
+
 def sentence_ranges(doc: Doc) -> list[tuple[int, int]]:
     """Token ranges `[start, end)` of the sentences of a doc, without gaps.
 
@@ -193,8 +198,7 @@ def uncut(doc: Doc, starts: Iterable[int]) -> list[tuple[int, int]]:
     """
     first = sorted({0, *starts})
     joints: set[int] = set()
-    spans = [span for group in doc.spans.values() for span in group]
-    for i, span in enumerate([*doc.ents, *spans]):
+    for i, span in enumerate(all_spans(doc)):
         inside = first[bisect_right(first, span.start) : bisect_left(first, span.end)]
         if i < len(doc.ents) or len(inside) == 1:
             joints.update(inside)

@@ -1,10 +1,19 @@
 """Files and folders that a kill at any moment leaves whole, and folders that are ours."""
 
-from .data import docs_bytes, file_digest, json_bytes, write_bytes, write_docs, write_json
 from .folders import LOCK_NAME, check_own_folder, inside, lock_folder
 from .leftovers import CANNOT_WRITE, is_leftover, remove_leftovers, remove_leftovers_of
-from .replacing import replacing, replacing_folder, replacing_pipeline
-from .streams import is_stdout
+from .writing import (
+    docs_bytes,
+    file_digest,
+    is_stdout,
+    json_bytes,
+    replacing,
+    replacing_folder,
+    replacing_pipeline,
+    write_bytes,
+    write_docs,
+    write_json,
+)
 
 __all__ = [
     "CANNOT_WRITE",

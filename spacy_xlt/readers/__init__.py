@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc
 
+from ..docs import all_spans
 from ..errors import XltError
 from .brat import read_brat
 from .conll import read_conll
@@ -82,7 +82,7 @@ def read_file(
     try:
         for doc in _READERS[file.format](file.path, replace(settings, format=file.format), met):
             check_doc(doc, file.path)
-            spans = {(span.start, span.end, span.label_) for span in chain(doc.ents, *doc.spans.values())}
+            spans = {(span.start, span.end, span.label_) for span in all_spans(doc)}
             met.labels.update(label for _, _, label in spans)
             yield doc
     except XltError:

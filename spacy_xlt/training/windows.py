@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..device import refuse_model_code
-from ..docs import slice_doc, with_words
+from ..docs import all_spans, slice_doc, with_words
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
 
@@ -198,18 +198,14 @@ def _best_end(doc: Doc, start: int, end: int, inside: set[int]) -> int:
     return free[0] if free else end
 
 
-def _spans(doc: Doc) -> list[Span]:
-    return [span for group in (doc.ents, *doc.spans.values()) for span in group]
-
-
 def _inside_spans(doc: Doc) -> set[int]:
     """Tokens that a cut before them would separate from the beginning of their entity or span."""
-    return {i for span in _spans(doc) for i in range(span.start + 1, span.end)}
+    return {i for span in all_spans(doc) for i in range(span.start + 1, span.end)}
 
 
 def _n_cut(doc: Doc, start: int, end: int) -> int:
     """How many entities and spans begin in a window and end behind it."""
-    return sum(start <= span.start < end < span.end for span in _spans(doc))
+    return sum(start <= span.start < end < span.end for span in all_spans(doc))
 
 
 def bare_doc(nlp: Language, doc: Doc, *, own_tokens: bool) -> Doc:

@@ -17,7 +17,7 @@ from ..engine import Engine, setting
 from ..languages import UNSEGMENTED, to_spacy
 from ..protocols import SoftAlignment, Tokens, Translation
 from ..tokens import has_text
-from .subwords import Codec, Pieces, join_tokens, script_of, split_pieces
+from .subwords import Codec, Pieces, join_tokens, lacking, script_of, split_pieces
 
 # So many pieces more than the factor allows, because a single word may well become several
 _FREE_PIECES = 8
@@ -163,11 +163,11 @@ class NeuralTranslator(Engine, ABC):
             # White space and halves of surrogate pairs are the codecs' business
             asked = [char for char in sorted(new) if not char.isspace() and category(char) not in ("Cc", "Cs")]
             model = self._model(source, target, exact=False)
-            unknown |= model.source.lacks(asked)
+            unknown |= lacking(model.source, asked)
             if model.target is not model.source:
                 unknown |= {
                     char
-                    for char in model.target.lacks([char for char in asked if category(char)[0] in "LNS"])
+                    for char in lacking(model.target, [char for char in asked if category(char)[0] in "LNS"])
                     if not char.isalpha() or script_of(char) in model.target.scripts
                 }
             seen |= new

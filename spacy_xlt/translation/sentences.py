@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 
 from spacy.tokens import Doc
 
-from ..docs import sentence_ranges, uncut
+from ..docs import all_spans, sentence_ranges, uncut
 from .constraints import find_placeholders
 
 # From this length on, a line without an end of sentence is taken to go on in the next one: text is commonly wrapped at
@@ -74,8 +73,7 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
         protect: Kinds of strings that the sentencizer rule must not cut; see `find_placeholders`.
     """
     text = doc.text
-    spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
-    held = frozenset(i for span in spans for i in range(span.start_char + 1, span.end_char))
+    held = frozenset(i for span in all_spans(doc) for i in range(span.start_char + 1, span.end_char))
     for start, end in _ranges(doc, protect):
         first = doc[start].idx
         last = doc[end - 1].idx + len(doc[end - 1].text_with_ws)
@@ -91,7 +89,7 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
             gap = gap if before is None else before
             # Joined lines have a space each place where they broke, so that offsets hold
             line = _ONE_BREAK.sub(lambda match: " " * len(match.group()), text[begin:stop])
-            for cut, piece in _cut(line, max_chars, partial(_is_held, held, begin)):
+            for cut, piece in _cut(line, max_chars, held, begin):
                 parts.append(Part(piece, begin + cut, gap))
                 gap = None
         yield Sentence(start, end, tuple(parts), full[lead + len(core) :])
@@ -131,15 +129,15 @@ def _is_wrapped(text: str, match: re.Match[str]) -> bool:
     return len(line) >= _WRAPPED_LINE and not _LIST_ITEM.match(text, match.end())
 
 
-def _cut(text: str, max_chars: int | None, is_held: Callable[[int], bool]) -> Iterator[tuple[int, str]]:
+def _cut(text: str, max_chars: int | None, held: Set[int], offset: int) -> Iterator[tuple[int, str]]:
     """Cut at ends of sentences inside tokens, and what is too long: where each piece starts, and its text.
 
-    There is no cut before a character that `is_held`, but where nothing else is left.
+    There is no cut before a character that is held, counted from `offset`, but where nothing else is left.
     """
     begin = 0
     ends = [match.end() for match in _INNER_END.finditer(text)] if not text.isascii() else []
-    for end in [*(e for e in ends if e < len(text) and not is_held(e)), len(text)]:
-        for start, stop in _fitting(text, begin, end, max_chars, is_held):
+    for end in [*(e for e in ends if e < len(text) and offset + e not in held), len(text)]:
+        for start, stop in _fitting(text, begin, end, max_chars, held, offset):
             piece = text[start:stop]
             stripped = piece.strip()
             if stripped:
@@ -148,7 +146,7 @@ def _cut(text: str, max_chars: int | None, is_held: Callable[[int], bool]) -> It
 
 
 def _fitting(
-    text: str, start: int, end: int, max_chars: int | None, is_held: Callable[[int], bool]
+    text: str, start: int, end: int, max_chars: int | None, held: Set[int], offset: int
 ) -> Iterator[tuple[int, int]]:
     if max_chars is not None and (end - start) * 3 > max_chars:
         reached = list(accumulate((_width(char) for char in text[start:end]), initial=0))
@@ -156,14 +154,10 @@ def _fitting(
         while reached[end - origin] - reached[start - origin] > max_chars:
             room = bisect_right(reached, reached[start - origin] + max_chars) - 1 - (start - origin)
             places = range(start + max(1, room // 2), start + max(1, room) + 1)
-            cut = max(places, key=lambda i: (not is_held(i), _quality(text, i), i))
+            cut = max(places, key=lambda i: (offset + i not in held, _quality(text, i), i))
             yield start, cut
             start = cut
     yield start, end
-
-
-def _is_held(held: Set[int], offset: int, i: int) -> bool:
-    return offset + i in held
 
 
 def _quality(text: str, cut: int) -> int:

@@ -58,8 +58,9 @@ class Codec(Protocol):
         """The text of pieces, and start and end of each in its characters (int32, (n, 2)) where they are known."""
         ...
 
-    def lacks(self, characters: Sequence[str]) -> set[str]:
-        """Those of some characters that the pieces cannot spell: unknown ones, and those that become others."""
+    @property
+    def unk(self) -> int:
+        """The id of what no piece is for; -1 for none."""
         ...
 
     @property
@@ -85,9 +86,16 @@ def _scripts(pieces: Iterable[str]) -> frozenset[str]:
     return frozenset(script for script, n in scripts.items() if n > _SCRIPT_SHARE * letters.total())
 
 
-def _is_spelled(char: str, decoded: str) -> bool:
-    # Some models know no capitals
-    return decoded.strip().casefold() == unicodedata.normalize("NFC", char).casefold()
+def lacking(codec: Codec, characters: Sequence[str]) -> set[str]:
+    """Those of some characters that the pieces cannot spell: unknown ones, and those that become others."""
+
+    def is_spelled(char: str, ids: list[int]) -> bool:
+        # Some models know no capitals
+        decoded = codec.decode(ids)[0].strip().casefold()
+        return codec.unk not in ids and decoded == unicodedata.normalize("NFC", char).casefold()
+
+    encoded = zip(characters, codec.encode(characters), strict=True)
+    return {char for char, pieces in encoded if not is_spelled(char, pieces.ids.tolist())}
 
 
 def word_spans(offsets: Sequence[Sequence[int]], text: str) -> NDArray[np.int32]:
@@ -162,15 +170,6 @@ class SentencePieceCodec:
         decoded = self._processor.decode([int(i) for i in ids], return_type="offset_mapping")
         return decoded["text"], word_spans(decoded["offsets"], decoded["text"])
 
-    def lacks(self, characters: Sequence[str]) -> set[str]:
-        """As `Codec.lacks`."""
-        rows = self._processor.encode([encodable(char) for char in characters], num_threads=1)
-        return {
-            char
-            for char, row in zip(characters, rows, strict=True)
-            if self.unk in row or not _is_spelled(char, self._processor.decode(row))
-        }
-
     @cached_property
     def scripts(self) -> frozenset[str]:
         """As `Codec.scripts`."""
@@ -225,13 +224,13 @@ class TokenizerCodec:
     def __init__(self, tokenizer: Any, processor: Any, vocabulary: Mapping[str, int]):
         self._tokenizer = tokenizer
         self._processor = processor
-        self._unk = int(vocabulary.get(str(tokenizer.unk_token), -1))
+        self.unk = int(vocabulary.get(str(tokenizer.unk_token), -1))
         self._special = frozenset(tokenizer.all_special_ids)
         self._by_id = {i: piece for piece, i in vocabulary.items()}
         if processor is not None:
             names = [processor.id_to_piece(i) for i in range(len(processor))]
             # The model's number of each piece of the processor
-            self._model_ids = np.asarray([vocabulary.get(name, self._unk) for name in names], np.int64)
+            self._model_ids = np.asarray([vocabulary.get(name, self.unk) for name in names], np.int64)
 
     @classmethod
     def both_sides(cls, tokenizer: Any) -> tuple[TokenizerCodec, TokenizerCodec]:
@@ -269,14 +268,6 @@ class TokenizerCodec:
             return self._tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=True).strip(), None
         return self._processor.decode_pieces([self._by_id.get(i, "") for i in kept]).strip(), None
 
-    def lacks(self, characters: Sequence[str]) -> set[str]:
-        """As `Codec.lacks`."""
-        return {
-            char
-            for char, pieces in zip(characters, self.encode(characters), strict=True)
-            if self._unk in pieces.ids or not _is_spelled(char, self.decode(pieces.ids.tolist())[0])
-        }
-
     @cached_property
     def scripts(self) -> frozenset[str]:
         """As `Codec.scripts`."""
@@ -284,7 +275,7 @@ class TokenizerCodec:
 
     def _without_special(self, ids: Sequence[int]) -> NDArray[np.int64]:
         row = np.asarray(ids, np.int64)
-        return np.where(np.isin(row, list(self._special)), self._unk, row)
+        return np.where(np.isin(row, list(self._special)), self.unk, row)
 
 
 def split_pieces(pieces: Pieces, text: str, *, limit: int) -> list[Pieces]:

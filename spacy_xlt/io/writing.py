@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import error
 from .leftovers import held, names_beside, naming
-from .streams import passing_on, stream_of
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 
 @contextmanager
@@ -29,8 +36,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with naming(path):
         before = _status(path)
-        if before is not None and (not stat.S_ISREG(before.st_mode) or stream_of(before) is not None):
-            with passing_on(path, before) as beside:
+        if before is not None and (not stat.S_ISREG(before.st_mode) or _stream_of(before) is not None):
+            with _passing_on(path, before) as beside:
                 yield beside
             return
         final = _final(path)
@@ -134,3 +141,82 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _stream_of(status: os.stat_result) -> int | None:
+    """1 or 2 where a file is what standard output or error goes to."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(status, os.fstat(stream)):
+                return stream
+    return None
+
+
+def is_stdout(path: str | Path) -> bool:
+    """Whether a path names what standard output goes to, where that is not nothing."""
+    with suppress(OSError):
+        return _stream_of(os.stat(path)) == 1 and not os.path.samefile(path, os.devnull)
+    return False
+
+
+@contextmanager
+def _passing_on(path: Path, status: os.stat_result) -> Iterator[Path]:
+    """A path to write to, whose bytes then go to a pipe, a device of characters, or a stream that is open."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    stream = _stream_of(status)
+    if stream is None and not (stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)):
+        raise error("E501", path=path, reason="it is neither a file nor a pipe")
+    with tempfile.TemporaryDirectory() as folder:
+        beside = Path(folder, "bytes")
+        yield beside
+        with beside.open("rb") as file, _opened(path, stream) as target:
+            shutil.copyfileobj(file, target)
+
+
+def _opened(path: Path, stream: int | None) -> IO[bytes]:
+    if stream is None:
+        return path.open("wb")
+    # Opened anew, a file would be written to from its beginning, below what is printed
+    for printed in filter(None, (sys.stdout, sys.stderr)):
+        printed.flush()
+    return os.fdopen(os.dup(stream), "wb")
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_bytes(data)
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Write plain data as indented JSON, whole or not at all."""
+    write_bytes(path, json_bytes(data, indent=2))
+
+
+def json_bytes(data: Any, **settings: Any) -> bytes:
+    """Plain data as JSON in UTF-8 with a line end; half a surrogate pair, as in file names, becomes an escape."""
+    text = json.dumps(data, ensure_ascii=False, **settings) + "\n"
+    # What cannot be encoded can only stand inside text, where JSON has the same escapes as Python
+    return text.encode("utf8", "backslashreplace")
+
+
+def write_docs(path: str | Path, docs: Iterable[Doc], *, store_user_data: bool = False) -> None:
+    """Write documents as one `.spacy` file, whole or not at all, with `doc.user_data` such as Bitexts if asked for."""
+    write_bytes(path, docs_bytes(docs, store_user_data=store_user_data))
+
+
+def docs_bytes(docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
+    """Documents as the bytes of a `.spacy` file."""
+    from spacy.tokens import DocBin
+
+    return bytes(DocBin(docs=docs, store_user_data=store_user_data).to_bytes())
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -12,8 +12,8 @@ import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .docs import missing_ranges, sentence_ranges, without
-from .errors import error
-from .languages import MULTI, is_known, to_spacy, vocab_of
+from .errors import XltError, error
+from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
 from .tokens import has_text
 
@@ -218,8 +218,10 @@ class Bitext:
         if data["n_source"] != len(source):
             raise error("E007", expected=data["n_source"], found=len(source))
         for code in (data["source_lang"], data["target_lang"]):
-            if not is_known(code):
-                raise error("E008", code=code)
+            try:
+                to_spacy(code)
+            except XltError as err:
+                raise error("E008", code=code) from err
         attention = data.get("attention")
         return cls(
             source=source,

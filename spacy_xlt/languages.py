@@ -60,14 +60,6 @@ def to_spacy(code: str) -> str:
     return langcodes.standardize_tag(language, macro=True)
 
 
-def is_known(code: str) -> bool:
-    """Whether `to_spacy` takes a code."""
-    try:
-        return bool(to_spacy(code))
-    except XltError:
-        return False
-
-
 def to_iso639_3(code: str) -> str:
     """The three-letter code: "pt" → "por".
 

@@ -64,11 +64,6 @@ def brat_pairs(path: Path, left_out: dict[str, str] | None = None) -> list[BratP
     return [_pair(path)]
 
 
-def has_annotation(text: Path) -> bool:
-    """Whether a text has annotation beside it."""
-    return bool(_beside(text, ANNOTATION))
-
-
 def suffix_of(path: Path) -> str:
     """What a file's name ends with, in small letters and without what says that it is compressed."""
     return Path(plain_name(path.name)).suffix.lower()

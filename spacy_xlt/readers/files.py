@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import error, warn
 from ..io import file_digest
-from .brat import ANNOTATION, TEXT, brat_pairs, has_annotation, suffix_of
+from .brat import ANNOTATION, TEXT, brat_pairs, suffix_of
 from .docbin import in_order
 from .settings import AUTO, BRAT, COLUMNS, FORMATS, JSONL, PRODIGY, SPACY, ReadSettings
 
@@ -109,8 +109,6 @@ def _format_of_file(path: Path, wanted: str) -> str:
     if wanted != AUTO:
         return wanted
     if suffix == TEXT:
-        if not has_annotation(path):
-            raise error("E536", path=path, reason=f"there is no {ANNOTATION} beside it")
         return BRAT
     if suffix not in _SUFFIXES:
         raise error("E539", path=path, known=", ".join(FORMATS))

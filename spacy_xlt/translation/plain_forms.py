@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -71,14 +71,12 @@ def plain_units(text: str, unknown: frozenset[str]) -> Iterator[Plain]:
         forms = [plain_form(c) if c in unknown else c for c in composed]
         sent = "".join(c if form is None else form for c, form in zip(composed, forms, strict=True))
         is_typeset = unicodedata.decomposition(char).startswith(_TYPESET)
-        restored = (
-            text[start:end] if sent in (_DASH, _APOSTROPHE, _QUOTE) or unicodedata.category(char)[0] == "P" else ""
-        )
+        is_mark = sent in (_DASH, _APOSTROPHE, _QUOTE) or unicodedata.category(char)[0] == "P"
         if sent == _DASH and not re.search("HYPHEN|EN DASH|FIGURE", unicodedata.name(char)):
             # A word is not to become a compound with the next one
             before, after = around(text, start, end)
             sent = " " * bool(before.strip()) + sent + " " * bool(after.strip())
-        yield Plain(start, end, sent, "" if is_typeset else restored)
+        yield Plain(start, end, sent, text[start:end] if is_mark and not is_typeset else "")
 
 
 def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
@@ -106,13 +104,11 @@ def put_back(text: str, sent: str, plain: Sequence[Plain]) -> tuple[str, bool]:
         found, is_all = _match(form, of_form, sent, text)
         is_sure = is_sure and (is_all or sum(item is not None for _, item in found) >= len(of_form))
         matched += found
-    parts, at = [], 0
-    for (start, end), item in sorted(matched, key=lambda one: one[0]):
-        if item is not None:
-            start -= item.sent.startswith(" ") and text[start - 1 : start] == " "
-            parts += [text[at:start], item.restored]
-            at = end + (item.sent.endswith(" ") and text[end : end + 1] == " ")
-    text = "".join([*parts, text[at:]])
+    places = ((place, item) for place, item in matched if item is not None)
+    text = replaced(
+        text,
+        sorted((*place, item.restored, item.sent.startswith(" "), item.sent.endswith(" ")) for place, item in places),
+    )
     for form, of_form in words:
         text = _capitals_back(text, form, of_form, is_first=not LETTERS.search(sent[: min(of_form)]))
     return text, is_sure
@@ -178,6 +174,20 @@ def _by_neighbours(
 
 def _alike(items: Sequence[Plain | None]) -> bool:
     return bool(items) and len({item and item.restored for item in items}) == 1
+
+
+def replaced(text: str, places: Iterable[tuple[int, int, str, bool, bool]]) -> str:
+    """The text with something else in some places.
+
+    Args:
+        places: In order: start, end, what takes their place, and whether a space before and behind goes as well.
+    """
+    parts, at = [], 0
+    for start, end, other, before, after in places:
+        start -= before and text[start - 1 : start] == " "
+        parts += [text[at:start], other]
+        at = end + (after and text[end : end + 1] == " ")
+    return "".join([*parts, text[at:]])
 
 
 def around(text: str, start: int, end: int) -> tuple[str, str]:

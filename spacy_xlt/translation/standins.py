@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..protocols import Translation
 from .capitals import upper
 from .constraints import TERM, WORD, Constraint
-from .plain_forms import Plain, around, put_back
+from .plain_forms import Plain, around, put_back, replaced
 from .spelling import APART, UNKNOWN
 
 # What stands in at first, and where the model loses or doubles that; `{}` becomes a letter or a letter with a number
@@ -104,21 +104,18 @@ def unmask(masked: MaskedText, translation: Translation, *, target: str = "") ->
     left = {standin.name: standin for standin in masked.standins}
     names = frozenset(left)
     form = RETRY if any(name.endswith("/") for name in names) else STANDIN
-    parts, at = [], 0
+    places = []
     for match in _pattern(form).finditer(text) if left else ():
         name = match.group().lower()
         standin = left.pop(name, None)
         if standin is None and name in names:
             return None
         if standin is not None:
-            start, end = match.span()
-            start -= standin.before and text[start - 1 : start] == " "
-            parts += [text[at:start], standin.target]
-            at = end + (standin.after and text[end : end + 1] == " ")
+            places.append((*match.span(), standin.target, standin.before, standin.after))
     if left:
         return None
-    text = "".join([*parts, text[at:]])
-    made = replace(translation, text=masked.before + text + masked.after, alignment=None)
+    text = masked.before + replaced(text, places) + masked.after
+    made = replace(translation, text=text, alignment=None)
     return made if is_sure else flagged(made, [UNKNOWN])
 
 

@@ -279,7 +279,7 @@ _MESSAGES: dict[str, str] = {
     "first one is {first}.",
     "W541": "{path}: {n} lines are taken as the names of columns and left out, the first one is {first}.",
     "W542": "{path}: {n} lines that begin with # and end in an entity tag are taken as comments, the first one is "
-    "{first}. Rows have as many cells as the first one.",
+    "{first}. A row has as many cells as the first row.",
     "W543": "{path}: {n} ranges and empty nodes of CoNLL-U have an entity tag, and are left out as others; the first "
     "one is {first}.",
     "W544": "{path}: each token begins with {first}, as in WikiAnn; this is taken off.",
@@ -287,18 +287,18 @@ _MESSAGES: dict[str, str] = {
     "W551": "{path}: every tag is '-', which says that annotation is missing. Is --tag-col the column of the tags?",
     "W552": "{path}: all tags are O, and another column has tags such as {first}. Set --tag-col if that one is meant.",
     "W546": "{path}: {n} sentences have no blank line before and behind them, or more than 200 tokens, and are cut "
-    "where spaCy's sentencizer finds an end; the first one is {first}. Put a blank line behind each sentence.",
+    "where spaCy's sentencizer finds an end; the first one is {first}. Put a blank line after each sentence.",
     "W539": "{path}: the white space at the ends of {n} spans is left out, the first one is now {first}.",
-    "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. What is in them is missing, and not 'no "
-    'entity\': give those that have none an empty list, as in "spans": [].',
+    "W563": "{path}: {n} texts say nothing of spans, the first one in {first}. Their entities count as missing, "
+    'not as none: give texts without entities an empty list, as in "spans": [].',
     "W547": "{path}: {n} spans share a token with another one, and a token is in one entity at most: {first}. {hint}",
     "W564": "{path}: the offsets of spans are taken for {first}, the only unit in which they fit the text.",
     "W566": "{path}: the offsets of spans are read as code points, and may be UTF-8 bytes: a span is {first}. Give "
     'spans the "text" that they cover, and it is compared.',
     "W565": "{path}: {n} spans have token numbers that disagree with their character offsets, which are used. "
     'The first one is {first}. Give the "tokens", or leave "token_start" and "token_end" out.',
-    "W548": "{path}: the ids of {n} spans are stored without their names and are read as numbers, those of {first} "
-    "first.",
+    "W548": "{path}: the ids of {n} spans are stored without their names and are read as numbers; the first span is "
+    "{first}.",
     "W549": "{path}: {n} spans of groups that are this package's own are no entities and are not projected, the first "
     "one is {first}. Give the group another name.",
     "E560": "None of the {n} bitexts of {path} can be read; the first one failed with: {reason}",

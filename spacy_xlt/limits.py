@@ -1,4 +1,4 @@
-"""The most of what is read, so that a small file does not take hours or all of the memory; all limits are here."""
+"""The limits of what is read, so that a small file does not take hours or all of the memory."""
 
 from __future__ import annotations
 

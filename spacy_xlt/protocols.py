@@ -40,7 +40,7 @@ class SoftAlignment:
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """All blocks in one matrix, (n_source, n_target), which of a long text is large."""
+        """All blocks in one matrix, (n_source, n_target), which is large for a long text."""
         if len(self.blocks) == 1:
             return self.blocks[0]
         from scipy.linalg import block_diag

@@ -90,7 +90,7 @@ def _spans(spans: ArrayLike) -> NDArray[np.int64]:
 
 
 def _touched(pieces: NDArray[np.int64], tokens: NDArray[np.int64]) -> tuple[int, int]:
-    """The tokens `[first, end)` among which are all that pieces have characters of."""
+    """The tokens `[first, end)` from the first to the last that has characters in a piece."""
     real = pieces[pieces[:, 0] < pieces[:, 1]]
     if not len(real):
         return 0, 0
@@ -190,6 +190,6 @@ def windows_of(pair: int, n_source: int, n_target: int, *, limit: int) -> list[W
 
 
 def windows_of_large(n_source: int, n_target: int) -> list[Window]:
-    """What of a pair is compared at once: all of it, or of one whose matrix would be large its windows."""
+    """The parts of a pair that are compared at once: all of it, or windows where its matrix would be large."""
     longer = max(n_source, n_target)
     return windows_of(0, n_source, n_target, limit=longer if n_source * n_target <= _CELLS else _WINDOW)

@@ -174,7 +174,7 @@ def existing(path: Path, *, what: str) -> Path:
 
 
 def check_outputs(*outputs: Path | None, inputs: Iterable[Path | None], may_be_inside: bool = False) -> None:
-    """Make sure that what a command writes is nothing that it reads. Every command with both calls this first.
+    """Make sure that a command does not write over what it reads. Every command with both calls this first.
 
     What an earlier run that was killed has left of the outputs is removed. Where an output is standard output itself,
     messages go to standard error.
@@ -218,7 +218,7 @@ def _is_same(first: Path, second: Path) -> bool:
 
 
 def _build_around(path: Path) -> Path | None:
-    """The build folder that a path is one of the own files of."""
+    """The build folder that has a path as one of its own files; None where there is no such folder."""
     from ..build.manifest import FILE_NAME, OWN_NAMES, read_header
 
     path = Path(os.path.realpath(path))

@@ -114,7 +114,7 @@ def replacing_pipeline(path: str | Path) -> Iterator[Path]:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is there, or None; a link that leads round in a circle is an error."""
+    """The status of what is there, or None. Links that lead round in a circle are an error."""
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -153,7 +153,7 @@ def _stream_of(status: os.stat_result) -> int | None:
 
 
 def is_stdout(path: str | Path) -> bool:
-    """Whether a path names what standard output goes to, where that is not nothing."""
+    """Whether a path names what standard output goes to; False for /dev/null."""
     with suppress(OSError):
         return _stream_of(os.stat(path)) == 1 and not os.path.samefile(path, os.devnull)
     return False

@@ -119,10 +119,15 @@ class _Annotation:
         if not pieces:
             return False
         if self.covered is None:
-            return not exactly or tokens.fit(pieces[0][0], max(end for _, end in pieces))
+            return not exactly or tokens.fit(*_reach(pieces))
         # A line cannot hold a line end, so that brat writes a space for it
         found = _LINE_END.sub(" ", self.of(ruler))
         return self.covered == found if exactly else same_text(self.covered, found)
+
+
+def _reach(pieces: list[tuple[int, int]]) -> tuple[int, int]:
+    """From the first to the last character of ascending pieces."""
+    return pieces[0][0], max(end for _, end in pieces)
 
 
 def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
@@ -159,7 +164,7 @@ def _ruler(pair: BratPair, raw: str, tokens: Tokens, mark: int, annotations: lis
     if ruler is None:
         ruler = Ruler(raw, uncounted=range(mark))
         item = next((item for item in annotations if not item.fits(ruler, tokens, False)), annotations[0])
-        start, end = item.pieces[0][0], max(end for _, end in item.pieces)
+        start, end = _reach(item.pieces)
         said = f", not {item.covered[:60]!r}" if item.covered is not None else ""
         reason = f"{pair.text.name} has {item.of(ruler)[:60]!r} from character {start} to {end}{said}"
         raise error("E537", path=pair.annotation, line=item.line, reason=reason)
@@ -195,7 +200,7 @@ def _annotate(doc: Doc, annotations: list[_Annotation], settings: ReadSettings, 
             notes.dropped[item.label] += 1
             continue
         found = " ".join(text[start:end] for start, end in item.pieces)
-        start, end = trimmed(text, item.pieces[0][0], max(end for _, end in item.pieces), notes)
+        start, end = trimmed(text, *_reach(item.pieces), notes)
         first, stop = tokens.covering(start, end)
         if first == stop:
             notes.add("empty", found)

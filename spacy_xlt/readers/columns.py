@@ -71,7 +71,7 @@ def first_row(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], 
 
 
 class Columns:
-    """Where the rows of a file have their token and their tag, as its first one says."""
+    """Where the rows of a file have the token and the tag, judged by its first row."""
 
     def __init__(self, path: Path, settings: ReadSettings, first: tuple[int, str]):
         token, tag = COLUMNS[settings.format]
@@ -84,7 +84,7 @@ class Columns:
         self.token, self.tag = (number - 1 if number > 0 else self.n_filled + number for number in self.numbers)
 
     def cells(self, line: str) -> list[str]:
-        """The cells of a line. White space but spaces and tabs is part of a token."""
+        """The cells of a line. White space other than spaces and tabs is part of a token."""
         return [cell.strip(" ") for cell in line.split("\t")] if self.by_tabs else split_tokens(line)
 
     def fits(self, cells: Sequence[str]) -> bool:

@@ -91,11 +91,12 @@ def _prefix(first: str, path: Path, settings: ReadSettings, notes: ReadNotes) ->
 
 def _tag_elsewhere(path: Path, settings: ReadSettings) -> str:
     """The first entity tag that stands in any column but that of the tokens; "" for none."""
-    rows = (
-        (columns.token, cells) for block, columns in _blocks(path, settings, ReadNotes()) for _, cells in block.rows
-    )
-    tags = (TAG.fullmatch(cell) for token, cells in rows for i, cell in enumerate(cells) if i != token)
-    return next((tag.group() for tag in tags if tag and tag["label"]), "")
+    for block, columns in _blocks(path, settings, ReadNotes()):
+        for _, cells in block.rows:
+            for i, cell in enumerate(cells):
+                if i != columns.token and (tag := TAG.fullmatch(cell)) and tag["label"]:
+                    return tag.group()
+    return ""
 
 
 def _sentences(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[_Sentence]:

@@ -130,7 +130,7 @@ def read_line(data: Mapping[str, Any]) -> Line:
 
 
 def read_object(line: str) -> dict[str, Any]:
-    """The object that a line is, with `text` in it also where the line is a pair of a text and its annotation."""
+    """The object on a line; a list of a text and its annotation is made one."""
     try:
         data = json.loads(line, object_pairs_hook=_without_repetition)
     except ValueError as err:

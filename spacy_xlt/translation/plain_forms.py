@@ -156,7 +156,7 @@ def _by_sides(pattern: re.Pattern[str], text: str) -> dict[tuple[bool, bool, boo
     for match in pattern.finditer(text):
         before, after = around(text, *match.span())
         is_inner = before.isalnum() and after.isalnum()
-        opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi")
+        opens = may_precede(before)
         closes = not after or after.isspace() or unicodedata.category(after) in ("Pe", "Pf", "Po")
         result[is_inner, opens, closes].append(match.span())
     return result
@@ -188,6 +188,11 @@ def replaced(text: str, places: Iterable[tuple[int, int, str, bool, bool]]) -> s
         parts += [text[at:start], other]
         at = end + (after and text[end : end + 1] == " ")
     return "".join([*parts, text[at:]])
+
+
+def may_precede(before: str) -> bool:
+    """Whether a word begins behind a character: there is none, or white space, or an opening bracket or quote."""
+    return not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi")
 
 
 def around(text: str, start: int, end: int) -> tuple[str, str]:

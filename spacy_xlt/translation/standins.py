@@ -8,7 +8,6 @@ model kept it in 1,554 with the first stand-in, and in 12 of the others with the
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import NamedTuple
 from ..protocols import Translation
 from .capitals import upper
 from .constraints import TERM, WORD, Constraint
-from .plain_forms import Plain, around, put_back, replaced
+from .plain_forms import Plain, around, may_precede, put_back, replaced
 from .spelling import APART, UNKNOWN
 
 # What stands in at first, and where the model loses or doubles that; `{}` becomes a letter or a letter with a number
@@ -127,7 +126,7 @@ def flagged(translation: Translation, flags: Sequence[str]) -> Translation:
 def _pads(text: str, item: Constraint) -> tuple[bool, bool]:
     """Whether a space is due before and behind a stand-in, which could else not be told from the words around it."""
     before, after = around(text, item.start, item.end)
-    opens = not before or before.isspace() or unicodedata.category(before) in ("Ps", "Pi") or before in "\"'"
+    opens = may_precede(before) or before in "\"'"
     # A point or slash with more behind it would read as a part of the address
     return not opens, after.isalnum() or (after != "" and after in "./" and text[item.end + 1 :][:1].isalnum())
 

@@ -13,10 +13,10 @@ LINE, TEXT, TOKEN = 1 << 24, 1 << 24, 100_000
 DOCS = 100_000
 # What is packed may have so many bytes or characters, and if it is larger so many for each byte of the file
 _UNPACKED, _RATIO = 1 << 28, 200
-# Characters in a row that are neither letters nor digits nor white space: the time that spaCy's tokenizers take grows
-# with the square of them
+# Characters in a row that are neither letters nor digits nor white space, and "'s": the time that spaCy's tokenizers
+# take grows with the square of them, as they are cut off one by one
 MARKS = 5_000
-_MARKS = re.compile(rf"(?:[^\w\s]|_){{{MARKS + 1},}}")
+_MARKS = re.compile(rf"(?:['’][sS]|[^\w\s]|_){{{MARKS + 1},}}")
 
 
 def marks_in_a_row(text: str) -> int:

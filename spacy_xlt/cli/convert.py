@@ -57,11 +57,13 @@ def convert_cli(
         spans_key=spans_key,
         encoding=encoding,
     )
-    write_docs(output_path, _counted(docs, counts))
+    write_docs(output_path, _counted(docs, counts, input_path))
     _report(notes, counts, output_path)
 
 
-def _counted(docs: Iterable[Doc], counts: Counter[str]) -> Iterator[Doc]:
+def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[Doc]:
+    from ..errors import error
+
     for doc in docs:
         counts["documents"] += 1
         if doc.has_annotation("SENT_START"):
@@ -70,6 +72,8 @@ def _counted(docs: Iterable[Doc], counts: Counter[str]) -> Iterator[Doc]:
             counts[_NO_SENTENCES] += 1
         counts["tokens"] += len(doc)
         yield doc
+    if not counts["documents"]:
+        raise error("E503", path=path)
 
 
 def _report(notes: ReadNotes, counts: Counter[str], path: Path) -> None:

@@ -134,7 +134,7 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc
     """A text without its byte order mark, and its annotation in characters of it."""
     annotations = list(_annotations(pair.annotation, settings.encoding))
     raw = read_text(pair.text, settings.encoding)
-    check_size(pair.text, "marks in a row without a letter or a space", marks_in_a_row(raw), MARKS)
+    check_size(pair.text, "marks in a row without a word or a space", marks_in_a_row(raw), MARKS)
     mark = len(MARK) if raw.startswith(MARK) else 0
     doc = blank(settings.lang).tokenizer(raw[mark:])
     ruler = _ruler(pair, raw, Tokens.of(doc, at=mark), mark, annotations)

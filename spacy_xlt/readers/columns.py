@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import error
 from .lines import split_tokens
-from .settings import COLUMNS, ReadNotes, ReadSettings, shortened
+from .settings import COLUMNS, ReadNotes, ReadSettings
 
 MISSING = "-"
 TAG = re.compile(r"O|-|[BIESLU]-(?P<label>\S+)")
@@ -129,7 +129,7 @@ class Columns:
             elif token.casefold() in _HEADER_TOKENS and _HEADER_TAG.fullmatch(tag.casefold()):
                 notes.add("header", f"{token} {tag}")
             else:
-                raise error("E512", **at, column=self.numbers[1], value=shortened(tag))
+                raise error("E512", **at, column=self.numbers[1], value=tag[:60])
 
     def _without_ranges(self, rows: Sequence[Row], notes: ReadNotes) -> Sequence[Row]:
         """The rows that are words, where the first column has the numbers that CoNLL-U gives to words; else all."""

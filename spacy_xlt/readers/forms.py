@@ -83,7 +83,7 @@ class Line:
         if self.tokens:
             return _given_tokens(self.text, self.tokens)
         if (n_marks := marks_in_a_row(self.text)) > MARKS:
-            raise Malformed(f"{n_marks:,} marks in a row without a letter or a space; the limit is {MARKS:,}")
+            raise Malformed(f"{n_marks:,} marks in a row without a word or a space; the limit is {MARKS:,}")
         doc = blank(lang).tokenizer(self.text)
         return [token.text for token in doc], [bool(token.whitespace_) for token in doc], Tokens.of(doc)
 

@@ -69,8 +69,8 @@ def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
     without tokens is widened to whole tokens.
 
     Raises:
-        XltError: As `annotated_texts`; E503 for a file without lines; E568 in the format "prodigy", where nothing was
-            accepted.
+        XltError: As `annotated_texts`; E503 for a file without lines, and in the format "prodigy" where all were left
+            out; E568 there where nothing was accepted.
     """
     strict = settings.format == PRODIGY
     lines = annotated_texts(
@@ -84,9 +84,9 @@ def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         notes.dropped.update(span[2] for span in line.spans if not settings.keeps(span[2]))
         line = replace(line, spans=[span for span in line.spans if settings.keeps(span[2])])
         yield to_doc(line, vocab_of(settings.lang), notes=notes, spans_key=settings.spans_key)
-    if not n_docs and strict:
+    if not n_docs and strict and not notes.misfits:
         raise error("E568", path=path, what='line with the answer "accept"')
-    if not (n_docs or notes.answers or notes.misfits):
+    if not n_docs and (strict or not (notes.answers or notes.misfits)):
         raise error("E503", path=path)
 
 

@@ -161,7 +161,7 @@ class NeuralTranslator(Engine, ABC):
         new = set().union(*texts) - seen
         if new:
             # White space and halves of surrogate pairs are the codecs' business
-            asked = [char for char in sorted(new) if not char.isspace() and category(char) not in ("Cc", "Cs")]
+            asked = [char for char in sorted(new) if not char.isspace() and category(char) != "Cs"]
             model = self._model(source, target, exact=False)
             unknown |= lacking(model.source, asked)
             if model.target is not model.source:

@@ -78,3 +78,14 @@ def test_documents_without_sentences_are_counted(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "Rio is big.", "spans": []}\n{"text": "a b", "spans": []}\n')
     code, said = convert(tmp_path / "a.jsonl", tmp_path / "out.spacy", "-l", "en")
     assert code == 0 and "2 documents, 6 tokens; no entities" in said and "2 documents have no sentences marked" in said
+
+
+def test_a_corpus_without_any_document_is_not_written(tmp_path):
+    lines = {
+        "cut.jsonl": '{"text": "Ana.", "spans": [], "tokens": [{"text": "Ana", "start": 0, "end": 3}]}',
+        "rejected.jsonl": '{"text": "Ana", "spans": [], "answer": "reject"}',
+    }
+    for name, line in lines.items():
+        (tmp_path / name).write_text(line)
+        code, said = convert(tmp_path / name, tmp_path / "out.spacy")
+        assert code == 1 and "XLT-E503" in said and not (tmp_path / "out.spacy").exists()

@@ -141,6 +141,8 @@ def test_byte_order_marks_and_windows_line_ends_are_no_text(tmp_path):
         ("a b-per", {"format": "conll"}, "E512.*'b-per'"),
         ("a _", {"format": "conll"}, "E512.*'_'"),
         ("a\tB-\u00a0", {"format": "tsv"}, "E512"),
+        ("a\tB-PER\u00a0", {"format": "tsv"}, r"E512.*'B-PER\\xa0'"),
+        ("a\tB-PER\x0b", {"format": "tsv"}, r"E512.*'B-PER\\x0b'"),
         ("name\tkind\nAna\tB-PER\n", {"format": "tsv"}, "E512.*line 1: 'kind'.*header"),
         ("a O\na O " + "x" * 30000 + "\n", {"format": "conll"}, "E516.*line 2"),
         ("a\t\tO", {"format": "tsv", "token_col": 2, "tag_col": 3}, "E511.*empty"),

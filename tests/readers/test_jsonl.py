@@ -137,6 +137,7 @@ def test_a_line_of_another_form_is_named(tmp_path, line, message):
     [
         ('{"text": "a", "answer": "reject"}', "prodigy", 'E568.*no line with the answer "accept"'),
         ("\n \n", "prodigy", "E568"),
+        ('{"text": "Ana", "spans": [[0, 2, "PER"]]}\n{"text": "a", "answer": "reject"}', "prodigy", "E503"),
         ("\n \n", "jsonl", "E503"),
     ],
 )

@@ -136,6 +136,9 @@ def test_marks_without_end_are_refused_before_a_tokenizer_takes_hours(tmp_path):
         code, output = xlt("convert", path, tmp_path / "out.spacy", "--lang", "en")
         assert code == expected and time.perf_counter() - start < 20
     assert "line 1" in output and "200,000 marks in a row" in output and "limit is 5,000" in output
+    path.write_text('{"text": "Ana%s", "spans": []}\n' % ("'s" * 30_000))
+    code, output = xlt("convert", path, tmp_path / "out.spacy", "--lang", "en")
+    assert code == 1 and "60,000 marks in a row" in output
     folder = tmp_path / "brat"
     folder.mkdir()
     (folder / "a.txt").write_text("_" * 200_000)

@@ -170,6 +170,8 @@ def test_the_vocabulary_of_the_bundled_model():
     engine = BergamotTranslator()
     (unknown,) = engine.unknown(["José Peña’s £5 – Łódź, 東 10² ½ ç\u0301 \t\u00a0\ud800"], source="en", target="pt")
     assert unknown == frozenset("ñ’£–Łź東²½\u0301")
+    # Control characters would go or become a dash
+    assert engine.unknown(["a\x00\x01b\x7f\t\n"], source="en", target="pt") == [frozenset("\x00\x01\x7f")]
     assert engine.unknown(["ok", "ö"], source="en", target="pt") == [frozenset(), frozenset("ö")]
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..languages import blank
 from ..limits import MARKS, marks_in_a_row
+from .columns import TAG
 from .places import Tokens
 from .settings import ENTS, RESERVED
 
@@ -21,6 +22,9 @@ _MAY_BE_CLASS = ("labels", "label")
 _ABOUT_OTHERS = frozenset("tokens meta metadata comments cats options accept config relations sents source".split())
 # What a span may say besides
 _OPTIONAL = {"text": str, "token_start": int, "token_end": int}
+# Keys of a span, in the forms of many tools
+_STARTS = ("start", "start_offset")
+_LABELS = ("label", "labels", "type", "tag", "entity", "entity_type", "entity_group")
 _KEYS = frozenset({*_SPAN_LISTS, "text", "tokens", "answer", "meta"})
 # The view of Prodigy in which a person decides on one span, and says nothing of the rest of the text
 _OF_ONE_SPAN = "ner"
@@ -112,8 +116,8 @@ def read_line(data: Mapping[str, Any]) -> Line:
         annotated.update(map(str, data["annotated"]))
     elif spans is not None:
         annotated.update({span.key for span in spans} or {ENTS})
-    else:
-        _check_others(data)
+    if not is_export and not spans and not groups:
+        _check_others(data, may_have_lists=spans is not None)
     missing = [_offsets(place) for place in data["missing"]] if is_export else []
     if groups:
         spans = [*(spans or []), *(span for of in groups.values() for span in of)]
@@ -162,14 +166,34 @@ def _is_class(value: Any, *, alone: bool) -> bool:
     return not isinstance(value, dict)
 
 
-def _check_others(data: Mapping[str, Any]) -> None:
-    """Make sure that spans are not under a name that is not known."""
+def _check_others(data: Mapping[str, Any], *, may_have_lists: bool) -> None:
+    """Make sure that spans are not under a name that is not known.
+
+    Args:
+        may_have_lists: Only look for what can hardly be anything else, as the line says that it has no spans.
+    """
     for name, value in data.items():
         if name == "spans":
             continue  # groups
+        if may_have_lists and not _is_annotation(value):
+            continue
         if isinstance(value, list | dict) and value and name.lower() not in _ABOUT_OTHERS and not name.startswith("_"):
             said = textwrap.shorten(repr(value), 60)
             raise Malformed(f'there are no "spans", and "{name}" has {said}, which may be meant as such')
+
+
+def _is_annotation(value: Any) -> bool:
+    """Whether a value is spans of any form with labels, or the tags of tokens."""
+    if not isinstance(value, list) or not value:
+        return False
+    if all(isinstance(item, str) and TAG.fullmatch(item) for item in value):
+        return any(len(item) > 1 for item in value)
+    return any(
+        not (item.keys().isdisjoint(_STARTS) or item.keys().isdisjoint(_LABELS))
+        if isinstance(item, dict)
+        else isinstance(item, list) and sorted(type(part).__name__ for part in item)[:3] == ["int", "int", "str"]
+        for item in value
+    )
 
 
 def _spans(name: str, values: Any) -> list[LineSpan]:
@@ -180,7 +204,7 @@ def _spans(name: str, values: Any) -> list[LineSpan]:
         said = f'"{name}" has {repr(value)[:60]}'
         if isinstance(value, list) and len(value) == 3:
             value = {"start": value[0], "end": value[1], "label": value[2]}
-        if not isinstance(value, dict) or value.keys().isdisjoint(("start", "start_offset")):
+        if not isinstance(value, dict) or value.keys().isdisjoint(_STARTS):
             raise Malformed(f'{said}, which is no span such as [0, 5, "PER"]')
         start, end = _offsets(value)
         # Label Studio's have a list

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 
+from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import ReadNotes, read_corpus
 from spacy_xlt.readers.jsonl import annotated_texts, to_doc
@@ -111,6 +112,25 @@ def test_a_line_whose_own_tokens_do_not_fit_is_left_out(tmp_path):
     with pytest.warns(XltWarning, match="W562.*3 lines.*line 2, 3, 4, where"):
         docs = list(read_corpus(lines(tmp_path, fits, *wrong, fits)))
     assert [ents(doc) for doc in docs] == [[("Ana", "PER")]] * 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"ner": [[0, 3, "PER"]]},
+        {"tags": ["B-PER", "O", "O"]},
+        {"labels": ["O", "O", "B-PER"]},
+        {"predictions": [{"entity_group": "PER", "start": 0, "end": 3}]},
+        {"mentions": [["PER", 0, 3]]},
+    ],
+)
+def test_an_empty_list_does_not_hide_annotation_under_another_name(tmp_path, other):
+    for empty in ({"spans": []}, {"label": []}, {"entities": [], "ents": []}):
+        with pytest.raises(XltError, match=f'E564.*line 1.*"{next(iter(other))}" has'):
+            list(read_corpus(lines(tmp_path, {"text": "Ana met Rui", **empty, **other})))
+    fine = {"topics": ["E-commerce", "news"], "boxes": [[0, 0, 9]], "sentences": [{"start": 0, "end": 3, "text": "a"}]}
+    (doc,) = read_corpus(lines(tmp_path, {"text": "Ana met Rui", "spans": [], "labels": ["PER", "LOC"], **fine}))
+    assert not doc.ents and not missing_ranges(doc)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ..textfiles import text_lines
 from .forms import Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
 from .places import (
     CODE_POINTS,
-    UNITS,
+    CR_LF,
     UTF8,
     UTF16,
     Ruler,
@@ -103,8 +103,9 @@ def annotated_texts(
 
     Without tokens, a text gets those of its language. Spans count characters, the end not included; where they also
     have `token_start` and `token_end`, that one included, both must say the same. Characters are code points; where
-    the spans of a file fit only in UTF-16 units or UTF-8 bytes, they are those, which `notes` says; see `UnitVotes`.
-    A span's `text` must be the text there. `key`, where a span has it, is the span group that it belongs to.
+    the spans of a file fit only in UTF-16 units, in UTF-8 bytes or with CR LF as one, they are that, which `notes`
+    says; see `UnitVotes`. A span's `text` must be the text there. `key`, where a span has it, is the span group that
+    it belongs to.
 
     Args:
         path: The file; empty lines are skipped.
@@ -168,18 +169,18 @@ def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
     """What the offsets of a file count, from a look at the lines where that makes a difference."""
     votes = UnitVotes()
     for number, line in text_lines(path, encoding):
-        if line.isascii() and "\\u" not in line:
+        if line.isascii() and "\\u" not in line and "\\r" not in line:
             continue
         try:
             seen = read_line(read_object(line))
             if seen.spans and votes.want(seen.text):
-                rulers, tokens = [Ruler(seen.text, unit) for unit in UNITS], seen.tokenized(lang)[2]
+                rulers, tokens = votes.rulers(seen.text), seen.tokenized(lang)[2]
                 for span in seen.spans:
                     own = span.own_tokens if seen.tokens else None
                     votes.see(number, rulers, tokens, span[:2], own_text=span.text, own_tokens=own)
         except (Malformed, Misfit, RecursionError):
             continue  # it is said when the line is read
-    if doubt := votes.doubt(UTF16):
+    if doubt := votes.doubt(UTF16) or votes.doubt(CR_LF):
         reason = f'a span is {doubt[1]}, and nothing tells which is meant. Give spans the "text" that they cover'
         raise error("E564", path=path, line=doubt[0], reason=reason)
     if doubt := votes.doubt(UTF8):

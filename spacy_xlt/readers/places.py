@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -17,6 +18,9 @@ from .settings import ReadNotes
 
 CODE_POINTS, UTF16, UTF8 = "code points", "UTF-16 units", "UTF-8 bytes"
 UNITS = (CODE_POINTS, UTF16, UTF8)
+# As text fields of web pages give their text
+CR_LF = "code points with CR LF as one"
+_ALL_UNITS = (*UNITS, CR_LF)
 # Spans that are enough to tell a unit from code points
 _ENOUGH = 50
 
@@ -26,7 +30,7 @@ class Ruler:
 
     Args:
         text: The text.
-        unit: One of `UNITS`.
+        unit: One of `UNITS`, or `CR_LF`.
         uncounted: Characters, by index, that the offsets pass over.
     """
 
@@ -37,6 +41,8 @@ class Ruler:
             widths = [1 + (char > "\uffff") for char in text]
         elif unit == UTF8:
             widths = [len(char.encode()) for char in text]
+        elif unit == CR_LF:
+            uncounted = [*uncounted, *(match.start() for match in re.finditer("\r\n", text))]
         for i in uncounted:
             widths[i] = 0
         self._ends = [0, *accumulate(widths)]
@@ -111,7 +117,15 @@ class UnitVotes:
 
     def want(self, text: str) -> bool:
         """Whether spans of this text may still change the result."""
-        return not text.isascii() and self._decisive[UTF16 if max(text) > "\uffff" else UTF8] < _ENOUGH
+        units = [CR_LF] if "\r\n" in text else []
+        if not text.isascii():
+            units.append(UTF16 if max(text) > "\uffff" else UTF8)
+        return any(self._decisive[unit] < _ENOUGH for unit in units)
+
+    @staticmethod
+    def rulers(text: str) -> list[Ruler]:
+        """The rulers that `see` needs."""
+        return [Ruler(text, unit) for unit in _ALL_UNITS]
 
     def see(
         self,
@@ -123,7 +137,7 @@ class UnitVotes:
         own_text: str | None = None,
         own_tokens: tuple[int, int] | None = None,
     ) -> None:
-        """Judge a span, by rulers of all `UNITS`."""
+        """Judge a span, by the `rulers` of its text."""
         text = rulers[0].text
         places = {ruler.unit: ruler.characters(*offsets) for ruler in rulers}
         points = places[CODE_POINTS]
@@ -150,8 +164,8 @@ class UnitVotes:
     def unit(self) -> str:
         """The unit."""
         if self._n_sure:
-            return next((unit for unit in UNITS if not self._misfits[unit]), CODE_POINTS)
-        only = {unit: self._others[unit, False, True] for unit in UNITS if not self._others[unit, True, False]}
+            return next((unit for unit in _ALL_UNITS if not self._misfits[unit]), CODE_POINTS)
+        only = {unit: self._others[unit, False, True] for unit in _ALL_UNITS if not self._others[unit, True, False]}
         return max(filter(only.get, only), key=only.__getitem__, default=CODE_POINTS)
 
     def doubt(self, unit: str) -> tuple[int, str] | None:

@@ -110,6 +110,26 @@ def test_spans_off_the_tokens_in_code_points_but_not_in_utf_16_are_read_so(tmp_p
     assert ents(doc) == ["Ana", "Lisbon", "Rui"]
 
 
+def test_offsets_that_count_cr_lf_as_one_are_read_so(tmp_path):
+    text = "Hello\r\n\r\nAna went to Lisbon\r\nwith Rui"
+
+    def counted(*words, own):
+        data = line(text.replace("\r\n", "\n"), *words, own=own)
+        return {**data, "text": text}
+
+    for own in (True, False):
+        with pytest.warns(XltWarning, match="W564.*CR LF as one"):
+            (doc,) = read_corpus(jsonl(tmp_path, counted("Ana", "Lisbon", "Rui", own=own)))
+        assert ents(doc) == ["Ana", "Lisbon", "Rui"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            (doc,) = read_corpus(jsonl(tmp_path, line(text, "Hello", "Ana", "Lisbon", "Rui", own=own)))
+        assert ents(doc) == ["Hello", "Ana", "Lisbon", "Rui"]
+    both = {"text": "a\r\nb\r\nc\r\nxx Ana met Rui.", "label": [[9, 12, "PER"]]}
+    with pytest.raises(XltError, match="E564.*line 1.*'Ana' in code points with CR LF as one, and nothing tells"):
+        list(read_corpus(jsonl(tmp_path, both)))
+
+
 def test_code_points_that_may_be_bytes_are_warned_of(tmp_path):
     text = "é" * 4 + " Ana met Rui."
     with pytest.warns(XltWarning, match="W566.*'met' in code points and 'Ana' in UTF-8 bytes"):

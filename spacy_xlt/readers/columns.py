@@ -82,6 +82,10 @@ class Columns:
         self.n_cells, self.n_filled = len(cells), _n_filled(cells)
         self.numbers = settings.token_col or token, settings.tag_col or tag
         self.token, self.tag = (number - 1 if number > 0 else self.n_filled + number for number in self.numbers)
+        for column, cell in enumerate(cells, start=1):
+            # Characters such as U+0085 end no line; where all lines end in one, the file is a single row
+            if column != self.token + 1 and len(cell.splitlines()) > 1 and TAG.fullmatch(cell.splitlines()[0]):
+                raise error("E512", path=path, line=self.first_line, column=column, value=cell[:60])
 
     def cells(self, line: str) -> list[str]:
         """The cells of a line. White space other than spaces and tabs is part of a token."""

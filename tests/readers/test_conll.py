@@ -143,6 +143,8 @@ def test_byte_order_marks_and_windows_line_ends_are_no_text(tmp_path):
         ("a\tB-\u00a0", {"format": "tsv"}, "E512"),
         ("a\tB-PER\u00a0", {"format": "tsv"}, r"E512.*'B-PER\\xa0'"),
         ("a\tB-PER\x0b", {"format": "tsv"}, r"E512.*'B-PER\\x0b'"),
+        ("Ana B-PER\x85met O\x85", {"format": "conll"}, r"E512.*line 1: 'B-PER\\x85met'"),
+        ("Ana\tB-PER\u2028met\tO\u2028.\tO", {"format": "conll"}, r"E512.*line 1: 'B-PER\\u2028met'"),
         ("name\tkind\nAna\tB-PER\n", {"format": "tsv"}, "E512.*line 1: 'kind'.*header"),
         ("a O\na O " + "x" * 30000 + "\n", {"format": "conll"}, "E516.*line 2"),
         ("a\t\tO", {"format": "tsv", "token_col": 2, "tag_col": 3}, "E511.*empty"),

@@ -109,6 +109,8 @@ def _sentences(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
         pairs = list(columns.words(block.rows, notes))
         words, tags = [word for word, _ in pairs], [tag for _, tag in pairs]
         if not words:
+            if following is not None:
+                following[0].starts_document |= block.starts_document
             continue
         spaces = None if block.text is None else _spaces(words, block.text)
         if block.text is not None and spaces is None:

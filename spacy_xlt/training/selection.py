@@ -133,8 +133,8 @@ def check_corpora(config: Mapping[str, Any], *settings: str, whose: str = "", ma
         except (KeyError, AttributeError, TypeError):
             continue
         paths = [*(block.get("path") for block in blocks), *(corpus.get("exclude") or ())]
-        for path in (path for path in paths if isinstance(path, str) and path and not path.startswith(made_in)):
-            if not Path(path).exists():
+        for path in (path for path in paths if isinstance(path, str) and path):
+            if not Path(path).exists() and not any(Path(path).is_relative_to(folder) for folder in made_in):
                 raise error("E502", what=f"corpus ({setting}{whose})", path=path)
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from spacy.tokens import Doc, Span
 
+from ..docs import all_spans
 from ..links import Alignment
 
 # Contraction → its words, as in the Universal Dependencies treebanks of Portuguese. Where the same letters are also
@@ -104,9 +105,8 @@ def contracted(doc: Doc, table: Mapping[tuple[str, str], str]) -> ContractedView
     if len(words) == len(doc):
         return unchanged(doc)
     copy = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts if has_sentences else None)
-    # Entities could overlap here
-    spans = doc.ents or [span for group in doc.spans.values() for span in group]
-    ends = [(bisect_right(first, span.start) - 1, bisect_left(first, span.end)) for span in spans]
+    # In a group, as they could overlap here
+    ends = [(bisect_right(first, span.start) - 1, bisect_left(first, span.end)) for span in all_spans(doc)]
     copy.spans["names"] = [Span(copy, start, end) for start, end in ends]
     return ContractedView(copy, doc, [*first, len(doc)])
 

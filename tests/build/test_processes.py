@@ -71,7 +71,7 @@ def test_documents_that_end_their_worker_are_set_aside_and_nothing_else_is(tmp_p
 @pytest.mark.slow
 def test_engine_that_cannot_be_made_in_a_worker_is_its_own_error(tmp_path, capfd):
     nlp, corpus = make_pipeline(fails="error"), write_texts(tmp_path / "corpus.spacy", TEXTS)
-    with pytest.raises(XltError, match="E220.*`fails` is 'error'"):
+    with pytest.raises(XltError, match="E150.*`fails` of Upper is 'error'"):
         build(nlp, corpus, tmp_path / "built", workers=make_workers(nlp, workers=2, code=CODE))
     assert not multiprocessing.active_children() and "Traceback" not in capfd.readouterr().err
 

@@ -239,6 +239,13 @@ def test_documents_begin_where_the_file_says(tmp_path, text):
     assert rows(docs) == ANA and len(docs) == 2
 
 
+def test_the_names_of_columns_do_not_hide_the_start_of_a_document(tmp_path):
+    text = "Ana B-PER\n\n-DOCSTART- O\ntoken tag\n\nsings O\n"
+    with pytest.warns(XltWarning, match="W541"):
+        docs = read(text, tmp_path, format="conll", n_sents=10)[0]
+    assert rows(docs) == ANA and len(docs) == 2
+
+
 def test_a_token_that_begins_like_a_mark_of_documents_is_one(tmp_path):
     assert rows(silently("-DOCSTART-x O\n", tmp_path, format="conll")) == [("-DOCSTART-x", "O")]
 

@@ -97,3 +97,10 @@ def test_spans_stand_in_the_contracted_text_as_well(make_doc):
     view = contracted(doc, contraction_table("pt"))
     assert view.doc.text.strip() == "Trabalha na Yahoo! do Japão ."
     assert [span.text for span in view.doc.spans["names"]] == ["na Yahoo! do"]
+
+
+def test_spans_of_groups_stand_in_the_contracted_text_beside_entities(make_doc):
+    doc = make_doc("Gosto de o vinho de Casa Branca em Lisboa .", (8, 9, "LOC"))
+    doc.spans["sc"] = [doc[5:7]]
+    view = contracted(doc, contraction_table("pt"))
+    assert [span.text for span in view.doc.spans["names"]] == ["Lisboa", "Casa Branca"]

@@ -166,6 +166,11 @@ def test_a_file_without_documents_is_refused(tmp_path, data, format, code):
         list(read_corpus(lines(tmp_path, data), format=format))
 
 
+def test_white_space_around_a_label_is_no_part_of_it(tmp_path):
+    (doc,) = read_corpus(lines(tmp_path, {"text": "Ana met Rui", "label": [[0, 3, " PER"], [8, 11, "PER\n"]]}))
+    assert ents(doc) == [("Ana", "PER"), ("Rui", "PER")]
+
+
 def test_spans_that_overlap_go_into_a_span_group(tmp_path):
     path = lines(tmp_path, {"text": "a b c", "label": [[0, 3, "A"], [2, 5, "B"]]})
     with pytest.warns(XltWarning, match="W536.*1 spans.*'b c'.*'sc' has them all"):

@@ -214,7 +214,7 @@ def _spans(name: str, values: Any) -> list[LineSpan]:
                 raise Malformed(f"{said}, whose label is no name")
             key = _group(value_of(value, "key", str, ENTS))
             own = {name: value_of(value, name, kind) for name, kind in _OPTIONAL.items() if value.get(name) is not None}
-            spans.append(LineSpan(start, end, label, key, **own))
+            spans.append(LineSpan(start, end, label.strip(), key, **own))
     return list(dict.fromkeys(spans))
 
 

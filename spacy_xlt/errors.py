@@ -315,6 +315,9 @@ _MESSAGES: dict[str, str] = {
     "E570": "{where} has the sentences of none of the {n} accepted lines of {path}. Give the corpus that was built "
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
+    "W567": "{path}: {n} relations, events or other annotations of spans are left out, the first one is {first}. Only "
+    "spans are carried.",
+    "W568": "{path}: lines with another answer than 'accept' are left out: {answers}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
     "E571": "{path} is in use by another process. Wait until it is finished (`build --wait` does), or choose "
     "another folder.",

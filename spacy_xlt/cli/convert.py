@@ -86,8 +86,6 @@ def _report(notes: ReadNotes, counts: Counter[str], path: Path) -> None:
         msg.info(f"Labels left out: {_numbers(notes.dropped)}")
     if n := notes.counts["repaired"]:
         msg.info(f"{n} entities begin with an I- tag, as in IOB1")
-    for answer, n in sorted(notes.answers.items()):
-        msg.info(f'{n} lines with the answer "{answer}" left out')
 
 
 def _numbers(counts: Counter[str]) -> str:

@@ -132,7 +132,7 @@ def _reach(pieces: list[tuple[int, int]]) -> tuple[int, int]:
 
 def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
     """A text without its byte order mark, and its annotation in characters of it."""
-    annotations = list(_annotations(pair.annotation, settings.encoding))
+    annotations = list(_annotations(pair.annotation, settings.encoding, notes))
     raw = read_text(pair.text, settings.encoding)
     check_size(pair.text, "marks in a row without a word or a space", marks_in_a_row(raw), MARKS)
     mark = len(MARK) if raw.startswith(MARK) else 0
@@ -178,9 +178,13 @@ def _ruler(pair: BratPair, raw: str, tokens: Tokens, mark: int, annotations: lis
     return ruler
 
 
-def _annotations(path: Path, encoding: str) -> Iterator[_Annotation]:
+def _annotations(path: Path, encoding: str, notes: ReadNotes) -> Iterator[_Annotation]:
     for number, line in text_lines(path, encoding):
-        if not line.strip() or _OTHER.fullmatch(line):
+        if not line.strip():
+            continue
+        if _OTHER.fullmatch(line):
+            if not line.startswith("#"):
+                notes.add("not carried", line)
             continue
         match = _SPAN.fullmatch(line)
         if match is None:

@@ -133,6 +133,9 @@ def annotated_texts(
             if accepted and answer != ACCEPT:
                 notes.answers[answer] += 1
                 continue
+            relations = data.get("relations")
+            for relation in relations if isinstance(relations, list) else ():
+                notes.add("not carried", str(relation))
             yield _annotated(number, answer, read_line(data), lang, unit, widen, notes)
         except Misfit as err:
             notes.misfits.append((number, str(err)))

@@ -48,6 +48,7 @@ _SAID = {
     "not annotated": "W563",
     "reserved": "W549",
     "ids": "W548",
+    "not carried": "W567",
 }
 # What entities are called where span groups go by their keys, and how our own span groups begin
 ENTS, RESERVED = "ents", "xlt_"
@@ -176,6 +177,9 @@ class ReadNotes:
         for kind, code in _SAID.items():
             if n := self.counts[kind]:
                 warn(code, path=path, n=n, first=self.first[kind], hint=hint, stacklevel=4)
+        if self.answers:
+            answers = ", ".join(f"{n} {answer!r}" for answer, n in sorted(self.answers.items()))
+            warn("W568", path=path, answers=answers, stacklevel=4)
         if self.left_out:
             name, reason = next(iter(self.left_out.items()))
             n, total = len(self.left_out), self.counts["texts"]

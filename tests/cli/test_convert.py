@@ -62,7 +62,7 @@ def test_lines_that_were_not_accepted_are_counted(tmp_path):
     lines = ['{"text": "Rio e", "label": [[0, 3, "LOC"]]}', '{"text": "a", "answer": "ignore"}']
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     code, said = convert(tmp_path / "a.jsonl", tmp_path / "out.spacy", "-f", "prodigy", "-l", "pt")
-    assert code == 0 and "1 documents, 2 tokens; LOC 1" in said and '1 lines with the answer "ignore" left out' in said
+    assert code == 0 and "1 documents, 2 tokens; LOC 1" in said and "XLT-W568" in said and "1 'ignore'" in said
 
 
 def test_what_a_reader_had_to_decide_is_said_and_labels_that_are_not_there_are_an_error(tmp_path):

@@ -87,8 +87,15 @@ def test_forms_may_be_mixed_and_only_accepted_lines_are_documents(tmp_path):
         {"text": "plain", "label": "a class"},
     )
     notes = ReadNotes()
-    assert [doc.text for doc in read_corpus(path, notes=notes)] == ["Ana", "Bo", "plain"]
+    with pytest.warns(XltWarning, match="W568.*1 'ignore', 1 'reject'"):
+        assert [doc.text for doc in read_corpus(path, notes=notes)] == ["Ana", "Bo", "plain"]
     assert notes.answers == {"reject": 1, "ignore": 1}
+
+
+def test_relations_are_counted_as_they_are_not_carried(tmp_path):
+    both = {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10)], "relations": [{"head": 0, "child": 2}]}
+    with pytest.warns(XltWarning, match="W567.* 1 relations, .*head"):
+        list(read_corpus(lines(tmp_path, both)))
 
 
 def test_texts_without_tokens_get_those_of_their_language(tmp_path):
@@ -293,7 +300,7 @@ def test_a_form_that_is_not_understood_is_refused_or_its_line_left_out_and_count
                                          {"start": 8, "end": 10, "text": "Bo", "labels": ["ORG"]}]},
         {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10, "ORG")], "label": [[8, 10, "ORG"], [0, 3, "PER"]]},
         {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10, "ORG")], "labels": ["PER", "ORG"], "label": "class"},
-        {"text": "Ana met Bo", "entities": [span(0, 3), span(8, 10, "ORG"), span(0, 3)], "relations": [{"from_id": 1}]},
+        {"text": "Ana met Bo", "entities": [span(0, 3), span(8, 10, "ORG"), span(0, 3)], "relations": []},
     ],
 )  # fmt: skip
 def test_other_forms_that_say_the_same_are_read(tmp_path, line):

@@ -176,7 +176,7 @@ def test_convert_reads_what_was_accepted(tmp_path):
     one = lisbon()
     path = write(tmp_path / "a.jsonl", line(one, [(7, 8, "LOC")]), line(lisbon(), [], answer="ignore"))
     code, said = run("convert", path, tmp_path / "o.spacy", "-f", "prodigy", "-l", "pt")
-    assert code == 0 and "1 documents" in said and "LOC 1" in said and 'answer "ignore"' in said
+    assert code == 0 and "1 documents" in said and "LOC 1" in said and "1 'ignore'" in said
     (doc,) = read_docs(tmp_path / "o.spacy")
     assert [ent.text for ent in doc.ents] == ["Lisboa"]
 

@@ -29,7 +29,9 @@ def simply(data: bytes, format: str) -> list[tuple[str, str, bool]]:
         cells = [cell.strip(" ") for cell in line.split("\t")] if has_tabs else re.findall("[^ \t]+", line)
         while cells and not cells[-1]:
             cells.pop()
-        is_row = format != "iob2" and len(cells) == N_CELLS[format] and TAG.fullmatch(cells[COLUMNS[format][1]])
+        # Before the token's column, "#" alone may be a cell like others
+        can_be_row = len(cells) == N_CELLS[format] and (format != "iob2" or cells[0] == "#")
+        is_row = can_be_row and TAG.fullmatch(cells[COLUMNS[format][1]])
         is_comment = line.lstrip(" ").startswith("#") and not is_row
         if any(cells) and not is_comment and "-docstart-" not in (cell.casefold() for cell in cells):
             is_range = format == "iob2" and re.fullmatch("[0-9]+-[0-9]+", cells[0]) is not None

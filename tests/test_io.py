@@ -366,3 +366,11 @@ def test_a_full_disk_that_a_library_in_rust_reports_is_an_error_of_the_disk(tmp_
     assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())
     with pytest.raises(LookupError), replacing_folder(tmp_path / "model"):
         raise LookupError("nothing of the system")
+
+
+def test_leftovers_of_a_very_long_name_are_found(tmp_path: Path) -> None:
+    name = "x" * 240
+    (tmp_path / f".{'x' * 50}.{TOKEN}.old").mkdir()
+    (tmp_path / f".{'x' * 50}.{TOKEN}.part").write_text("half")
+    assert len(remove_leftovers_of(tmp_path / name)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]

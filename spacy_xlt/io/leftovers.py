@@ -44,15 +44,19 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def names_beside(final: Path) -> tuple[Path, Path]:
     """Names that nobody can guess, for what is being written and for what it replaces."""
-    # Most disks take 255 bytes
-    name, token = final.name if len(os.fsencode(final.name)) < 230 else final.name[:50], secrets.token_hex(6)
+    name, token = _short(final.name), secrets.token_hex(6)
     return final.with_name(f".{name}.{token}.part"), final.with_name(f".{name}.{token}.old")
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for more; most disks take 255 bytes."""
+    return name if len(os.fsencode(name)) < 230 else name[:50]
 
 
 def is_leftover(name: str, *, of: str) -> bool:
     """Whether a file or folder of this name is what a killed process left when it wrote one of the name `of`."""
     match = _LEFTOVER.fullmatch(name)
-    return match is not None and match["name"] == of
+    return match is not None and match["name"] == _short(of)
 
 
 @contextmanager
@@ -107,16 +111,17 @@ def remove_leftovers_of(path: str | Path) -> list[Path]:
     final = Path(os.path.realpath(path))
     if not final.parent.is_dir():
         return []
-    return _remove(final.parent, sorted(name for name in os.listdir(final.parent) if is_leftover(name, of=final.name)))
+    names = sorted(name for name in os.listdir(final.parent) if is_leftover(name, of=final.name))
+    return _remove(final.parent, names, of=final.name)
 
 
-def _remove(place: Path, names: Iterable[str]) -> list[Path]:
+def _remove(place: Path, names: Iterable[str], of: str = "") -> list[Path]:
     removed = []
     for name in names:
         path = place / name
         if (match := _LEFTOVER.fullmatch(name)) is None or path.is_symlink() or _is_being_written(path):
             continue
-        final = place / match["name"]
+        final = place / (of or match["name"])
         with naming(path):
             if match["end"] == "old" and not os.path.lexists(final):
                 # The kill came between the old folder's leaving and the new one's coming

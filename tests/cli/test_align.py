@@ -188,7 +188,8 @@ def test_without_an_engine_the_default_one_is_made_once(monkeypatch):
 
 @given(
     lines=st.lists(
-        st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff|"), max_size=12)] * 2),
+        # Text that is a quarter NUL is taken for UTF-16
+        st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\n\r\ufeff|\0"), max_size=12)] * 2),
         max_size=8,
     )
 )

@@ -127,6 +127,7 @@ class WorkerPool(ABC):
             if deadly := self._deadly(shard, numbers):
                 reasons = dict.fromkeys(deadly, "the worker that processed it ended")
                 shard = replace(shard, set_aside={**shard.set_aside, **reasons})
+                n_deaths = 0
             elif n_deaths >= MOST_DEATHS_OF_A_SHARD:
                 raise error("E584", n=n_deaths, shard=shard.name)
 

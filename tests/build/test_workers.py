@@ -84,6 +84,12 @@ def test_every_shard_is_processed_once_and_only_what_kills_is_set_aside(lengths,
     assert workers.deaths <= (len(killers) + len(outside)) * a_search
 
 
+def test_deaths_before_a_document_was_set_aside_do_not_count_against_the_rest():
+    # The last of these is from outside, when the only document is set aside already
+    results = PlannedWorkers(outside=(5,)).run(make_shards([["kill"], ["a"]]))
+    assert {one.shard: list(one.counts["aside"]) for one in results} == {"00000": [0], "00001": []}
+
+
 def test_shard_that_ends_workers_only_as_a_whole_stops_the_build():
     workers = PlannedWorkers(whole="00001")
     with pytest.raises(XltError, match="E584.*3 times over the shard 00001"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..docs import sentence_ranges
+from ..docs import all_spans, sentence_ranges
 from ..errors import error
 from ..evaluation.spans import keep_entities
 from ..readers.docbin import read_docs
@@ -52,7 +52,7 @@ def read_gold(path: Path, *, name: str, labels: Sequence[str] | None = None) -> 
         raise error("E503", path=path)
     for doc in docs:
         _keep_labels(doc, labels)
-    if not any(doc.ents or any(len(group) for group in doc.spans.values()) for doc in docs):
+    if not any(map(all_spans, docs)):
         of_labels = f" of {', '.join(labels)}" if labels else ""
         raise error("E669", path=path, name=name, of_labels=of_labels)
     return docs

@@ -15,6 +15,7 @@ from spacy.tokens import Doc
 
 from ..alignment.soft import token_links
 from ..bitext import Bitext, SentencePair
+from ..docs import all_spans
 from ..engine import check_arguments
 from ..errors import error
 from ..languages import MULTI, UNSEGMENTED, blank, to_spacy, vocab_of
@@ -202,7 +203,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         for kept in kept_spans(view.original, self.keep) if self.keep else ():
             start, end = view.offsets(kept.start, kept.end)
             terms.append(kept._replace(start=start, end=end))
-        spans = view.doc.ents or [span for group in view.doc.spans.values() for span in group]
+        spans = view.doc.ents or all_spans(view.doc)
         names = sorted((span.start_char, span.end_char) for span in spans)
         for part in (part for sentence in sentences for part in sentence.parts):
             start, end = part.offset, part.offset + len(part.text)

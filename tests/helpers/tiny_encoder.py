@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from pathlib import Path
 
 TEXTS = [
@@ -19,15 +21,14 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -
     RETURNS (Path): The folder, which AutoModel and AutoTokenizer load.
     """
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     special = ["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])]
-    tokenizer = Tokenizer(models.Unigram())
+    tokenizer = Tokenizer(models.Unigram([*((mark, 0.0) for mark in special), *_pieces(200)], special.index("<unk>")))
+    tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(TEXTS, trainer)
     marks = [(mark, tokenizer.token_to_id(mark)) for mark in ("<s>", "</s>")]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>"}
@@ -50,3 +51,15 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -
     )
     AutoModel.from_config(config).save_pretrained(folder)
     return folder
+
+
+def _pieces(n: int) -> list[tuple[str, float]]:
+    """Pieces of the texts and what they score: their characters and what is frequent, the same every time.
+
+    A trainer of tokenizers would give others each time.
+    """
+    words = ["\u2581" + word for text in TEXTS for word in text.split()]
+    counts = Counter(word[i:j] for word in words for i in range(len(word)) for j in range(i + 1, len(word) + 1))
+    ranked = sorted(counts, key=lambda piece: (len(piece) > 1, -counts[piece] * len(piece), piece))[:n]
+    total = sum(counts[piece] for piece in ranked)
+    return [(piece, math.log(counts[piece] / total)) for piece in ranked]

@@ -2,9 +2,9 @@
 
     python benchmarks/projection_quality.py [CONFIG ...] [--data FOLDER] [--only NAME ...] [--json OUT.json]
 
-Europarl and PUD are in `assets/`. `--data` names a folder that has the ABSA and AbstRCT data besides, in the folders
-`absa` and `abstrct`. The ceiling is what the two sides' own annotations allow (see `label_count_f1`). With several
-configs, each has a column.
+Europarl and PUD are in `assets/`. `--data` names a folder that has the other data besides, in the folders `pud-zh`,
+`absa`, `abstrct`, `xsid` and `xquad`. The ceiling is what the two sides' own annotations allow (see `label_count_f1`).
+With several configs, each has a row. The last column is the precision of the spans in fifths, the least sure first.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import spacy
+from spacy.tokens import Doc
 
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.projection import evaluate_projection
@@ -31,7 +34,7 @@ class Corpus(NamedTuple):
     gold: str
     format: str
     lang: str
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = None
 
 
 def _pud(language: str, lang: str) -> Corpus:
@@ -44,22 +47,65 @@ def _europarl(lang: str) -> Corpus:
     return Corpus(source, gold, "conll", lang, NAMES)
 
 
+def _xsid(lang: str) -> Corpus:
+    return Corpus("xsid/en.test.conll", f"xsid/{lang}.test.conll", "xsid", lang)
+
+
 CORPORA = {
     "Europarl en-es": _europarl("es"),
     "Europarl en-de": _europarl("de"),
     "PUD en-pt": _pud("Portuguese", "pt"),
     "PUD en-de": _pud("German", "de"),
-    "ABSA en-es": Corpus("absa/en.absa.test.tsv", "absa/es.absa.test.tsv", "tsv", "es", None),
-    "ABSA en-fr": Corpus("absa/en.absa.test.tsv", "absa/fr.absa.test.tsv", "tsv", "fr", None),
-    "AbstRCT en-es": Corpus("abstrct/en.neoplasm.test.tsv", "abstrct/es.neoplasm.test.tsv", "tsv", "es", None),
+    "PUD en-zh": Corpus("pud-zh/en.conll", "pud-zh/zh.conll", "tsv", "zh", NAMES),
+    "ABSA en-es": Corpus("absa/en.absa.test.tsv", "absa/es.absa.test.tsv", "tsv", "es"),
+    "ABSA en-fr": Corpus("absa/en.absa.test.tsv", "absa/fr.absa.test.tsv", "tsv", "fr"),
+    "ABSA en-ru": Corpus("absa/en-ru/en.conll", "absa/en-ru/ru.conll", "tsv", "ru"),
+    "AbstRCT en-es": Corpus("abstrct/en.neoplasm.test.tsv", "abstrct/es.neoplasm.test.tsv", "tsv", "es"),
+    "xSID en-ar": _xsid("ar"),
+    "xSID en-tr": _xsid("tr"),
+    "xSID en-da": _xsid("da"),
+    "XQuAD en-es": Corpus("xquad/xquad.en.json", "xquad/xquad.es.json", "squad", "es"),
 }
 
 
-def convert(path: Path, corpus: Corpus, lang: str, output: Path) -> Path:
-    """Write a file of columns as a corpus."""
-    columns = {"token_col": 1, "tag_col": 2} if corpus.format == "tsv" else {}
-    write_docs(output, read_corpus(path, format=corpus.format, lang=lang, **columns))
-    return output
+def find(data: Path) -> dict[str, tuple[Corpus, Path]]:
+    """The corpora that are there, and the folder that each is in."""
+    found = {}
+    for name, corpus in CORPORA.items():
+        folder = next((place for place in (data, ROOT / "assets") if (place / corpus.gold).is_file()), None)
+        if folder is None:
+            print(f"{name}: not in {data.name}, left out")
+        else:
+            found[name] = (corpus, folder)
+    return found
+
+
+def read_pairs(corpus: Corpus, folder: Path) -> list[tuple[Doc, Doc]]:
+    """Both sides of a corpus. Of xSID, the sentences whose labels agree."""
+    files = ((folder / corpus.source, "en"), (folder / corpus.gold, corpus.lang))
+    if corpus.format == "squad":
+        return list(zip(*(_read_squad(*file) for file in files), strict=True))
+    columns = {"tsv": {"token_col": 1, "tag_col": 2}, "xsid": {"token_col": 2, "tag_col": 4}}.get(corpus.format, {})
+    form = "tsv" if corpus.format == "xsid" else corpus.format
+    pairs = list(
+        zip(*(list(read_corpus(path, format=form, lang=lang, **columns)) for path, lang in files), strict=True)
+    )
+    if corpus.format == "xsid":
+        pairs = [pair for pair in pairs if len({tuple(sorted(ent.label_ for ent in doc.ents)) for doc in pair}) == 1]
+    return pairs
+
+
+def _read_squad(path: Path, lang: str) -> list[Doc]:
+    """The paragraphs of a file of SQuAD's form, with the answer to the first question of each."""
+    nlp, docs = spacy.blank(lang), []
+    for article in json.loads(path.read_text("utf8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            doc, answer = nlp(paragraph["context"]), paragraph["qas"][0]["answers"][0]
+            start = answer["answer_start"]
+            span = doc.char_span(start, start + len(answer["text"]), label="ANSWER", alignment_mode="expand")
+            doc.set_ents([span], default="outside")
+            docs.append(doc)
+    return docs
 
 
 def measure(config: Path, corpora: dict[str, tuple[Corpus, Path]], folder: Path) -> dict[str, dict[str, Any]]:
@@ -67,10 +113,11 @@ def measure(config: Path, corpora: dict[str, tuple[Corpus, Path]], folder: Path)
     nlp = load_pipeline_config(config)
     result = {}
     for name, (corpus, data) in corpora.items():
-        source = convert(data / corpus.source, corpus, "en", folder / "source.spacy")
-        gold = convert(data / corpus.gold, corpus, corpus.lang, folder / "gold.spacy")
+        files = folder / "source.spacy", folder / "gold.spacy"
+        for path, docs in zip(files, zip(*read_pairs(corpus, data), strict=True), strict=True):
+            write_docs(path, docs)
         result[name] = evaluate_projection(
-            nlp, source, gold, labels=corpus.labels, target_lang=corpus.lang, config=config
+            nlp, *files, labels=corpus.labels, target_lang=corpus.lang, config=config
         ).scores
     return result
 
@@ -82,13 +129,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of corpora")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    corpora = {}
-    for name, corpus in CORPORA.items():
-        data = next((place for place in (args.data, ROOT / "assets") if (place / corpus.gold).is_file()), None)
-        if data is None:
-            print(f"{name}: not in {args.data.name}, left out")
-        elif not args.only or name in args.only:
-            corpora[name] = (corpus, data)
+    corpora = {name: found for name, found in find(args.data).items() if not args.only or name in args.only}
     with tempfile.TemporaryDirectory() as folder:
         results = {config.stem: measure(config, corpora, Path(folder)) for config in args.configs}
     print("| data | ceiling | config | P | R | F1 | lost | P without the least sure tenth | sentences/s |")

@@ -16,17 +16,17 @@ from ..engine import Engine
 from ..errors import UnknownDirection, error
 from ..languages import MULTI, to_spacy
 from ..protocols import Outcome, Placement, ProjectionWork, Projector
-from .annotations import ENTITY_GROUPS
-from .links.assignment import assign_choices
-from .links.boundaries import adjust, is_clause
-from .links.constants import FOREIGN, LONG, SPELLING
+from .links.assignment import settle_choices
 from .links.evidence import LinkIndex, Stretch
+from .links.features import FOREIGN
 from .links.projector import LinkProjector
+from .links.scorer import score_places
 
 DEFAULT_TRANSLATOR = "spacy_xlt.BergamotTranslator.v1"
 # What a token without links costs: little, so that links decide, and enough for the shorter of two places to win
 UNLINKED = 0.1
-# Source tokens of a part of a very long sentence
+# Of a sentence of more tokens only a part is read, of so many source tokens
+LONG = 512
 _PART = 128
 
 Range = tuple[int, int]
@@ -97,11 +97,9 @@ class SpanQuery:
     def gains(self) -> list[float]:
         """What links say about each target token of the sentence: the strongest link from the span, less the strongest
         one from elsewhere."""
-        same = set(self.index.same_spelling(self.start, self.end))
         gains = []
         for j in range(self.low, self.high):
             inside, outside = self.index.strongest(j, self.start, self.end)
-            inside = max(inside, SPELLING if j in same else 0.0)
             gains.append(inside - FOREIGN * outside if inside or outside else -UNLINKED)
         return gains
 
@@ -170,7 +168,7 @@ class TranslationProjector(Engine, ABC):
                 name = type(self).__name__
                 raise error("E410", projector=name, source=source, target=target, reason=err.message) from err
         return [
-            {key: self._place(spans, queries, is_name=key in ENTITY_GROUPS) for key, spans in groups.items()}
+            {key: self._place(spans, queries) for key, spans in groups.items()}
             for (_, groups), queries in zip(work, by_bitext, strict=True)
         ]
 
@@ -182,12 +180,9 @@ class TranslationProjector(Engine, ABC):
             raise error("E309", engine=type(self).__name__, setting="source` and `target")
         return known[0], known[1]  # type: ignore[return-value]
 
-    def _place(self, spans: Sequence[Span], queries: Mapping[Range, SpanQuery], *, is_name: bool) -> list[Outcome]:
+    def _place(self, spans: Sequence[Span], queries: Mapping[Range, SpanQuery]) -> list[Outcome]:
         ranges = [(span.start, span.end) for span in spans]
-        choices = [queries[place].choices if place in queries else [] for place in ranges]
-        best = [stretches[0] if stretches else None for stretches in choices]
-        if len(spans) > 1:
-            assign_choices(ranges, choices, best)
+        best = settle_choices(ranges, [queries[place].choices if place in queries else [] for place in ranges])
         outcomes: list[Outcome] = []
         for source, stretch in zip(ranges, best, strict=True):
             if source not in queries:
@@ -197,8 +192,9 @@ class TranslationProjector(Engine, ABC):
             else:
                 query = queries[source]
                 score = query.confidence[stretch.start, stretch.end]
-                if not is_clause(query.index, source):
-                    stretch = adjust(query.index, source, stretch, is_name=is_name)
+                # Of what a translation found, links know better where it begins and ends
+                places = score_places([query.index], [[source]])[0][0]
+                stretch = (places and places.within(stretch.start, stretch.end)) or stretch
                 outcomes.append(Placement(stretch.start, stretch.end, score, by=type(self).__name__))
         return outcomes
 

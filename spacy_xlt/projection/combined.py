@@ -10,7 +10,7 @@ from ..engine import Engine, invalid_setting, setting
 from ..protocols import Outcome, Placement, ProjectionWork, Projector
 from .annotations import parts_of, score_of
 from .by_translation import Range, check_projector, place_some, relabel
-from .links.assignment import assign_choices
+from .links.assignment import settle_choices
 from .links.evidence import Stretch
 
 # What a vote for words that overlap a place counts for it, at most: less than one for the place itself
@@ -119,10 +119,7 @@ class VotingProjector(Engine):
 
     def _count(self, ranges: Sequence[Range], votes: Sequence[Sequence[_Vote]]) -> list[Outcome]:
         """Place the spans of one group."""
-        choices = [_choices(of_span) for of_span in votes]
-        best: list[Stretch | None] = [of_span[0] if of_span else None for of_span in choices]
-        if len(ranges) > 1:
-            assign_choices(ranges, choices, best)
+        best = settle_choices(ranges, [_choices(of_span) for of_span in votes])
         return [self._outcome(stretch, of_span) for stretch, of_span in zip(best, votes, strict=True)]
 
     def _outcome(self, stretch: Stretch | None, votes: Sequence[_Vote]) -> Outcome:

@@ -163,8 +163,10 @@ class ProjectorPipe(BitextPipe):
         results = self.engine.place(work) if work else []
         if len(results) != len(work):
             raise error("E105", name=self.name, found=len(results), expected=len(work))
+        signature = self.signature
         for (bitext, groups), outcomes in zip(work, results, strict=True):
             self._annotate(bitext, groups, outcomes)
+            bitext.projector = signature
         return bitexts
 
     def _annotate(
@@ -179,7 +181,6 @@ class ProjectorPipe(BitextPipe):
             clear_entities(bitext.target)
         flag_outcomes(bitext, groups, outcomes)
         write(bitext, groups, {key: [self._limited(o) for o in of_group] for key, of_group in outcomes.items()})
-        bitext.projector = self.signature
         mark_lost(bitext, policy=self.on_lost)
         mark_unknown(bitext, flags=self.missing_flags)
         if self.filters:

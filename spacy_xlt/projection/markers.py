@@ -13,6 +13,7 @@ from typing import ClassVar
 from ..engine import invalid_setting
 from .by_translation import FallbackProjector, Range, SpanQuery
 from .links.evidence import Stretch
+from .links.scorer import score_places
 from .marking import STYLES, Half, Marked, Reading, Style, layers, mark, read
 from .sentences import MARKERS_FLAG
 
@@ -266,11 +267,11 @@ def locate(query: SpanQuery, reading: Reading, item: Marked) -> list[tuple[Stret
 
 def _expected(query: SpanQuery, reading: Reading, item: Marked) -> tuple[float, float]:
     """Where the links of a span lead, or the same part of the sentence: target tokens, not whole numbers."""
-    links = query.index.span_links(query.start, query.end)
-    if links is not None:
-        stretch = links.best()
-        if query.low <= stretch.start and stretch.end <= query.high:
-            return stretch.start, stretch.end
+    places = score_places([query.index], [[(query.start, query.end)]])[0][0]
+    if places is not None:
+        start, end, _ = places.best
+        if query.low <= start and end <= query.high:
+            return start, end
     scale = (query.high - query.low) / max(1, len(reading.text))
     return query.low + item.start * scale, query.low + item.end * scale
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 
 from ..bitext import DROP_FLAG, ENTS, Bitext
 from ..docs import missing_ranges, runs_of
@@ -69,7 +69,7 @@ def mark_unknown(bitext: Bitext, *, flags: Collection[str] = ()) -> None:
     source, target = bitext.source, bitext.target
     unknown = []
     for n, pair in enumerate(bitext.sentences):
-        has_no_source = _has_words(target[slice(*pair.target)]) and not _has_words(source[slice(*pair.source)])
+        has_no_source = not _has_words(source, pair.source) and _has_words(target, pair.target)
         if has_no_source or any(flag in flags for flag in pair.flags):
             unknown.append(n)
     if unknown:
@@ -150,5 +150,5 @@ def _drop(bitext: Bitext, n: int, reason: str) -> None:
     _add_flags(bitext, n, (reason, DROP_FLAG))
 
 
-def _has_words(span: Span) -> bool:
-    return any(has_text(token.text) for token in span)
+def _has_words(doc: Doc, tokens: tuple[int, int]) -> bool:
+    return any(has_text(doc[i].text) for i in range(*tokens))

@@ -98,8 +98,7 @@ def test_the_bundled_model_finds_names_without_any_links():
 
 def test_of_a_very_long_sentence_a_part_around_the_span_is_asked_about():
     n = 3000
-    words = [f"w{i}" for i in range(n)]
-    docs = [Doc(spacy.blank("xx").vocab, words=words) for _ in range(2)]
+    docs = [Doc(spacy.blank("xx").vocab, words=[f"{side}{i}" for i in range(n)]) for side in "st"]
     for links in ([(i, i) for i in range(0, n, 7)], [(i, n - 1 - i) for i in range(0, n, 7)], [(0, n - 1)], []):
         index = LinkIndex(Bitext(*docs, Alignment(links)))
         queries = [SpanQuery.of(index, i, i + 2) for i in range(0, n - 1)]

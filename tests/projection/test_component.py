@@ -37,7 +37,8 @@ def test_the_translation_is_annotated_and_the_document_left_alone(doc):
     before = doc.to_bytes(exclude=["user_data"])
     bitext = pipeline()(doc)._.xlt["pt"]
     assert [(ent.text, ent.label_) for ent in bitext.target.ents] == [("Maria", "PER")]
-    assert bitext.target.spans[ENTS_GROUP].attrs["scores"] == [1.0]
+    (score,) = bitext.target.spans[ENTS_GROUP].attrs["scores"]
+    assert 0.9 < score <= 1
     assert [(s.start, s.end, s.label, s.reason, s.side) for s in bitext.lost] == [(4, 5, "LOC", "no_links", "source")]
     assert bitext.projector.startswith("LinkProjector")
     assert doc.to_bytes(exclude=["user_data"]) == before

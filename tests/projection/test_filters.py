@@ -63,7 +63,7 @@ def test_good_sentences_and_those_without_entities_pass_all_filters():
 def test_scores_are_asked_of_the_projector():
     bitext = bitext_of("Ann sat", "Ana sentou", "0p0 1-1", (0, 1, "PER"))
     assert project_filtered(bitext, "SpanScore").flags == ()
-    strict = ProjectorPipe("p", LinkProjector(), filters={"unsure": SpanScoreFilter(min_score=0.6)}, on_filtered="keep")
+    strict = ProjectorPipe("p", LinkProjector(), filters={"unsure": SpanScoreFilter(min_score=0.8)}, on_filtered="keep")
     strict.project([bitext])
     assert bitext.flags == ("unsure",)
 

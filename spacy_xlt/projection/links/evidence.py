@@ -1,90 +1,49 @@
-"""What word links say about where a span went: a gain for each target token, and stretches with a great total."""
+"""The links of a bitext, to be asked about spans."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from functools import cached_property, lru_cache
-from heapq import nlargest
+from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...bitext import Bitext, SentencePair
 from ...tokens import is_symbol
-from .constants import FOREIGN, GAP, LONG, PARTICLE, POSITION, POSITION_RATIO, SPELLING
+
+# The weight of a link between words that have no other and are spelled the same
+SPELLING = 0.5
+# The score of a place that only the links of the neighbours point at
+POSITION = 0.25
+# How many times longer than the span, and one more, such a place may be, in tokens
+POSITION_RATIO = 2
 
 
 class Stretch(NamedTuple):
-    """A run of target tokens `[start, end)` and the total of their gains."""
+    """A run of target tokens `[start, end)` and what speaks for it."""
 
     start: int
     end: int
     total: float
 
 
-class SpanLinks(NamedTuple):
-    """What the links say about one source span.
-
-    Attributes:
-        start: First target token that is linked to the span.
-        inside: For the tokens from the first to the last linked one, the strongest link from the span.
-        outside: The same for links from elsewhere.
-    """
-
-    start: int
-    inside: list[float]
-    outside: list[float]
-
-    def gains(self) -> list[float]:
-        """What each token adds to a stretch it belongs to."""
-        return [_gain(inside, outside) for inside, outside in zip(self.inside, self.outside, strict=True)]
-
-    def best(self) -> Stretch:
-        """The stretch with the greatest total (Kadane's algorithm), or the best single token where none is positive."""
-        total = best = 0.0
-        start = best_start = best_end = 0
-        for i, (inside, outside) in enumerate(zip(self.inside, self.outside, strict=True)):
-            if total <= 0.0:
-                start, total = i, 0.0
-            total += _gain(inside, outside)
-            if total > best:
-                best, best_start, best_end = total, start, i + 1
-        if best > 0.0:
-            return Stretch(self.start + best_start, self.start + best_end, best)
-        # Nothing but words that others claim more: the one that is lost least
-        i = max(range(len(self.inside)), key=lambda i: (self.inside[i] > 0, self.inside[i] - self.outside[i]))
-        return Stretch(self.start + i, self.start + i + 1, self.inside[i] - self.outside[i])
-
-    def stretches(self, limit: int) -> list[Stretch]:
-        """The stretches that begin and end at linked tokens and have the greatest totals, best first.
-
-        Of a span with more linked tokens than twice `limit`, the best one only: there would be too many.
-        """
-        linked = [i for i, weight in enumerate(self.inside) if weight > 0.0]
-        if len(linked) > 2 * limit:
-            return [self.best()]
-        gains, stretches = self.gains(), []
-        for n, first in enumerate(linked):
-            total, position = 0.0, first
-            for last in linked[n:]:
-                total += sum(gains[position : last + 1])
-                position = last + 1
-                stretches.append(Stretch(self.start + first, self.start + last + 1, total))
-        return nlargest(limit, stretches, key=lambda stretch: stretch.total)
-
-    def within(self, start: int, end: int) -> Stretch | None:
-        """The best stretch inside target tokens `[start, end)`; None where nothing there speaks for the span."""
-        low, high = max(start - self.start, 0), max(end - self.start, 0)
-        if not any(weight > 0.0 for weight in self.inside[low:high]):
-            return None
-        return SpanLinks(self.start + low, self.inside[low:high], self.outside[low:high]).best()
-
-
 class LinkIndex:
     """The links, words and sentences of a bitext, read once, to be asked about spans.
+
+    Words of a sentence that have no link and are spelled the same on both sides are linked, in order.
 
     Args:
         bitext: The bitext. Its weak links are used where the aligner gave them. Scores above 1 are scaled down to 1,
             others must not be negative.
+
+    Attributes:
+        sources: The source token of each link, in order: int64, (n_links,).
+        targets: Its target token.
+        strengths: Its weight: float32.
+        is_scored: Whether the aligner gave scores; without, all are 1.
 
     Raises:
         XltError: E002 for links outside the docs.
@@ -94,17 +53,40 @@ class LinkIndex:
         self.bitext = bitext
         alignment = bitext.alignment.check(len(bitext.source), len(bitext.target))
         alignment = alignment if alignment.weak_links is None else alignment.weak_links
-        self.link_sources: list[int] = alignment.links[:, 0].tolist()
-        self.link_targets: list[int] = alignment.links[:, 1].tolist()
-        self.weights: list[float] = alignment.scores.tolist()
-        top = max(self.weights, default=0.0)
+        self.sources, self.targets = alignment.links.T.astype(np.int64)
+        self.strengths = alignment.scores
+        self.is_scored = bool((alignment.scores != 1.0).any())
+        top = alignment.scores.max(initial=0.0)
         if top > 1.0:
-            self.weights = [weight / top for weight in self.weights]
+            self.strengths = self.strengths / top
+        pairs = self._same_spelling()
+        if pairs:
+            new = np.asarray(pairs, np.int64).T
+            places = np.searchsorted(self.sources, new[0])
+            self.sources, self.targets = np.insert(np.stack([self.sources, self.targets]), places, new, axis=1)
+            self.strengths = np.insert(self.strengths, places, SPELLING)
+
+    # The same as lists, which are faster for a single span
+    @cached_property
+    def link_sources(self) -> list[int]:
+        return self.sources.tolist()
+
+    @cached_property
+    def link_targets(self) -> list[int]:
+        return self.targets.tolist()
+
+    @cached_property
+    def weights(self) -> list[float]:
+        return self.strengths.tolist()
+
+    @cached_property
+    def columns(self) -> dict[int, list[tuple[int, float]]]:
+        """For each target token that has links, its source tokens and their weights."""
         columns: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
         for i, j, weight in zip(self.link_sources, self.link_targets, self.weights, strict=True):
             columns[j].append((i, weight))
         # A plain one, which has no new keys when it is asked for others
-        self.columns: dict[int, list[tuple[int, float]]] = dict(columns)
+        return dict(columns)
 
     @cached_property
     def source_words(self) -> list[str]:
@@ -114,14 +96,28 @@ class LinkIndex:
     def target_words(self) -> list[str]:
         return [token.text for token in self.bitext.target]
 
+    def _same_spelling(self) -> list[tuple[int, int]]:
+        """Pairs of words of a sentence without links that are spelled the same, but for function words and symbols."""
+        source, target = self.bitext.source, self.bitext.target
+        free_source, free_target = _without(self.sources, len(source)), _without(self.targets, len(target))
+        if not free_source or not free_target:
+            return []
+        pair_of_target = _pair_of([pair.target for pair in self.bitext.sentences], len(target))
+        places: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        for j in free_target:
+            places[pair_of_target[j], target[j].text.lower()].append(j)
+        free: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+        for i in free_source:
+            token = source[i]
+            key = self._pair_of[i], token.text.lower()
+            if key in places and not is_symbol(token.text) and not token.is_stop:
+                free[key].append(i)
+        return [pair for key, here in sorted(free.items()) for pair in zip(here, places[key], strict=False)]
+
     @cached_property
     def _pair_of(self) -> list[int]:
         """For each source token the first sentence pair that it is in, or -1."""
-        pair_of = [-1] * len(self.bitext.source)
-        for n in range(len(self.bitext.sentences) - 1, -1, -1):
-            pair = self.bitext.sentences[n]
-            pair_of[pair.source_start : pair.source_end] = [n] * (pair.source_end - pair.source_start)
-        return pair_of
+        return _pair_of([pair.source for pair in self.bitext.sentences], len(self.bitext.source))
 
     def sentence_of(self, i: int) -> SentencePair:
         """The sentence pair that source token `i` is in; both docs as one pair where it is in none."""
@@ -139,63 +135,11 @@ class LinkIndex:
         """Whether source token `i` has a link."""
         return len(self.links_of(i, i + 1)) > 0
 
-    def span_links(self, start: int, end: int, *, spelling: bool = False) -> SpanLinks | None:
-        """What the links say about source tokens `[start, end)`; None where there is no link.
-
-        `spelling`: let words of the span without links count as linked to words that are spelled the same.
-        """
-        inside: dict[int, float] = {}
-        for k in self.links_of(start, end):
-            j, weight = self.link_targets[k], self.weights[k]
-            if weight > inside.get(j, 0.0):
-                inside[j] = weight
-        if spelling:
-            inside.update(dict.fromkeys(self.same_spelling(start, end), SPELLING))
-        if not inside:
-            return None
-        first, last = min(inside), max(inside)
-        outside = []
-        for j in range(first, last + 1):
-            foreign = 0.0
-            for i, weight in self.columns.get(j, ()):
-                if weight > foreign and not start <= i < end:
-                    foreign = weight
-            outside.append(foreign)
-        return SpanLinks(first, [inside.get(j, 0.0) for j in range(first, last + 1)], outside)
-
-    def same_spelling(self, start: int, end: int) -> list[int]:
-        """Target words without links that are spelled as words without links of a source span, in the same sentence.
-
-        Particles and punctuation do not count.
-        """
-        words = {
-            word.lower()
-            for i, word in enumerate(self.source_words[start:end], start)
-            if not self.is_linked(i) and not is_particle(word) and not is_symbol(word)
-        }
-        if not words:
-            return []
-        low, high = self.sentence_of(start).target_start, self.sentence_of(end - 1).target_end
-        places = [self._unlinked.get(word, []) for word in words]
-        if high - low > LONG:
-            # There a word may well be again and again: the place that is nearest to where the words beside it lead
-            places = [_nearest(found, self.leads_to(start)) for found in places]
-        return sorted(j for found in places for j in found[bisect_left(found, low) : bisect_left(found, high)])
-
     def leads_to(self, i: int) -> int:
         """About where source token `i` went, or would have gone: between the targets of the links beside it."""
         k = bisect_left(self.link_sources, i)
         beside = self.link_targets[max(0, k - 1) : k + 1] or [self.sentence_of(i).target_start]
         return sum(beside) // len(beside)
-
-    @cached_property
-    def _unlinked(self) -> dict[str, list[int]]:
-        """Where in the target each word, in lower case, stands without a link."""
-        places: dict[str, list[int]] = {}
-        for j, word in enumerate(self.target_words):
-            if j not in self.columns:
-                places.setdefault(word.lower(), []).append(j)
-        return places
 
     def between_neighbours(self, start: int, end: int) -> Stretch | None:
         """The unlinked target words between the links of the words beside a source span.
@@ -227,20 +171,6 @@ class LinkIndex:
         fits = 0 < high - low <= POSITION_RATIO * (end - start) + 1
         return Stretch(low, high, POSITION) if fits else None
 
-    def links_to(self, i: int) -> list[tuple[int, float]]:
-        """Where source token `i` leads: target tokens and weights."""
-        return [(self.link_targets[k], self.weights[k]) for k in self.links_of(i, i + 1)]
-
-    def best_source(self, j: int) -> int | None:
-        """The source token that target token `j` is linked to most; None without links."""
-        if j not in self.columns:
-            return None
-        return max(self.columns[j], key=lambda link: link[1])[0]
-
-    def weight(self, i: int, j: int) -> float:
-        """The weight of a link, 0 where there is none."""
-        return max((weight for source, weight in self.columns.get(j, ()) if source == i), default=0.0)
-
     def strongest(self, j: int, start: int, end: int) -> tuple[float, float]:
         """The strongest link of target token `j` to source tokens `[start, end)`, and to others; 0 without links."""
         inside = outside = 0.0
@@ -252,23 +182,17 @@ class LinkIndex:
         return inside, outside
 
 
-@lru_cache(maxsize=1 << 16)
-def is_particle(text: str) -> bool:
-    """Whether a word looks like an article, a preposition or a conjunction: short and in lower case.
-
-    Scripts without case, where this says nothing, have none.
-    """
-    return len(text) <= PARTICLE and text.isalpha() and text.islower()
-
-
-def _gain(inside: float, outside: float) -> float:
-    gain = inside - FOREIGN * outside
-    if gain > 0.0:
-        return gain
-    return gain if gain < -GAP else -GAP
+def _pair_of(ranges: Sequence[tuple[int, int]], n_tokens: int) -> list[int]:
+    """For each token the first range `[start, end)` that it is in, or -1."""
+    pair_of = [-1] * n_tokens
+    for n in range(len(ranges) - 1, -1, -1):
+        start, end = ranges[n]
+        pair_of[start:end] = [n] * (end - start)
+    return pair_of
 
 
-def _nearest(places: list[int], middle: int) -> list[int]:
-    """The one of ascending places that is nearest to another."""
-    behind = bisect_left(places, middle)
-    return sorted(places[max(0, behind - 1) : behind + 1], key=lambda j: abs(j - middle))[:1]
+def _without(linked: NDArray[np.int64], n_tokens: int) -> list[int]:
+    """The tokens that are not among the linked ones."""
+    free = np.ones(n_tokens, bool)
+    free[linked] = False
+    return free.nonzero()[0].tolist()

@@ -1,4 +1,4 @@
-"""Projection along word links: each span goes where the evidence of its links is best."""
+"""Projection along word links: each span goes to the place that is most likely by its links and its ends."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from dataclasses import dataclass
 
 from ...engine import Engine, setting
 from ...protocols import Outcome, Placement, ProjectionWork
-from ..annotations import ENTITY_GROUPS
-from .assignment import Range, assign
-from .boundaries import adjust, is_clause
-from .constants import MIN_PART
-from .evidence import LinkIndex, SpanLinks, Stretch
+from .assignment import Range, overlap, settle
+from .evidence import LinkIndex, Stretch
+from .scorer import Places, score_places
 
 PARTS = ("one", "several", "discontinuous")
+# Of a span in parts: how much of the link weight of the best part another part must have
+MIN_PART = 0.4
 
 
 @dataclass(kw_only=True, eq=False)
 class LinkProjector(Engine):
     """Carries spans along word links.
 
-    A target token gains from its strongest link into the span and loses from its strongest link elsewhere; the span
-    becomes the run of tokens with the greatest sum, so that a stray link does not stretch it and a gap does not cut
-    it. Spans that would claim the same words are placed together, so that the sum over all of them is greatest.
-    Particles are left out at the ends of names; clauses take unlinked words at their ends along. Words without links
-    are found by their spelling, and spans without any between the links of their neighbours.
+    Every place that a span may have in the target is scored by the links of its tokens and by its two ends: the links
+    there and beside them, and whether there is punctuation on both sides alike (see `scorer`). The most likely one is
+    taken. The surest span of a document is placed first; another that is apart from it in the source does not get its
+    words. No place ends inside a bracket or a quotation that it opens. Words without links are linked by their
+    spelling, and spans without any are found between the links of their neighbours.
+
+    A score is the geometric mean of the probability of the place and of the share of link weight that speaks for it
+    times the strongest link.
 
     Attributes:
         parts: What becomes of a span whose words are apart in the translation, with words of others between them:
@@ -36,99 +39,51 @@ class LinkProjector(Engine):
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
         """Find where spans went; see `protocols.Projector`. E002 is raised for links outside the docs."""
-        outcomes: list[dict[str, list[Outcome]]] = []
-        for bitext, groups in work:
-            if not any(groups.values()):
-                outcomes.append({key: [] for key in groups})
-                continue
-            index = LinkIndex(bitext)
-            outcomes.append(
-                {
-                    key: self._place(index, [(s.start, s.end) for s in spans], is_name=key in ENTITY_GROUPS)
-                    for key, spans in groups.items()
-                }
-            )
+        asked = [n for n, (_, groups) in enumerate(work) if any(groups.values())]
+        indices = [LinkIndex(work[n][0]) for n in asked]
+        ranges = [[(s.start, s.end) for spans in work[n][1].values() for s in spans] for n in asked]
+        outcomes: list[dict[str, list[Outcome]]] = [{key: [] for key in groups} for _, groups in work]
+        for n, index, places in zip(asked, indices, score_places(indices, ranges), strict=True):
+            rest = iter(places)
+            for key, spans in work[n][1].items():
+                group = [next(rest) for _ in spans]
+                outcomes[n][key] = self._place(index, [(s.start, s.end) for s in spans], group)
         return outcomes
 
-    def _place(self, index: LinkIndex, ranges: Sequence[Range], *, is_name: bool) -> list[Outcome]:
-        """Find the places of the spans of one group, one outcome for each in order."""
-        links = [index.span_links(start, end, spelling=True) if start < end else None for start, end in ranges]
-        best = [None if of_span is None else of_span.best() for of_span in links]
-        if len(ranges) > 1:
-            assign(ranges, links, best)
+    def _place(self, index: LinkIndex, ranges: Sequence[Range], places: Sequence[Places | None]) -> list[Outcome]:
+        """Place the spans of one group, one outcome for each in order."""
+        best = settle(
+            ranges,
+            [None if of_span is None else of_span.best for of_span in places],
+            lambda n: places[n].probability,  # type: ignore[union-attr]
+            lambda n, taken: places[n].elsewhere(taken),  # type: ignore[union-attr]
+        )
         outcomes: list[Outcome] = []
-        for n, (source, of_span) in enumerate(zip(ranges, links, strict=True)):
-            stretch = best[n]
+        for source, of_span, stretch in zip(ranges, places, best, strict=True):
             if source[0] == source[1]:
                 outcomes.append("empty")
             elif of_span is None or stretch is None:
                 stretch = index.between_neighbours(*source)
                 outcomes.append("no_links" if stretch is None else Placement(*stretch))
             else:
-                others = _apart(n, ranges, best) if len(ranges) > 1 and is_clause(index, source) else ()
-                best[n] = stretch = adjust(index, source, stretch, is_name=is_name, others=others)
-                place = Placement(stretch.start, stretch.end, confidence(of_span, stretch))
+                first = Placement(stretch.start, stretch.end, of_span.score_of(stretch))
                 if self.parts == "one":
-                    outcomes.append(place)
-                else:
-                    outcomes.append(self._in_parts(index, of_span, place, n, ranges, best, is_name=is_name))
+                    outcomes.append(first)
+                    continue
+                taken = [
+                    other
+                    for place, other in zip(ranges, best, strict=True)
+                    if other is not None and not overlap(place, source)
+                ]
+                outcomes.append(self._in_parts(of_span, first, taken))
         return outcomes
 
-    def _in_parts(
-        self,
-        index: LinkIndex,
-        links: SpanLinks,
-        first: Placement,
-        n: int,
-        ranges: Sequence[Range],
-        best: Sequence[Stretch | None],
-        *,
-        is_name: bool,
-    ) -> list[Placement]:
+    def _in_parts(self, places: Places, first: Placement, taken: Sequence[Stretch]) -> list[Placement]:
         """A placement and what else the span has of the target, outside the places of other spans."""
-        stretch = best[n]
-        assert stretch is not None
         placed = [first]
-        for part in _further_parts(links, stretch, _apart(n, ranges, best)):
-            part = adjust(index, ranges[n], part, is_name=is_name)
-            if all(part.end <= other.start or other.end <= part.start for other in placed):
-                placed.append(Placement(part.start, part.end, first.score, in_ents=self.parts == "several"))
-        return placed
-
-
-def confidence(links: SpanLinks, stretch: Stretch) -> float:
-    """How sure a placement is, from 0 to 1: the share of link weight that speaks for it, times the strongest link."""
-    inside = against = strongest = 0.0
-    for j, (own, foreign) in enumerate(zip(links.inside, links.outside, strict=True), start=links.start):
-        if stretch.start <= j < stretch.end:
-            inside += own
-            against += foreign
-            strongest = max(strongest, own)
-        else:
-            against += own
-    return round(strongest * inside / (inside + against), 4) if inside else 0.0
-
-
-def _further_parts(links: SpanLinks, first: Stretch, taken: Sequence[Stretch]) -> list[Stretch]:
-    """Other runs of words that a span gains from, best first, outside its best one and the places of other spans."""
-    parts: list[Stretch] = []
-    end = Stretch(links.start + len(links.inside), 0, 0.0)
-    while True:
-        gaps, position = [], links.start
-        for stretch in (*sorted([first, *taken, *parts]), end):
-            gaps.append(links.within(position, stretch.start))
-            position = max(position, stretch.end)
-        part = max((gap for gap in gaps if gap is not None), key=lambda gap: gap.total, default=None)
-        if part is None or part.total < MIN_PART * first.total or part.total <= 0.0:
-            return parts
-        parts.append(part)
-
-
-def _apart(n: int, ranges: Sequence[Range], best: Sequence[Stretch | None]) -> list[Stretch]:
-    """Where the spans are that do not overlap span `n` in the source."""
-    start, end = ranges[n]
-    return [
-        stretch
-        for (a, b), stretch in zip(ranges, best, strict=True)
-        if stretch is not None and (b <= start or end <= a)
-    ]
+        while True:
+            own = [Stretch(part.start, part.end, 0.0) for part in placed]
+            part = places.elsewhere([*taken, *own])
+            if part is None or places.weight(*part[:2]) < max(MIN_PART * places.weight(first.start, first.end), 1e-6):
+                return placed
+            placed.append(Placement(part.start, part.end, first.score, in_ents=self.parts == "several"))

@@ -1,0 +1,370 @@
+"""What is known of the tokens that a projected span may begin with, end with or have in it.
+
+All of it comes from links, punctuation, brackets and the ends of sentences: nothing here knows a word or a letter of
+any language. The arrays are over all spans of many bitexts at once.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.attrs import ORTH
+from spacy.tokens import Doc
+
+from ...tokens import is_symbol
+from .assignment import Range
+from .evidence import LinkIndex
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+# What a link from outside a span counts against one from inside
+FOREIGN = 0.5
+# What a token costs in a place that has no link, or links that cancel out
+GAP = 0.02
+# What a weight is measured by before its logarithm is taken
+_EPSILON = 0.01
+# From about so many source tokens on, a span is a clause rather than a name
+_CLAUSE = 7.0
+# Besides its own length, how many tokens beyond its outermost links a place may reach
+_MARGIN = 6
+# The middle dots that Unicode calls MidLetter and the katakana one bind the parts of a name: no place ends beside them
+_JOINERS = frozenset("·‧・")
+
+
+class _Words(NamedTuple):
+    """What the words of a text are like: (n_words,) each.
+
+    Attributes:
+        symbol: Has no letter or digit.
+        before: Begins with punctuation.
+        after: Ends with punctuation.
+        joiner: A middle dot.
+        brackets: How many brackets it opens, less those that it closes.
+        quotes: How many quotation marks are in it.
+    """
+
+    symbol: Floats
+    before: Floats
+    after: Floats
+    joiner: Floats
+    brackets: Floats
+    quotes: Floats
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_word(word: str) -> tuple[float, ...]:
+    brackets = quotes = 0
+    for char in word:
+        if not char.isalnum():
+            category = unicodedata.category(char)
+            # Languages open and close with each other's marks; the single ones are also apostrophes
+            if char in '"„' or (category in ("Pi", "Pf") and char not in "‘’"):
+                quotes += 1
+            else:
+                brackets += (category == "Ps") - (category == "Pe")
+    return (is_symbol(word), not word[:1].isalnum(), not word[-1:].isalnum(), word in _JOINERS, brackets, quotes)
+
+
+def _words(docs: Sequence[Doc], wanted: Bools) -> _Words:
+    """What the wanted words of some documents are like; 0 for the others."""
+    unique, where = np.unique(np.concatenate([doc.to_array(ORTH) for doc in docs])[wanted], return_inverse=True)
+    stores = list({id(doc.vocab.strings): doc.vocab.strings for doc in docs}.values())
+    # Few kinds of words are different
+    kinds: dict[tuple[float, ...], int] = {}
+    kind_of = []
+    for key in unique.tolist():
+        strings = stores[0] if key in stores[0] else next(strings for strings in stores if key in strings)
+        kind_of.append(kinds.setdefault(_of_word(strings[key]), len(kinds)))
+    result = np.zeros((6, len(wanted)), np.float32)
+    result[:, wanted] = np.asarray(list(kinds), np.float32).reshape(-1, 6).T[:, np.asarray(kind_of, np.int64)[where]]
+    return _Words(*result)
+
+
+class Spans(NamedTuple):
+    """Source spans and where to look for them: int64, (n_spans,) each.
+
+    Attributes:
+        bitext: Which bitext each is in.
+        start: Its first source token; all tokens are counted in their documents.
+        end: The one behind its last.
+        source_low: The first source token of its sentence, or sentences.
+        source_high: The one behind their last.
+        target_low: The same for the target.
+        target_high: Likewise.
+        low: The first target token that it may have.
+        high: The one behind the last.
+    """
+
+    bitext: Ints
+    start: Ints
+    end: Ints
+    source_low: Ints
+    source_high: Ints
+    target_low: Ints
+    target_high: Ints
+    low: Ints
+    high: Ints
+
+    def chosen(self, which: Sequence[int] | Ints) -> Spans:
+        """Some of the spans."""
+        return Spans(*(column[which] for column in self))
+
+
+class Texts:
+    """The words and links of several bitexts, one behind the other, and the spans that have links.
+
+    Args:
+        indices: The bitexts.
+        ranges: For each of them source tokens `[start, end)` of its spans.
+
+    Attributes:
+        origins: For each span which bitext and which of its ranges it is.
+        spans: The spans.
+        offsets: The first source and target token of each bitext: int64, (n_bitexts, 2).
+        source: The words of the sources, in the spans and beside them.
+        target: The words of the targets, where the spans may be and beside that.
+        first_link: The first link of each target token, and behind the last: int64, (n_target + 1,).
+        link_sources: The source token of each link: int64, (n_links,).
+        weights: Its weight: float32.
+    """
+
+    def __init__(self, indices: Sequence[LinkIndex], ranges: Sequence[Sequence[Range]]):
+        sizes = np.asarray([(len(index.bitext.source), len(index.bitext.target)) for index in indices], np.int64)
+        self.offsets = np.cumsum(sizes, axis=0) - sizes
+        n_source, n_target = sizes.sum(axis=0).tolist()
+        source, target = np.repeat(self.offsets, [len(index.sources) for index in indices], axis=0).T
+        sources = np.concatenate([index.sources for index in indices]) + source
+        targets = np.concatenate([index.targets for index in indices]) + target
+        self.origins, self.spans = self._spans(indices, ranges, sources, targets)
+        order = np.argsort(targets, kind="stable")
+        self.link_sources = sources[order]
+        self.weights = np.concatenate([index.strengths for index in indices])[order]
+        self.first_link = np.concatenate([[0], np.cumsum(np.bincount(targets, minlength=n_target))])
+        of_source, of_target = self.offsets[self.spans.bitext].T
+        self.source = _words(
+            [index.bitext.source for index in indices],
+            _covered(self.spans.start + of_source - 1, self.spans.end + of_source + 1, n_source),
+        )
+        self.target = _words(
+            [index.bitext.target for index in indices],
+            _covered(self.spans.low + of_target - 1, self.spans.high + of_target + 1, n_target),
+        )
+
+    def _spans(
+        self, indices: Sequence[LinkIndex], ranges: Sequence[Sequence[Range]], sources: Ints, targets: Ints
+    ) -> tuple[list[Range], Spans]:
+        """The spans that have links."""
+        origins = [(n, k) for n, of_bitext in enumerate(ranges) for k in range(len(of_bitext))]
+        bitext = np.asarray(origins, np.int64).reshape(-1, 2)[:, 0]
+        start, end = np.asarray([span for of_bitext in ranges for span in of_bitext], np.int64).reshape(-1, 2).T
+        of_source, of_target = self.offsets[bitext].T
+        first, behind = np.searchsorted(sources, start + of_source), np.searchsorted(sources, end + of_source)
+        kept = np.flatnonzero((start < end) & (first < behind))
+        bitext, start, end, of_target = bitext[kept], start[kept], end[kept], of_target[kept]
+        pairs = [
+            _sentences(indices[n], a, b) for n, a, b in zip(*(c.tolist() for c in (bitext, start, end)), strict=True)
+        ]
+        source_low, source_high, target_low, target_high = np.asarray(pairs, np.int64).reshape(-1, 4).T
+        low, high = source_low, source_high
+        if len(kept):
+            links = np.stack([first[kept], behind[kept]], axis=1).ravel()
+            low = np.minimum.reduceat(np.append(targets, 0), links)[::2] - of_target
+            high = np.maximum.reduceat(np.append(targets, 0), links)[::2] - of_target + 1
+        # Links may lead out of the sentence
+        target_low, target_high = np.minimum(target_low, low), np.maximum(target_high, high)
+        margin = _MARGIN + end - start
+        low, high = np.maximum(target_low, low - margin), np.minimum(target_high, high + margin)
+        spans = Spans(bitext, start, end, source_low, source_high, target_low, target_high, low, high)
+        return [origins[k] for k in kept.tolist()], spans
+
+
+def _sentences(index: LinkIndex, start: int, end: int) -> tuple[int, int, int, int]:
+    """The source and target tokens of the sentence, or sentences, of a span."""
+    first = index.sentence_of(start)
+    if end <= first.source_end:
+        return *first.source, *first.target
+    last = index.sentence_of(end - 1)
+    return (
+        *(min(first.source_start, last.source_start), max(first.source_end, last.source_end)),
+        *(min(first.target_start, last.target_start), max(first.target_end, last.target_end)),
+    )
+
+
+def _covered(starts: Ints, ends: Ints, n_tokens: int) -> Bools:
+    """Which tokens are in one of some ranges `[start, end)`, which may reach one token beyond the text."""
+    changes = np.bincount(np.maximum(starts, 0), minlength=n_tokens + 1)
+    changes -= np.bincount(np.minimum(ends, n_tokens), minlength=n_tokens + 1)
+    return np.cumsum(changes[:n_tokens]) > 0
+
+
+class Features(NamedTuple):
+    """A column for each target token that a span may have, for several spans.
+
+    Attributes:
+        first: The first column of each span, and behind those of the last: int64, (n_spans + 1,).
+        clause: From 0 to 1, how much of a clause the span is: float32, (n_columns,).
+        inside: What may speak for the token being in the place: float32, (3, n_columns).
+        starts: What may speak for a place that begins with it: float32, (15, n_columns).
+        ends: What may speak for one that ends with it.
+        bound: Whether a place may not begin with the token, and may not end with it: bool, (2, n_columns).
+        depth: How many brackets and quotations are open before and behind it: int64, (2, n_columns).
+        links: The strongest link to the span, and to other words: float32, (2, n_columns).
+    """
+
+    first: Ints
+    clause: Floats
+    inside: Floats
+    starts: Floats
+    ends: Floats
+    bound: Bools
+    depth: Ints
+    links: Floats
+
+
+def features_of(texts: Texts, spans: Spans) -> Features:
+    """What is known of each token for each span."""
+    sizes = spans.high - spans.low
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    span = np.repeat(np.arange(len(sizes)), sizes)
+    token = np.arange(len(span)) + (spans.low - first[:-1])[span]
+    source_offset, target_offset = texts.offsets[spans.bitext].T
+    row = token + target_offset[span]
+    links = _Links(texts, row)
+    begin, behind = spans.start + source_offset, spans.end + source_offset
+    is_inside = (links.sources >= links.spread(begin[span])) & (links.sources < links.spread(behind[span]))
+    inside, outside = links.strongest(is_inside), links.strongest(~is_inside)
+    gain = inside - np.float32(FOREIGN) * outside
+    gain = np.where(gain > 0, gain, np.minimum(gain, np.float32(-GAP)))
+    symbol = texts.target.symbol[row]
+    symbols_before = np.concatenate([[0], np.cumsum(texts.source.symbol)])
+    has_symbol = (symbols_before[behind] > symbols_before[begin])[span]
+    clause = (1 / (1 + np.exp(_CLAUSE - (spans.end - spans.start)))).astype(np.float32)[span]
+    columns = _Columns(texts, spans, span, token, row, inside, outside)
+    joiner = texts.target.joiner[row] > 0
+    bound = np.stack([joiner | _beside(joiner, span, -1), joiner | _beside(joiner, span, 1)])
+    return Features(
+        first,
+        clause,
+        np.stack([gain, symbol, symbol * has_symbol]).astype(np.float32),
+        _end_features(columns, links, begin[span], -1),
+        _end_features(columns, links, behind[span] - 1, 1),
+        bound,
+        _depth(texts, row, first, span),
+        np.stack([inside, outside]),
+    )
+
+
+class _Links:
+    """The links of the target tokens in some rows."""
+
+    def __init__(self, texts: Texts, row: Ints):
+        first = texts.first_link[row]
+        counts = texts.first_link[row + 1] - first
+        ends = np.cumsum(counts)
+        self.counts = counts
+        self.has_links = counts > 0
+        self.first = (ends - counts)[self.has_links]
+        link = np.repeat(first - ends + counts, counts) + np.arange(int(ends[-1]))
+        self.sources, self.weights = texts.link_sources[link], texts.weights[link]
+
+    def spread(self, values: Ints) -> Ints:
+        """The value of each row for each of its links."""
+        return np.repeat(values, self.counts)
+
+    def strongest(self, chosen: Bools) -> Floats:
+        """The strongest of the chosen links of each row, 0 where there is none."""
+        result = np.zeros(len(self.counts), np.float32)
+        result[self.has_links] = np.maximum.reduceat(np.where(chosen, self.weights, np.float32(0)), self.first)
+        return result
+
+
+class _Columns(NamedTuple):
+    """What the features of both ends are made of; see `features_of`."""
+
+    texts: Texts
+    spans: Spans
+    span: Ints
+    token: Ints
+    row: Ints
+    inside: Floats
+    outside: Floats
+
+
+def _end_features(columns: _Columns, links: _Links, edge: Ints, step: int) -> Floats:
+    """What may speak for a place that begins (step -1) or ends (step 1) with each token.
+
+    Args:
+        columns: The tokens.
+        links: Their links.
+        edge: The source token at that end of each one's span.
+        step: From the token to the one beside the place.
+    """
+    texts, spans, span, _, row = columns[:5]
+    source_last = (spans.source_low if step < 0 else spans.source_high - 1) + texts.offsets[spans.bitext, 0]
+    source_ends = edge == source_last[span]
+    target_ends = columns.token == (spans.target_low if step < 0 else spans.target_high - 1)[span]
+    # Punctuation may be a token of its own or be attached to one, on this side of the end or beyond it
+    inner, outer = ("before", "after") if step < 0 else ("after", "before")
+    inner_source, inner_target = getattr(texts.source, inner)[edge], getattr(texts.target, inner)[row]
+    outer_source = getattr(texts.source, outer)[np.where(source_ends, edge, edge + step)] * ~source_ends
+    outer_target = getattr(texts.target, outer)[np.where(target_ends, row, row + step)] * ~target_ends
+    source_stops, target_stops = source_ends | (outer_source > 0), target_ends | (outer_target > 0)
+    is_word = ~target_stops
+    if step > 0:
+        source_stops, target_stops = source_stops | (inner_source > 0), target_stops | (inner_target > 0)
+    at_edge = links.strongest(links.sources == links.spread(edge))
+    of_neighbour = links.strongest(links.sources == links.spread(edge + step))
+    neighbour = _beside(of_neighbour, span, step) * ~source_ends
+    inside, outside = _beside(columns.inside, span, step), _beside(columns.outside, span, step)
+    features = [
+        source_stops & target_stops,
+        source_stops & ~target_stops,
+        ~source_stops & target_stops,
+        inner_source != inner_target,
+        at_edge,
+        _log(at_edge),
+        neighbour,
+        _log(neighbour),
+        _log(columns.inside),
+        _log(columns.outside),
+        columns.inside - columns.outside,
+        _log(inside) * is_word,
+        _log(outside) * is_word,
+        (inside - outside) * is_word,
+        texts.target.symbol[row] != texts.source.symbol[edge],
+    ]
+    return np.stack([feature.astype(np.float32) for feature in features])
+
+
+def _log(weights: Floats) -> Floats:
+    """The logarithm of weights, moved so that it is 0 where there is no link."""
+    return np.log(1 + weights / np.float32(_EPSILON))
+
+
+def _beside(values: NDArray[Scalar], span: Ints, step: int) -> NDArray[Scalar]:
+    """The values of the tokens beside each, 0 where a span's columns begin or end."""
+    result = np.zeros_like(values)
+    same = span[1:] == span[:-1]
+    if step < 0:
+        result[1:] = np.where(same, values[:-1], result[1:])
+    else:
+        result[:-1] = np.where(same, values[1:], result[:-1])
+    return result
+
+
+def _depth(texts: Texts, row: Ints, first: Ints, span: Ints) -> Ints:
+    """How many brackets are open before and behind each token, and whether a quotation is, as one number."""
+    counts = np.stack([texts.target.brackets[row], texts.target.quotes[row]]).astype(np.int64)
+    behind = np.cumsum(counts, axis=1)
+    before = behind - counts
+    at_first = before[:, first[:-1]][:, span]
+    brackets, quotes = np.stack([before, behind]).transpose(1, 0, 2) - at_first[:, None]
+    return 2 * brackets + quotes % 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..engine import Engine, setting
 from ..links import Alignment
 from ..protocols import PairContext, TokenPair
-from .long_texts import align_long
+from .long_texts import align_texts
+from .sentences import units_of
 
 if TYPE_CHECKING:
     import torch
@@ -88,8 +89,9 @@ class EmbeddingAligner(Engine):
     def align(self, pairs: Sequence[TokenPair], *, contexts: Sequence[PairContext] | None = None) -> list[Alignment]:
         """Link the words of many pairs.
 
-        What the model can read at once is compared word by word. Of longer texts, sentences that correspond are found
-        first, in order, and words compared within them.
+        For "softmax", sentences that correspond are found first, where both sides have several, and words are
+        compared within them, as if each were a pair of its own: read together, words are less like their translations
+        and more like other words. The other methods do so with what is longer than the model reads at once.
 
         Args:
             pairs: Tokens of both sides, of any length.
@@ -99,19 +101,18 @@ class EmbeddingAligner(Engine):
             In order. A score is the geometric mean of both probabilities for "softmax", else the cosine moved from
             [-1, 1] to [0, 1]; where several pieces link two words, the greatest.
         """
-        result = [Alignment()] * len(pairs)
-        filled = [i for i, (source, target) in enumerate(pairs) if source and target]
+        filled = [pair for pair in pairs if pair[0] and pair[1]]
         if not filled:
-            return result
-        pieces = self.encoder.pieces(word for i in filled for tokens in pairs[i] for word in tokens)
-        sizes = {i: [sum(len(pieces[word]) for word in tokens) for tokens in pairs[i]] for i in filled}
-        short = [i for i in filled if max(sizes[i]) <= self.encoder.window]
-        for chunk in _chunks([(i, sum(sizes[i])) for i in short], self._pieces_held()):
-            for i, alignment in zip(chunk, self._align_chunk([pairs[i] for i in chunk], pieces), strict=True):
-                result[i] = alignment
-        for i in set(filled) - set(short):
-            result[i] = align_long(pairs[i], pieces, embed=self._embed, link=self._link)
-        return result
+            return [Alignment()] * len(pairs)
+        pieces = self.encoder.pieces(word for pair in filled for tokens in pair for word in tokens)
+        whole = [self._is_whole(pair, pieces) for pair in pairs]
+        return align_texts(pairs, pieces, embed=self._embed, link=self._link, whole=whole, held=self._pieces_held())
+
+    def _is_whole(self, pair: TokenPair, pieces: Mapping[str, Sequence[int]]) -> bool:
+        """Whether the model reads a pair at once, which is one sentence, or which SimAlign compares as it is."""
+        if not all(sum(len(pieces.get(word, ())) for word in tokens) <= self.encoder.window for tokens in pair):
+            return False
+        return self.method != "softmax" or min(len(units_of(tokens)) for tokens in pair) <= 1
 
     def _pieces_held(self) -> int:
         from thinc.api import get_torch_default_device
@@ -120,16 +121,6 @@ class EmbeddingAligner(Engine):
 
         on_gpu = get_torch_default_device().type == "cuda"
         return self.batch_tokens * (_BATCHES_HELD_ON_GPU * GPU_BATCH if on_gpu else _BATCHES_HELD)
-
-    def _align_chunk(self, pairs: Sequence[TokenPair], pieces: Mapping[str, Sequence[int]]) -> list[Alignment]:
-        from .word_vectors import TextVectors
-
-        # A text that is in several pairs is read once
-        texts = {tokens: i for i, tokens in enumerate(dict.fromkeys(tuple(t) for pair in pairs for t in pair))}
-        ids = [np.asarray([piece for word in tokens for piece in pieces[word]], np.int64) for tokens in texts]
-        words = [np.repeat(np.arange(len(tokens)), [len(pieces[word]) for word in tokens]) for tokens in texts]
-        vectors = TextVectors(self._embed(ids), words)
-        return self._link(vectors, [(texts[tuple(source)], texts[tuple(target)]) for source, target in pairs])
 
     def _embed(self, texts: Sequence[NDArray[np.int64]], *, window: int | None = None) -> torch.Tensor:
         return self.encoder.embed(texts, batch_tokens=self.batch_tokens, window=window)
@@ -156,20 +147,6 @@ class EmbeddingAligner(Engine):
                 alignment = Alignment(alignment.links, alignment.scores, alignment).above(threshold)
             result.append(alignment)
         return result
-
-
-def _chunks(sizes: Sequence[tuple[int, int]], limit: int) -> Iterator[list[int]]:
-    """Neighbouring items, given as (item, size), that reach a limit together, or a single one that has more."""
-    chunk: list[int] = []
-    held = 0
-    for item, size in sizes:
-        if chunk and held + size > limit:
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(item)
-        held += size
-    if chunk:
-        yield chunk
 
 
 def _word_links(links: NDArray[np.int32], scores: NDArray[np.float32]) -> Alignment:

@@ -139,6 +139,7 @@ def test_units_end_with_sentences_and_long_sentences_are_cut():
     [
         ("Mr. Lee went home . He slept there .", [5, 9]),
         ("He asked why . ” She said no .", [5, 9]),
+        ('He said " why . " " No . " she said .', [6, 13]),
         ("We left at 7 a.m. with him. Then we came.", [7, 10]),
         ("“Er ist da.“ Dann ging er.", [3, 6]),
         ("他 来 了 。 她 走 了 。", [4, 8]),

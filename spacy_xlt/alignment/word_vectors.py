@@ -61,20 +61,6 @@ class TextVectors:
         norms = torch.linalg.vector_norm(self.vectors, dim=1, keepdim=True)
         return TextVectors(self.vectors / torch.where(norms > 0, norms, 1), self.words)
 
-    def cut(self, parts: Sequence[tuple[int, int, int]]) -> TextVectors:
-        """Parts of texts as texts of their own.
-
-        Args:
-            parts: Text, first word and the word behind the last one; words are counted anew from the first one.
-        """
-        rows, words = [], []
-        for text, start, end in parts:
-            first, last = np.searchsorted(self.words[text], (start, end))
-            rows.append(np.arange(self.starts[text] + first, self.starts[text] + last))
-            words.append(self.words[text][first:last] - start)
-        index = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        return TextVectors(self.vectors[self._tensor(index)], words)
-
     def padded(self, texts: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         """Some of the texts as one block.
 

@@ -116,14 +116,6 @@ def test_words_are_means_of_their_pieces_less_that_of_their_text():
     assert np.allclose(centred[3:], expected[3:] - expected[3:].sum(0) / 5, atol=1e-6)
 
 
-def test_parts_of_texts_are_texts_with_words_counted_anew():
-    vectors = [_vectors(1, 5), _vectors(3, 3)]
-    texts = _texts(*vectors, words=[np.asarray([0, 0, 2, 3, 3]), np.asarray([1, 2, 3])])
-    parts = texts.cut([(1, 2, 4), (0, 0, 3), (0, 1, 2)])
-    assert [rows.tolist() for rows in parts.words] == [[0, 1], [0, 0, 2], []]
-    assert np.array_equal(parts.vectors.numpy(), np.concatenate([vectors[1][1:], vectors[0][:3]]))
-
-
 def test_probabilities_have_gradients_beside_padding():
     cosines = torch.rand(2, 3, 4, requires_grad=True)
     real = torch.ones(2, 3, 4, dtype=torch.bool)

@@ -4,7 +4,7 @@
 
 Europarl and PUD are in `assets/`. `--data` names a folder that has the other data besides, in the folders `pud-zh`,
 `absa`, `abstrct`, `xsid` and `xquad`. The ceiling is what the two sides' own annotations allow (see `label_count_f1`).
-With several configs, each has a row. The last column is the precision of the spans in fifths, the least sure first.
+With several configs, each has a row. The last column is the precision of tenths of the spans, the least sure first.
 """
 
 from __future__ import annotations
@@ -132,18 +132,19 @@ def main() -> None:
     corpora = {name: found for name, found in find(args.data).items() if not args.only or name in args.only}
     with tempfile.TemporaryDirectory() as folder:
         results = {config.stem: measure(config, corpora, Path(folder)) for config in args.configs}
-    print("| data | ceiling | config | P | R | F1 | lost | P without the least sure tenth | sentences/s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| data | ceiling | config | P | R | F1 | lost | P without the least sure tenth | sentences/s | P by score |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in corpora:
         for config, scores in results.items():
             of_corpus = scores[name]
             figures = [100 * of_corpus[key] for key in ("ents_p", "ents_r", "ents_f")]
             lost = 100 * of_corpus["spans_lost"] / of_corpus["spans_in"]
             sure = 100 * of_corpus["reliability"]["precision_of_surest"]
+            curve = " ".join(f"{100 * point['precision']:.0f}" for point in of_corpus["reliability"]["curve"])
             print(
                 f"| {name} | {100 * of_corpus['ceiling_f']:.1f} | {config} | "
                 + " | ".join(f"{figure:.1f}" for figure in figures)
-                + f" | {lost:.1f}% | {sure:.1f} | {of_corpus['pairs_per_second']} |"
+                + f" | {lost:.1f}% | {sure:.1f} | {of_corpus['pairs_per_second']} | {curve} |"
             )
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))

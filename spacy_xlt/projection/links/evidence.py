@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.attrs import LOWER
 
 from ...bitext import Bitext, SentencePair
 from ...tokens import is_symbol
@@ -100,19 +101,24 @@ class LinkIndex:
         """Pairs of words of a sentence without links that are spelled the same, but for function words and symbols."""
         source, target = self.bitext.source, self.bitext.target
         free_source, free_target = _without(self.sources, len(source)), _without(self.targets, len(target))
-        if not free_source or not free_target:
+        # Most words of the two languages are different: what is left is looked at one by one
+        keys = source.to_array(LOWER)[free_source].tolist(), target.to_array(LOWER)[free_target].tolist()
+        shared = set(keys[0]).intersection(keys[1])
+        if not shared:
             return []
         pair_of_target = _pair_of([pair.target for pair in self.bitext.sentences], len(target))
         places: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-        for j in free_target:
-            places[pair_of_target[j], target[j].text.lower()].append(j)
+        for j, key in zip(free_target.tolist(), keys[1], strict=True):
+            if key in shared:
+                places[pair_of_target[j], target[j].text.lower()].append(j)
         free: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-        for i in free_source:
-            token = source[i]
-            key = self._pair_of[i], token.text.lower()
-            if key in places and not is_symbol(token.text) and not token.is_stop:
-                free[key].append(i)
-        return [pair for key, here in sorted(free.items()) for pair in zip(here, places[key], strict=False)]
+        for i, key in zip(free_source.tolist(), keys[0], strict=True):
+            if key not in shared:
+                continue
+            word = self._pair_of[i], source[i].text.lower()
+            if word in places and not is_symbol(word[1]) and not source[i].is_stop:
+                free[word].append(i)
+        return [pair for word, here in sorted(free.items()) for pair in zip(here, places[word], strict=False)]
 
     @cached_property
     def _pair_of(self) -> list[int]:
@@ -191,8 +197,8 @@ def _pair_of(ranges: Sequence[tuple[int, int]], n_tokens: int) -> list[int]:
     return pair_of
 
 
-def _without(linked: NDArray[np.int64], n_tokens: int) -> list[int]:
+def _without(linked: NDArray[np.int64], n_tokens: int) -> NDArray[np.int64]:
     """The tokens that are not among the linked ones."""
     free = np.ones(n_tokens, bool)
     free[linked] = False
-    return free.nonzero()[0].tolist()
+    return free.nonzero()[0]

@@ -89,9 +89,9 @@ def write(bitext: Bitext, groups: Mapping[str, Sequence[Span]], outcomes: Mappin
                 placed += [_Placed(n, span, place) for place in sorted(parts_of(outcome), key=lambda part: part.start)]
             elif not is_candidates(key):
                 bitext.lost.append(_lost(span, outcome, key))
-        _write_group(bitext, key, placed)
+        spans = _write_group(bitext, key, placed)
         if key == ENTS:
-            _write_ents(bitext, placed)
+            _write_ents(bitext, placed, spans)
 
 
 class _Placed(NamedTuple):
@@ -145,7 +145,7 @@ def _lost(span: Span, reason: str, key: str) -> LostSpan:
     return LostSpan(span.start, span.end, span.label_, reason, key)
 
 
-def _write_group(bitext: Bitext, key: str, placed: Sequence[_Placed]) -> None:
+def _write_group(bitext: Bitext, key: str, placed: Sequence[_Placed]) -> list[Span]:
     name = ENTS_GROUP if key == ENTS else key
     attrs: dict[str, Any] = {
         "scores": [item.place.score for item in placed],
@@ -158,18 +158,19 @@ def _write_group(bitext: Bitext, key: str, placed: Sequence[_Placed]) -> None:
         attrs["by"] = [item.place.by for item in placed]
     spans = [copy_span(item.span, bitext.target, item.place.start, item.place.end) for item in placed]
     bitext.target.spans[name] = SpanGroup(bitext.target, name=name, attrs=attrs, spans=spans)
+    return spans
 
 
-def _write_ents(bitext: Bitext, placed: Sequence[_Placed]) -> None:
+def _write_ents(bitext: Bitext, placed: Sequence[_Placed], spans: Sequence[Span]) -> None:
     """Write entities that do not overlap. A span of which another part stays is not lost."""
     target = bitext.target
-    wanted = [item for item in placed if item.place.in_ents]
-    losers = overlapping([item.place.score for item in wanted], [item.place[:2] for item in wanted])
-    kept = [item for i, item in enumerate(wanted) if i not in losers]
-    beaten = {wanted[i].n: wanted[i].span for i in sorted(losers)}
-    for n in sorted(beaten.keys() - {item.n for item in kept}):
+    wanted = [(item, span) for item, span in zip(placed, spans, strict=True) if item.place.in_ents]
+    losers = overlapping([item.place.score for item, _ in wanted], [item.place[:2] for item, _ in wanted])
+    kept = [pair for i, pair in enumerate(wanted) if i not in losers]
+    beaten = {wanted[i][0].n: wanted[i][0].span for i in sorted(losers)}
+    for n in sorted(beaten.keys() - {item.n for item, _ in kept}):
         bitext.lost.append(_lost(beaten[n], "overlap", ENTS))
-    ents = [copy_span(item.span, target, item.place.start, item.place.end) for item in kept]
+    ents = [span for _, span in kept]
     if bitext.source.has_annotation("ENT_IOB", require_complete=True):
         target.set_ents(ents, default="outside")
     else:

@@ -144,7 +144,7 @@ class Texts:
         sources = np.concatenate([index.sources for index in indices]) + source
         targets = np.concatenate([index.targets for index in indices]) + target
         self.origins, self.spans = self._spans(indices, ranges, sources, targets)
-        order = np.argsort(targets, kind="stable")
+        order = np.argsort(targets)
         self.link_sources = sources[order]
         self.weights = np.concatenate([index.strengths for index in indices])[order]
         self.first_link = np.concatenate([[0], np.cumsum(np.bincount(targets, minlength=n_target))])

@@ -84,6 +84,6 @@ class LinkProjector(Engine):
         while True:
             own = [Stretch(part.start, part.end, 0.0) for part in placed]
             part = places.elsewhere([*taken, *own])
-            if part is None or places.weight(*part[:2]) < max(MIN_PART * places.weight(first.start, first.end), 1e-6):
+            if part is None or places.weight(*part[:2]) < MIN_PART * places.weight(first.start, first.end):
                 return placed
             placed.append(Placement(part.start, part.end, first.score, in_ents=self.parts == "several"))

@@ -69,7 +69,7 @@ class Places:
         return float(_scores(probability, self.links, first, last, np.asarray([0, len(self.starts)]))[0])
 
     def within(self, start: int, end: int) -> Stretch | None:
-        """The best place in target tokens `[start, end)` that has a link; None where there is none."""
+        """The best place in target tokens `[start, end)`; None where there are no links."""
         low, high = max(start - self.low, 0), min(end - self.low, len(self.starts))
         if low >= high or not self.links[0, low:high].any():
             return None
@@ -90,9 +90,11 @@ class Places:
         end = self.low + len(self.starts)
         position, options = self.low, []
         for other in (*sorted(taken), Stretch(end, end, 0.0)):
-            options.append(self.within(position, other.start))
+            option = self.within(position, other.start)
+            if option is not None and self.weight(option.start, option.end) > 0:
+                options.append(option)
             position = max(position, other.end)
-        return max((option for option in options if option is not None), key=lambda option: option.total, default=None)
+        return max(options, key=lambda option: option.total, default=None)
 
 
 def score_places(indices: Sequence[LinkIndex], ranges: Sequence[Sequence[Range]]) -> list[list[Places | None]]:

@@ -157,8 +157,8 @@ def _places(spans: Spans, features: Features, kind: str) -> Iterator[Places]:
     chosen = np.arange(len(totals))
     # The first of equal ones, as the running maximum is reached there
     first = (reached == reached[chosen, last][:, None]).argmax(axis=1)
-    total = np.logaddexp.reduce(np.logaddexp.accumulate(opening, axis=1) + closing, axis=1)
     best = totals[chosen, last]
+    total = np.maximum(best, _partition(opening, closing))
     probability = np.exp(np.minimum(0.0, best - total))
     scores = _scores(probability, features.links, first, last, features.first)
     depth, column = features.depth, features.first[:-1]
@@ -178,6 +178,15 @@ def _places(spans: Spans, features: Features, kind: str) -> Iterator[Places]:
             places.probability, places.score = float(np.exp(min(0.0, other.total - of_all))), places.score_of(other)
             places.best = other
         yield places
+
+
+def _partition(opening: Doubles, closing: Doubles) -> Doubles:
+    """The logarithm of the sum over all places of the exponential of what speaks for each: (n_spans,)."""
+    highest = opening.max(axis=1, keepdims=True), closing.max(axis=1, keepdims=True)
+    begun = np.cumsum(np.exp(opening - highest[0]), axis=1)
+    # No place is left over only where all are far below both maxima
+    with np.errstate(divide="ignore"):
+        return np.log((begun * np.exp(closing - highest[1])).sum(axis=1)) + highest[0][:, 0] + highest[1][:, 0]
 
 
 def _scores(probability: Doubles, links: Floats, first: Ints, last: Ints, column: Ints) -> Doubles:

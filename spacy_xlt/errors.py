@@ -53,6 +53,7 @@ _MESSAGES: dict[str, str] = {
     "E007": "The stored bitext belongs to another text: made for {expected} source tokens, the document has {found}. "
     "Retokenising a document invalidates its bitexts; build them again.",
     "E008": "This document stores a bitext in an unknown language, {code!r}.",
+    "E009": "The score of the link ({i}, {j}) is no number.",
     "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
     "'por_Latn'.",
     "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names; text that is given in "

@@ -30,7 +30,7 @@ class Alignment:
             are too unsure to be one, which may still say where a word went that has no other.
 
     Raises:
-        XltError: E001 where there is not one score for each link.
+        XltError: E001 where there is not one score for each link, E009 for a score that is no number.
     """
 
     links: NDArray[np.int32] = field(default_factory=_no_links)
@@ -42,6 +42,9 @@ class Alignment:
         scores = np.ones(len(links), np.float32) if self.scores is None else np.asarray(self.scores, np.float32)
         if scores.shape != (len(links),):
             raise error("E001", n_links=len(links), n_scores=scores.size)
+        if not np.isfinite(scores).all():
+            i, j = links[~np.isfinite(scores)][0].tolist()
+            raise error("E009", i=i, j=j)
         order = np.lexsort((links[:, 1], links[:, 0]))
         object.__setattr__(self, "links", links[order])
         object.__setattr__(self, "scores", scores[order])

@@ -28,6 +28,8 @@ _EXTEND = 0.08
 _GAP = 8
 # What makes the diagonal win where everything else is equal, per word and share of the text
 _PRIOR = 1e-3
+# What any bead gains, so that sentences which are all alike correspond, in spite of the above and of rounding
+_MATCH = 0.01
 # Parts of long sentences that are read together, in words
 _TOGETHER = 32
 
@@ -133,6 +135,7 @@ def find_beads(
         + _sum_of(columns[k], n, axis=1)
         - prior[: sizes[0] - k + 1, : sizes[1] - n + 1]
         - _JOIN * (k + n - 2)
+        + _MATCH
         for k, n in _MOVES
         if k <= sizes[0] and n <= sizes[1]
     }

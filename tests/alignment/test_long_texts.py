@@ -69,6 +69,13 @@ def test_exchanged_lines_are_aligned_as_the_lines_are(multilingual, pairs):
     assert _f1({(i, back.get(j, j)) for i, j in _links(found)}, expected) >= 0.97
 
 
+@pytest.mark.parametrize("n", [5, 9, 20])
+def test_a_sentence_that_is_repeated_corresponds_to_its_translation_each_time(multilingual, n):
+    source, target = "The red house is big .".split(), "A casa vermelha é grande .".split()
+    expected = _links_of_sentences(multilingual, [(source, target)] * n)
+    assert _links(multilingual.align([(source * n, target * n)])[0]) == expected
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_missing_line_leaves_the_others_as_they_are(multilingual, pairs, side):
     lines = [*pairs[24:32]]

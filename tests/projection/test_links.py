@@ -130,6 +130,26 @@ def test_a_name_and_its_original_in_brackets_are_not_cut_inside_the_bracket():
     assert inside.count("（") == inside.count("）")
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("( a ) b ( c )", "( a ) b ( c )"),
+        ("« a » b « c »", "« a » b « c »"),
+        # Marks without a partner count for nothing
+        ("1) a e 2) b", "1) a e 2) b"),
+        ("disse : “ eu vou", "disse : “ eu vou"),
+        ('o disco de 5"', 'o disco de 5"'),
+    ],
+)
+def test_marks_of_different_pairs_are_no_pair_and_marks_without_a_partner_do_not_cut(target, expected):
+    n = len(target.split())
+    links = " ".join(f"{i}-{i}" for i in range(n))
+    assert found(project(" ".join("w" * n), target, links, (0, n, "X"))) == [(expected, "X")]
+    if target[0] in "(«":
+        (inner,) = project(" ".join("w" * n), target, links, (1, n - 1, "X")).target.ents
+        assert inner.text.count(target[0]) == inner.text.count(target.split()[2])
+
+
 def test_no_name_ends_beside_a_middle_dot():
     links, scores = [[0, 0], [1, 2], [2, 3]], [0.9, 0.05, 0.9]
     bitext = project("Eric Bana says", "艾瑞克 · 巴納 說", links, (0, 2, "PER"), scores=scores)
@@ -254,6 +274,24 @@ def test_a_name_without_links_is_found_by_its_spelling():
     bitext = project("he met Zoltan Kovacs", "ele viu Zoltan Kovacs", "0-0 1-1", (2, 4, "PER"))
     assert found(bitext) == [("Zoltan Kovacs", "PER")]
     assert 0 < bitext.target.spans[ENTS_GROUP].attrs["scores"][0] < 1
+
+
+def test_neighbours_without_links_are_found_by_their_spelling_in_any_order():
+    names = [(1, 2, "PER"), (2, 3, "ORG")]
+    bitext = project("with Zara Apple now", "com Zara Apple agora", "0-0 3-3", *names)
+    assert found(bitext) == [("Zara", "PER"), ("Apple", "ORG")]
+    bitext = project("with Apple Zara now", "com Zara Apple agora", "0-0 3-3", *names)
+    assert found(bitext) == [("Zara", "ORG"), ("Apple", "PER")]
+
+
+def test_links_of_no_weight_are_none():
+    bitext = project("a b c", "x y z", "0-0 1-1 2-2", (0, 1, "X"), scores=[0.0, 0.0, 0.0])
+    assert [span.reason for span in bitext.lost] == ["no_links"]
+
+
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(XltError, match=r"E009.*\(1, 2\)"):
+        Alignment([(0, 0), (1, 2)], [1.0, float("nan")])
 
 
 def test_a_span_without_links_is_found_between_those_of_its_neighbours():
@@ -383,7 +421,7 @@ def test_the_best_place_is_the_best_of_all_and_their_probabilities_sum_to_one(bi
     for places in score_places([LinkIndex(bitext)], [ranges])[0]:
         if places is None:
             continue
-        n, (before, behind) = len(places.starts), places.depth
+        n, (before, behind) = len(places.starts), places.enclosed
         scores = {(a, b): places.starts[a] + places.ends[b] for a in range(n) for b in range(a, n)}
         assert sum(np.exp(score - places.total) for score in scores.values()) == pytest.approx(1)
         start, end, total = places.best

@@ -38,7 +38,7 @@ class LinkIndex:
 
     Args:
         bitext: The bitext. Its weak links are used where the aligner gave them. Scores above 1 are scaled down to 1,
-            others must not be negative.
+            and a link with a score of 0 or less counts for none.
 
     Attributes:
         sources: The source token of each link, in order: int64, (n_links,).
@@ -54,15 +54,17 @@ class LinkIndex:
         self.bitext = bitext
         alignment = bitext.alignment.check(len(bitext.source), len(bitext.target))
         alignment = alignment if alignment.weak_links is None else alignment.weak_links
-        self.sources, self.targets = alignment.links.T.astype(np.int64)
-        self.strengths = alignment.scores
-        self.is_scored = bool((alignment.scores != 1.0).any())
-        top = alignment.scores.max(initial=0.0)
+        weighs = alignment.scores > 0
+        self.sources, self.targets = alignment.links[weighs].T.astype(np.int64)
+        self.strengths = alignment.scores[weighs]
+        self.is_scored = bool((self.strengths != 1.0).any())
+        top = self.strengths.max(initial=0.0)
         if top > 1.0:
             self.strengths = self.strengths / top
         pairs = self._same_spelling()
         if pairs:
-            new = np.asarray(pairs, np.int64).T
+            # Sources of these pairs have no other link, so that their order is that of all links
+            new = np.asarray(sorted(pairs), np.int64).T
             places = np.searchsorted(self.sources, new[0])
             self.sources, self.targets = np.insert(np.stack([self.sources, self.targets]), places, new, axis=1)
             self.strengths = np.insert(self.strengths, places, SPELLING)
@@ -118,7 +120,7 @@ class LinkIndex:
             word = self._pair_of[i], source[i].text.lower()
             if word in places and not is_symbol(word[1]) and not source[i].is_stop:
                 free[word].append(i)
-        return [pair for word, here in sorted(free.items()) for pair in zip(here, places[word], strict=False)]
+        return [pair for word, here in free.items() for pair in zip(here, places[word], strict=False)]
 
     @cached_property
     def _pair_of(self) -> list[int]:

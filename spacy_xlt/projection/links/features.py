@@ -160,7 +160,8 @@ class Features(NamedTuple):
         starts: What may speak for a place that begins with it: float32, (15, n_columns).
         ends: What may speak for one that ends with it.
         bound: Whether a place may not begin with the token, and may not end with it: bool, (2, n_columns).
-        depth: How many brackets and quotations are open before and behind it: int64, (2, n_columns).
+        enclosed: Which pair of brackets or quotation marks is open before and behind it, 0 for none: int64,
+            (2, n_columns).
         links: The strongest link to the span, and to other words: float32, (2, n_columns).
     """
 
@@ -170,7 +171,7 @@ class Features(NamedTuple):
     starts: Floats
     ends: Floats
     bound: Bools
-    depth: Ints
+    enclosed: Ints
     links: Floats
 
 
@@ -202,7 +203,7 @@ def features_of(texts: Texts, spans: Spans) -> Features:
         _end_features(columns, links, begin[span], -1),
         _end_features(columns, links, behind[span] - 1, 1),
         bound,
-        _depth(texts, row, first, span),
+        _enclosed(texts, row, first),
         np.stack([inside, outside]),
     )
 
@@ -305,11 +306,44 @@ def _beside(values: NDArray[Scalar], span: Ints, step: int) -> NDArray[Scalar]:
     return result
 
 
-def _depth(texts: Texts, row: Ints, first: Ints, span: Ints) -> Ints:
-    """How many brackets are open before and behind each token, and whether a quotation is, as one number."""
-    counts = np.stack([texts.target.brackets[row], texts.target.quotes[row]]).astype(np.int64)
-    behind = np.cumsum(counts, axis=1)
-    before = behind - counts
-    at_first = before[:, first[:-1]][:, span]
-    brackets, quotes = np.stack([before, behind]).transpose(1, 0, 2) - at_first[:, None]
-    return 2 * brackets + quotes % 2
+def _enclosed(texts: Texts, row: Ints, first: Ints) -> Ints:
+    """The innermost pair of marks around the front and the back of each column, by its number in the span's window."""
+    brackets, quotes = texts.target.brackets[row], texts.target.quotes[row] % 2
+    result = np.zeros((2, len(row)), np.int64)
+    marked = np.flatnonzero((brackets != 0) | (quotes != 0))
+    spans = np.searchsorted(first, marked, side="right") - 1
+    for span in np.unique(spans).tolist():
+        columns = marked[spans == span]
+        pairs = _pairs(columns.tolist(), brackets[columns].tolist(), quotes[columns].tolist())
+        # Those inside others are written over them
+        for number, (opened, closed) in enumerate(sorted(pairs), start=1):
+            result[0, opened + 1 : closed + 1] = result[1, opened:closed] = number
+    return result
+
+
+def _pairs(columns: Sequence[int], brackets: Sequence[float], quotes: Sequence[float]) -> list[tuple[int, int]]:
+    """The columns of marks that open and close each other; those without a partner are left out.
+
+    Args:
+        columns: Those with a bracket or a quotation mark, in order.
+        brackets: How many brackets each opens, less those that it closes.
+        quotes: Whether each has a quotation mark, which closes one that is open, or else opens one.
+    """
+    pairs: list[tuple[int, int]] = []
+    is_open: list[tuple[str, int]] = []
+
+    def close(kind: str, column: int) -> bool:
+        place = max((n for n, (other, _) in enumerate(is_open) if other == kind), default=None)
+        if place is None:
+            return False
+        pairs.append((is_open[place][1], column))
+        del is_open[place:]
+        return True
+
+    for column, net, quote in zip(columns, brackets, quotes, strict=True):
+        is_open += [("bracket", column)] * int(max(net, 0))
+        if quote and not close("quotation", column):
+            is_open.append(("quotation", column))
+        for _ in range(int(max(-net, 0))):
+            close("bracket", column)
+    return pairs

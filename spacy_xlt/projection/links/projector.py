@@ -22,9 +22,9 @@ class LinkProjector(Engine):
 
     Every place that a span may have in the target is scored by the links of its tokens and by its two ends: the links
     there and beside them, and whether there is punctuation on both sides alike (see `scorer`). The most likely one is
-    taken. The surest span of a document is placed first; another that is apart from it in the source does not get its
-    words. No place ends inside a bracket or a quotation that it opens. Words without links are linked by their
-    spelling, and spans without any are found between the links of their neighbours.
+    taken. The surest span of a document is placed first; another that is apart from it in the source goes elsewhere,
+    unless it has no links to other words. No place ends inside a bracket or a quotation that it opens. Words without
+    links are linked by their spelling, and spans without any are found between the links of their neighbours.
 
     A score is the geometric mean of the probability of the place and of the share of link weight that speaks for it
     times the strongest link.

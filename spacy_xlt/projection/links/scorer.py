@@ -41,7 +41,7 @@ class Places:
         low: The first target token that a place may have.
         starts: What speaks for a place that begins with each token, less the sum of the tokens before it: (n_tokens,).
         ends: What speaks for one that ends with it, and the sum up to it.
-        depth: See `Features`.
+        enclosed: See `Features`.
         links: Likewise.
         total: The logarithm of the sum over all places of the exponential of what speaks for each.
     """
@@ -52,7 +52,7 @@ class Places:
     low: int
     starts: Doubles
     ends: Doubles
-    depth: Ints
+    enclosed: Ints
     links: Floats
     total: float
 
@@ -74,10 +74,10 @@ class Places:
         if low >= high or not self.links[0, low:high].any():
             return None
         best: Stretch | None = None
-        starts, ends, (before, behind) = self.starts[low:high], self.ends[low:high], self.depth[:, low:high]
+        starts, ends, (before, behind) = self.starts[low:high], self.ends[low:high], self.enclosed[:, low:high]
         # A place never ends inside a bracket or a quotation that it opens
-        for level in set(before.tolist()) & set(behind.tolist()):
-            opening, closing = np.where(before == level, starts, _NEVER), np.where(behind == level, ends, _NEVER)
+        for pair in set(before.tolist()) & set(behind.tolist()):
+            opening, closing = np.where(before == pair, starts, _NEVER), np.where(behind == pair, ends, _NEVER)
             totals = np.maximum.accumulate(opening) + closing
             last = int(totals.argmax())
             first = int(opening[: last + 1].argmax())
@@ -161,8 +161,8 @@ def _places(spans: Spans, features: Features, kind: str) -> Iterator[Places]:
     total = np.maximum(best, _partition(opening, closing))
     probability = np.exp(np.minimum(0.0, best - total))
     scores = _scores(probability, features.links, first, last, features.first)
-    depth, column = features.depth, features.first[:-1]
-    balanced = depth[0, column + first] == depth[1, column + last]
+    enclosed, column = features.enclosed, features.first[:-1]
+    balanced = enclosed[0, column + first] == enclosed[1, column + last]
     rows = zip(
         *(
             array.tolist()
@@ -171,7 +171,7 @@ def _places(spans: Spans, features: Features, kind: str) -> Iterator[Places]:
         strict=True,
     )
     for n, (low, size, k, a, b, value, sure, score, of_all, is_balanced) in enumerate(rows):
-        arrays = opening[n, :size], closing[n, :size], depth[:, k : k + size], features.links[:, k : k + size]
+        arrays = opening[n, :size], closing[n, :size], enclosed[:, k : k + size], features.links[:, k : k + size]
         places = Places(Stretch(low + a, low + b + 1, value), sure, score, low, *arrays, of_all)
         other = None if is_balanced else places.within(low, low + size)
         if other is not None:

@@ -69,6 +69,14 @@ def test_a_word_without_links_inside_a_span_does_not_cut_it():
     assert found(bitext) == [("Rio de Janeiro", "LOC")]
 
 
+def test_no_place_ends_with_a_word_of_others():
+    # Even where the words before and behind it look more like those in the source
+    words = [".", *"abcdefghijklm"]
+    order = [0, 12, *range(1, 12), 13]
+    bitext = project(words, [words[i] for i in order], [[i, j] for j, i in enumerate(order)], (1, 12, "X"))
+    assert [(ent.start, ent.end) for ent in bitext.target.ents] == [(2, 13)]
+
+
 def test_an_article_that_is_linked_more_to_a_word_beside_the_name_is_left_out():
     links, scores = [[0, 1], [1, 1], [1, 2], [2, 3]], [0.6, 0.1, 0.9, 0.9]
     source, target = "the Commission decides", "parere della Commissione decide"
@@ -384,7 +392,7 @@ def test_every_span_is_projected_or_lost_and_no_label_is_invented(bitext):
         assert {span.reason for span in lost} <= set(REASONS)
         assert all((s.start, s.end, s.label) in {(o.start, o.end, o.label_) for o in of_source} for s in lost)
         assert all(span.start < span.end for span in kept)
-    linked = set(bitext.alignment.links[:, 0].tolist())
+    linked = set(bitext.alignment.above(0).links[:, 0].tolist())
     assert not any(s.reason == "no_links" and linked.intersection(range(s.start, s.end)) for s in bitext.lost)
     for key in ("sc", ENTS_GROUP):
         group = bitext.target.spans[key]

@@ -27,6 +27,8 @@ FOREIGN = 0.5
 GAP = 0.02
 # What a weight is measured by before its logarithm is taken
 _EPSILON = 0.01
+# No place begins or ends with a token that has a stronger link than this to other words, and none to the span
+_OF_OTHERS = 0.5
 # From about so many source tokens on, a span is a clause rather than a name
 _CLAUSE = 7.0
 # Besides its own length, how many tokens beyond its outermost links a place may reach
@@ -195,7 +197,8 @@ def features_of(texts: Texts, spans: Spans) -> Features:
     clause = (1 / (1 + np.exp(_CLAUSE - (spans.end - spans.start)))).astype(np.float32)[span]
     columns = _Columns(texts, spans, span, token, row, inside, outside)
     joiner = texts.target.joiner[row] > 0
-    bound = np.stack([joiner | _beside(joiner, span, -1), joiner | _beside(joiner, span, 1)])
+    of_others = (inside == 0) & (outside > _OF_OTHERS)
+    bound = np.stack([joiner | _beside(joiner, span, step) | of_others for step in (-1, 1)])
     return Features(
         first,
         clause,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class EmbeddingAligner(Engine):
         XltError: E150 for an invalid setting.
     """
 
+    output_version: ClassVar[int] = 2
     model: str = "bundled:encoder"
     layer: int = setting(6, ge=0)
     method: str = setting("softmax", choices=METHODS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ...engine import Engine, setting
 from ...protocols import Outcome, Placement, ProjectionWork
@@ -35,6 +36,7 @@ class LinkProjector(Engine):
             span group, in order and with the same entry in `attrs["sources"]`, and the best one in `doc.ents`.
     """
 
+    output_version: ClassVar[int] = 2
     parts: str = setting("one", choices=PARTS)
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:

@@ -307,7 +307,8 @@ def test_offsets_of_tokens_spans_and_sentences_give_their_text(built_shards, tmp
 def test_exported_target_is_what_is_trained_on_with_its_source(built_shards, tmp_path):
     rows = in_pt(export(built_shards, tmp_path / "out"))
     assert rows[CUT]["text"] == "Maria-pt sleeps-pt .-pt " and rows[CUT]["source"]["text"] == "Maria sleeps . In Rio . "
-    assert [(span["label"], span["score"]) for span in rows[CUT]["spans"]] == [("PER", 0.5)]
+    (span,) = rows[CUT]["spans"]
+    assert span["label"] == "PER" and 0 < span["score"] < 1
     assert [span["label"] for span in rows[CUT]["source"]["spans"]] == ["PER", "LOC"]
     (lost,) = rows[CUT]["lost"]
     assert (lost["text"], lost["label"], lost["reason"], lost["side"]) == ("Rio", "LOC", "no_links", "source")

@@ -82,9 +82,9 @@ def _sentence_ends(tokens: Sequence[str]) -> Iterator[int]:
     apart = "." in tokens
     start = 0
     for i in range(1, len(tokens)):
-        if i - start <= _SHORT or tokens[i][:1].islower() or _is_closing(tokens[i], tokens[start:i]):
+        if i - start <= _SHORT or tokens[i][:1].islower() or _is_closing(tokens, i, start):
             continue
-        last = i - 2 if _is_closing(tokens[i - 1], tokens[start : i - 1]) else i - 1
+        last = i - 2 if _is_closing(tokens, i - 1, start) else i - 1
         if _ends_sentence(tokens[last], apart):
             yield i
             start = i
@@ -92,10 +92,11 @@ def _sentence_ends(tokens: Sequence[str]) -> Iterator[int]:
         yield len(tokens)
 
 
-def _is_closing(token: str, before: Sequence[str]) -> bool:
-    """Whether a token is nothing but what closes a quotation or a bracket of its sentence."""
+def _is_closing(tokens: Sequence[str], i: int, start: int) -> bool:
+    """Whether a token is nothing but what closes a quotation or a bracket of its sentence, which has that start."""
+    token = tokens[i]
     if token == '"':
-        return before.count(token) % 2 == 1
+        return tokens[start:i].count(token) % 2 == 1
     return has_text(token) and not token.strip(_CLOSING)
 
 

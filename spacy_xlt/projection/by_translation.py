@@ -64,9 +64,8 @@ class SpanQuery:
     @classmethod
     def of(cls, index: LinkIndex, start: int, end: int) -> SpanQuery:
         """The query for source tokens `[start, end)` in the sentences that they are in, or parts of very long ones."""
-        first, last = index.sentence_of(start), index.sentence_of(end - 1)
-        source = min(first.source_start, last.source_start), max(first.source_end, last.source_end)
-        target = min(first.target_start, last.target_start), max(first.target_end, last.target_end)
+        pair = index.sentences_of(start, end)
+        source, target = pair.source, pair.target
         if max(source[1] - source[0], target[1] - target[0]) > LONG:
             # A translator reads all of it for each span: so a part of it, the same for spans that are near each other
             low = source[0] + (start - source[0]) // _PART * _PART
@@ -183,8 +182,10 @@ class TranslationProjector(Engine, ABC):
     def _place(self, spans: Sequence[Span], queries: Mapping[Range, SpanQuery]) -> list[Outcome]:
         ranges = [(span.start, span.end) for span in spans]
         best = settle_choices(ranges, [queries[place].choices if place in queries else [] for place in ranges])
+        index = next((query.index for query in queries.values()), None)
+        by_links = [None] * len(ranges) if index is None else score_places([index], [ranges])[0]
         outcomes: list[Outcome] = []
-        for source, stretch in zip(ranges, best, strict=True):
+        for source, stretch, places in zip(ranges, best, by_links, strict=True):
             if source not in queries:
                 outcomes.append("empty")
             elif stretch is None:
@@ -193,7 +194,6 @@ class TranslationProjector(Engine, ABC):
                 query = queries[source]
                 score = query.confidence[stretch.start, stretch.end]
                 # Of what a translation found, links know better where it begins and ends
-                places = score_places([query.index], [[source]])[0][0]
                 stretch = (places and places.within(stretch.start, stretch.end)) or stretch
                 outcomes.append(Placement(stretch.start, stretch.end, score, by=type(self).__name__))
         return outcomes

@@ -134,6 +134,19 @@ class LinkIndex:
             return self.bitext.sentences[n]
         return SentencePair(0, len(self.bitext.source), 0, len(self.bitext.target))
 
+    def sentences_of(self, start: int, end: int) -> SentencePair:
+        """The sentence pair of source tokens `[start, end)`, or what reaches over those of the first and the last."""
+        first = self.sentence_of(start)
+        if end <= first.source_end:
+            return first
+        last = self.sentence_of(end - 1)
+        return SentencePair(
+            min(first.source_start, last.source_start),
+            max(first.source_end, last.source_end),
+            min(first.target_start, last.target_start),
+            max(first.target_end, last.target_end),
+        )
+
     def links_of(self, start: int, end: int) -> range:
         """Which links come from source tokens `[start, end)`: indices of `link_targets` and `weights`."""
         first = bisect_left(self.link_sources, start)

@@ -116,10 +116,10 @@ class Texts:
         first, behind = np.searchsorted(sources, start + of_source), np.searchsorted(sources, end + of_source)
         kept = np.flatnonzero((start < end) & (first < behind))
         bitext, start, end, of_target = bitext[kept], start[kept], end[kept], of_target[kept]
-        pairs = [
-            _sentences(indices[n], a, b) for n, a, b in zip(*(c.tolist() for c in (bitext, start, end)), strict=True)
-        ]
-        source_low, source_high, target_low, target_high = np.asarray(pairs, np.int64).reshape(-1, 4).T
+        asked = zip(*(column.tolist() for column in (bitext, start, end)), strict=True)
+        pairs = [indices[n].sentences_of(a, b) for n, a, b in asked]
+        sentences = np.asarray([(*pair.source, *pair.target) for pair in pairs], np.int64)
+        source_low, source_high, target_low, target_high = sentences.reshape(-1, 4).T
         low, high = source_low, source_high
         if len(kept):
             links = np.stack([first[kept], behind[kept]], axis=1).ravel()
@@ -131,18 +131,6 @@ class Texts:
         low, high = np.maximum(target_low, low - margin), np.minimum(target_high, high + margin)
         spans = Spans(bitext, start, end, source_low, source_high, target_low, target_high, low, high)
         return [origins[k] for k in kept.tolist()], spans
-
-
-def _sentences(index: LinkIndex, start: int, end: int) -> tuple[int, int, int, int]:
-    """The source and target tokens of the sentence, or sentences, of a span."""
-    first = index.sentence_of(start)
-    if end <= first.source_end:
-        return *first.source, *first.target
-    last = index.sentence_of(end - 1)
-    return (
-        *(min(first.source_start, last.source_start), max(first.source_end, last.source_end)),
-        *(min(first.target_start, last.target_start), max(first.target_end, last.target_end)),
-    )
 
 
 def _covered(starts: Ints, ends: Ints, n_tokens: int) -> Bools:

@@ -1,0 +1,1 @@
+"""Named entities by token classification: the trainable component `xlt_ner`."""

@@ -1,0 +1,1397 @@
+"""`xlt_ner`: named entities by token classification on a Hugging Face encoder, all in this one file.
+
+`spacy package --code` copies the file into a wheel, which then needs spaCy, PyTorch and transformers only. So the file
+imports nothing else of spacy_xlt, and has its errors itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from itertools import accumulate, count
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import srsly
+from numpy.typing import NDArray
+from spacy import util
+from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
+from spacy.language import Language
+from spacy.pipeline.spancat import spancat_score
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.util import registry
+from spacy.vocab import Vocab
+from thinc.api import Optimizer, get_torch_default_device
+
+# What the wheel of a pipeline needs besides spaCy
+REQUIREMENTS = ("torch>=2.4", "transformers>=4.44,<5")
+# The span group that mirrors `doc.ents`, which has no room for scores
+ENTS_GROUP = "xlt_ents"
+# In `doc.user_data`: probabilities of tags to learn from, in the place of labels
+SOFT_LABELS = "xlt_soft_labels"
+BUNDLED = "bundled:"
+# Of a longer word the beginning is read: an URL or a line of base64 is no name
+_MAX_WORD_CHARS, _MAX_WORD_PIECES = 1000, 32
+# Word pieces of the examples that are kept encoded, about 10 bytes each
+_CACHED_PIECES = 5_000_000
+# Words and tags, padding included, that are decoded at once
+_DECODED_AT_ONCE = 4_000_000
+# The logarithm of no probability, small enough to stay finite in sums
+_NEVER = -1e9
+# A new label's score before it is trained: nothing that was found is taken for it
+_NEW_LABEL_BIAS = -10.0
+
+_ERRORS = {
+    "E170": "[{name}] `{setting}` is {value!r}; expected {expected}.",
+    "E171": "[{name}] This needs PyTorch and transformers ({reason}): pip install {packages}",
+    "E172": "[{name}] There are no weights yet. Initialize the pipeline (nlp.initialize, or `spacy train` with "
+    "[initialize.components.{name}] encoder), or load a trained one.",
+    "E173": "[{name}] The encoder {encoder!r} cannot be used: {reason}. Set [initialize.components.{name}] encoder to "
+    "a model folder or a Hugging Face name.",
+    "E174": "[{name}] The label {label!r} is in the examples, and the component has only: {known}. Add it with "
+    "add_label, or give all of them with [initialize.components.{name}] labels.",
+    "E175": "[{name}] There are no labels: no example has {what}. Give them with [initialize.components.{name}] "
+    "labels.",
+    "E176": "[{name}] The soft labels of a document are for the tags {found}, and the component has {known}. Make them "
+    "with a pipeline that has the same labels and mode.",
+    "E177": "[{name}] A document has {found} rows of soft labels and {expected} tokens. The tokens must be those that "
+    "the soft labels were made for: set gold_tokens = true in the reader of the corpus.",
+    "E178": "[{name}] The saved component in {path} cannot be read: {reason}",
+    "E179": "[{name}] The optimizer is of a kind that PyTorch's Adam is not ({reason}). Set [training.optimizer] to "
+    "Adam.v1 with use_radam = false and beta1 and beta2 above 0.",
+    "W170": "[{name}] precision is 'bfloat16', and this {device} computes it slowly or not at all: float32 it is.",
+}
+
+
+def _message(code: str, **values: Any) -> str:
+    return f"[XLT-{code}] {_ERRORS[code].format(**values)}"
+
+
+@contextmanager
+def _with_torch(name: str) -> Iterator[None]:
+    """Say what to install where PyTorch or transformers are missing."""
+    missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
+    if missing:
+        packages = " ".join(f"'{item}'" for item in REQUIREMENTS)
+        raise ImportError(_message("E171", name=name, reason=f"no {' and no '.join(missing)}", packages=packages))
+    yield
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of the component in a config.
+
+    Attributes:
+        mode: "entities" for `doc.ents`, or "per_label" for a sequence of tags for each label: spans that may nest in
+            those of other labels, and overlap them.
+        spans_key: The span group of the mode "per_label".
+        window: The most word pieces that the encoder reads at once; a longer document is read in several windows.
+        overlap: Word pieces that neighbouring windows share.
+        batch_pieces: The most word pieces that are computed at once. The result does not depend on it.
+        precision: "float32" or "bfloat16": what the encoder computes in, on a CPU in training alone.
+        span_scores: What the scores of projected spans (`attrs["scores"]` of the span group "xlt_ents", or of
+            `spans_key`) do to the loss of their words: "off" nothing, "linear" weighs it, "threshold" leaves it out for
+            spans below `score_threshold`.
+        score_threshold: From 0 to 1.
+        soft_loss: "kl" or "mse": the loss against soft labels.
+        temperature: Divides the logits on both sides of it; above 1 the less probable tags count more.
+        label_smoothing: The share of a label that is spread over all tags.
+        r_drop: The weight of the divergence between two passes of different dropout; 0 for one pass.
+    """
+
+    mode: str = "entities"
+    spans_key: str = "sc"
+    window: int = 256
+    overlap: int = 64
+    batch_pieces: int = 2048
+    precision: str = "float32"
+    span_scores: str = "off"
+    score_threshold: float = 0.5
+    soft_loss: str = "kl"
+    temperature: float = 1.0
+    label_smoothing: float = 0.0
+    r_drop: float = 0.0
+
+    def check(self, name: str) -> None:
+        """Raise E170 for a value that is none."""
+        for setting, is_valid, expected in (
+            ("mode", self.mode in ("entities", "per_label"), "entities or per_label"),
+            ("spans_key", bool(self.spans_key), "the name of a span group"),
+            ("window", self.window >= 8, "a number from 8"),
+            ("overlap", 0 <= self.overlap <= self.window // 2, "a number from 0 to half of `window`"),
+            ("batch_pieces", self.batch_pieces >= 1, "a number from 1"),
+            ("precision", self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+            ("span_scores", self.span_scores in ("off", "linear", "threshold"), "off, linear or threshold"),
+            ("score_threshold", 0 <= self.score_threshold <= 1, "a number from 0 to 1"),
+            ("soft_loss", self.soft_loss in ("kl", "mse"), "kl or mse"),
+            ("temperature", self.temperature > 0, "a number above 0"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "a number from 0, below 1"),
+            ("r_drop", self.r_drop >= 0, "a number from 0"),
+        ):
+            if not is_valid:
+                value = getattr(self, setting)
+                raise ValueError(_message("E170", name=name, setting=setting, value=value, expected=expected))
+
+
+# --- Soft labels -----------------------------------------------------------------------------------------------------
+
+
+def set_soft_labels(doc: Doc, tags: Sequence[str], probabilities: NDArray[Any]) -> None:
+    """Store the probabilities of tags on a document; they are saved with it.
+
+    Args:
+        tags: `XltNer.tags` of the pipeline that they are from.
+        probabilities: `(n_tokens, n_tags)`, kept as float16. A row of zeros says nothing of its token.
+    """
+    values = np.ascontiguousarray(probabilities, dtype=np.float16)
+    doc.user_data[SOFT_LABELS] = {"tags": list(tags), "values": values.tobytes()}
+
+
+def get_soft_labels(doc: Doc) -> tuple[list[str], NDArray[np.float16]] | None:
+    """The tags and their probabilities `(n_tokens, n_tags)` on a document; None where it has none."""
+    stored = doc.user_data.get(SOFT_LABELS)
+    if stored is None:
+        return None
+    tags = list(stored["tags"])
+    return tags, np.frombuffer(stored["values"], dtype=np.float16).reshape(-1, len(tags))
+
+
+# --- Words as pieces -------------------------------------------------------------------------------------------------
+
+
+class EncodedText(NamedTuple):
+    """The word pieces of a document.
+
+    Attributes:
+        pieces: Ids, without special ones: int32 `(n_pieces,)`.
+        starts: The place of each word's first piece, and the end: int32 `(n_words + 1,)`.
+        heads: The place of the piece that stands for each word: int32 `(n_words,)`.
+    """
+
+    pieces: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    heads: NDArray[np.int32]
+
+
+class Window(NamedTuple):
+    """Words `[start, end)` that the encoder reads at once, and those of them `[first, last)` that are taken from it."""
+
+    text: int
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+class WordEncoder:
+    """Encodes documents word by word with a fast tokenizer.
+
+    Args:
+        tokenizer: A transformers.PreTrainedTokenizerFast.
+        limit: The most pieces that the encoder reads at once, special ones included.
+    """
+
+    def __init__(self, tokenizer: Any, *, limit: int):
+        backend = tokenizer.backend_tokenizer
+        # A tokenizer.json may ask for either
+        backend.no_truncation()
+        backend.no_padding()
+        probe = backend.encode("a")
+        inner = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
+        self.prefix, self.suffix = probe.ids[: inner[0]], probe.ids[inner[-1] + 1 :]
+        in_text = backend.encode("a a", add_special_tokens=False).ids
+        alone = backend.encode(["a", "a"], is_pretokenized=True, add_special_tokens=False).ids
+        # Byte-level tokenizers (RoBERTa) have other pieces for a word behind a space, as nearly all are
+        self.add_space = alone[-1] != in_text[-1]
+        self.backend = backend
+        self.pad = tokenizer.pad_token_id or 0
+        self.unknown = self.pad if tokenizer.unk_token_id is None else tokenizer.unk_token_id
+        # A piece of its own before words that are written without spaces
+        blanks = [tokenizer.convert_tokens_to_ids(mark) for mark in ("▁", "Ġ")]
+        self.blanks = np.array([i for i in blanks if i is not None and i != tokenizer.unk_token_id], dtype=np.int32)
+        self.capacity = limit - len(self.prefix) - len(self.suffix)
+
+    def __call__(self, docs: Sequence[Doc]) -> list[EncodedText]:
+        """Encode documents, none of which is empty. A word without pieces has the one for the unknown."""
+        space = " " if self.add_space else ""
+        words = [[space + token.text[:_MAX_WORD_CHARS] for token in doc] for doc in docs]
+        encodings = self.backend.encode_batch(words, is_pretokenized=True, add_special_tokens=False)
+        return [self._lay_out(encoding, len(doc)) for encoding, doc in zip(encodings, docs, strict=True)]
+
+    def _lay_out(self, encoding: Any, n_words: int) -> EncodedText:
+        ids = np.array(encoding.ids, dtype=np.int32)
+        words = np.array(encoding.word_ids, dtype=np.int32)
+        counts = np.bincount(words, minlength=n_words)
+        in_word = np.arange(len(ids)) - np.concatenate([[0], np.cumsum(counts)])[words]
+        sizes = counts.clip(1, min(_MAX_WORD_PIECES, self.capacity))
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        pieces = np.full(starts[-1], self.unknown, dtype=np.int32)
+        kept = in_word < sizes[words]
+        pieces[starts[words[kept]] + in_word[kept]] = ids[kept]
+        heads = starts[:-1] + (np.isin(pieces[starts[:-1]], self.blanks) & (sizes > 1))
+        return EncodedText(pieces, starts, heads.astype(np.int32))
+
+    def windows(self, text: int, encoded: EncodedText, settings: Settings) -> list[Window]:
+        """Windows that cover a document. Each word is taken from the one in which it is further from the ends.
+
+        Args:
+            text: Number of the document, which the windows have.
+        """
+        starts, n_words = encoded.starts, len(encoded.heads)
+        capacity = min(self.capacity, settings.window - len(self.prefix) - len(self.suffix))
+        overlap = min(settings.overlap, capacity // 2)
+        if starts[-1] <= capacity:
+            return [Window(text, 0, n_words, 0, n_words)]
+        windows: list[Window] = []
+        start = first = 0
+        while True:
+            end = int(np.searchsorted(starts, starts[start] + capacity, side="right")) - 1
+            if end >= n_words:
+                return [*windows, Window(text, start, n_words, first, n_words)]
+            following = max(start + 1, int(np.searchsorted(starts, starts[end] - overlap)))
+            last = (following + end) // 2
+            windows.append(Window(text, start, end, first, last))
+            start, first = following, last
+
+
+@dataclass
+class Batch:
+    """Windows as the encoder reads them.
+
+    Attributes:
+        ids: `(n_windows, n_pieces)`.
+        mask: Of the same shape, False for padding.
+        rows: For each word that is taken from it, its window.
+        columns: And its place there.
+        words: And its number among the words of all documents.
+    """
+
+    ids: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    words: NDArray[np.int64]
+
+
+def make_batches(encoder: WordEncoder, texts: Sequence[EncodedText], settings: Settings) -> Iterator[Batch]:
+    """Yield the windows of documents in batches of similar length, the longest first."""
+    offsets = [0, *accumulate(len(text.heads) for text in texts)]
+    windows = [w for i, text in enumerate(texts) for w in encoder.windows(i, text, settings)]
+    n_special = len(encoder.prefix) + len(encoder.suffix)
+    lengths = [int(texts[w.text].starts[w.end] - texts[w.text].starts[w.start]) + n_special for w in windows]
+    order = sorted(range(len(windows)), key=lambda i: -lengths[i])
+    while order:
+        longest = lengths[order[0]]
+        n_rows = max(1, settings.batch_pieces // longest)
+        chosen, order = order[:n_rows], order[n_rows:]
+        ids = np.full((len(chosen), longest), encoder.pad, dtype=np.int64)
+        mask = np.zeros(ids.shape, dtype=np.bool_)
+        columns, words = [], []
+        for row, i in enumerate(chosen):
+            w = windows[i]
+            text = texts[w.text]
+            begin = text.starts[w.start]
+            ids[row, : lengths[i]] = [*encoder.prefix, *text.pieces[begin : text.starts[w.end]], *encoder.suffix]
+            mask[row, : lengths[i]] = True
+            columns.append(text.heads[w.first : w.last] - begin + len(encoder.prefix))
+            words.append(np.arange(w.first, w.last) + offsets[w.text])
+        rows = np.repeat(np.arange(len(chosen)), [len(part) for part in words])
+        yield Batch(ids, mask, rows, np.concatenate(columns).astype(np.int64), np.concatenate(words))
+
+
+# --- Decoding --------------------------------------------------------------------------------------------------------
+#
+# The tags of a sequence are O, then B for each label, then I for each label. I follows B or I of its label alone.
+
+
+def best_tags(scores: Any) -> Any:
+    """The most probable valid tags of sequences (Viterbi), all at once.
+
+    Args:
+        scores: Log-probabilities, a tensor `(n, length, 1 + 2 * n_labels)`. Padding must be certain to be O.
+
+    Returns:
+        The numbers of the tags, `(n, length)`.
+    """
+    import torch
+
+    n, length, n_tags = scores.shape
+    k = (n_tags - 1) // 2
+    reached = scores[:, 0].clone()
+    reached[:, 1 + k :] = _NEVER
+    before_any, before_inside = [], []
+    for i in range(1, length):
+        best, tag = reached.max(dim=1)
+        begun, inside = reached[:, 1 : 1 + k], reached[:, 1 + k :]
+        stays = inside > begun
+        before_any.append(tag)
+        before_inside.append(stays)
+        free = best[:, None].expand(n, 1 + k)
+        reached = scores[:, i] + torch.cat([free, torch.where(stays, inside, begun)], dim=1)
+    tags = [reached.argmax(dim=1)]
+    for tag, stays in zip(reversed(before_any), reversed(before_inside), strict=True):
+        here = tags[-1]
+        label = (here - 1 - k).clamp(min=0)
+        inside = 1 + label + k * stays.gather(1, label[:, None]).squeeze(1)
+        tags.append(torch.where(here > k, inside, tag))
+    return torch.stack(tags[::-1], dim=1)
+
+
+@dataclass
+class Marginals:
+    """What the probability of any span is made of, for sequences of the same padded length.
+
+    Attributes:
+        log_probs: Of the tags, by themselves, `(n, length, 1 + 2 * n_labels)`.
+        scales: What normalises the tags of each token, given those before it, `(n, length)`.
+        closed: Of all that may follow, if no entity is open before the token, `(n, length + 1)`.
+        opened: Of all that may follow a token inside an entity of a label, `(n, length, n_labels)`.
+    """
+
+    log_probs: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    closed: NDArray[np.float64]
+    opened: NDArray[np.float64]
+
+    def probability(self, sequence: int, start: int, end: int, label: int) -> float:
+        """The probability that an entity with this label covers the tokens `[start, end)`, no more and no less."""
+        return float(np.exp(self._reaching(sequence, start, end, label) + self.closed[sequence, end]))
+
+    def probable(self, sequence: int, length: int, least: float) -> Iterator[tuple[int, int, int, float]]:
+        """Yield `(start, end, label, probability)` of all entities that have at least this probability."""
+        k = self.opened.shape[2]
+        begun = self.log_probs[sequence, :length, 1 : 1 + k] - self.scales[sequence, :length, None]
+        begun = np.exp(begun + self.opened[sequence, :length])
+        for start, label in np.argwhere(begun >= least):
+            for end in range(start + 1, length + 1):
+                reaching = self._reaching(sequence, start, end, label)
+                if np.exp(reaching + self.opened[sequence, end - 1, label]) < least:
+                    break
+                probability = float(np.exp(reaching + self.closed[sequence, end]))
+                if probability >= least:
+                    yield int(start), end, int(label), min(1.0, probability)
+
+    def _reaching(self, sequence: int, start: int, end: int, label: int) -> float:
+        k = self.opened.shape[2]
+        tokens = self.log_probs[sequence, start:end]
+        return tokens[0, 1 + label] + tokens[1:, 1 + k + label].sum() - self.scales[sequence, start:end].sum()
+
+
+def marginals(scores: Any) -> Marginals:
+    """The forward-backward algorithm over the valid sequences of tags (Rabiner 1989), normalised at each token.
+
+    Args:
+        scores: As for `best_tags`.
+    """
+    import torch
+
+    n, length, n_tags = scores.shape
+    k = (n_tags - 1) // 2
+    scales = scores.new_zeros(n, length)
+    closed = scores.new_zeros(n, length + 1)
+    opened = scores.new_zeros(n, length, k)
+    reached = scores[:, 0].clone()
+    reached[:, 1 + k :] = _NEVER
+    for i in range(length):
+        if i:
+            inside = torch.logaddexp(reached[:, 1 : 1 + k], reached[:, 1 + k :])
+            reached = scores[:, i] + torch.cat([inside.new_zeros(n, 1 + k), inside], dim=1)
+        scales[:, i] = reached.logsumexp(dim=1)
+        reached = reached - scales[:, i, None]
+    for i in range(length - 1, 0, -1):
+        ahead = scores[:, i] - scales[:, i, None]
+        outside = torch.cat([ahead[:, :1] + closed[:, i + 1, None], ahead[:, 1 : 1 + k] + opened[:, i]], dim=1)
+        closed[:, i] = outside.logsumexp(dim=1)
+        opened[:, i - 1] = torch.logaddexp(closed[:, i, None], ahead[:, 1 + k :] + opened[:, i])
+    return Marginals(*(values.double().cpu().numpy() for values in (scores, scales, closed, opened)))
+
+
+def spans_of_tags(tags: NDArray[Any], n_labels: int) -> list[tuple[int, int, int]]:
+    """The spans `(start, end, label)` of one sequence of valid tags, in order."""
+    begins = np.flatnonzero((tags >= 1) & (tags <= n_labels))
+    inside = np.concatenate([tags > n_labels, [False]])
+    # The first token that is not inside, behind each beginning
+    ends = np.flatnonzero(~inside)
+    return [(int(b), int(ends[np.searchsorted(ends, b + 1)]), int(tags[b]) - 1) for b in begins]
+
+
+# --- The model -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Gold:
+    """What to learn about the words of a batch of examples; see `XltNer.gold`.
+
+    Attributes:
+        tags: `(n_words, n_sequences)`, -1 where the annotation is missing.
+        weights: Of the loss, of the same shape.
+        soft: Probabilities of tags `(n_words, n_sequences, n_tags)`, zeros for a word without; None without any.
+    """
+
+    tags: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    soft: NDArray[np.float32] | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Of which words something is known, `(n_words,)`."""
+        known = (self.tags >= 0) & (self.weights > 0)
+        if self.soft is not None:
+            known = known | self.soft.any(axis=2)
+        return np.asarray(known.any(axis=1))
+
+
+def word_loss(logits: Any, tags: Any, weights: Any, soft: Any | None, settings: Settings) -> Any:
+    """The loss of words, summed up.
+
+    Args:
+        logits: `(n_words, n_sequences, n_tags)`; the others are as in `Gold`.
+    """
+    from torch.nn import functional as F
+
+    smoothing = settings.label_smoothing
+    hard = F.cross_entropy(
+        logits.flatten(0, 1), tags.flatten(), ignore_index=-1, reduction="none", label_smoothing=smoothing
+    )
+    hard = hard.view_as(weights) * weights
+    if soft is None:
+        return hard.sum()
+    has_soft = soft.sum(dim=2) > 0
+    return soft_loss(logits, soft, settings)[has_soft].sum() + hard[~has_soft].sum()
+
+
+def soft_loss(logits: Any, soft: Any, settings: Settings) -> Any:
+    """The loss against the probabilities of another model, for each word and sequence.
+
+    The divergence is multiplied with the temperature's square, which leaves the gradients their size (Hinton et al.
+    2015); the squared error is that of UniTrans (Wu et al. 2020).
+    """
+    import torch
+
+    target = soft ** (1 / settings.temperature)
+    target = target / target.sum(dim=2, keepdim=True).clamp(min=1e-9)
+    log_probs = (logits / settings.temperature).log_softmax(dim=2)
+    if settings.soft_loss == "mse":
+        return (log_probs.exp() - target).square().sum(dim=2)
+    return settings.temperature**2 * (torch.xlogy(target, target) - target * log_probs).sum(dim=2)
+
+
+def disagreement(first: Any, second: Any) -> Any:
+    """Half the symmetric divergence of two passes with different dropout, summed (Liang et al. 2021, "R-Drop")."""
+    a, b = first.log_softmax(dim=2), second.log_softmax(dim=2)
+    return 0.5 * ((a.exp() - b.exp()) * (a - b)).sum()
+
+
+class TokenClassifier:
+    """An encoder with its tokenizer and an output layer, and PyTorch's optimizer: what the component has as `model`.
+
+    Without weights before `build` or `load`.
+
+    Args:
+        name: The component's name, for messages.
+        settings: The component's.
+    """
+
+    _ids = count()
+
+    def __init__(self, name: str, settings: Settings):
+        self.name = name
+        self.settings = settings
+        self.net: Any = None
+        self.tokenizer: Any = None
+        self.words: WordEncoder | None = None
+        self._forget_training()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TokenClassifier:
+        """A copy of the weights, without the state of the optimizer."""
+        other = copy.copy(self)
+        other.net = copy.deepcopy(self.net, memo)
+        other._forget_training()
+        return other
+
+    def _forget_training(self) -> None:
+        self.id = f"xlt_ner_{next(self._ids)}"
+        self._optimizer: Any = None
+        self._settings: Any = None
+        self._updates = self._n_words = 0
+        self._cache: dict[bytes, EncodedText] = {}
+        self._n_cached = 0
+
+    @property
+    def transformer(self) -> Any:
+        """The encoder, a transformers.PreTrainedModel; None without weights."""
+        return None if self.net is None else self.net["encoder"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights by name, as they are in memory; none without weights."""
+        return {} if self.net is None else dict(self.net.state_dict())
+
+    def build(self, tokenizer: Any, encoder: Any, n_outputs: int) -> None:
+        """Take over an encoder, with an output layer of zeros: runs with the same labels begin the same."""
+        import torch
+
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None
+        head = torch.nn.Linear(encoder.config.hidden_size, n_outputs)
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+        device = get_torch_default_device()
+        self.net = torch.nn.ModuleDict({"encoder": encoder.float(), "head": head}).to(device).eval()
+        self.tokenizer = tokenizer
+        self.words = WordEncoder(tokenizer, limit=_position_limit(encoder, tokenizer))
+        self._forget_training()
+
+    def resize(self, old: Sequence[str], new: Sequence[str]) -> None:
+        """Give the output layer other tags: a tag that it has already keeps its weights."""
+        import torch
+
+        before = self.net["head"]
+        head = torch.nn.Linear(before.in_features, len(new)).to(before.weight)
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.constant_(head.bias, _NEW_LABEL_BIAS)
+        with torch.no_grad():
+            for place, tag in enumerate(new):
+                if tag in old:
+                    head.weight[place] = before.weight[old.index(tag)]
+                    head.bias[place] = before.bias[old.index(tag)]
+        self.net["head"] = head
+        self._forget_training()
+
+    def add_lora(self, rank: int) -> None:
+        """Freeze the encoder, and train matrices of a low rank beside its attention (Hu et al. 2021)."""
+        from peft import LoraConfig
+        from peft.tuners.lora import LoraModel
+        from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
+
+        targets: Any = TARGETS.get(self.transformer.config.model_type, "all-linear")
+        # Changes the encoder in place
+        LoraModel(self.transformer, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets), "default")
+
+    # Encoding and forward passes
+
+    def encode(self, docs: Sequence[Doc], *, keep: bool = False) -> list[EncodedText]:
+        """Encode documents that are not empty.
+
+        Args:
+            keep: Whether to remember them: a training sees its documents again and again.
+        """
+        assert self.words is not None
+        keys = [doc.to_array(ORTH).tobytes() for doc in docs]
+        new = [i for i, key in enumerate(keys) if key not in self._cache]
+        encoded = dict(zip(new, self.words([docs[i] for i in new]), strict=True))
+        texts = [encoded[i] if i in encoded else self._cache[key] for i, key in enumerate(keys)]
+        if keep:
+            self._n_cached += sum(len(text.pieces) for text in encoded.values())
+            if self._n_cached > _CACHED_PIECES:
+                self._cache, self._n_cached = {}, sum(len(text.pieces) for text in encoded.values())
+            self._cache.update((keys[i], text) for i, text in encoded.items())
+        return texts
+
+    def batches(self, texts: Sequence[EncodedText]) -> Iterator[Batch]:
+        """Batches of the windows of documents."""
+        assert self.words is not None
+        return make_batches(self.words, texts, self.settings)
+
+    def logits(self, texts: Sequence[EncodedText]) -> Any:
+        """The scores of tags of all words of documents, one after the other: float32 `(n_words, n_outputs)`."""
+        import torch
+
+        head = self.net["head"]
+        self.net.eval()
+        n_words = sum(len(text.heads) for text in texts)
+        result = torch.empty(n_words, head.out_features, device=head.weight.device)
+        with torch.inference_mode(), self._computing(training=False):
+            for batch in self.batches(texts):
+                result[self._tensor(batch.words)] = self._forward(batch)
+        return result
+
+    def _forward(self, batch: Batch, chosen: NDArray[np.bool_] | None = None, drop: float = 0.0) -> Any:
+        from torch.nn import functional as F
+
+        rows, columns = (batch.rows, batch.columns) if chosen is None else (batch.rows[chosen], batch.columns[chosen])
+        ids, mask = self._tensor(batch.ids), self._tensor(batch.mask.astype(np.int64))
+        hidden = self.transformer(input_ids=ids, attention_mask=mask)[0]
+        hidden = hidden[self._tensor(rows), self._tensor(columns)]
+        head = self.net["head"]
+        # The output layer computes in float32, whatever the encoder does
+        return F.linear(F.dropout(hidden.float(), drop, training=drop > 0), head.weight, head.bias)
+
+    def _tensor(self, values: NDArray[Any]) -> Any:
+        import torch
+
+        return torch.from_numpy(values).to(self.net["head"].weight.device, non_blocking=True)
+
+    @contextmanager
+    def _computing(self, *, training: bool) -> Iterator[None]:
+        """Half precision where it is set, and attention kernels that take batches of any shape."""
+        import torch
+
+        device = self.net["head"].weight.device.type
+        with ExitStack() as stack:
+            # On a CPU in training alone, so that a pipeline finds the same on every one
+            if self.settings.precision == "bfloat16" and (training or device == "cuda"):
+                if _has_bfloat16(device):
+                    stack.enter_context(torch.autocast(device_type=device, dtype=torch.bfloat16))
+                else:
+                    warnings.warn(_message("W170", name=self.name, device=device), stacklevel=2)
+            if device == "cuda":
+                from torch.nn.attention import SDPBackend, sdpa_kernel
+
+                # cuDNN would plan a kernel for each new shape, which takes longer than the batch
+                kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+                stack.enter_context(sdpa_kernel(kernels))
+            yield
+
+    # Training
+
+    def accumulate(self, texts: Sequence[EncodedText], gold: Gold, settings: Settings, *, drop: float) -> float:
+        """Add the gradients of a batch of documents to those that are there.
+
+        Sums are added, and `finish_update` divides them by the number of words, so that a batch in parts has the same
+        gradient as the whole.
+
+        Returns:
+            The mean loss of words of which something is known.
+        """
+        n_sequences = gold.tags.shape[1]
+        self.net.train()
+        known = gold.known
+        total: Any = 0.0
+        for batch in self.batches(texts):
+            chosen = known[batch.words]
+            if not chosen.any():
+                continue
+            words = batch.words[chosen]
+            soft = None if gold.soft is None or not gold.soft[words].any() else self._tensor(gold.soft[words])
+            learnt = (self._tensor(gold.tags[words]), self._tensor(gold.weights[words]), soft)
+            shape = (len(words), n_sequences, -1)
+            with self._computing(training=True):
+                logits = self._forward(batch, chosen, drop).view(shape)
+                value = word_loss(logits, *learnt, settings)
+                if settings.r_drop:
+                    again = self._forward(batch, chosen, drop).view(shape)
+                    value = (value + word_loss(again, *learnt, settings)) / 2
+                    value = value + settings.r_drop * disagreement(logits, again)
+            value.backward()
+            total += value.detach()
+        n_words = int(known.sum()) * n_sequences
+        self._n_words += n_words
+        return float(total) / max(1, n_words)
+
+    def finish_update(self, sgd: Any) -> None:
+        """One step of PyTorch's Adam with the settings that a thinc optimizer has at this moment.
+
+        Args:
+            sgd: A thinc.api.Optimizer. `nlp.rehearse` gives a function with a part of its attributes.
+
+        Raises:
+            ValueError: E179 for an optimizer that is no Adam.
+        """
+        import torch
+
+        if self.net is None or not self._n_words:
+            return
+        weights = [weight for weight in self.net.parameters() if weight.grad is not None]
+        gradients = [weight.grad for weight in weights]
+        torch._foreach_div_(gradients, float(self._n_words))
+        if clip := getattr(sgd, "grad_clip", 0.0):
+            torch.nn.utils.clip_grad_norm_(weights, float(clip))
+        self._step(sgd)
+        for weight in weights:
+            weight.grad = None
+        self._n_words = 0
+        self._updates += 1
+        if getattr(sgd, "averages", None) is not None:
+            self._add_to_averages(sgd.averages)
+
+    def _step(self, sgd: Any) -> None:
+        """The learning rate and the others may be schedules, so that they are set anew for each step."""
+        if self._optimizer is None or (isinstance(sgd, Optimizer) and sgd is not self._settings):
+            self._optimizer = self._make_optimizer(sgd)
+            self._settings, self._updates = sgd, 0
+        for group in self._optimizer.param_groups:
+            group["lr"] = float(sgd.learn_rate)
+            group["betas"] = (float(sgd.b1), float(sgd.b2))
+            group["eps"] = float(getattr(sgd, "eps", 1e-8))
+            group["weight_decay"] = float(getattr(sgd, "L2", 0.0)) * group["decays"]
+        self._optimizer.step()
+
+    def _make_optimizer(self, sgd: Any) -> Any:
+        import torch
+
+        reasons = {
+            "use_radam": getattr(sgd, "use_radam", False),
+            "beta1 or beta2 is 0": not (sgd.b1 > 0 and sgd.b2 > 0),
+        }
+        if any(reasons.values()):
+            raise ValueError(_message("E179", name=self.name, reason=next(r for r, is_so in reasons.items() if is_so)))
+        matrices = [weight for weight in self.net.parameters() if weight.ndim >= 2]
+        others = [weight for weight in self.net.parameters() if weight.ndim < 2]
+        # Biases and scales don't decay, as is usual for encoders (Devlin et al. 2019)
+        groups = [{"params": matrices, "decays": True}, {"params": others, "decays": False}]
+        kind = torch.optim.AdamW if getattr(sgd, "L2_is_weight_decay", True) else torch.optim.Adam
+        return kind(groups, fused=self.net["head"].weight.device.type in ("cpu", "cuda"))
+
+    def _add_to_averages(self, averages: dict[Any, Any]) -> None:
+        """The moving averages of thinc's optimizers, with keys of our own beside theirs."""
+        decay = min(0.9999, (1 + self._updates) / (10 + self._updates))
+        for name, weight in self.net.named_parameters():
+            if weight.requires_grad:
+                average = averages.setdefault(f"{self.id}_{name}", weight.detach().clone())
+                average.lerp_(weight.detach(), 1 - decay)
+
+    @contextmanager
+    def use_params(self, params: dict[Any, Any] | None) -> Iterator[None]:
+        """Have averaged weights inside the block."""
+        named = [] if self.net is None else list(self.net.named_parameters())
+        swapped = [(weight, params[key]) for name, weight in named if params and (key := f"{self.id}_{name}") in params]
+        before = [weight.detach().clone() for weight, _ in swapped]
+        for weight, average in swapped:
+            weight.data.copy_(average)
+        try:
+            yield
+        finally:
+            for (weight, _), value in zip(swapped, before, strict=True):
+                weight.data.copy_(value)
+
+    # Files
+
+    def save(self, folder: Path) -> None:
+        """Write an ordinary Hugging Face model and tokenizer, and the output layer, all as safetensors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.net is None:
+            return
+        from safetensors.torch import save_file
+
+        with _quiet():
+            weights = _merged(self.transformer)
+            self.transformer.save_pretrained(folder / "encoder", state_dict=weights, safe_serialization=True)
+            self.tokenizer.save_pretrained(folder / "tokenizer")
+        head = {name: values.detach().cpu().contiguous() for name, values in self.net["head"].state_dict().items()}
+        save_file(head, folder / "head.safetensors")
+        # safetensors leaves its files readable by the owner alone
+        for path in folder.rglob("*.safetensors"):
+            path.chmod(0o644)
+
+    def load(self, folder: Path, *, n_outputs: int) -> None:
+        """The counterpart of `save`; needs neither a network nor what the encoder was made from.
+
+        Raises:
+            ValueError: E178 for files that are not what `save` writes.
+        """
+        if not (folder / "encoder").is_dir():
+            self.net = None
+            return
+        with _with_torch(self.name):
+            from safetensors.torch import load_file
+        try:
+            self.build(*_load_pretrained(str(folder / "encoder"), tokenizer=str(folder / "tokenizer")), n_outputs)
+            self.net["head"].load_state_dict(load_file(folder / "head.safetensors"))
+        # transformers and safetensors have many kinds of errors for a broken file
+        except Exception as err:
+            raise ValueError(_message("E178", name=self.name, path=folder, reason=_first_line(err))) from err
+
+
+def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, Any]:
+    """Load an encoder to train, without running code that comes with it.
+
+    Args:
+        name: The component's name, for messages.
+        encoder: A model folder, a Hugging Face name, or "bundled:NAME".
+        layers: How many layers to keep, from the bottom; all where left out.
+
+    Returns:
+        Tokenizer and encoder.
+
+    Raises:
+        ValueError: E173 for what cannot be used.
+    """
+    try:
+        if encoder.startswith(BUNDLED):
+            load = registry.misc.get("spacy_xlt.load_bundled.v1")
+            model, tokenizer = load(encoder.removeprefix(BUNDLED), layers=layers)
+        else:
+            tokenizer, model = _load_pretrained(encoder, layers=layers)
+        if not tokenizer.is_fast:
+            raise ValueError("its tokenizer is not a fast one")
+        if model.config.is_encoder_decoder:
+            raise ValueError("it is an encoder with a decoder")
+    # Each library has its own kinds of errors for a broken folder
+    except Exception as err:
+        raise ValueError(_message("E173", name=name, encoder=encoder, reason=_first_line(err))) from err
+    return tokenizer, model
+
+
+def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int | None = None) -> tuple[Any, Any]:
+    from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+
+    trusted: dict[str, Any] = {"trust_remote_code": False, "local_files_only": Path(encoder).is_dir()}
+    config = AutoConfig.from_pretrained(encoder, **trusted)
+    if getattr(config, "auto_map", None) and type(config) not in MODEL_MAPPING:
+        raise ValueError("its code would have to be run")
+    if layers is not None:
+        if not 1 <= layers <= config.num_hidden_layers:
+            raise ValueError(f"it has {config.num_hidden_layers} layers, and `layers` is {layers}")
+        config.num_hidden_layers = layers
+    with _quiet():
+        model = AutoModel.from_pretrained(encoder, config=config, use_safetensors=_safetensors(encoder), **trusted)
+    model.config._name_or_path = ""
+    return AutoTokenizer.from_pretrained(tokenizer or encoder, **trusted), model
+
+
+def _safetensors(encoder: str) -> bool | None:
+    """Only safetensors from a folder that has them; elsewhere what there is, which is read as weights only."""
+    return True if any(Path(encoder).glob("*.safetensors")) else None
+
+
+def _merged(encoder: Any) -> dict[str, Any]:
+    """The weights of an encoder, what LoRA has trained added to them."""
+    weights = {name: values for name, values in encoder.state_dict().items() if ".lora_" not in name}
+    for name, module in encoder.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            weights[f"{name}.base_layer.weight"] = module.base_layer.weight + module.get_delta_weight("default")
+    return {name.replace(".base_layer.", "."): values.detach().contiguous() for name, values in weights.items()}
+
+
+def _position_limit(encoder: Any, tokenizer: Any) -> int:
+    limit = getattr(encoder.config, "max_position_embeddings", None) or 512
+    for name, module in encoder.named_modules():
+        # RoBERTa's positions start behind the index of the padding
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            limit -= int(module.padding_idx) + 1
+    return int(min(limit, tokenizer.model_max_length))
+
+
+def _has_bfloat16(device: str) -> bool:
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # torch 2.10 and later say what the CPU has
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    asked = (getattr(torch.cpu, name, bool) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(has and "bf16" in name for name, has in capabilities.items()) or any(ask() for ask in asked)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting weights that are left out on purpose."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).strip() or type(err).__name__).splitlines()[0][:200]
+
+
+# --- The component ---------------------------------------------------------------------------------------------------
+
+# `(start, end, label, probability)`
+FoundSpan = tuple[int, int, str, float]
+
+
+class XltNer(TrainablePipe):
+    """Finds named entities: an encoder, and a tag for each word from the first of its pieces.
+
+    Entities are in `doc.ents`, and with their probabilities in `doc.spans["xlt_ents"].attrs["scores"]`. Those that are
+    there already stay. In the mode "per_label" each label has a sequence of tags of its own, and its spans, which may
+    nest in those of other labels and overlap them, are in `doc.spans[spans_key]`.
+
+    A word whose annotation is missing has no loss. In the mode "per_label" it is missing where a document does not have
+    the span group. Where a document has soft labels (`set_soft_labels`), they are learnt and not its labels.
+
+    Args:
+        vocab: The pipeline's.
+        name: The component's name.
+        settings: See `Settings`.
+
+    Raises:
+        ValueError: E170 for an invalid setting.
+    """
+
+    def __init__(self, vocab: Vocab, name: str, settings: Settings):
+        settings.check(name)
+        self.vocab = vocab
+        self.name = name
+        self.settings = settings
+        self.cfg: dict[str, Any] = {"labels": [], "mode": settings.mode}
+        self.model = TokenClassifier(name, settings)
+        # `nlp.resume_training` puts a copy of the model here, and `rehearse` learns from it
+        self._rehearsal_model: TokenClassifier | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """What `spacy init labels` stores for `[initialize.components.NAME] labels`."""
+        return self.labels
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that the output layer has, in their order."""
+        if self._per_label:
+            return [f"{tag}-{label}" for label in self.labels for tag in "OBI"]
+        return ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
+
+    @property
+    def _per_label(self) -> bool:
+        return self.settings.mode == "per_label"
+
+    @property
+    def _n_sequences(self) -> int:
+        return len(self.labels) if self._per_label else 1
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether `add_label` works."""
+        return True
+
+    def add_label(self, label: str) -> int:
+        """Add a label. What has been trained stays; the new one has to be.
+
+        Returns:
+            Whether it is new, 0 or 1.
+
+        Raises:
+            ValueError: E170 for what is no label.
+        """
+        if not isinstance(label, str) or not label:
+            raise ValueError(_message("E170", name=self.name, setting="label", value=label, expected="a text"))
+        if label in self.labels:
+            return 0
+        before = self.tags
+        self.cfg["labels"] = sorted([*self.labels, label])
+        self.vocab.strings.add(label)
+        if self.model.net is not None:
+            self.model.resize(before, self.tags)
+        return 1
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,  # noqa: UP045 - spaCy reads the types of these
+        encoder: Optional[str] = None,  # noqa: UP045
+        layers: Optional[int] = None,  # noqa: UP045
+        lora_rank: int = 0,
+        labels: Optional[list[str]] = None,  # noqa: UP045
+    ) -> None:
+        """Load the encoder and make the output layer, from `[initialize.components.NAME]`.
+
+        Args:
+            get_examples: Gives examples, from which the labels are.
+            nlp: The pipeline; not used.
+            encoder: A model folder, a Hugging Face name, or "bundled:NAME" (`spacy xlt bundled list`).
+            layers: How many of its layers to use, from the bottom; all where left out.
+            lora_rank: Above 0: train only matrices of this rank beside the attention, for which the package peft is
+                needed. They are added to the weights when the pipeline is saved.
+            labels: The labels, in the place of those of the examples.
+
+        Raises:
+            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
+        """
+        validate_get_examples(get_examples, "XltNer.initialize")
+        with _with_torch(self.name):
+            found = set(labels) if labels is not None else self._labels_in(get_examples())
+        found.update(self.labels)
+        if not found:
+            what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"
+            raise ValueError(_message("E175", name=self.name, what=what))
+        if not encoder:
+            raise ValueError(_message("E173", name=self.name, encoder=encoder, reason="none is named"))
+        if lora_rank and find_spec("peft") is None:
+            expected = "0, or the package peft (pip install peft)"
+            values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
+            raise ValueError(_message("E170", name=self.name, **values))
+        self._set_labels(found)
+        self.model.build(*load_encoder(self.name, encoder, layers=layers), len(self.tags))
+        if lora_rank:
+            self.model.add_lora(lora_rank)
+
+    def _labels_in(self, examples: Iterable[Example]) -> set[str]:
+        refs = (eg.reference for eg in examples)
+        if not self._per_label:
+            return {ent.label_ for ref in refs for ent in ref.ents}
+        return {span.label_ for ref in refs for span in ref.spans.get(self.settings.spans_key, ())}
+
+    def _set_labels(self, labels: Iterable[str]) -> None:
+        self.cfg["labels"] = sorted(labels)
+        for label in self.labels:
+            self.vocab.strings.add(label)
+
+    # Prediction
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Annotate documents in batches; where a batch fails, one by one, so that one document alone is lost."""
+        handle_error = self.get_error_handler()
+        for docs in util.minibatch(stream, size=batch_size):
+            try:
+                self.set_annotations(docs, self.predict(docs))
+                yield from docs
+            except Exception as err:
+                if len(docs) == 1:
+                    handle_error(self.name, self, docs, err)
+                else:
+                    for doc in docs:
+                        yield from self.pipe([doc], batch_size=1)
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[FoundSpan]]:
+        """The spans of each document with their probabilities, in order."""
+        return self._decode(list(docs), self._best_spans)
+
+    def span_probabilities(self, docs: Iterable[Doc], *, least: float = 0.05) -> list[list[FoundSpan]]:
+        """All spans of this probability and more, whether `predict` chooses them or not; they may overlap."""
+
+        def probable(scores: Any, lengths: Sequence[int]) -> list[list[tuple[int, int, int, float]]]:
+            found = marginals(scores)
+            return [list(found.probable(i, length, least)) for i, length in enumerate(lengths)]
+
+        return self._decode(list(docs), probable)
+
+    def tag_probabilities(self, docs: Iterable[Doc]) -> list[NDArray[np.float16]]:
+        """The probabilities of `tags` for each token, by themselves, `(n_tokens, n_tags)`: soft labels for another."""
+        docs = list(docs)
+        filled = [doc for doc in docs if len(doc)]
+        probs = (
+            self._log_probs(self.model, filled).exp().flatten(1).half().cpu().numpy() if filled else np.empty((0, 0))
+        )
+        parts = iter(np.split(probs, list(accumulate(map(len, filled)))[:-1]))
+        return [next(parts) if len(doc) else np.zeros((0, len(self.tags)), dtype=np.float16) for doc in docs]
+
+    def _log_probs(self, model: TokenClassifier, docs: Sequence[Doc]) -> Any:
+        """`(n_words, n_sequences, n_tags)`."""
+        self._require_weights()
+        logits = model.logits(model.encode(docs))
+        return logits.view(len(logits), self._n_sequences, -1).log_softmax(dim=2)
+
+    def _require_weights(self) -> None:
+        if self.model.net is None:
+            raise ValueError(_message("E172", name=self.name))
+
+    def _decode(self, docs: list[Doc], search: Callable[[Any, Sequence[int]], list[Any]]) -> list[list[FoundSpan]]:
+        """Run a search on the log-probabilities of documents, as many at once as are of similar length and fit."""
+        import torch
+
+        self._require_weights()
+        by_doc: list[list[FoundSpan]] = [[] for _ in docs]
+        filled = sorted((i for i, doc in enumerate(docs) if len(doc)), key=lambda i: -len(docs[i]))
+        if not filled:
+            return by_doc
+        log_probs = self._log_probs(self.model, [docs[i] for i in filled])
+        _, n_sequences, n_tags = log_probs.shape
+        offset = 0
+        while filled:
+            longest = len(docs[filled[0]])
+            n_docs = max(1, _DECODED_AT_ONCE // (longest * n_sequences * n_tags))
+            chosen, filled = filled[:n_docs], filled[n_docs:]
+            lengths = [len(docs[i]) for i in chosen]
+            padded = log_probs.new_full((len(chosen), longest, n_sequences, n_tags), _NEVER)
+            padded[..., 0] = 0.0
+            rows = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(lengths))
+            columns = torch.cat([torch.arange(length) for length in lengths])
+            padded[rows, columns] = log_probs[offset : offset + sum(lengths)]
+            offset += sum(lengths)
+            scores = padded.transpose(1, 2).flatten(0, 1)
+            found = search(scores, [length for length in lengths for _ in range(n_sequences)])
+            for row, spans in enumerate(found):
+                for start, end, label, probability in spans:
+                    place = row % n_sequences if self._per_label else label
+                    by_doc[chosen[row // n_sequences]].append((start, end, self.labels[place], probability))
+        return [sorted(spans) for spans in by_doc]
+
+    def _best_spans(self, scores: Any, lengths: Sequence[int]) -> list[list[tuple[int, int, int, float]]]:
+        n_labels = (scores.shape[2] - 1) // 2
+        tags = best_tags(scores).cpu().numpy()
+        found = [spans_of_tags(row, n_labels) for row in tags]
+        if not any(found):
+            return [[] for _ in found]
+        probabilities = marginals(scores)
+        return [
+            [(*span, min(1.0, probabilities.probability(row, *span))) for span in spans]
+            for row, spans in enumerate(found)
+        ]
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Sequence[FoundSpan]]) -> None:
+        """Write entities, or the span group, with their probabilities."""
+        for doc, found in zip(docs, predictions, strict=True):
+            spans = [(Span(doc, *_trimmed(doc, start, end), label=label), p) for start, end, label, p in found]
+            key = self.settings.spans_key
+            if not self._per_label:
+                key = ENTS_GROUP
+                there = list(doc.ents)
+                taken = {i for ent in there for i in range(ent.start, ent.end)}
+                spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
+                doc.set_ents([*there, *(span for span, _ in spans)], default="outside")
+                spans = sorted([*spans, *((ent, 1.0) for ent in there)], key=lambda item: item[0].start)
+            attrs = {"scores": [probability for _, probability in spans]}
+            doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in spans])
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """The scores of the entities as for `ner`, or of the spans as for `spancat`."""
+        if not self._per_label:
+            return get_ner_prf(examples)
+        return spancat_score(examples, spans_key=self.settings.spans_key, allow_overlap=True)
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch.
+
+        Args:
+            examples: The batch.
+            drop: The dropout before the output layer. That of the encoder is as its own config says.
+            sgd: Gives the settings of the optimizer; without, gradients are added up until `finish_update`.
+            losses: Gets the mean loss of a word.
+
+        Raises:
+            ValueError: E172 without weights, E174 for an unknown label, E176 and E177 for soft labels that do not fit.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "XltNer.update")
+        self._require_weights()
+        examples = [eg for eg in examples if len(eg.predicted)]
+        if not examples:
+            return losses
+        texts = self.model.encode([eg.predicted for eg in examples], keep=True)
+        losses[self.name] += self.model.accumulate(texts, self.gold(examples), self.settings, drop=drop)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        return losses
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        sgd: Any = None,
+        losses: dict[str, float] | None = None,
+        drop: float = 0.0,
+    ) -> dict[str, float]:
+        """Learn what the model knew at `nlp.resume_training`: its distributions, of any text, are soft labels."""
+        losses = {} if losses is None else losses
+        docs = [eg.predicted for eg in examples if len(eg.predicted)]
+        if self._rehearsal_model is None or not docs:
+            return losses
+        if len(self._rehearsal_model.state_dict()["head.bias"]) != len(self.tags):
+            return losses
+        soft = self._log_probs(self._rehearsal_model, docs).exp().cpu().numpy()
+        tags = np.full(soft.shape[:2], -1, dtype=np.int64)
+        gold = Gold(tags, np.zeros(tags.shape, dtype=np.float32), soft)
+        texts = self.model.encode(docs, keep=True)
+        losses.setdefault(self.name, 0.0)
+        losses[self.name] += self.model.accumulate(texts, gold, Settings(), drop=drop)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        return losses
+
+    def gold(self, examples: Sequence[Example]) -> Gold:
+        """What there is to learn about the predicted documents' tokens, one document after the other."""
+        tags = [self._entity_tags(eg) if not self._per_label else self._span_tags(eg) for eg in examples]
+        weights = [self._weights(eg) for eg in examples]
+        soft = [self._soft_labels(eg) for eg in examples]
+        together = None
+        if any(part is not None for part in soft):
+            shape = (self._n_sequences, len(self.tags) // self._n_sequences)
+            filled = [
+                np.zeros((len(eg.predicted), *shape), dtype=np.float32) if part is None else part.reshape(-1, *shape)
+                for part, eg in zip(soft, examples, strict=True)
+            ]
+            together = np.concatenate(filled).astype(np.float32)
+        return Gold(np.concatenate(tags), np.concatenate(weights), together)
+
+    def _entity_tags(self, eg: Example) -> NDArray[np.int64]:
+        n_labels = len(self.labels)
+        if not _same_tokens(eg):
+            places = {tag: i for i, tag in enumerate(self.tags)}
+            simple = {"U": "B", "L": "I"}
+            aligned = [tag and simple.get(tag[0], tag[0]) + tag[1:] for tag in eg.get_aligned_ner()]
+            for tag in aligned:
+                if tag not in (None, "-", "O") and tag not in places:
+                    self._check_label(tag[2:])
+            return np.array([[places.get(tag, -1)] for tag in aligned], dtype=np.int64)
+        iob, kinds = eg.reference.to_array([ENT_IOB, ENT_TYPE]).T
+        place = {0: -1, **{self.vocab.strings[label]: i for i, label in enumerate(self.labels)}}
+        for kind in set(kinds.tolist()) - place.keys():
+            self._check_label(self.vocab.strings[kind])
+        label = np.array([place[kind] for kind in kinds.tolist()], dtype=np.int64)
+        tags = np.where(label < 0, 0, np.where(iob == 3, 1 + label, 1 + n_labels + label))
+        tags = np.where(iob == 2, 0, tags)
+        return np.where(iob == 0, -1, tags)[:, None]
+
+    def _span_tags(self, eg: Example) -> NDArray[np.int64]:
+        shape = (len(eg.predicted), len(self.labels))
+        group = eg.reference.spans.get(self.settings.spans_key)
+        if group is None:
+            return np.full(shape, -1, dtype=np.int64)
+        tags = np.zeros(shape, dtype=np.int64)
+        # Of spans that share a token and a label, the longest
+        for span in sorted(_aligned(eg, group), key=lambda span: (span.start - span.end, span.start)):
+            place = self._check_label(span.label_)
+            if not tags[span.start : span.end, place].any():
+                tags[span.start : span.end, place] = 2
+                tags[span.start, place] = 1
+        return tags
+
+    def _check_label(self, label: str) -> int:
+        if label not in self.labels:
+            raise ValueError(_message("E174", name=self.name, label=label, known=", ".join(self.labels)))
+        return self.labels.index(label)
+
+    def _weights(self, eg: Example) -> NDArray[np.float32]:
+        weights = np.ones((len(eg.predicted), self._n_sequences), dtype=np.float32)
+        key = self.settings.spans_key if self._per_label else ENTS_GROUP
+        group = eg.reference.spans.get(key)
+        scores = () if group is None or self.settings.span_scores == "off" else group.attrs.get("scores", ())
+        for span, score in zip(group or (), scores, strict=False):
+            place = self._check_label(span.label_) if self._per_label else 0
+            is_sure = float(score) >= self.settings.score_threshold
+            for aligned in _aligned(eg, [span]):
+                weight = float(score) if self.settings.span_scores == "linear" else float(is_sure)
+                weights[aligned.start : aligned.end, place] = weight
+        return weights
+
+    def _soft_labels(self, eg: Example) -> NDArray[Any] | None:
+        stored = get_soft_labels(eg.reference)
+        if stored is None:
+            return None
+        tags, values = stored
+        if tags != self.tags:
+            found, known = ", ".join(tags), ", ".join(self.tags)
+            raise ValueError(_message("E176", name=self.name, found=found, known=known))
+        if len(values) != len(eg.predicted) or not _same_tokens(eg):
+            expected = len(eg.predicted)
+            raise ValueError(_message("E177", name=self.name, found=len(values), expected=expected))
+        return values
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write labels and model."""
+        writers = {"cfg": lambda p: srsly.write_json(p, self.cfg), "model": self.model.save}
+        util.to_disk(path, writers, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> XltNer:
+        """Read what `to_disk` wrote.
+
+        Raises:
+            ValueError: E178 for what cannot be read.
+        """
+        readers = {
+            "cfg": lambda p: self._set_cfg(srsly.read_json(p), path),
+            "model": lambda p: self.model.load(p, n_outputs=len(self.tags)),
+        }
+        util.from_disk(path, readers, exclude)
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files of `to_disk`."""
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            self.to_disk(folder, exclude=exclude)
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            return bytes(srsly.msgpack_dumps({str(p.relative_to(folder).as_posix()): p.read_bytes() for p in files}))
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> XltNer:
+        """Read what `to_bytes` gave."""
+        with tempfile.TemporaryDirectory() as temporary:
+            for name, data in srsly.msgpack_loads(bytes_data).items():
+                path = Path(temporary, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            return self.from_disk(temporary, exclude=exclude)
+
+    def _set_cfg(self, cfg: dict[str, Any], path: str | Path) -> None:
+        if cfg.get("mode") != self.settings.mode:
+            reason = f"it was saved with mode {cfg.get('mode')!r}, and the config has {self.settings.mode!r}"
+            raise ValueError(_message("E178", name=self.name, path=path, reason=reason))
+        self.cfg = dict(cfg)
+        self._set_labels(cfg["labels"])
+
+
+def _same_tokens(eg: Example) -> bool:
+    """Whether both documents of an example have the same tokens."""
+    x, y = eg.predicted, eg.reference
+    return len(x) == len(y) and (x is y or bool(np.array_equal(x.to_array(ORTH), y.to_array(ORTH))))
+
+
+def _aligned(eg: Example, spans: Iterable[Span]) -> list[Span]:
+    spans = list(spans)
+    return spans if _same_tokens(eg) else list(eg.get_aligned_spans_y2x(spans, allow_overlap=True))
+
+
+def _trimmed(doc: Doc, start: int, end: int) -> tuple[int, int]:
+    """A span without white space at its ends; as it is where there is nothing else."""
+    first, last = start, end
+    while first < last and doc[first].is_space:
+        first += 1
+    while first < last and doc[last - 1].is_space:
+        last -= 1
+    return (first, last) if first < last else (start, end)
+
+
+def make_xlt_ner(
+    nlp: Language,
+    name: str,
+    mode: str,
+    spans_key: str,
+    window: int,
+    overlap: int,
+    batch_pieces: int,
+    precision: str,
+    span_scores: str,
+    score_threshold: float,
+    soft_loss: str,
+    temperature: float,
+    label_smoothing: float,
+    r_drop: float,
+) -> XltNer:
+    """The factory `xlt_ner`; see `Settings`."""
+    settings = {key: value for key, value in locals().items() if key not in ("nlp", "name")}
+    # `spacy package` reads requirements from here, and finds by itself only those of installed components
+    requirements = nlp.meta.setdefault("requirements", [])
+    named = {util.split_requirement(item)[0] for item in requirements}
+    requirements.extend(item for item in REQUIREMENTS if util.split_requirement(item)[0] not in named)
+    return XltNer(nlp.vocab, name, Settings(**settings))
+
+
+# As the functions of a file that `--code` names: else `spacy package` would have every wheel require spacy_xlt
+make_xlt_ner.__module__ = "xlt_ner"
+
+# Two wheels that have this file, or one beside spacy_xlt, may be loaded in one process
+if not Language.has_factory("xlt_ner"):
+    Language.factory(
+        "xlt_ner",
+        assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+        default_config=asdict(Settings()),
+        default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+        func=make_xlt_ner,
+    )

@@ -15,7 +15,7 @@ HOLDERS = ("translate_test_", "ensemble_")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves
-OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg")
+OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg", "xlt_ner.cfg")
 SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
 PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
 TRAININGS = [
@@ -24,6 +24,8 @@ TRAININGS = [
     ["train", "spancat"],
     ["train", "gpu", "spancat", "spancat_gpu"],
     ["train", "tok2vec"],
+    ["train", "xlt_ner"],
+    ["train", "xlt_ner", "gpu"],
 ]
 STRATEGIES = {
     "zero_shot": ["source"],

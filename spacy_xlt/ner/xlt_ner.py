@@ -76,14 +76,14 @@ def _message(code: str, **values: Any) -> str:
     return f"[XLT-{code}] {_ERRORS[code].format(**values)}"
 
 
-@contextmanager
-def _with_torch(name: str) -> Iterator[None]:
+def _require_torch(name: str) -> None:
     """Say what to install where PyTorch or transformers are missing."""
-    missing = [package for package in ("torch", "transformers") if find_spec(package) is None]
-    if missing:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as err:
         packages = " ".join(f"'{item}'" for item in REQUIREMENTS)
-        raise ImportError(_message("E171", name=name, reason=f"no {' and no '.join(missing)}", packages=packages))
-    yield
+        raise ImportError(_message("E171", name=name, reason=err, packages=packages)) from err
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
@@ -794,8 +794,9 @@ class TokenClassifier:
         if not (folder / "encoder").is_dir():
             self.net = None
             return
-        with _with_torch(self.name):
-            from safetensors.torch import load_file
+        _require_torch(self.name)
+        from safetensors.torch import load_file
+
         try:
             self.build(*_load_pretrained(str(folder / "encoder"), tokenizer=str(folder / "tokenizer")), n_outputs)
             self.net["head"].load_state_dict(load_file(folder / "head.safetensors"))
@@ -1012,8 +1013,8 @@ class XltNer(TrainablePipe):
             ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
         """
         validate_get_examples(get_examples, "XltNer.initialize")
-        with _with_torch(self.name):
-            found = set(labels) if labels is not None else self._labels_in(get_examples())
+        _require_torch(self.name)
+        found = set(labels) if labels is not None else self._labels_in(get_examples())
         found.update(self.labels)
         if not found:
             what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"

@@ -214,14 +214,13 @@ def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _vocabulary(model: Model) -> str:
+def _vocabulary(model: Any) -> str:
     """A checksum of the vocabulary of an encoder's tokenizer; empty for a model without one."""
-    for node in model.walk():
-        for shim in node.shims:
-            tokenizer = getattr(getattr(shim, "_hfmodel", None), "tokenizer", None)
-            if tokenizer is not None:
-                text = repr(sorted(tokenizer.get_vocab().items()))
-                return hashlib.sha256(text.encode("utf8")).hexdigest()[:12]
+    holders = [getattr(shim, "_hfmodel", None) for shim in _shims(model)] if isinstance(model, Model) else [model]
+    for tokenizer in (getattr(holder, "tokenizer", None) for holder in holders):
+        if tokenizer is not None:
+            text = repr(sorted(tokenizer.get_vocab().items()))
+            return hashlib.sha256(text.encode("utf8")).hexdigest()[:12]
     return ""
 
 
@@ -264,12 +263,16 @@ def _sum(values: NDArray[Any], added: NDArray[np.float32]) -> NDArray[Any]:
     return (values.astype(np.float64) + added).astype(values.dtype)
 
 
-def _models(nlp: Language) -> Iterator[tuple[str, Model]]:
-    """The thinc models of a pipeline's components, disabled ones among them."""
+def _models(nlp: Language) -> Iterator[tuple[str, Any]]:
+    """The models of a pipeline's components, disabled ones among them: thinc's, and that of `xlt_ner`."""
     for name, component in nlp.components:
         model = getattr(component, "model", None)
-        if isinstance(model, Model):
+        if isinstance(model, Model) or hasattr(model, "state_dict"):
             yield name, model
+
+
+def _shims(model: Model) -> list[Any]:
+    return [shim for node in model.walk() for shim in node.shims]
 
 
 def _places(nlp: Language) -> dict[str, tuple[Any, str]]:
@@ -278,20 +281,22 @@ def _places(nlp: Language) -> dict[str, tuple[Any, str]]:
     seen: set[int] = set()
     tied: set[int] = set()
     for component, model in _models(nlp):
-        for i, node in enumerate(model.walk()):
+        modules = [] if isinstance(model, Model) else [model]
+        for i, node in enumerate(model.walk() if isinstance(model, Model) else ()):
             if id(node) in seen:
                 continue
             seen.add(id(node))
             for key in node.param_names:
                 if node.has_param(key):
                     places[f"{component}: {i} {node.name}.{key}"] = (node, key)
-            states = [dict(shim._model.state_dict()) for shim in node.shims if hasattr(shim._model, "state_dict")]
-            for state in states:
-                for key, tensor in state.items():
-                    # Tied weights are one tensor
-                    if hasattr(tensor, "data_ptr") and (not tensor.numel() or tensor.data_ptr() not in tied):
-                        tied.add(tensor.data_ptr())
-                        places[f"{component}: {key}"] = (state, key)
+            modules += [shim._model for shim in node.shims if hasattr(shim._model, "state_dict")]
+        for module in modules:
+            state = dict(module.state_dict())
+            for key, tensor in state.items():
+                # Tied weights are one tensor
+                if hasattr(tensor, "data_ptr") and (not tensor.numel() or tensor.data_ptr() not in tied):
+                    tied.add(tensor.data_ptr())
+                    places[f"{component}: {key}"] = (state, key)
     return places
 
 

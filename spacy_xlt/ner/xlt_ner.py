@@ -2,9 +2,9 @@
 
 `spacy package --code` copies the file into a wheel, which then needs spaCy, PyTorch and transformers only. So the file
 imports nothing else of spacy_xlt, and has its errors itself.
-"""
 
-from __future__ import annotations
+Without postponed annotations: `spacy package` runs the file as no module, and dataclasses would look for it.
+"""
 
 import copy
 import tempfile
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from itertools import accumulate, count
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import srsly
@@ -514,7 +514,7 @@ class TokenClassifier:
         self.words: WordEncoder | None = None
         self._forget_training()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> TokenClassifier:
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TokenClassifier":
         """A copy of the weights, without the state of the optimizer."""
         other = copy.copy(self)
         other.net = copy.deepcopy(self.net, memo)
@@ -992,11 +992,11 @@ class XltNer(TrainablePipe):
         self,
         get_examples: Callable[[], Iterable[Example]],
         *,
-        nlp: Optional[Language] = None,  # noqa: UP045 - spaCy reads the types of these
-        encoder: Optional[str] = None,  # noqa: UP045
-        layers: Optional[int] = None,  # noqa: UP045
+        nlp: Language | None = None,
+        encoder: str | None = None,
+        layers: int | None = None,
         lora_rank: int = 0,
-        labels: Optional[list[str]] = None,  # noqa: UP045
+        labels: list[str] | None = None,
     ) -> None:
         """Load the encoder and make the output layer, from `[initialize.components.NAME]`.
 
@@ -1300,7 +1300,7 @@ class XltNer(TrainablePipe):
         writers = {"cfg": lambda p: srsly.write_json(p, self.cfg), "model": self.model.save}
         util.to_disk(path, writers, exclude)
 
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> XltNer:
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "XltNer":
         """Read what `to_disk` wrote.
 
         Raises:
@@ -1321,7 +1321,7 @@ class XltNer(TrainablePipe):
             files = [path for path in folder.rglob("*") if path.is_file()]
             return bytes(srsly.msgpack_dumps({str(p.relative_to(folder).as_posix()): p.read_bytes() for p in files}))
 
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> XltNer:
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "XltNer":
         """Read what `to_bytes` gave."""
         with tempfile.TemporaryDirectory() as temporary:
             for name, data in srsly.msgpack_loads(bytes_data).items():

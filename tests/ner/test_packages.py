@@ -1,0 +1,109 @@
+"""Packages that bundle the component's file, without spacy_xlt and beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from helpers.cli import spacy_cli
+from helpers.tiny_ner import SENTENCES, make_examples, make_ner, train
+
+from spacy_xlt.ner import xlt_ner
+
+CODE = Path(xlt_ner.__file__)
+# spaCy finds what is installed by its entry points; without ours spacy_xlt is not imported, and may not be
+WITHOUT_US = """
+import importlib.metadata
+distributions = importlib.metadata.distributions
+importlib.metadata.distributions = lambda **kwargs: (
+    d for d in distributions(**kwargs) if d.metadata["Name"] not in ("spacy-xlt", "spacy_xlt")
+)
+sys.modules["spacy_xlt"] = None
+"""
+SCRIPT = """
+import json, en_first, en_second
+pipelines = [en_first.load(), en_second.load()]
+text = "Maria lives in Lisbon ."
+found = [[[ent.text, ent.label_] for ent in nlp(text).ents] for nlp in pipelines]
+kinds = {type(nlp.get_pipe("xlt_ner")).__module__ for nlp in pipelines}
+print(json.dumps({"found": found, "modules": sorted(kinds)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(encoder, tmp_path_factory) -> list[Path]:
+    """Two packages, the second one of other labels."""
+    folder = tmp_path_factory.mktemp("packages")
+    built = []
+    for name, sentences in (("first", SENTENCES), ("second", SENTENCES[:3])):
+        nlp = make_ner(encoder, examples=sentences)
+        train(nlp, times=40, examples=make_examples(nlp, sentences))
+        if name == "second":
+            nlp.get_pipe("xlt_ner").add_label("MISC")
+        nlp.to_disk(folder / f"{name}-pipeline")
+        options = ["--name", name, "--version", "1.0.0", "--build", "none", "--code", CODE]
+        spacy_cli("package", folder / f"{name}-pipeline", folder, *options)
+        package = folder / f"en_{name}-1.0.0"
+        # What a build does
+        shutil.copy(package / "meta.json", package / f"en_{name}")
+        built.append(package)
+    return built
+
+
+def run(script: str, packages: list[Path]) -> dict:
+    paths = "".join(f"sys.path.insert(0, {str(path)!r})\n" for path in packages)
+    done = subprocess.run([sys.executable, "-c", f"import sys\n{paths}{script}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_package_requires_spacy_torch_and_transformers(packages):
+    for package in packages:
+        requirements = json.loads((package / "meta.json").read_text())["requirements"]
+        assert sorted(item.split(">")[0] for item in requirements) == ["spacy", "torch", "transformers"]
+
+
+def test_the_file_imports_nothing_of_ours():
+    lines = CODE.read_text().splitlines()
+    assert not [line for line in lines if line.strip().startswith(("from .", "import spacy_xlt", "from spacy_xlt"))]
+
+
+@pytest.mark.parametrize("before", ["", WITHOUT_US], ids=["beside spacy_xlt", "without spacy_xlt"])
+def test_two_packages_run_in_one_process(packages, before):
+    result = run(before + SCRIPT, packages)
+    expected = [["Maria", "PER"], ["Lisbon", "LOC"]]
+    assert result["found"] == [expected, expected]
+    # The first that is loaded registers the component for both
+    assert result["modules"] == ["en_first.xlt_ner"]
+
+
+def test_a_package_says_what_it_needs_where_torch_is_missing(packages):
+    script = """
+import json, en_first, spacy
+spacy.blank("en")
+sys.modules["torch"] = None
+try:
+    en_first.load()
+except ImportError as err:
+    print(json.dumps({"error": str(err)}))
+"""
+    error = run(WITHOUT_US + script, packages)["error"]
+    assert "XLT-E171" in error and "pip install 'torch>=2.4'" in error
+
+
+def test_a_pipeline_is_read_by_the_packaged_component(packages, encoder, tmp_path):
+    """A folder that spacy_xlt wrote, where only the file of a package has registered the component."""
+    train(make_ner(encoder), times=2).to_disk(tmp_path / "pipeline")
+    script = f"""
+import json, spacy, en_first
+nlp = spacy.load({str(tmp_path / "pipeline")!r})
+print(json.dumps({{"labels": nlp.get_pipe("xlt_ner").labels}}))
+"""
+    assert run(WITHOUT_US + script, packages)["labels"] == list(
+        spacy.load(tmp_path / "pipeline").get_pipe("xlt_ner").labels
+    )

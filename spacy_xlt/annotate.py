@@ -30,7 +30,8 @@ class AnnotatorPipe(BitextPipe):
         targets: Which bitexts of `doc._.xlt` to annotate, by language code; all where left out.
         beam_width: From 2 on, also find out how probable the entities are, and which others are possible: they go to
             the span group "xlt_candidates" of the translation with `attrs["scores"]`. An `ner` component searches with
-            a beam of this width; see `annotate_scored`. With 1 nothing is done besides annotating.
+            a beam of this width, `xlt_ner` needs no search; see `annotate_scored`. With 1 nothing is done besides
+            annotating.
         spans_key: With `beam_width`: the spans of this group instead of the entities, as `spancat` scores them; they
             go to "xlt_candidates:KEY".
 

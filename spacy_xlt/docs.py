@@ -17,6 +17,8 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
 _ATTRS = [intify_attr(name) for name in _ANNOTATION.split()]
+# In `doc.user_data`, as `xlt_ner` has it: tags, and the bytes of their probabilities for each token
+SOFT_LABELS = "xlt_soft_labels"
 
 
 def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = None) -> Span:
@@ -141,6 +143,7 @@ def with_words(doc: Doc, words: Sequence[str]) -> Doc:
     copy.from_array(_ATTRS, doc.to_array(_ATTRS))  # type: ignore[arg-type]
     copy.cats = dict(doc.cats)
     copy_groups(doc, copy, lambda span: copy_span(span, copy))
+    _copy_soft_labels(doc, copy, 0, len(doc))
     return copy
 
 
@@ -168,7 +171,15 @@ def slice_doc(doc: Doc, start: int, end: int) -> Doc:
         part.set_ents(ents, missing=[part[i : i + 1] for i in sorted(unknown)], default="outside")
     part.cats = dict(doc.cats)
     copy_groups(doc, part, move)
+    _copy_soft_labels(doc, part, start, end)
     return part
+
+
+def _copy_soft_labels(doc: Doc, target: Doc, start: int, end: int) -> None:
+    soft = doc.user_data.get(SOFT_LABELS)
+    if soft is not None:
+        size = len(soft["values"]) // max(1, len(doc))
+        target.user_data[SOFT_LABELS] = {**soft, "values": soft["values"][start * size : end * size]}
 
 
 def all_spans(doc: Doc) -> list[Span]:

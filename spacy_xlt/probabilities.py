@@ -35,12 +35,12 @@ def annotate_scored(
     """Run a pipeline, and find out how probable what it finds is, and what else could have been found.
 
     An entity recogniser (`ner`, `beam_ner`) decides word by word; a beam search with the same weights keeps its best
-    analyses of the whole document. A span categoriser (`spancat`) scores all spans that it looks at. What other
-    components add, such as an entity ruler, is certain.
+    analyses of the whole document. A span categoriser (`spancat`) scores all spans that it looks at, and `xlt_ner`
+    knows the probability of any. What other components add, such as an entity ruler, is certain.
 
     Args:
         docs: With its vocabulary, not annotated yet.
-        beam_width: How many analyses the search keeps.
+        beam_width: How many analyses the search of `ner` keeps.
         spans_key: A key of `doc.spans`; the entities where left out.
 
     Returns:
@@ -116,6 +116,12 @@ def categoriser_scores(categoriser: SpanCategorizer, docs: Sequence[Doc], beam_w
     return by_doc
 
 
+def tagger_scores(tagger: Any, docs: Sequence[Doc], beam_width: int = 0) -> list[Scores]:
+    """The probabilities that `xlt_ner` gives to spans, exact without a search."""
+    found = tagger.span_probabilities(docs, least=MIN_SCORE)
+    return [{SpanKey(*span): probability for *span, probability in spans} for spans in found]
+
+
 def finds(nlp: Language, spans_key: str | None) -> bool:
     """Whether a pipeline has a component that may find entities, or spans of a group."""
     wanted = "doc.ents" if spans_key is None else "doc.spans"
@@ -143,6 +149,9 @@ def labels_of(nlp: Language, spans_key: str | None = None) -> frozenset[str] | N
 
 
 def _scores_of(pipe: Any, spans_key: str | None) -> Any:
+    # By its method: a package may bring an `xlt_ner` of its own
+    if hasattr(pipe, "span_probabilities"):
+        return tagger_scores if pipe.key == spans_key else None
     if spans_key is None:
         return beam_scores if isinstance(pipe, EntityRecognizer) else None
     return categoriser_scores if isinstance(pipe, SpanCategorizer) and pipe.key == spans_key else None

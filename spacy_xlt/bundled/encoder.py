@@ -140,7 +140,7 @@ def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrained
         XltError: As `locate`; E705 where there are not as many layers.
     """
     import torch
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel
 
     file = _open(locate(name))
     n_layers = _kept_layers(file, name, layers)
@@ -152,12 +152,23 @@ def load(name: str, *, layers: int | None = None) -> tuple[BertModel, PreTrained
     model.embeddings.token_type_ids = torch.zeros(1, file.header.positions, dtype=torch.long)
     parameters = {key: torch.from_numpy(value) for key, value in _parameters(file, n_layers)}
     model.load_state_dict(parameters, assign=True)
-    settings = tokenizer_settings(file)
-    del settings["tokenizer_class"]
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **settings)
+    tokenizer = _tokenizer(file)
     # What is read of the file takes as much memory as the model
     _open.cache_clear()
     return model.eval(), tokenizer
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of an encoder alone; the errors are those of `locate`."""
+    return _tokenizer(_open(locate(name)))
+
+
+def _tokenizer(file: E5File) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
+    settings = tokenizer_settings(file)
+    del settings["tokenizer_class"]
+    return PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **settings)
 
 
 def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:

@@ -58,7 +58,8 @@ class EnsemblePipe(XltPipe[Prediction]):
             is half of that F1 (Lipton et al. 2014), so that 0.4 fits where 80 is within reach. It should be higher for
             members that are too sure of themselves. To choose another, projected development data will do; it takes no
             gold in the target language.
-        beam_width: How many analyses the members' `ner` components keep to tell how probable entities are.
+        beam_width: How many analyses the members' `ner` components keep to tell how probable entities are. `xlt_ner`
+            tells it without a search.
         labels: For members whose labels have other names, by member: its label → the label to use; "" to leave out
             spans with it.
         spans_key: Combine this span group instead of the entities; its spans may overlap.

@@ -956,6 +956,11 @@ class XltNer(TrainablePipe):
         return ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
 
     @property
+    def key(self) -> str | None:
+        """The span group that it finds; None for the entities."""
+        return self.settings.spans_key if self._per_label else None
+
+    @property
     def _per_label(self) -> bool:
         return self.settings.mode == "per_label"
 

@@ -13,6 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from ..bundled.encoder import PREFIX, load_tokenizer
 from ..device import refuse_model_code
 from ..docs import all_spans, slice_doc, with_words
 from ..engine import Engine, invalid_setting, setting
@@ -79,6 +80,10 @@ def _load_tokenizer(encoder: str) -> Any:
     """An encoder's own tokenizer; E303 where it cannot be loaded, E630 where it is not a fast one."""
     from transformers import AutoTokenizer
 
+    if encoder.startswith(PREFIX):
+        tokenizer: Any = load_tokenizer(encoder.removeprefix(PREFIX))
+        tokenizer.model_max_length = int(1e9)
+        return tokenizer
     try:
         # spacy-transformers loads the encoder later, and asks whether to run its code
         refuse_model_code(encoder)

@@ -9,6 +9,8 @@ from helpers.tiny_ner import make_doc, make_examples, make_ner
 from spacy.tokens import Doc, DocBin, SpanGroup
 from spacy.training import Example
 
+from spacy_xlt import docs
+from spacy_xlt.ner import xlt_ner
 from spacy_xlt.ner.xlt_ner import get_soft_labels, set_soft_labels
 
 
@@ -91,6 +93,17 @@ def test_soft_labels_are_saved_with_a_document(nlp):
     assert stored is not None and stored[0] == tags
     assert np.array_equal(stored[1], values.astype(np.float16))
     assert get_soft_labels(make_doc(nlp, "Maria")) is None
+
+
+def test_a_part_of_a_document_has_its_soft_labels(nlp):
+    tags = nlp.get_pipe("xlt_ner").tags
+    doc = make_doc(nlp, "Maria lives in Lisbon .", [(3, 4, "LOC")])
+    values = np.random.default_rng(0).dirichlet(np.ones(len(tags)), size=5).astype(np.float16)
+    set_soft_labels(doc, tags, values)
+    assert docs.SOFT_LABELS == xlt_ner.SOFT_LABELS
+    for part in (docs.slice_doc(doc, 2, 4), docs.with_words(docs.slice_doc(doc, 2, 4), ["im", "Lis"])):
+        stored = get_soft_labels(part)
+        assert stored is not None and stored[0] == tags and np.array_equal(stored[1], values[2:4])
 
 
 def test_soft_labels_take_the_place_of_labels(nlp):

@@ -3,6 +3,7 @@
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/train_speed.py models/encoder [--config configs/train.cfg ...] [--rounds 6] [--examples 256]
         [--gpu] [--set SECTION.SETTING=VALUE ...]
+    python benchmarks/train_speed.py models/encoder --config configs/train.cfg configs/xlt_ner.cfg
 
 Both train the same encoder on UNER English EWT with AdamW, a schedule and clipped gradients, in the same precision,
 with the same weights frozen, on the batches of word pieces that the config's batcher makes. The plain loop is
@@ -62,11 +63,12 @@ class Turn:
 class PlainLoop:
     """Token classification as the examples of Hugging Face do it."""
 
-    def __init__(self, encoder: str, labels: Sequence[str], *, like: Any, mixed: bool, rate: float, updates: int):
+    def __init__(self, encoder: str, labels: Sequence[str], *, like: Any, mixed: str, rate: float, updates: int):
         import torch
         from transformers import AutoModelForTokenClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
-        self.torch, self.mixed = torch, mixed
+        self.torch = torch
+        self.mixed = {"dtype": getattr(torch, mixed or "float16"), "enabled": bool(mixed)}
         self.tokenizer = AutoTokenizer.from_pretrained(encoder)
         self.labels = {label: i for i, label in enumerate(labels)}
         self.model = AutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(labels))
@@ -77,7 +79,7 @@ class PlainLoop:
         self.trained = [weights for weights in self.model.parameters() if weights.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=rate, weight_decay=0.01, fused=True)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, 50, updates)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=mixed)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=mixed == "float16")
 
     def encode(self, batch: Batch) -> list[dict[str, list[int]]]:
         """Pieces of each sentence and the label of each word at its first piece: done once for a corpus."""
@@ -102,7 +104,7 @@ class PlainLoop:
         }
         tensors["attention_mask"] = (tensors["input_ids"] != pad["input_ids"]).long()
         tensors = {key: tensor.to(self.model.device) for key, tensor in tensors.items()}
-        with torch.autocast("cuda", enabled=self.mixed):
+        with torch.autocast(self.model.device.type, **self.mixed):
             loss = self.model(**tensors).loss
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -224,11 +226,16 @@ def make_loops(args: argparse.Namespace) -> tuple[OurLoop, PlainLoop]:
     tags = {f"{token.ent_iob_}-{token.ent_type_}".rstrip("-") for example in ours.examples for token in example.y}
     config = ours.nlp.config.interpolate()
     training = config["training"]
+    encoder = "xlt_ner" if "xlt_ner" in ours.nlp.pipe_names else "transformer"
+    precision = config["components"][encoder]
+    half = precision.get("precision", "").replace("float32", "")
+    if encoder == "transformer" and precision["model"].get("mixed_precision"):
+        half = "float16"
     plain = PlainLoop(
         args.encoder,
         sorted(tags),
-        like=ours.nlp.get_pipe("transformer").model.transformer,  # type: ignore[attr-defined]
-        mixed=bool(config["components"]["transformer"]["model"].get("mixed_precision")),
+        like=ours.nlp.get_pipe(encoder).model.transformer,  # type: ignore[attr-defined]
+        mixed=half,
         rate=float(training["optimizer"]["learn_rate"]["initial_rate"]),
         updates=int(training["max_steps"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def card_cli(
     """
     Write a model card into meta.json: strategy, languages, data and their licences, engines, scores, selection.
 
+    Where the package needs the code of a component (xlt_ner), its file is put beside, for `spacy package --code`.
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
     from ..io import write_json
@@ -67,7 +69,11 @@ def card_cli(
         model = output
     else:
         write_json(model / "meta.json", meta)
-    msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; python -m spacy package {model} ...")
+    package = f"python -m spacy package {model} ..."
+    if provenance.code is not None:
+        shutil.copyfile(provenance.code, model / provenance.code.name)
+        package += f" --code {model / provenance.code.name}"
+    msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; {package}")
 
 
 def _split(text: str) -> tuple[str, Path]:

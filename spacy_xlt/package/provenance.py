@@ -16,6 +16,7 @@ from ..build.manifest import FILE_NAME, read_header
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
+from ..ner import xlt_ner
 from ..printing import markdown
 from ..readers.docbin import corpus_files
 from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
@@ -25,6 +26,8 @@ TRANSLATE_TEST, ENSEMBLE = "translate-test", "ensemble"
 FIRST = "first"
 # Names in `find_data`: the encoder, and what belongs to no training source in particular.
 ENCODER, ALL = "encoder", ""
+# The component whose file goes into a package with the pipeline
+BUNDLED_FACTORY = "xlt_ner"
 _COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_translator": TRANSLATE_TEST}
 
 
@@ -70,6 +73,12 @@ class Provenance:
     inner: list[dict[str, Any]]
     needs_xlt: bool
     own_engines: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> Path | None:
+        """The file of code that its package has to bring; None where it needs none, or spacy_xlt itself."""
+        factories = {block.get("factory") for block in self.config.get("components", {}).values()}
+        return None if self.needs_xlt or BUNDLED_FACTORY not in factories else Path(xlt_ner.__file__)
 
     @property
     def engines(self) -> dict[str, str]:
@@ -193,10 +202,11 @@ def _origin(path: Path) -> tuple[frozenset[str], dict[str, str]]:
 
 
 def _encoder(config: dict[str, Any]) -> str:
-    for block in config.get("components", {}).values():
-        if block.get("factory") in ("transformer", "curated_transformer"):
-            model = block.get("model") or {}
-            return str(config.get("paths", {}).get("encoder") or model.get("name") or "not named")
+    for name, block in config.get("components", {}).items():
+        if block.get("factory") in ("transformer", "curated_transformer", BUNDLED_FACTORY):
+            settings = config.get("initialize", {}).get("components", {}).get(name, {})
+            named = (block.get("model") or {}).get("name") or settings.get("encoder")
+            return str(config.get("paths", {}).get("encoder") or named or "not named")
     return ""
 
 
@@ -204,7 +214,9 @@ def _names_xlt(block: Any) -> bool:
     """Whether a part of a config names a function or a factory of this package."""
     if isinstance(block, Mapping):
         ours = any(key.startswith("@") and str(value).startswith("spacy_xlt.") for key, value in block.items())
-        return ours or str(block.get("factory")).startswith("xlt_") or any(map(_names_xlt, block.values()))
+        factory = str(block.get("factory"))
+        ours = ours or (factory.startswith("xlt_") and factory != BUNDLED_FACTORY)
+        return ours or any(map(_names_xlt, block.values()))
     return any(map(_names_xlt, block)) if isinstance(block, (list, tuple)) else False
 
 

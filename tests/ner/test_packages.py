@@ -14,6 +14,7 @@ from helpers.cli import spacy_cli
 from helpers.tiny_ner import SENTENCES, make_examples, make_ner, train
 
 from spacy_xlt.ner import xlt_ner
+from spacy_xlt.package.provenance import read_provenance
 
 CODE = Path(xlt_ner.__file__)
 # spaCy finds what is installed by its entry points; without ours spacy_xlt is not imported, and may not be
@@ -107,3 +108,21 @@ print(json.dumps({{"labels": nlp.get_pipe("xlt_ner").labels}}))
     assert run(WITHOUT_US + script, packages)["labels"] == list(
         spacy.load(tmp_path / "pipeline").get_pipe("xlt_ner").labels
     )
+
+
+def test_a_card_puts_the_code_beside_the_pipeline(encoder, tmp_path):
+    make_ner(encoder).to_disk(tmp_path / "pipeline")
+    data = ["--allow-unknown", "--data", "encoder=mine", "--licence", "MIT"]
+    shown = spacy_cli("xlt", "card", tmp_path / "pipeline", "--output", tmp_path / "copy", *data)
+    assert f"--code {tmp_path / 'copy' / 'xlt_ner.py'}" in " ".join(shown.split())
+    assert (tmp_path / "copy" / "xlt_ner.py").read_bytes() == CODE.read_bytes()
+    provenance = read_provenance(tmp_path / "copy")
+    assert provenance.encoder == str(encoder) and not provenance.needs_xlt
+
+
+def test_a_pipeline_that_needs_spacy_xlt_takes_the_component_from_there(encoder, tmp_path):
+    nlp = make_ner(encoder)
+    nlp.add_pipe("xlt_projector")
+    nlp.to_disk(tmp_path / "pipeline")
+    provenance = read_provenance(tmp_path / "pipeline")
+    assert provenance.needs_xlt and provenance.code is None

@@ -7,6 +7,7 @@ Without postponed annotations: `spacy package` runs the file as no module, and d
 """
 
 import copy
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -415,7 +416,7 @@ def marginals(scores: Any) -> Marginals:
         outside = torch.cat([ahead[:, :1] + closed[:, i + 1, None], ahead[:, 1 : 1 + k] + opened[:, i]], dim=1)
         closed[:, i] = outside.logsumexp(dim=1)
         opened[:, i - 1] = torch.logaddexp(closed[:, i, None], ahead[:, 1 + k :] + opened[:, i])
-    return Marginals(*(values.double().cpu().numpy() for values in (scores, scales, closed, opened)))
+    return Marginals(*(values.cpu().double().numpy() for values in (scores, scales, closed, opened)))
 
 
 def spans_of_tags(tags: NDArray[Any], n_labels: int) -> list[tuple[int, int, int]]:
@@ -469,7 +470,8 @@ def word_loss(logits: Any, tags: Any, weights: Any, soft: Any | None, settings: 
     if soft is None:
         return hard.sum()
     has_soft = soft.sum(dim=2) > 0
-    return soft_loss(logits, soft, settings)[has_soft].sum() + hard[~has_soft].sum()
+    # Not by index, for which a GPU would have to be waited for
+    return (soft_loss(logits, soft, settings) * has_soft + hard * ~has_soft).sum()
 
 
 def soft_loss(logits: Any, soft: Any, settings: Settings) -> Any:
@@ -528,6 +530,7 @@ class TokenClassifier:
         self._updates = self._n_words = 0
         self._cache: dict[bytes, EncodedText] = {}
         self._n_cached = 0
+        self._process = os.getpid()
 
     @property
     def transformer(self) -> Any:
@@ -567,6 +570,7 @@ class TokenClassifier:
                     head.weight[place] = before.weight[old.index(tag)]
                     head.bias[place] = before.bias[old.index(tag)]
         self.net["head"] = head
+        self.net.zero_grad()
         self._forget_training()
 
     def add_lora(self, rank: int) -> None:
@@ -610,9 +614,13 @@ class TokenClassifier:
 
         head = self.net["head"]
         self.net.eval()
+        if self._process != os.getpid():
+            # In a forked process (n_process) PyTorch's threads do not exist, and it would wait for them for ever
+            torch.set_num_threads(1)
+            self._process = os.getpid()
         n_words = sum(len(text.heads) for text in texts)
         result = torch.empty(n_words, head.out_features, device=head.weight.device)
-        with torch.inference_mode(), self._computing(training=False):
+        with torch.inference_mode():
             for batch in self.batches(texts):
                 result[self._tensor(batch.words)] = self._forward(batch)
         return result
@@ -622,7 +630,8 @@ class TokenClassifier:
 
         rows, columns = (batch.rows, batch.columns) if chosen is None else (batch.rows[chosen], batch.columns[chosen])
         ids, mask = self._tensor(batch.ids), self._tensor(batch.mask.astype(np.int64))
-        hidden = self.transformer(input_ids=ids, attention_mask=mask)[0]
+        with self._computing(training=self.net.training):
+            hidden = self.transformer(input_ids=ids, attention_mask=mask)[0]
         hidden = hidden[self._tensor(rows), self._tensor(columns)]
         head = self.net["head"]
         # The output layer computes in float32, whatever the encoder does
@@ -635,7 +644,7 @@ class TokenClassifier:
 
     @contextmanager
     def _computing(self, *, training: bool) -> Iterator[None]:
-        """Half precision where it is set, and attention kernels that take batches of any shape."""
+        """Half precision where it is set, and attention kernels that take batches of any shape, for the encoder."""
         import torch
 
         device = self.net["head"].weight.device.type
@@ -677,13 +686,12 @@ class TokenClassifier:
             soft = None if gold.soft is None or not gold.soft[words].any() else self._tensor(gold.soft[words])
             learnt = (self._tensor(gold.tags[words]), self._tensor(gold.weights[words]), soft)
             shape = (len(words), n_sequences, -1)
-            with self._computing(training=True):
-                logits = self._forward(batch, chosen, drop).view(shape)
-                value = word_loss(logits, *learnt, settings)
-                if settings.r_drop:
-                    again = self._forward(batch, chosen, drop).view(shape)
-                    value = (value + word_loss(again, *learnt, settings)) / 2
-                    value = value + settings.r_drop * disagreement(logits, again)
+            logits = self._forward(batch, chosen, drop).view(shape)
+            value = word_loss(logits, *learnt, settings)
+            if settings.r_drop:
+                again = self._forward(batch, chosen, drop).view(shape)
+                value = (value + word_loss(again, *learnt, settings)) / 2
+                value = value + settings.r_drop * disagreement(logits, again)
             value.backward()
             total += value.detach()
         n_words = int(known.sum()) * n_sequences

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import spacy
+import torch
 from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_ner import SENTENCES, copy_of, found, make_doc, make_examples, make_ner, make_optimizer, train
 from spacy.tokens import Doc, Span
@@ -143,7 +144,12 @@ def test_it_can_be_left_out(trained):
 
 
 def test_processes_give_the_same(trained):
+    """Also where PyTorch has used several threads before the fork, which do not exist behind it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.ones(500, 500) @ torch.ones(500, 500)
     docs = list(trained.pipe([text for text, _ in SENTENCES], n_process=2, batch_size=2))
+    torch.set_num_threads(threads)
     assert [[ent.text for ent in doc.ents] for doc in docs] == [
         [ent.text for ent in trained(text).ents] for text, _ in SENTENCES
     ]

@@ -48,6 +48,8 @@ _CACHED_PIECES = 5_000_000
 _DECODED_AT_ONCE = 4_000_000
 # The logarithm of no probability, small enough to stay finite in sums
 _NEVER = -1e9
+# The output layer's rate of learning, in those of the encoder: it begins at zero
+_HEAD_RATE = 10.0
 # A new label's score before it is trained: nothing that was found is taken for it
 _NEW_LABEL_BIAS = -10.0
 
@@ -730,7 +732,7 @@ class TokenClassifier:
             self._optimizer = self._make_optimizer(sgd)
             self._settings, self._updates = sgd, 0
         for group in self._optimizer.param_groups:
-            group["lr"] = float(sgd.learn_rate)
+            group["lr"] = float(sgd.learn_rate) * group["rate"]
             group["betas"] = (float(sgd.b1), float(sgd.b2))
             group["eps"] = float(getattr(sgd, "eps", 1e-8))
             group["weight_decay"] = float(getattr(sgd, "L2", 0.0)) * group["decays"]
@@ -745,10 +747,12 @@ class TokenClassifier:
         }
         if any(reasons.values()):
             raise ValueError(_message("E179", name=self.name, reason=next(r for r, is_so in reasons.items() if is_so)))
-        matrices = [weight for weight in self.net.parameters() if weight.ndim >= 2]
-        others = [weight for weight in self.net.parameters() if weight.ndim < 2]
         # Biases and scales don't decay, as is usual for encoders (Devlin et al. 2019)
-        groups = [{"params": matrices, "decays": True}, {"params": others, "decays": False}]
+        groups = [
+            {"params": [w for w in part.parameters() if (w.ndim >= 2) is decays], "decays": decays, "rate": rate}
+            for part, rate in ((self.transformer, 1.0), (self.net["head"], _HEAD_RATE))
+            for decays in (True, False)
+        ]
         kind = torch.optim.AdamW if getattr(sgd, "L2_is_weight_decay", True) else torch.optim.Adam
         return kind(groups, fused=self.net["head"].weight.device.type in ("cpu", "cuda"))
 

@@ -57,11 +57,12 @@ def test_a_batch_in_parts_is_updated_as_the_whole(encoder):
 def test_an_update_is_that_of_pytorch(encoder):
     nlp, plain = make_ner(encoder), make_ner(encoder)
     net = plain.get_pipe("xlt_ner").model.net
+    # Biases and scales don't decay, and the output layer learns ten times as fast
     groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": 0.1},
-        {"params": [p for p in net.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [weight], "weight_decay": 0.1 if weight.ndim > 1 else 0.0, "lr": 0.1 if "head" in name else 0.01}
+        for name, weight in net.named_parameters()
     ]
-    adam = torch.optim.AdamW(groups, lr=0.01, betas=(0.8, 0.9), eps=1e-6)
+    adam = torch.optim.AdamW(groups, betas=(0.8, 0.9), eps=1e-6)
     sgd = Optimizer(0.01, beta1=0.8, beta2=0.9, eps=1e-6, L2=0.1, grad_clip=0.5, use_averages=False)
     for _ in range(3):
         nlp.update(make_examples(nlp), sgd=sgd)

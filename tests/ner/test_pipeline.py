@@ -157,6 +157,7 @@ def test_training_goes_on_from_a_trained_one(trained_by_cli, corpus, encoder, tm
         "strategies/source_first.cfg",
         paths__first=str(trained_by_cli),
         training__max_steps=2,
+        training__optimizer__learn_rate__initial_rate=0.0001,
     )
     states = [spacy.load(path).get_pipe("xlt_ner").model.state_dict() for path in (trained_by_cli, last)]
     assert not np.array_equal(states[0]["head.weight"].numpy(), states[1]["head.weight"].numpy())

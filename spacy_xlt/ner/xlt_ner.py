@@ -945,7 +945,7 @@ class XltNer(TrainablePipe):
         self.vocab = vocab
         self.name = name
         self.settings = settings
-        self.cfg: dict[str, Any] = {"labels": [], "mode": settings.mode}
+        self.cfg: dict[str, Any] = {"labels": [], "mode": settings.mode, "calibration": 1.0}
         self.model = TokenClassifier(name, settings)
         # `nlp.resume_training` puts a copy of the model here, and `rehearse` learns from it
         self._rehearsal_model: TokenClassifier | None = None
@@ -1043,6 +1043,7 @@ class XltNer(TrainablePipe):
             values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
             raise ValueError(_message("E170", name=self.name, **values))
         self._set_labels(found)
+        self.cfg["calibration"] = 1.0
         self.model.build(*load_encoder(self.name, encoder, layers=layers), len(self.tags))
         if lora_rank:
             self.model.add_lora(lora_rank)
@@ -1107,8 +1108,14 @@ class XltNer(TrainablePipe):
         if self.model.net is None:
             raise ValueError(_message("E172", name=self.name))
 
-    def _decode(self, docs: list[Doc], search: Callable[[Any, Sequence[int]], list[Any]]) -> list[list[FoundSpan]]:
-        """Run a search on the log-probabilities of documents, as many at once as are of similar length and fit."""
+    def _decode(
+        self, docs: list[Doc], search: Callable[[Any, Sequence[int]], list[Any]], *, log_probs: Any = None
+    ) -> list[list[FoundSpan]]:
+        """Run a search on the log-probabilities of documents, as many at once as are of similar length and fit.
+
+        Args:
+            log_probs: Those of the documents, the longest first; computed where left out.
+        """
         import torch
 
         self._require_weights()
@@ -1116,7 +1123,9 @@ class XltNer(TrainablePipe):
         filled = sorted((i for i, doc in enumerate(docs) if len(doc)), key=lambda i: -len(docs[i]))
         if not filled:
             return by_doc
-        log_probs = self._log_probs(self.model, [docs[i] for i in filled])
+        if log_probs is None:
+            log_probs = self._log_probs(self.model, [docs[i] for i in filled])
+            log_probs = (log_probs / self.cfg["calibration"]).log_softmax(dim=2)
         _, n_sequences, n_tags = log_probs.shape
         offset = 0
         while filled:
@@ -1149,6 +1158,46 @@ class XltNer(TrainablePipe):
             [(*span, min(1.0, probabilities.probability(row, *span))) for span in spans]
             for row, spans in enumerate(found)
         ]
+
+    def calibrate(self, examples: Iterable[Example]) -> float:
+        """Choose the temperature that makes the probabilities of spans right (Guo et al. 2017).
+
+        The tags' scores are divided by it. It is that with the least log-loss of the spans that are found, which stay
+        the same.
+
+        Args:
+            examples: Not those of the training, of which the component is too sure. Documents whose annotation is not
+                complete are left out.
+
+        Returns:
+            The temperature; as it was where fewer than 50 spans are found.
+        """
+        annotated = [eg for eg in examples if len(eg.predicted) and self._is_complete(eg.reference)]
+        annotated.sort(key=lambda eg: -len(eg.predicted))
+        docs = [eg.predicted for eg in annotated]
+        if not docs:
+            return float(self.cfg["calibration"])
+        gold = [{(s.start, s.end, s.label_) for s in _aligned(eg, self._spans_of(eg.reference))} for eg in annotated]
+        log_probs = self._log_probs(self.model, docs)
+        losses = {}
+        for temperature in np.geomspace(0.5, 4.0, 19).tolist():
+            scaled = (log_probs / temperature).log_softmax(dim=2)
+            found = self._decode(docs, self._best_spans, log_probs=scaled)
+            sure = np.array([span[3] for spans in found for span in spans]).clip(1e-6, 1 - 1e-6)
+            right = np.array(
+                [span[:3] in spans for spans, all_found in zip(gold, found, strict=True) for span in all_found]
+            )
+            if len(sure) < 50:
+                return float(self.cfg["calibration"])
+            losses[temperature] = -np.log(np.where(right, sure, 1 - sure)).mean()
+        self.cfg["calibration"] = round(min(losses, key=losses.__getitem__), 3)
+        return float(self.cfg["calibration"])
+
+    def _is_complete(self, doc: Doc) -> bool:
+        return self.key in doc.spans if self.key else doc.has_annotation("ENT_IOB", require_complete=True)
+
+    def _spans_of(self, doc: Doc) -> list[Span]:
+        return list(doc.spans[self.key] if self.key else doc.ents)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Sequence[FoundSpan]]) -> None:
         """Write entities, or the span group, with their probabilities."""
@@ -1351,7 +1400,7 @@ class XltNer(TrainablePipe):
         if cfg.get("mode") != self.settings.mode:
             reason = f"it was saved with mode {cfg.get('mode')!r}, and the config has {self.settings.mode!r}"
             raise ValueError(_message("E178", name=self.name, path=path, reason=reason))
-        self.cfg = dict(cfg)
+        self.cfg = {"calibration": 1.0, **cfg}
         self._set_labels(cfg["labels"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacy.language import Language
+from spacy.util import resolve_dot_names
 from thinc.optimizers import Optimizer
 
 from ..device import disable_cudnn_attention
@@ -73,6 +74,26 @@ class HeadSeed(Engine):
         from thinc.api import fix_random_seed
 
         fix_random_seed(self.seed)
+        return nlp
+
+
+@dataclass(kw_only=True, eq=False)
+class Calibrate(Engine):
+    """Registered callback `spacy_xlt.calibrate.v1`, for `[training.before_to_disk]`.
+
+    A checkpoint of `xlt_ner` is saved with the temperature that makes its probabilities right on the development set;
+    see its method `calibrate`.
+    """
+
+    def __call__(self, nlp: Language) -> Language:
+        """Calibrate the components that can be."""
+        components = [pipe for _, pipe in nlp.pipeline if hasattr(pipe, "calibrate")]
+        if components:
+            config = nlp.config.interpolate()
+            (corpus,) = resolve_dot_names(config, [config["training"]["dev_corpus"]])
+            examples = list(corpus(nlp))
+            for component in components:
+                component.calibrate(examples)
         return nlp
 
 

@@ -75,6 +75,21 @@ def test_other_spans_than_the_best_have_probabilities_too(trained):
         assert all(by_place[span[:3]] == pytest.approx(span[3]) for span in best)
 
 
+def test_probabilities_are_calibrated_on_other_examples(encoder):
+    """A quarter of what it finds there is wrong, and so it is less sure, of the same spans."""
+    nlp = train(make_ner(encoder))
+    component = nlp.get_pipe("xlt_ner")
+    text, ents = SENTENCES[0]
+    others = make_examples(nlp, [(text, ents), (text, ents[:1])] * 20)
+    before = component.predict([make_doc(nlp, text)])[0]
+    assert component.calibrate(others[:4]) == 1.0
+    assert component.calibrate(others) > 1.5
+    after = copy_of(nlp).get_pipe("xlt_ner").predict([make_doc(nlp, text)])[0]
+    assert [span[:3] for span in after] == [span[:3] for span in before]
+    assert all(new[3] < old[3] - 0.01 for new, old in zip(after, before, strict=True))
+    assert component.calibrate([Example(make_doc(nlp, text), make_doc(nlp, text))]) > 1.5
+
+
 def test_spans_of_several_labels_may_nest(encoder):
     nlp = make_ner(encoder, mode="per_label", spans_key="nested", init={"labels": ["LOC", "ORG"]})
     examples = []

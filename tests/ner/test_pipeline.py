@@ -21,7 +21,7 @@ from spacy_xlt.training.average import average_pipelines, find_members, write_av
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     nlp = spacy.blank("en")
-    docs = [make_doc(nlp, text, ents) for text, ents in SENTENCES * 4]
+    docs = [make_doc(nlp, text, ents) for text, ents in SENTENCES * 10]
     path = tmp_path_factory.mktemp("corpus") / "corpus.spacy"
     DocBin(docs=docs).to_disk(path)
     return path
@@ -64,6 +64,10 @@ def trained_by_cli(corpus, encoder, tmp_path_factory) -> Path:
 def test_spacy_trains_and_evaluates_it(trained_by_cli, corpus, tmp_path):
     spacy_cli("evaluate", trained_by_cli, corpus, "--output", tmp_path / "scores.json")
     assert json.loads((tmp_path / "scores.json").read_text())["ents_f"] > 0.9
+
+
+def test_checkpoints_are_calibrated_on_the_development_set(trained_by_cli):
+    assert spacy.load(trained_by_cli).get_pipe("xlt_ner").cfg["calibration"] != 1.0
 
 
 def test_the_trained_pipeline_needs_nothing_of_training(trained_by_cli):

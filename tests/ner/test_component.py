@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import spacy
 import torch
@@ -75,6 +76,15 @@ def test_other_spans_than_the_best_have_probabilities_too(trained):
         assert len(probable) > len(best)
         by_place = {span[:3]: span[3] for span in probable}
         assert all(by_place[span[:3]] == pytest.approx(span[3]) for span in best)
+
+
+def test_tags_have_probabilities_for_each_token(trained):
+    component = trained.get_pipe("xlt_ner")
+    docs = [make_doc(trained, "Maria sings ."), trained.make_doc(""), make_doc(trained, "Lisbon")]
+    probabilities = component.tag_probabilities(docs)
+    assert [p.shape for p in probabilities] == [(3, 7), (0, 7), (1, 7)]
+    assert all(np.allclose(p.sum(axis=1), 1, atol=0.01) for p in probabilities)
+    assert component.tags[probabilities[2][0].argmax()] == "B-LOC"
 
 
 def test_probabilities_are_calibrated_on_other_examples(encoder):

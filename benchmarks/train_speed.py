@@ -3,7 +3,7 @@
     python -m spacy xlt bundled encoder-en-pt models/encoder --layers 6
     python benchmarks/train_speed.py models/encoder [--config configs/train.cfg ...] [--rounds 6] [--examples 256]
         [--gpu] [--set SECTION.SETTING=VALUE ...]
-    python benchmarks/train_speed.py models/encoder --config configs/train.cfg configs/xlt_ner.cfg
+    python benchmarks/train_speed.py models/encoder --config configs/train.cfg configs/ner.cfg
 
 Both train the same encoder on UNER English EWT with AdamW, a schedule and clipped gradients, in the same precision,
 with the same weights frozen, on the batches of word pieces that the config's batcher makes. The plain loop is

@@ -116,10 +116,11 @@ def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | No
 
 def _drop_unused(config: Mapping[str, Any]) -> None:
     """Take out components that are not in the pipeline: spaCy would train a sourced one even then."""
-    components, pipeline = config.get("components", {}), config.get("nlp", {}).get("pipeline")
+    pipeline = config.get("nlp", {}).get("pipeline")
     if isinstance(pipeline, list):
-        for name in [name for name in components if name not in pipeline]:
-            del components[name]
+        for components in (config.get("components", {}), config.get("initialize", {}).get("components", {})):
+            for name in [name for name in components if name not in pipeline]:
+                del components[name]
 
 
 def read_config(path: str | Path) -> Config:

@@ -80,7 +80,12 @@ def test_of_the_components_that_an_overlay_adds_those_in_the_pipeline_are_kept(t
 
 
 @pytest.mark.parametrize(
-    ("configs", "parts"), [(["train"], ["transformer", "ner"]), (["train", "tok2vec"], ["tok2vec", "ner"])]
+    ("configs", "parts"),
+    [
+        (["train"], ["xlt_ner"]),
+        (["train", "ner"], ["transformer", "ner"]),
+        (["train", "ner", "tok2vec"], ["tok2vec", "ner"]),
+    ],
 )
 def test_source_first_fits_every_base(configs, parts):
     merged = merge_configs([CONFIGS / f"{name}.cfg" for name in (*configs, "strategies/source_first")])

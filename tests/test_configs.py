@@ -15,17 +15,17 @@ HOLDERS = ("translate_test_", "ensemble_")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves
-OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg", "xlt_ner.cfg")
+OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg", "ner.cfg")
 SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
 PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
 TRAININGS = [
     ["train"],
     ["train", "gpu"],
-    ["train", "spancat"],
-    ["train", "gpu", "spancat", "spancat_gpu"],
-    ["train", "tok2vec"],
-    ["train", "xlt_ner"],
-    ["train", "xlt_ner", "gpu"],
+    ["train", "ner"],
+    ["train", "ner", "gpu"],
+    ["train", "ner", "spancat"],
+    ["train", "ner", "gpu", "spancat", "spancat_gpu"],
+    ["train", "ner", "tok2vec"],
 ]
 STRATEGIES = {
     "zero_shot": ["source"],

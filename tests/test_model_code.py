@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import spacy
 from helpers.tiny_encoder import make_tiny_encoder
-from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.simalign import SimAlignAligner
 from spacy_xlt.cli import app
+from spacy_xlt.config import read_config
 from spacy_xlt.errors import XltError
 from spacy_xlt.training.windows import PieceCounter
 from spacy_xlt.translation.huggingface import loading, read_files
@@ -68,7 +68,7 @@ def read_translator(folder):
 
 def initialize(folder, architecture="spacy_xlt.PeftTransformerModel.v1"):
     """With the settings that a training's config has."""
-    block = Config().from_disk(CONFIGS / "train.cfg", interpolate=False)["components"]["transformer"]["model"]
+    block = read_config(CONFIGS / "ner.cfg")["components"]["transformer"]["model"]
     model = {name: block[name] for name in ("get_spans", "tokenizer_config", "transformer_config")}
     nlp = spacy.blank("xx")
     nlp.add_pipe("transformer", config={"model": {"@architectures": architecture, "name": folder, **model}})

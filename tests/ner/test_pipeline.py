@@ -29,7 +29,7 @@ def corpus(tmp_path_factory) -> Path:
 
 def spacy_train(corpus: Path, encoder: Path, output: Path, *parts: str, **overrides) -> Path:
     """What `spacy train` makes of the config that ships; the folder of the last checkpoint."""
-    names = ["train.cfg", "xlt_ner.cfg", *parts]
+    names = ["train.cfg", *parts]
     settings = {
         "paths.source": str(corpus),
         "paths.dev": str(corpus),
@@ -126,7 +126,7 @@ def test_runs_with_other_labels_are_not_averaged(encoder, tmp_path):
 def test_labels_are_stored_and_read(corpus, encoder, tmp_path):
     overrides = {"paths.source": str(corpus), "paths.dev": str(corpus), "paths.encoder": str(encoder)}
     settings = {**overrides, "corpora.train.use": ["source"]}
-    merge_configs([CONFIGS / "train.cfg", CONFIGS / "xlt_ner.cfg"], settings).to_disk(tmp_path / "config.cfg")
+    merge_configs([CONFIGS / "train.cfg"], settings).to_disk(tmp_path / "config.cfg")
     spacy_cli("init", "labels", tmp_path / "config.cfg", tmp_path / "labels")
     assert json.loads((tmp_path / "labels" / "xlt_ner.json").read_text()) == ["LOC", "ORG", "PER"]
 

@@ -15,6 +15,8 @@ from helpers.scripts import try_package as trial
 from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
 
+from spacy_xlt.config import merge_configs
+
 # One thread: the model is tiny. And no path by which spacy_xlt could be found after all.
 ENV = {
     **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
@@ -61,7 +63,8 @@ def trained(tmp_path_factory) -> Path:
         "initialize.after_init.layers": 1,
     }
     overrides = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    run(sys.executable, "-m", "spacy", "train", CONFIGS / "train.cfg", "-o", folder / "training", *overrides)
+    merge_configs([CONFIGS / "train.cfg", CONFIGS / "ner.cfg"]).to_disk(folder / "train.cfg", interpolate=False)
+    run(sys.executable, "-m", "spacy", "train", folder / "train.cfg", "-o", folder / "training", *overrides)
     return folder
 
 

@@ -16,7 +16,7 @@ from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training.initialize import init_nlp
-from spacy.util import load_config, registry, resolve_dot_names
+from spacy.util import registry, resolve_dot_names
 
 from spacy_xlt.config import merge_configs
 
@@ -75,7 +75,7 @@ class Trained:
         return max(rows * width for rows, width in shapes)
 
 
-@pytest.fixture(scope="module", params=[["train"], ["train", "gpu"]], ids="-".join)
+@pytest.fixture(scope="module", params=[["train", "ner"], ["train", "ner", "gpu"]], ids="-".join)
 def trained(request, encoder: str, tmp_path_factory) -> Trained:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,6 +110,6 @@ def test_the_encoder_s_output_does_not_stay_with_the_documents(trained):
 
 
 def test_what_is_trained_on_is_one_window_for_the_encoder():
-    config = load_config(CONFIGS / "train.cfg").interpolate()
+    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "ner.cfg"]).interpolate()
     window = config["components"]["transformer"]["model"]["get_spans"]["window"]
     assert window >= config["corpora"]["train"]["max_pieces"]

@@ -126,7 +126,7 @@ def test_a_corpus_that_is_missing_stops_a_training_before_it_reads_the_others(nu
     settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
     settings |= {"corpora.train.use": ["projected"], missing: str(tmp_path / "gone.spacy")}
     with pytest.raises(XltError, match=r"E502.*gone\.spacy"):
-        init_nlp(merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings))
+        init_nlp(merge_configs([CONFIGS / f"{name}.cfg" for name in ("train", "ner", "tok2vec")], settings))
 
 
 def scored(doc: Doc, *scores: float) -> Doc:
@@ -349,7 +349,7 @@ def test_a_training_reads_its_corpora_and_warns_once(numbered, tmp_path, monkeyp
     settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
     settings |= {"corpora.train.use": ["projected"], "training.max_steps": 2, "training.eval_frequency": 1}
     settings |= {"corpora.train.sources.projected.limit": 30, "paths.evaluation": [numbered("test", 3)]}
-    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    config = merge_configs([CONFIGS / f"{name}.cfg" for name in ("train", "ner", "tok2vec")], settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         train(init_nlp(config), None, stdout=io.StringIO(), stderr=io.StringIO())
@@ -361,7 +361,7 @@ def test_training_may_stream(numbered):
     settings = {"paths.projected": numbered("train", 20), "paths.dev": numbered("dev", 5)}
     settings |= {"corpora.train.use": ["projected"], "training.max_epochs": -1, "training.max_steps": 4}
     settings |= {"training.eval_frequency": 4, "training.batcher.size": 30}
-    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    config = merge_configs([CONFIGS / f"{name}.cfg" for name in ("train", "ner", "tok2vec")], settings)
     nlp = train(init_nlp(config), None, stdout=io.StringIO(), stderr=io.StringIO())[0]
     assert nlp.get_pipe("ner").labels == ("PER",)
 
@@ -383,7 +383,7 @@ def test_documents_come_in_order_with_the_pipelines_tokens_when_asked(make_doc, 
 
 def test_a_development_set_of_a_multi_language_pipeline_may_name_languages_by_variables(numbered):
     settings = {"nlp.lang": "xx", "paths.dev": numbered("dev", 5), "languages.source": "pt", "languages.target": "de"}
-    config = merge_configs([CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg"], settings)
+    config = merge_configs([CONFIGS / f"{name}.cfg" for name in ("train", "ner", "tok2vec")], settings)
     nlp = load_model_from_config(config, auto_fill=True)
     block = nlp.config.interpolate()["corpora"]["dev"]
     dev = registry.resolve({"dev": block})["dev"]

@@ -59,7 +59,12 @@ def initialized(corpus: Path, snapshots: Path | None, *parts: str, **overrides) 
     names = [*parts, *(["snapshots"] if snapshots else [])]
     if snapshots:
         settings["paths.snapshots"] = str(snapshots)
-    paths = [CONFIGS / "train.cfg", CONFIGS / "tok2vec.cfg", *(CONFIGS / "parts" / f"{name}.cfg" for name in names)]
+    paths = [
+        CONFIGS / "train.cfg",
+        CONFIGS / "ner.cfg",
+        CONFIGS / "tok2vec.cfg",
+        *(CONFIGS / "parts" / f"{name}.cfg" for name in names),
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return init_nlp(merge_configs(paths, settings))

@@ -34,7 +34,7 @@ NESTED = [
 
 def trained(overlay: str, *parts: str, output: Path | None = None, **overrides) -> Language:
     """What `spacy train` makes of a config that ships, with other values."""
-    names = ["train", overlay, *(f"parts/{part}" for part in parts)]
+    names = ["train", "ner", overlay, *(f"parts/{part}" for part in parts)]
     paths = [CONFIGS / f"{name}.cfg" for name in names]
     with warnings.catch_warnings():
         # spaCy's about other things than ours
@@ -157,5 +157,7 @@ def test_a_pipeline_without_a_transformer_learns_and_does_not_need_us(bosque, tm
 
 
 def test_only_what_spacy_knows_is_in_a_pipeline_of_spans():
-    components = str(dict(merge_configs([CONFIGS / "train.cfg", CONFIGS / "spancat.cfg"])["components"]))
+    components = str(
+        dict(merge_configs([CONFIGS / f"{name}.cfg" for name in ("train", "ner", "spancat")])["components"])
+    )
     assert "spacy.preset_spans_suggester.v1" in components and "xlt" not in components

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
 from .manifest import Manifest, check_folder, file_in, read_header
-from .shard import READ, WRITE, Corrections, ShardCounts, ShardProcessor, ShardResult, shard_name
+from .shard import READ, Corrections, Shard, ShardCounts, ShardProcessor, ShardResult, shard_name
 from .source import BuildInput, plain
 from .workers import WorkerPool
 
@@ -36,6 +36,8 @@ def build(
     *,
     docs_per_shard: int = 200,
     workers: WorkerPool | None = None,
+    process: Callable[[Shard], ShardResult] | None = None,
+    made_from: Mapping[str, Any] | None = None,
     corrections: Corrections | None = None,
     reading: ReadSettings | None = None,
     skip_corrupt: bool = False,
@@ -53,6 +55,8 @@ def build(
         docs_per_shard: Documents in an output file. What is done again after a kill is at most the shards that were
             being processed.
         workers: What processes the shards; this process if left out. They are closed.
+        process: What this process does with each shard, if it is not to take the documents through the pipeline.
+        made_from: What else the output depends on, as plain data; a build of another one is not gone on with.
         corrections: Reviewed sentences take the place of the projected ones. The workers must have them, too.
         reading: How the input is read; by its file names, in the language of the translator, if left out.
         skip_corrupt: Leave out an input file that cannot be read, with a warning, instead of stopping.
@@ -76,7 +80,7 @@ def build(
     corpus = BuildInput.scan(source, reading, before=before, skip_corrupt=skip_corrupt, silent=silent)
     _check_input(nlp, corpus)
     with lock_folder(output, wait=wait):
-        manifest = Manifest(output, _header(nlp, corpus, docs_per_shard, corrections))
+        manifest = Manifest(output, {**_header(nlp, corpus, docs_per_shard, corrections), **(made_from or {})})
         if corrections is not None and not manifest.records:
             # Later they fit, as they did when the build began
             corrections.check_sources(corpus.docs(), source)
@@ -85,7 +89,7 @@ def build(
         names = [shard_name(number) for number in range(-(-corpus.n_docs // docs_per_shard))]
         to_do = {number: name for number, name in enumerate(names) if not manifest.is_finished(name)}
         total = _sum(manifest, (name for number, name in enumerate(names) if number not in to_do))
-        run = workers.run if workers else partial(map, ShardProcessor(nlp, corrections=corrections))
+        run = workers.run if workers else partial(map, process or ShardProcessor(nlp, corrections=corrections))
         with _progress_bar(corpus.n_docs, total.docs, silent=silent) as bar, workers or nullcontext():
             for result in run(corpus.shards(docs_per_shard, to_do)) if to_do else ():
                 _store(result, manifest)
@@ -166,7 +170,7 @@ def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Co
     if corrections is not None and (lines := corrections.left_over(total.corrected)):
         n, path = len(lines), corrections.path
         warn("W561", n=n, total=n + len(total.corrected), path=path, lines=lines_named(lines))
-    stages = (READ, *nlp.pipe_names, WRITE)
+    stages = dict.fromkeys((READ, *nlp.pipe_names, *sorted(total.seconds)))
     seconds = {name: round(total.seconds[name], 2) for name in stages if name in total.seconds}
     inputs = manifest.header["input"].items()
     left_out = [name for name, file in inputs if "left_out" in file]

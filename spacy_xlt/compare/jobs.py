@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import glob
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +16,7 @@ from thinc.api import Config
 from .. import __version__
 from ..config import merge_configs
 from ..errors import error, warn
-from ..io import file_digest, inside
+from ..io import fingerprint, inside, path_digest
 from ..readers.docbin import corpus_files
 from ..training.selection import check_corpora, without_unused_sources
 from .plan import AVERAGE, RUN, SEED, TRAIN, Plan, Strategy, substitute
@@ -195,27 +192,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return result
-
-
-def fingerprint(data: Any) -> str:
-    """SHA-256 of plain data, whatever the order of its keys."""
-    return hashlib.sha256(
-        json.dumps(data, sort_keys=True, ensure_ascii=False).encode("utf8", "backslashreplace")
-    ).hexdigest()
-
-
-def path_digest(path: Path) -> str:
-    """Checksum of a file, or of the names and contents of all files below a folder. An unchanged file is read once."""
-    if path.is_file():
-        stat = path.stat()
-        return _file_digest(path, stat.st_size, stat.st_mtime_ns)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return fingerprint([[file.relative_to(path).as_posix(), path_digest(file)] for file in files])
-
-
-@cache
-def _file_digest(path: Path, size: int, changed: int) -> str:
-    return file_digest(path)
 
 
 def _needs(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..io import check_own_folder, write_json
-from .jobs import Job, fingerprint
+from ..io import check_own_folder, fingerprint, write_json
+from .jobs import Job
 from .predict import RECORD
 
 MARKER, STATE = "comparison.json", "state.json"

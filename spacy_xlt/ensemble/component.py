@@ -15,7 +15,7 @@ from ..docs import runs_of
 from ..engine import check_arguments
 from ..errors import error, warn
 from ..pipe import XltPipe
-from ..probabilities import labels_of
+from ..probabilities import Scores, labels_of
 from .combining import METHODS, Combined, MemberSpans, combine, mapped_labels, renamed
 from .members import Members, PipelineMember
 
@@ -140,6 +140,14 @@ class EnsemblePipe(XltPipe[Prediction]):
         """The combined spans of each doc."""
         return [self._combine(by_member) for by_member in self.engine.find(docs)]
 
+    def span_scores(self, docs: list[Doc], *, least: float) -> list[tuple[Scores, frozenset[int]]]:
+        """The mean scores of all spans that have this much, chosen or not, and the tokens that no member speaks of."""
+        found = []
+        for by_member in self.engine.find(docs):
+            combined, silent = self._combine(by_member, method="mean", threshold=least, overlapping=True)
+            found.append(({item.span: min(1.0, item.score) for item in combined}, silent))
+        return found
+
     def set_annotations(self, docs: list[Doc], predictions: list[Prediction]) -> None:
         """Write the combined spans with their scores."""
         key = ENSEMBLE_GROUP if self.spans_key is None else self.spans_key
@@ -157,13 +165,12 @@ class EnsemblePipe(XltPipe[Prediction]):
             return get_ner_prf(examples)
         return spancat_score(examples, spans_key=self.spans_key, allow_overlap=True)
 
-    def _combine(self, by_member: Mapping[str, MemberSpans]) -> Prediction:
+    def _combine(self, by_member: Mapping[str, MemberSpans], **otherwise: Any) -> Prediction:
+        how = {"method": self.method, "threshold": self.threshold, "overlapping": self.spans_key is not None}
         combined = combine(
             {key: renamed(spans, self.mappings.get(key, {})) for key, spans in by_member.items()},
-            method=self.method,
             weights=self.weights,
-            threshold=self.threshold,
-            overlapping=self.spans_key is not None,
+            **{**how, **otherwise},
         )
         return combined, frozenset.intersection(*(spans.silent for spans in by_member.values()))
 

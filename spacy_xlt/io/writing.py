@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -211,12 +210,3 @@ def docs_bytes(docs: Iterable[Doc], *, store_user_data: bool = False) -> bytes:
     from spacy.tokens import DocBin
 
     return bytes(DocBin(docs=docs, store_user_data=store_user_data).to_bytes())
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

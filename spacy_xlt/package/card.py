@@ -23,7 +23,7 @@ _BEGIN, _END = "<!-- spacy_xlt -->", "<!-- /spacy_xlt -->"
 KEY = "spacy_xlt"
 # In what the card notes of a pipeline: it is not where it was trained
 _COPY = "copy"
-_ANNOTATION = {"gold": "by people", "projected": "projected"}
+_ANNOTATION = {"gold": "by people", "projected": "projected", "self_labelled": "by trained pipelines"}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class TrainingSource:
     Attributes:
         name: Name of its block, or of its setting.
         lang: "" where the config does not say it.
-        kind: "gold", "projected", or "" where the config does not say it.
+        kind: "gold", "projected", "self_labelled", or "" where the config does not say it.
         limit: The most documents that were read; 0 for all.
         digests: SHA-256 of its files; of a build, of those it was projected from. Empty where they are gone.
         engines: Component → signature, of the build that projected it.
@@ -105,6 +105,8 @@ class Provenance:
         target_gold = [source for source in self.sources if source.kind == "gold" and is_target(source.lang, targets)]
         if target_gold:
             return "few-shot" if any(source.limit for source in target_gold) else "gold"
+        if "self_labelled" in kinds:
+            return "self-trained"
         if len(kinds) == 2:
             return "translate-train-all"
         return "zero-shot" if kinds == {"gold"} else "translate-train"

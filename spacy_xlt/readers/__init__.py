@@ -16,7 +16,8 @@ from .conll import read_conll
 from .docbin import check_doc, read_docbin
 from .files import CorpusFile, corpus_files
 from .jsonl import read_jsonl
-from .settings import BRAT, COLUMNS, JSONL, PRODIGY, SPACY, ReadNotes, ReadSettings
+from .lines import read_lines
+from .settings import BRAT, COLUMNS, JSONL, LINES, PRODIGY, SPACY, ReadNotes, ReadSettings
 
 __all__ = ["CorpusFile", "ReadNotes", "ReadSettings", "corpus_files", "read_corpus", "read_file"]
 
@@ -26,6 +27,7 @@ _READERS: dict[str, Callable[[Path, ReadSettings, ReadNotes], Iterator[Doc]]] = 
     JSONL: read_jsonl,
     PRODIGY: read_jsonl,
     BRAT: read_brat,
+    LINES: read_lines,
 }
 
 

@@ -12,7 +12,7 @@ from ..errors import error, warn
 from ..io import file_digest
 from .brat import ANNOTATION, TEXT, brat_pairs, suffix_of
 from .docbin import in_order
-from .settings import AUTO, BRAT, COLUMNS, FORMATS, JSONL, PRODIGY, SPACY, ReadSettings
+from .settings import AUTO, BRAT, COLUMNS, FORMATS, JSONL, LINES, PRODIGY, SPACY, ReadSettings
 
 # What a suffix says; ".txt" says only that it is text
 _SUFFIXES = {
@@ -27,7 +27,7 @@ _SUFFIXES = {
     ANNOTATION: BRAT,
 }
 # Formats that the same files may have
-_FAMILIES = (frozenset(COLUMNS), frozenset({JSONL, PRODIGY}))
+_FAMILIES = (frozenset(COLUMNS), frozenset({JSONL, PRODIGY}), frozenset({LINES}))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CorpusFile:
 
     Attributes:
         path: Where it lies.
-        format: "spacy", "iob2", "conll", "tsv", "jsonl", "prodigy" or "brat".
+        format: "spacy", "iob2", "conll", "tsv", "jsonl", "prodigy", "brat" or "lines".
         name: Its path in the corpus's folder, with "/" between; no other file of the corpus has it.
     """
 
@@ -68,7 +68,7 @@ def corpus_files(
 
     A folder gives all files of known formats in it and in its folders, by their suffix, compressed or not. With
     `settings.format` they are those of that format: all columns for a format of columns, and also all `.txt` files for
-    columns and JSON lines. Hidden files are passed over. brat's texts are documents, and a folder of them is one file.
+    columns, JSON lines and lines. Hidden files are passed over. brat's texts are documents, and a folder of them is one file.
 
     Args:
         path: File or folder.

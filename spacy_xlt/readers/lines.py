@@ -1,4 +1,4 @@
-"""Line-parallel plain text: files that say the same line by line, or one with `source ||| target` on each line."""
+"""Plain text line by line: documents, files that say the same, or one with `source ||| target` on each line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from spacy.tokens import Doc
+
 from ..errors import error
+from ..languages import blank
+from ..limits import MARKS, check_size, marks_in_a_row
 from ..textfiles import text_lines
+from .settings import ReadNotes, ReadSettings
 
 # What fast_align puts between both sides
 SEPARATOR = "|||"
@@ -43,6 +48,14 @@ def read_line_pairs(
         if len(sides) != 2:
             raise error("E350", path=path, line=number, found=len(sides) - 1)
         yield sides[0].strip(" \t"), sides[1].strip(" \t")
+
+
+def read_lines(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
+    """Read a document from each line that is not blank; see `readers.read_file`. Nothing is annotated."""
+    for _, line in text_lines(path, settings.encoding):
+        if text := line.strip():
+            check_size(path, "marks in a row", marks_in_a_row(text), MARKS)
+            yield blank(settings.lang).tokenizer(text)
 
 
 def read_parallel(paths: Sequence[Path], *, encoding: str = "utf8") -> Iterator[tuple[str, ...]]:

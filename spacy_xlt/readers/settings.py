@@ -12,10 +12,10 @@ from ..errors import error, warn
 from ..languages import MULTI
 from ..textfiles import check_encoding
 
-AUTO, SPACY, JSONL, PRODIGY, BRAT = "auto", "spacy", "jsonl", "prodigy", "brat"
+AUTO, SPACY, JSONL, PRODIGY, BRAT, LINES = "auto", "spacy", "jsonl", "prodigy", "brat", "lines"
 # Default columns of the formats, counted from 1 (negative: from the end): token, tag.
 COLUMNS = {"iob2": (2, 3), "conll": (1, -1), "tsv": (1, 2)}
-FORMATS = (SPACY, *COLUMNS, JSONL, PRODIGY, BRAT)
+FORMATS = (SPACY, *COLUMNS, JSONL, PRODIGY, BRAT, LINES)
 # Which formats a setting is for
 _USED_BY = {
     "token_col": tuple(COLUMNS),
@@ -61,8 +61,9 @@ class ReadSettings:
     """How a corpus is read. A `.spacy` file is taken as it is: only `format` and `lang` are for it.
 
     Attributes:
-        format: "auto" for what each file's name says, else "spacy", "iob2", "conll", "tsv", "jsonl", "brat", or
-            "prodigy": JSON lines of which those with a span that does not begin and end with tokens are left out.
+        format: "auto" for what each file's name says, else "spacy", "iob2", "conll", "tsv", "jsonl", "brat",
+            "prodigy": JSON lines of which those with a span that does not begin and end with tokens are left out; or
+            "lines": plain text, a document on each line.
         lang: Language code of the text, whose vocabulary the documents get; its tokenizer cuts text that has no tokens.
         encoding: Of files of text.
         token_col: Column of the token, counted from 1; negative from the end. The format's own where left out.

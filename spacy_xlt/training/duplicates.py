@@ -95,6 +95,25 @@ class NearDuplicates:
         return size - ceil(self.threshold * size - 1e-9) + 1
 
 
+def distinct_ranges(doc: Doc, known: NearDuplicates) -> tuple[list[tuple[int, int]], int, int]:
+    """What is left of a document without the sentences that are known.
+
+    Returns:
+        Token ranges, and how many sentences are left out as duplicates and as near-duplicates.
+    """
+    ranges: list[tuple[int, int]] = []
+    duplicates = near = 0
+    for (start, end), text in sentences_of(doc):
+        similarity = known.similarity(text)
+        duplicates += similarity == 1
+        near += 0 < similarity < 1
+        if not similarity and ranges and ranges[-1][1] == start:
+            ranges[-1] = (ranges[-1][0], end)
+        elif not similarity:
+            ranges.append((start, end))
+    return ranges, duplicates, near
+
+
 def sentences_of(doc: Doc) -> list[tuple[tuple[int, int], str]]:
     """Token range and text of each sentence; where a document has no sentences, of those of spaCy's sentencizer."""
     return [((start, end), doc[start:end].text) for start, end in sentence_ranges(doc)]

@@ -13,6 +13,9 @@ from ..errors import error
 from ..languages import MULTI, same_language
 
 SOURCE_GOLD, PROJECTED, TARGET_GOLD, UNSTATED = "source gold", "projected", "target gold", "not stated"
+SELF_LABELLED = "self-labelled"
+# The `kind` of a source whose annotation was made by machines
+_MADE = {"projected": PROJECTED, "self_labelled": SELF_LABELLED}
 # Readers whose blocks of sources say what the text is
 READERS = ("spacy_xlt.MixedCorpus.v1", "spacy_xlt.DevCorpus.v1")
 
@@ -22,7 +25,7 @@ class DevSource:
     """One corpus that the development score is computed on.
 
     Attributes:
-        kind: "source gold", "projected", "target gold" or "not stated".
+        kind: "source gold", "projected", "self-labelled", "target gold" or "not stated".
         lang: Its language; "" where the config does not say it.
         path: File or folder.
         limit: The most documents that are read; 0 for all.
@@ -92,7 +95,7 @@ def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
         of_target = gold
     sources = []
     for name, block in blocks.items():
-        kind = TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else PROJECTED
+        kind = TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else _MADE.get(block["kind"], PROJECTED)
         limit = int(block.get("limit") or 0)
         sources.append(DevSource(kind, str(block.get("lang") or ""), str(block.get("path") or ""), limit))
     return Selection(tuple(sources))
@@ -158,7 +161,8 @@ def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
     """The languages that a pipeline is for.
 
     They are those that `targets` of the development corpus names, else the pipeline's own; of a multi-language one
-    those of the projected training data, else all but those of its gold (few-shot gold, with a `limit`, is no source).
+    those of the projected and self-labelled training data, else all but those of its gold (few-shot gold, with a
+    `limit`, is no source).
     """
     if dev.get("targets"):
         return Targets(tuple(dev["targets"]))
@@ -170,9 +174,9 @@ def targets_of(config: Mapping[str, Any], dev: Mapping[str, Any]) -> Targets:
         blocks = list(used_sources(train).values())
     except (KeyError, AttributeError, TypeError):
         blocks = []
-    projected = tuple(str(block["lang"]) for block in blocks if block.get("kind") == PROJECTED and block.get("lang"))
-    if projected:
-        return Targets(projected)
+    made = tuple(str(block["lang"]) for block in blocks if block.get("kind", "gold") != "gold" and block.get("lang"))
+    if made:
+        return Targets(made)
     gold = [block for block in blocks if block.get("kind", "gold") == "gold" and not block.get("limit")]
     return Targets(all_but=tuple(str(block["lang"]) for block in gold if block.get("lang")))
 

@@ -23,11 +23,11 @@ from ..errors import XltError, error, warn
 from ..languages import MULTI, blank, to_spacy
 from ..readers.docbin import corpus_files, read_bin
 from ..tokens import has_text
-from .duplicates import NearDuplicates, sentences_of
+from .duplicates import NearDuplicates, distinct_ranges
 
 Augmenter = Callable[[Language, Example], Iterable[Example]]
 
-GOLD, PROJECTED = "gold", "projected"
+GOLD, PROJECTED, SELF_LABELLED = "gold", "projected", "self_labelled"
 DROP, MISSING = "drop", "missing"
 # Words of a source by which its language is checked
 MAX_WORDS = 20_000
@@ -41,7 +41,8 @@ class Source:
         name: Name of its block.
         path: A `.spacy` file or a folder of them.
         lang: Its language, "xx" for several.
-        kind: "gold" for annotation by people, "projected" for one that was carried over.
+        kind: "gold" for annotation by people, "projected" for one that was carried over, "self_labelled" for one by
+            trained pipelines (`spacy xlt label`).
         weight: How often each of its documents is read in an epoch: 2.0 for twice, 0.5 for one half of them.
         share: In place of a weight: its part of an epoch's documents, whatever the size of the others: 0.5 for as many
             as all others have together. Its documents are read as often as that takes.
@@ -57,7 +58,7 @@ class Source:
     name: str
     path: str
     lang: str
-    kind: str = setting(GOLD, choices=(GOLD, PROJECTED))
+    kind: str = setting(GOLD, choices=(GOLD, PROJECTED, SELF_LABELLED))
     weight: float = setting(1.0, gt=0)
     share: float | None = setting(None, gt=0, lt=1)
     min_score: float = setting(0.0, ge=0, le=1)
@@ -323,15 +324,9 @@ class LoadedSource:
         """Token ranges of what is in no evaluation set."""
         if self.rules.exclude is None:
             return [(0, len(doc))]
-        ranges: list[tuple[int, int]] = []
-        for (start, end), text in sentences_of(doc):
-            similarity = self.rules.exclude.similarity(text)
-            self.counts.duplicates += similarity == 1
-            self.counts.near_duplicates += 0 < similarity < 1
-            if not similarity and ranges and ranges[-1][1] == start:
-                ranges[-1] = (ranges[-1][0], end)
-            elif not similarity:
-                ranges.append((start, end))
+        ranges, duplicates, near = distinct_ranges(doc, self.rules.exclude)
+        self.counts.duplicates += duplicates
+        self.counts.near_duplicates += near
         return ranges
 
 

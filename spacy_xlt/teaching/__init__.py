@@ -1,0 +1,1 @@
+"""Pipelines that were trained as teachers of others, and sources that are chosen for a target language."""

@@ -1,0 +1,249 @@
+"""Annotating raw text with trained pipelines: the surest entities are labels, doubtful words are missing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spacy.tokens import Doc, Span, SpanGroup
+
+from ..bitext import ENTS_GROUP
+from ..build.builder import build
+from ..build.shard import KEPT_TEXT, READ, TARGET, WRITE, Shard, ShardCounts, ShardResult
+from ..docs import missing_ranges, runs_of, sentence_ranges, slice_doc
+from ..ensemble.combining import best_set
+from ..errors import error, is_document_error
+from ..io import docs_bytes, path_digest
+from ..languages import blank
+from ..ner.xlt_ner import set_soft_labels
+from ..probabilities import MIN_SCORE, SpanKey
+from ..readers import ReadSettings
+from ..readers.docbin import read_docs
+from ..tokens import has_text
+from ..training.duplicates import NearDuplicates, distinct_ranges, sentences_of
+from ..training.readers import MixedCorpus
+from .teachers import Found, Teacher
+
+LABEL = "label"
+DOUBTFUL, NOT_FOUND, NOT_PROJECTED = "doubtful", "not found", "not projected"
+# Documents in a shard: what is done again after a kill
+_DOCS_PER_SHARD = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSettings:
+    """What becomes a label.
+
+    Attributes:
+        sure: The least probability of an entity that is kept. At 0.5 and above no two of them overlap.
+        doubtful: The least probability of an entity whose words are missing where it is not kept.
+        soft: Whether to store the probabilities of tags, too.
+        agree: Whether the text is annotated already, by another view: what both find is a label, and what one of them
+            finds is missing (co-training: Blum & Mitchell 1998).
+    """
+
+    sure: float
+    doubtful: float
+    soft: bool = False
+    agree: bool = False
+
+    @classmethod
+    def of(
+        cls, *, sure: float | None, doubtful: float | None, soft: bool = False, agree: bool = False
+    ) -> LabelSettings:
+        """Settings with the defaults of what is left out.
+
+        One pipeline alone has to be sure: of entities with a probability of 0.9, one in ten is wrong. Where another
+        view agrees, the pipeline's own choice is enough. A word is outside of entities with the same certainty.
+
+        Raises:
+            XltError: E510 for a number out of range.
+        """
+        sure = (0.5 if agree else 0.9) if sure is None else sure
+        doubtful = 1 - sure if doubtful is None else doubtful
+        if not 0.5 <= sure <= 1:
+            raise error("E510", setting="--sure", value=sure, expected="a probability from 0.5 to 1")
+        doubtful = max(MIN_SCORE, doubtful)
+        if doubtful > sure:
+            raise error("E510", setting="--doubtful", value=doubtful, expected=f"a probability up to --sure ({sure})")
+        return cls(sure=sure, doubtful=doubtful, soft=soft, agree=agree)
+
+
+class Decision(NamedTuple):
+    """What a document is labelled with.
+
+    Attributes:
+        kept: Entities and their probabilities, in order.
+        missing: Tokens whose annotation is missing.
+        lost: The spans that make them missing, with the reason.
+    """
+
+    kept: list[tuple[SpanKey, float]]
+    missing: set[int]
+    lost: dict[SpanKey, str]
+
+
+def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
+    """Tell sure entities from doubtful words.
+
+    Args:
+        doc: With the annotation of the other view, where `settings.agree`.
+        found: What the teacher found in it.
+    """
+    scores = found.scores
+    sure = sorted(span for span, score in scores.items() if score >= settings.sure)
+    chosen = {sure[i] for i in best_set([span[:2] for span in sure], [scores[span] for span in sure])}
+    lost = {span: DOUBTFUL for span, score in scores.items() if score >= settings.doubtful and span not in chosen}
+    silent = set(found.silent)
+    if settings.agree:
+        projected = {SpanKey(ent.start, ent.end, ent.label_) for ent in doc.ents}
+        lost |= {**dict.fromkeys(chosen - projected, NOT_PROJECTED), **dict.fromkeys(projected - chosen, NOT_FOUND)}
+        chosen &= projected
+        silent.update(i for start, end in missing_ranges(doc) for i in range(start, end))
+    taken = {i for span in chosen for i in range(span.start, span.end)}
+    lost = {span: reason for span, reason in lost.items() if taken.isdisjoint(range(span.start, span.end))}
+    missing = silent.union(*(range(span.start, span.end) for span in lost)) - taken
+    return Decision([(span, scores[span]) for span in sorted(chosen)], missing, lost)
+
+
+class Labeller:
+    """Labels the shards of a corpus; see `build.builder`.
+
+    Args:
+        teacher: Finds entities.
+        settings: Which of them become labels.
+        lang: The language of the text.
+        exclude: Sentences that are left out.
+    """
+
+    def __init__(self, teacher: Teacher, settings: LabelSettings, *, lang: str, exclude: NearDuplicates | None):
+        self.teacher = teacher
+        self.settings = settings
+        self.lang = lang
+        self.exclude = exclude
+        self._is_loaded = False
+
+    def __call__(self, shard: Shard) -> ShardResult:
+        """Label a shard. A document that fails is set aside.
+
+        Raises:
+            XltError: What is wrong with a setting.
+        """
+        counts = ShardCounts(docs=shard.n_docs)
+        start = time.perf_counter()
+        parts = [part for doc in shard.docs(blank(self.lang).vocab) for part in self._parts(doc, counts)]
+        counts.spend(READ, time.perf_counter() - start)
+        start = time.perf_counter()
+        if not self._is_loaded:
+            # What models keep in a vocabulary when they are loaded stays there
+            list(self._find(parts[:1], ShardCounts()))
+            self._is_loaded = True
+        with self.teacher.memory_zone():
+            labelled = [self._labelled(doc, found, counts) for doc, found in self._find(parts, counts)]
+        counts.spend(LABEL, time.perf_counter() - start)
+        start = time.perf_counter()
+        data = docs_bytes(labelled, store_user_data=True)
+        counts.spend(WRITE, time.perf_counter() - start)
+        return ShardResult(shard.name, {f"{TARGET}/{self.lang}-{shard.name}.spacy": data}, counts.to_json())
+
+    def _parts(self, doc: Doc, counts: ShardCounts) -> list[Doc]:
+        """What is left of a document without the sentences of evaluation sets."""
+        counts.sentences += len(sentence_ranges(doc))
+        if not any(has_text(token.text) for token in doc):
+            counts.sentences_dropped["no text"] += 1
+            return []
+        if self.exclude is None:
+            return [doc]
+        ranges, duplicates, near = distinct_ranges(doc, self.exclude)
+        counts.sentences_dropped.update({"duplicate": duplicates, "near-duplicate": near})
+        return [doc] if ranges == [(0, len(doc))] else [slice_doc(doc, *place) for place in ranges]
+
+    def _find(self, docs: Sequence[Doc], counts: ShardCounts) -> Iterator[tuple[Doc, Found]]:
+        try:
+            yield from zip(docs, self.teacher.find(list(docs)) if docs else (), strict=True)
+        except Exception as err:
+            if not is_document_error(err):
+                raise
+            if len(docs) == 1:
+                reason = f"{type(err).__name__}: {err}"
+                counts.failed.append({"text": docs[0].text[:KEPT_TEXT], "error": reason})
+                return
+            for doc in docs:
+                yield from self._find([doc], counts)
+
+    def _labelled(self, doc: Doc, found: Found, counts: ShardCounts) -> Doc:
+        decision = decide(doc, found, self.settings)
+        starts = [token.is_sent_start for token in doc] if doc.has_annotation("SENT_START") else None
+        words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+        new = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
+        ents = [Span(new, span.start, span.end, label=span.label) for span, _ in decision.kept]
+        new.set_ents(ents, missing=runs_of(new, decision.missing), default="outside")
+        attrs = {"scores": [score for _, score in decision.kept]}
+        new.spans[ENTS_GROUP] = SpanGroup(new, name=ENTS_GROUP, attrs=attrs, spans=ents)
+        if self.settings.soft:
+            soft = found.soft
+            if self.settings.agree:
+                soft = soft.copy()
+                soft[sorted(decision.missing)] = 0
+            set_soft_labels(new, self.teacher.tags, soft)
+        counts.spans_projected.update(span.label for span, _ in decision.kept)
+        counts.lost_reasons.update(decision.lost.values())
+        counts.spans_in.update([span.label for span, _ in decision.kept] + [span.label for span in decision.lost])
+        return new
+
+
+def label(
+    teacher: Teacher,
+    raw: Path,
+    output: Path,
+    *,
+    settings: LabelSettings,
+    reading: ReadSettings,
+    exclude: Sequence[Path] = (),
+    silent: bool = True,
+) -> dict[str, Any]:
+    """Annotate raw text, shard by shard, into a folder that can be gone on with: a source of a training.
+
+    Args:
+        teacher: Annotates it; see `load_teacher`.
+        raw: Text: a file of any known format or a folder of them, whose annotation counts where `settings.agree`.
+        output: A folder: new, empty, or one of the same settings to go on with.
+        settings: What becomes a label.
+        reading: How the text is read.
+        exclude: Evaluation sets, whose sentences are left out, with those that are nearly the same.
+        silent: No bar.
+
+    Returns:
+        The summary, as of a build: `spans_projected` are the entities that were kept.
+
+    Raises:
+        XltError: As `build`; E592 where nothing is left of the text, E593 where the other view has no annotation.
+    """
+    known = None
+    if exclude:
+        sentences = (text for path in exclude for doc in read_docs(path) for _, text in sentences_of(doc))
+        known = NearDuplicates(sentences, threshold=MixedCorpus.near_duplicates)
+    summary = build(
+        blank(reading.lang),
+        raw,
+        output,
+        docs_per_shard=_DOCS_PER_SHARD,
+        process=Labeller(teacher, settings, lang=reading.lang, exclude=known),
+        made_from={
+            "label": asdict(settings),
+            "pipelines": teacher.digests,
+            "exclude": [path_digest(path) for path in exclude],
+        },
+        reading=reading,
+        silent=silent,
+    )
+    left_out = Counter(summary["sentences_dropped"])
+    if left_out.total() >= summary["sentences"]:
+        raise error("E592", path=raw, reasons=", ".join(f"{reason} {n}" for reason, n in left_out.items() if n))
+    if settings.agree and not summary["spans_projected"] and NOT_FOUND not in summary["lost_reasons"]:
+        raise error("E593", path=raw)
+    return summary

@@ -1,0 +1,191 @@
+"""Trained pipelines as teachers: how probable the entities of a document are, and the tags of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ..docs import with_vocab
+from ..ensemble.component import EnsemblePipe
+from ..errors import error
+from ..io import path_digest
+from ..ner.xlt_ner import XltNer
+from ..probabilities import MIN_SCORE, Scores, tagger_scores
+
+
+class Found(NamedTuple):
+    """What a teacher finds in a document.
+
+    Attributes:
+        scores: All spans of `MIN_SCORE` and more, which may overlap.
+        silent: Tokens that it says nothing of.
+        soft: Probabilities of its tags, float16 `(n_tokens, n_tags)`; zeros for a token that it says nothing of.
+    """
+
+    scores: Scores
+    silent: frozenset[int]
+    soft: NDArray[np.float16]
+
+
+class Teacher(Protocol):
+    """What annotates raw text.
+
+    Attributes:
+        tags: Of the soft labels, as `XltNer.tags`.
+        lang: Of the first pipeline.
+        digests: Of the pipelines' files.
+    """
+
+    tags: list[str]
+    lang: str
+    digests: list[str]
+
+    def find(self, docs: list[Doc]) -> list[Found]:
+        """What it finds in each document; the documents are not changed."""
+
+    def memory_zone(self) -> AbstractContextManager[Any]:
+        """Inside it, what the pipelines read is forgotten at its end."""
+
+
+class AveragedTagger(XltNer):
+    """One or several `xlt_ner` with the same tags: for each token the mean of their distributions.
+
+    The mean of several teachers is what Wu et al. (2020, "Single-/Multi-Source Cross-Lingual NER via Teacher-Student
+    Learning on Unlabeled Data in Target Language") teach with.
+    """
+
+    def __init__(self, members: Sequence[Any], *, lang: str, digests: list[str]):
+        first = members[0]
+        super().__init__(first.vocab, first.name, first.settings)
+        self._set_labels(first.labels)
+        self.members = list(members)
+        self.lang = lang
+        self.digests = digests
+        # The log-probabilities of the documents at hand, by their ids
+        self._known: dict[int, Any] = {}
+
+    def find(self, docs: list[Doc]) -> list[Found]:
+        """See Teacher."""
+        filled = [doc for doc in docs if len(doc)]
+        if filled:
+            mean = sum(member._log_probs(member.model, filled).exp() for member in self.members) / len(self.members)
+            parts = mean.clamp(min=1e-9).log().split([len(doc) for doc in filled])
+            self._known = dict(zip(map(id, filled), parts, strict=True))
+        scores, soft = tagger_scores(self, docs), self.tag_probabilities(docs)
+        self._known = {}
+        return [Found(of_doc, frozenset(), probs) for of_doc, probs in zip(scores, soft, strict=True)]
+
+    def memory_zone(self) -> AbstractContextManager[Any]:
+        """See Teacher; `xlt_ner` keeps nothing in a vocabulary."""
+        return nullcontext()
+
+    def _log_probs(self, model: Any, docs: Sequence[Doc]) -> Any:
+        import torch
+
+        return torch.cat([self._known[id(doc)] for doc in docs])
+
+    def _require_weights(self) -> None:
+        """The members have them."""
+
+
+class VotingTeacher:
+    """Pipelines of any kind, whose probabilities of spans are averaged as in `xlt_ensemble`.
+
+    Args:
+        ensemble: Combines them.
+        nlp: The pipeline around it, of which the components before it are run; None for an ensemble by itself.
+    """
+
+    def __init__(self, ensemble: EnsemblePipe, *, nlp: Language | None, lang: str, digests: list[str]):
+        self.ensemble = ensemble
+        self.nlp = nlp
+        self.lang = lang
+        self.digests = digests
+        self.labels = list(ensemble.found_labels or ())
+        self.tags = ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
+
+    def find(self, docs: list[Doc]) -> list[Found]:
+        """See Teacher."""
+        if self.nlp is not None:
+            before = self.nlp.pipe_names.index(self.ensemble.name)
+            copies = [with_vocab(doc, self.nlp) for doc in docs]
+            docs = list(self.nlp.pipe(copies, disable=self.nlp.pipe_names[before:]))
+        scored = self.ensemble.span_scores(docs, least=MIN_SCORE)
+        return [
+            Found(scores, silent, self._soft_labels(doc, scores, silent))
+            for doc, (scores, silent) in zip(docs, scored, strict=True)
+        ]
+
+    def memory_zone(self) -> AbstractContextManager[Any]:
+        """See Teacher."""
+        stack = ExitStack()
+        for nlp in [*([self.nlp] if self.nlp is not None else []), *self.ensemble.inner_pipelines()]:
+            stack.enter_context(nlp.memory_zone())
+        return stack
+
+    def _soft_labels(self, doc: Doc, scores: Scores, silent: frozenset[int]) -> NDArray[np.float16]:
+        """A token is inside a span with the sum of the probabilities of the spans that have it inside."""
+        soft = np.zeros((len(doc), len(self.tags)))
+        for (start, end, label), probability in scores.items():
+            if label in self.labels:
+                place = 1 + self.labels.index(label)
+                soft[start, place] += probability
+                soft[start + 1 : end, place + len(self.labels)] += probability
+        # Members that vote for spans which exclude one another may exceed 1 together
+        soft /= soft.sum(axis=1, keepdims=True).clip(min=1)
+        soft[:, 0] = 1 - soft.sum(axis=1)
+        soft[sorted(silent)] = 0
+        return soft.astype(np.float16)
+
+
+def load_teacher(pipelines: Sequence[str]) -> Teacher:
+    """Load pipelines to annotate with, by name or path.
+
+    Those whose entities are all from an `xlt_ner` with the same tags are averaged token by token. Of others the
+    probabilities of spans are averaged, as `xlt_ensemble` does it; a pipeline with an `xlt_ensemble` of its own is
+    taken as it combines.
+
+    Raises:
+        XltError: E104 for one that cannot be loaded, E161 for one without a component that finds entities.
+    """
+    members: dict[str, str | None] = {f"pipeline_{i}": pipeline for i, pipeline in enumerate(pipelines, start=1)}
+    ensemble = _ensemble(members)
+    nlps = ensemble.inner_pipelines()
+    which: Any = {"lang": nlps[0].lang, "digests": [path_digest(Path(nlp.path)) for nlp in nlps]}
+    by_pipeline = [_finders(nlp) for nlp in nlps]
+    for pipeline, nlp, finders in zip(pipelines, nlps, by_pipeline, strict=True):
+        if not finders:
+            known = ", ".join(nlp.pipe_names) or "none"
+            values = {"name": "label", "setting": "PIPELINE", "pipeline": pipeline, "what": "doc.ents", "known": known}
+            raise error("E161", **values)
+    taggers = [finders[0] for finders in by_pipeline if len(finders) == 1 and hasattr(finders[0], "tag_probabilities")]
+    if len(taggers) == len(nlps) and len({tuple(tagger.tags) for tagger in taggers}) == 1:
+        return AveragedTagger(taggers, **which)
+    if len(nlps) == 1 and isinstance(by_pipeline[0][-1], EnsemblePipe):
+        return VotingTeacher(by_pipeline[0][-1], nlp=nlps[0], **which)
+    # Warns where the labels differ
+    ensemble.initialize(lambda: [])
+    return VotingTeacher(ensemble, nlp=None, **which)
+
+
+def _ensemble(members: dict[str, str | None]) -> EnsemblePipe:
+    settings: Any = {**Language.get_factory_meta("xlt_ensemble").default_config, "members": members}
+    return EnsemblePipe("label", **settings)
+
+
+def _finders(nlp: Language) -> list[Any]:
+    """The components of a pipeline that find entities."""
+    pipes = [
+        pipe
+        for name, pipe in nlp.pipeline
+        if "doc.ents" in nlp.get_pipe_meta(name).assigns or getattr(pipe, "direction", "") == "target_to_source"
+    ]
+    # An `xlt_ner` or ensemble with a key finds spans of a group
+    return [pipe for pipe in pipes if getattr(pipe, "key", None) is None and getattr(pipe, "spans_key", None) is None]

@@ -158,7 +158,8 @@ _MESSAGES: dict[str, str] = {
     "E660": "The plan {path} cannot be used: {reason}.",
     "E661": "The strategy {strategy} needs {{{name}}}, which is no strategy of the plan. Known: {known}.",
     "E662": "These strategies need each other, so that none can be first: {names}. Change `overrides` or `models`.",
-    "E663": 'The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only type = "average" takes several.',
+    "E663": 'The strategy {strategy} needs {{{name}:*}}, the models of all seeds: only `models` of type = "average" '
+    "and `pipelines` of a label section take several.",
     "E664": "{setting}: {value!r} is not in the plan. Known: {known}.",
     "E665": "The strategy {strategy} finds no model to average at {pattern}. Set `models`, or have the training write "
     "them.",

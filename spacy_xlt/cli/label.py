@@ -50,7 +50,9 @@ def label_cli(
     from ..teaching.teachers import load_teacher
 
     if len(paths) < 3:
-        raise error("E510", setting="PIPELINE... RAW OUT", value=" ".join(map(str, paths)), expected="three paths or more")
+        raise error(
+            "E510", setting="PIPELINE... RAW OUT", value=" ".join(map(str, paths)), expected="three paths or more"
+        )
     *pipelines, raw, output = paths
     existing(raw, what="text")
     for path in exclude:

@@ -65,14 +65,19 @@ class Job:
         """The config to run, with paths in place of what it needs."""
         return _merged(self.strategy, self.seed, self.substitute(self.strategy.overrides), run=self.folder)
 
+    @property
+    def labelled(self) -> Path:
+        """The folder of what its teachers have labelled."""
+        return self.folder / "labelled"
+
     def models(self) -> list[Path]:
-        """The models to average.
+        """The models to average, or to label with.
 
         Raises:
             XltError: E665 for a pattern that fits nothing.
         """
         paths: dict[str, None] = {}
-        for pattern in self.strategy.models:
+        for pattern in self.strategy.patterns:
             starred = [need for need in self.needs if f"{{{need.strategy.name}:*}}" in pattern]
             for needs in [[need] for need in starred] or [self.needs]:
                 text = self.substitute(pattern, needs, in_pattern=True)
@@ -110,6 +115,8 @@ def check_inputs(jobs: Iterable[Job]) -> None:
         config = without_unused_sources(job.config().interpolate())
         made = tuple(str(one.folder) for one in (job, *job.needs))
         check_corpora(config, "train_corpus", "dev_corpus", whose=f" of the strategy {job.strategy.name}", made_in=made)
+        if (raw := job.strategy.label.get("raw")) and not Path(raw).exists():
+            raise error("E502", what=f"text (label.raw of the strategy {job.strategy.name})", path=raw)
 
 
 def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only: Sequence[str] = ()) -> list[Job]:
@@ -138,7 +145,7 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
         for seed in seeds if seeded(strategy, plan) else [None]:
             path = inside(folder, "runs", strategy.name, ALL_SEEDS if seed is None else str(seed))
             job = Job(strategy, seed, path, _needs(strategy, seed, seeds, jobs))
-            _describe(job)
+            _describe(job, plan)
             jobs[strategy.name, seed] = job
     _warn_of_leaks(plan, jobs.values())
     return list(jobs.values())
@@ -156,7 +163,7 @@ def in_order(plan: Plan) -> list[Strategy]:
         for reference in strategy.references():
             if reference.name not in plan.strategies:
                 raise error("E661", strategy=strategy.name, name=reference.name, known=", ".join(plan.strategies))
-            if reference.all_seeds and strategy.type != AVERAGE:
+            if reference.all_seeds and not any(f"{{{reference.name}:*}}" in text for text in strategy.patterns):
                 raise error("E663", strategy=strategy.name, name=reference.name)
         needed[strategy.name] = [reference.name for reference in strategy.references()]
     try:
@@ -215,7 +222,7 @@ def _merged(strategy: Strategy, seed: int | None, overrides: Mapping[str, Any], 
     return config
 
 
-def _describe(job: Job) -> None:
+def _describe(job: Job, plan: Plan) -> None:
     """Note what a job's model depends on."""
     strategy = job.strategy
     settings: dict[str, Any] = {"type": strategy.type, "seed": job.seed, "model": strategy.model}
@@ -231,12 +238,21 @@ def _describe(job: Job) -> None:
         settings["config"] = used = {name: section for name, section in plain.items() if name in _SECTIONS}
         paths = [value for value in plain.get("paths", {}).values() if isinstance(value, str)]
         job.inputs = {name: path_digest(path) for name, path in _input_paths(used, paths=paths)}
+        if strategy.label:
+            settings["label"] = {**strategy.label, "exclude": sorted(map(str, plan.sets.values()))}
+            job.inputs |= {name: path_digest(path) for name, path in _labelled_from(strategy, plan)}
     job.parts = {
         "settings": fingerprint(settings),
         "inputs": fingerprint(job.inputs),
         "code": fingerprint(versions()),
         "needs": fingerprint({need.name: need.digest for need in job.needs}),
     }
+
+
+def _labelled_from(strategy: Strategy, plan: Plan) -> list[tuple[str, Path]]:
+    """The text that a strategy labels, and the sets that it leaves out, where they are there."""
+    sets = [(f"label.exclude.{name}", path) for name, path in plan.sets.items()]
+    return [(name, path) for name, path in (("label.raw", Path(strategy.label["raw"])), *sets) if path.exists()]
 
 
 def _input_paths(value: Any, *, paths: Sequence[str], name: str = "") -> Iterator[tuple[str, Path]]:

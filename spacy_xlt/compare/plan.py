@@ -16,10 +16,12 @@ from ..errors import XltError, error
 TRAIN, ASSEMBLE, AVERAGE = "train", "assemble", "average"
 # The settings of a strategy of each type
 _SETTINGS = {
-    TRAIN: {"configs", "overrides", "model", "spans_key"},
+    TRAIN: {"configs", "overrides", "model", "spans_key", "label"},
     ASSEMBLE: {"configs", "overrides", "spans_key"},
     AVERAGE: {"models", "spans_key"},
 }
+# What the teachers of a training do, as the options of `spacy xlt label`
+_LABEL = {"pipelines", "raw", "sure", "doubtful", "soft", "agree", "format", "encoding"}
 _COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
 RUN, SEED = "run", "seed"
@@ -50,6 +52,8 @@ class Strategy:
             models of all seeds.
         model: Which model of a training counts: "model-best" or "model-last".
         spans_key: The span group that the pipeline writes to; None for `doc.ents`.
+        label: What is labelled before a training, to `{run}/labelled`: `pipelines` (as `models`) annotate `raw`, and
+            the other options of `spacy xlt label`. The sentences of the evaluation sets are left out.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Strategy:
     models: tuple[str, ...] = ()
     model: str = MODELS[0]
     spans_key: str | None = None
+    label: Mapping[str, Any] = field(default_factory=dict)
 
     def references(self) -> list[Reference]:
         """The strategies that this one names in its settings, each once."""
@@ -69,8 +74,13 @@ class Strategy:
                 references[Reference(name, all_seeds)] = None
             return ""
 
-        substitute([self.overrides, self.models], collect)
+        substitute([self.overrides, self.models, self.label], collect)
         return list(references)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What names models of other strategies, all seeds among them."""
+        return (*self.models, *self.label.get("pipelines", ()))
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,14 @@ def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any])
     model, spans_key = data.get("model", MODELS[0]), data.get("spans_key")
     _check(model in MODELS, f"{where}.model", model, " or ".join(MODELS))
     _check(spans_key is None or isinstance(spans_key, str), f"{where}.spans_key", spans_key, "null or a name")
+    label = dict(data.get("label", {}))
+    _check_keys(f"{where}.label", label, _LABEL)
+    if label:
+        pipelines, raw = label.get("pipelines"), label.get("raw")
+        label["pipelines"] = _texts(
+            f"{where}.label.pipelines", [pipelines] if isinstance(pipelines, str) else pipelines
+        )
+        _check(isinstance(raw, str), f"{where}.label.raw", raw, "a file or folder of text")
     files = "models" if kind == AVERAGE else "configs"
     values = data.get(files)
     return Strategy(
@@ -213,6 +231,7 @@ def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any])
         overrides={**(common if kind == TRAIN else {}), **data.get("overrides", {})},
         model=model,
         spans_key=spans_key,
+        label=label,
         **{files: _texts(f"{where}.{files}", [values] if isinstance(values, str) else values)},
     )
 
@@ -222,17 +241,18 @@ def _extended(name: str, sections: Mapping[str, Any], extending: tuple[str, ...]
     where, section = f"strategies.{name}", sections[name]
     _check(isinstance(section, dict), where, section, "a section")
     data = dict(section)
-    if "overrides" in data:
-        _check(isinstance(data["overrides"], dict), f"{where}.overrides", data["overrides"], "a section of settings")
-        data["overrides"] = _flat(data["overrides"])
+    for key in ("overrides", "label"):
+        if key in data:
+            _check(isinstance(data[key], dict), f"{where}.{key}", data[key], "a section of settings")
+            data[key] = _flat(data[key])
     parent, extending = data.pop("extends", None), (*extending, name)
     if parent is None:
         return data
     others = [other for other in sections if other not in extending]
     _check(parent in others, f"{where}.extends", parent, f"another strategy: {', '.join(others)}")
     base = _extended(parent, sections, extending)
-    overrides = {**base.get("overrides", {}), **data.get("overrides", {})}
-    return {**base, **data, **({"overrides": overrides} if overrides else {})}
+    merged = {key: {**base.get(key, {}), **data.get(key, {})} for key in ("overrides", "label")}
+    return {**base, **data, **{key: settings for key, settings in merged.items() if settings}}
 
 
 def _flat(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

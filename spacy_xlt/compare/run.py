@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from typing import Any
 
 from ..errors import XltError, error
 from ..io import inside, write_json
@@ -101,7 +102,8 @@ class Runner:
         if job.folder.exists():
             shutil.rmtree(job.folder)
         job.folder.mkdir(parents=True)
-        seconds = self._step(job, job.strategy.type, self._make_command(job))
+        labelling = self._step(job, "label", self._label_command(job)) if job.strategy.label else 0.0
+        seconds = labelling + self._step(job, job.strategy.type, self._make_command(job))
         if not job.model.is_dir():
             raise _Failed(Failure(f"{job.strategy.type}: it wrote no {job.model.name}", tail(job.folder / LOG)))
         # What the logger of the training wrote, where there is one
@@ -121,6 +123,13 @@ class Runner:
         self.say("done", f"{job.name}: {what} took {seconds:.1f} s")
         return seconds
 
+    def _label_command(self, job: Job) -> list[str]:
+        settings = {key: value for key, value in job.strategy.label.items() if key not in ("pipelines", "raw")}
+        options = [part for key, value in settings.items() for part in _option(key, value)]
+        options += [part for path in self.plan.sets.values() for part in ("--exclude", str(path))]
+        paths = [*job.models(), job.strategy.label["raw"], job.labelled]
+        return ["spacy", "xlt", "label", *map(str, paths), *options, "--gpu-id", str(self.gpu_id)]
+
     def _make_command(self, job: Job) -> list[str]:
         if job.strategy.type == AVERAGE:
             return ["spacy", "xlt", "average", str(job.model), *map(str, job.models())]
@@ -139,3 +148,9 @@ class Runner:
             "digest": prediction_digest(job, self.sets),
         }
         return ["spacy_xlt.compare.predict", json.dumps(request)]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}"] if value else []
+    return [f"--{name}", str(value)]

@@ -68,7 +68,8 @@ def corpus_files(
 
     A folder gives all files of known formats in it and in its folders, by their suffix, compressed or not. With
     `settings.format` they are those of that format: all columns for a format of columns, and also all `.txt` files for
-    columns, JSON lines and lines. Hidden files are passed over. brat's texts are documents, and a folder of them is one file.
+    columns, JSON lines and lines. Hidden files are passed over. brat's texts are documents, and a folder of them is one
+    file.
 
     Args:
         path: File or folder.

@@ -14,7 +14,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from ..bitext import ENTS_GROUP
 from ..build.builder import build
 from ..build.shard import KEPT_TEXT, READ, TARGET, WRITE, Shard, ShardCounts, ShardResult
-from ..docs import missing_ranges, runs_of, sentence_ranges, slice_doc
+from ..docs import missing_ranges, runs_of, sentence_ranges, slice_doc, with_vocab
 from ..ensemble.combining import best_set
 from ..errors import error, is_document_error
 from ..io import docs_bytes, path_digest
@@ -105,7 +105,6 @@ def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
         chosen &= projected
         silent.update(i for start, end in missing_ranges(doc) for i in range(start, end))
     taken = {i for span in chosen for i in range(span.start, span.end)}
-    lost = {span: reason for span, reason in lost.items() if taken.isdisjoint(range(span.start, span.end))}
     missing = silent.union(*(range(span.start, span.end) for span in lost)) - taken
     return Decision([(span, scores[span]) for span in sorted(chosen)], missing, lost)
 
@@ -177,9 +176,7 @@ class Labeller:
 
     def _labelled(self, doc: Doc, found: Found, counts: ShardCounts) -> Doc:
         decision = decide(doc, found, self.settings)
-        starts = [token.is_sent_start for token in doc] if doc.has_annotation("SENT_START") else None
-        words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
-        new = Doc(doc.vocab, words=words, spaces=spaces, sent_starts=starts)
+        new = with_vocab(doc, blank(self.lang))
         ents = [Span(new, span.start, span.end, label=span.label) for span, _ in decision.kept]
         new.set_ents(ents, missing=runs_of(new, decision.missing), default="outside")
         attrs = {"scores": [score for _, score in decision.kept]}

@@ -176,7 +176,7 @@ def load_teacher(pipelines: Sequence[str]) -> Teacher:
 
 
 def _ensemble(members: dict[str, str | None]) -> EnsemblePipe:
-    settings: Any = {**Language.get_factory_meta("xlt_ensemble").default_config, "members": members}
+    settings: Any = {**(Language.get_factory_meta("xlt_ensemble").default_config or {}), "members": members}
     return EnsemblePipe("label", **settings)
 
 

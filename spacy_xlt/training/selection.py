@@ -95,7 +95,9 @@ def selection_of(config: Mapping[str, Any] | str | Path) -> Selection:
         of_target = gold
     sources = []
     for name, block in blocks.items():
-        kind = TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else _MADE.get(block["kind"], PROJECTED)
+        kind = (
+            TARGET_GOLD if name in of_target else SOURCE_GOLD if name in gold else _MADE.get(block["kind"], PROJECTED)
+        )
         limit = int(block.get("limit") or 0)
         sources.append(DevSource(kind, str(block.get("lang") or ""), str(block.get("path") or ""), limit))
     return Selection(tuple(sources))

@@ -1,0 +1,188 @@
+"""Raw text annotated by pipelines: what is kept, what is missing, and the folder as a source of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from click.testing import Result
+from helpers.tiny_ner import make_ner
+from helpers.tiny_pipelines import saved_ruler
+from spacy.tokens import Doc
+from typer.testing import CliRunner
+
+from spacy_xlt.cli import app
+from spacy_xlt.docs import missing_ranges
+from spacy_xlt.errors import XltError
+from spacy_xlt.ner.xlt_ner import get_soft_labels
+from spacy_xlt.probabilities import SpanKey
+from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.teaching.label import LabelSettings, decide
+from spacy_xlt.teaching.teachers import Found
+from spacy_xlt.training.readers import MixedCorpus
+
+TEXTS = ["Maria lives in Lisbon .", "Nobody is there .", "The Bank of Lisbon is in New York ."]
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["label", *map(str, arguments)])
+
+
+def label(*arguments: str | Path) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def ents(doc: Doc) -> list[tuple[str, str]]:
+    return [(ent.text, ent.label_) for ent in doc.ents]
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    path = tmp_path / "raw.txt"
+    path.write_text("\n\n".join(TEXTS) + "\n")
+    return path
+
+
+def found(*, silent: tuple[int, ...] = (), **scores: float) -> Found:
+    """From `PER_0_1=0.9`."""
+    spans = {}
+    for name, score in scores.items():
+        kind, start, end = name.split("_")
+        spans[SpanKey(int(start), int(end), kind)] = score
+    return Found(spans, frozenset(silent), np.zeros((0, 0), dtype=np.float16))
+
+
+def test_sure_entities_are_kept_and_the_words_of_doubtful_ones_are_missing(make_doc: Callable[..., Doc]) -> None:
+    doc = make_doc("a b c d e f g")
+    settings = LabelSettings.of(sure=0.9, doubtful=None)
+    scores = found(PER_0_2=0.92, PER_0_1=0.06, LOC_2_3=0.6, ORG_3_4=0.11, LOC_5_6=0.06, silent=(6,))
+    decision = decide(doc, scores, settings)
+    assert decision.kept == [(SpanKey(0, 2, "PER"), 0.92)]
+    assert decision.missing == {2, 3, 6}
+    assert set(decision.lost.values()) == {"doubtful"}
+
+
+def test_a_doubtful_entity_does_not_reach_into_a_sure_one(make_doc: Callable[..., Doc]) -> None:
+    settings = LabelSettings.of(sure=0.8, doubtful=0.1)
+    decision = decide(make_doc("a b c d"), found(PER_0_2=0.85, PER_1_4=0.15), settings)
+    assert decision.kept == [(SpanKey(0, 2, "PER"), 0.85)] and decision.missing == {2, 3}
+
+
+def test_of_two_views_what_both_find_is_kept(make_doc: Callable[..., Doc]) -> None:
+    doc = make_doc("a b c d e f", (0, 1, "PER"), (2, 3, "LOC"), (3, 4, "LOC"))
+    scores = found(PER_0_1=0.6, LOC_2_3=0.4, ORG_3_4=0.7, PER_4_5=0.8)
+    decision = decide(doc, scores, LabelSettings.of(sure=None, doubtful=None, agree=True))
+    assert decision.kept == [(SpanKey(0, 1, "PER"), 0.6)] and decision.missing == {2, 3, 4}
+    assert sorted(decision.lost.values()) == ["not found", "not found", "not projected", "not projected"]
+
+
+@pytest.mark.parametrize(("sure", "doubtful"), [(0.4, None), (1.1, None), (0.8, 0.9)])
+def test_probabilities_out_of_range_are_refused(sure: float, doubtful: float | None) -> None:
+    with pytest.raises(XltError, match="E510.*--(sure|doubtful)"):
+        LabelSettings.of(sure=sure, doubtful=doubtful)
+
+
+def test_lines_of_text_become_a_source_of_a_training(tmp_path: Path, raw: Path, teachers: dict[str, Path]) -> None:
+    printed = label(teachers["good"], raw, tmp_path / "out")
+    assert "3 documents, 3 sentences; entities: LOC" in printed
+    first, second, third = read_docs(tmp_path / "out")
+    assert ents(first) == [("Maria", "PER"), ("Lisbon", "LOC")] and not missing_ranges(first)
+    assert ents(second) == [] and not missing_ranges(second)
+    assert all(score >= 0.9 for score in first.spans["xlt_ents"].attrs["scores"])
+    block = {"path": str(tmp_path / "out"), "lang": "en", "kind": "self_labelled", "min_score": 0.5}
+    corpus = MixedCorpus(sources={"taught": block}, check_language=False)
+    assert len(list(corpus(spacy.blank("en")))) == 3
+
+
+def test_distributions_are_learnt_by_another_pipeline(tmp_path: Path, raw: Path, teachers: dict[str, Path]) -> None:
+    label(teachers["good"], teachers["fair"], raw, tmp_path / "out", "--soft")
+    block = {"path": str(tmp_path / "out"), "lang": "en", "kind": "self_labelled"}
+    student = make_ner(teachers["encoder"])
+    examples = list(MixedCorpus(sources={"taught": block}, check_language=False)(student))
+    gold = student.get_pipe("xlt_ner").gold(examples)
+    assert gold.soft is not None and gold.soft.sum() == pytest.approx(
+        sum(len(eg.reference) for eg in examples), rel=0.01
+    )
+
+
+def test_where_views_differ_there_are_no_distributions(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], teachers: dict[str, Path]
+) -> None:
+    text = TEXTS[0]
+    projected = write_corpus([make_doc(text, (0, 1, "PER")), make_doc(text, (0, 1, "PER"), (3, 4, "LOC"))])
+    label(teachers["good"], projected, tmp_path / "out", "--agree", "--soft")
+    first, second = read_docs(tmp_path / "out")
+    assert (ents(first), missing_ranges(first)) == ([("Maria", "PER")], [(3, 4)])
+    assert (ents(second), missing_ranges(second)) == ([("Maria", "PER"), ("Lisbon", "LOC")], [])
+    soft = get_soft_labels(first)
+    assert soft is not None and (soft[1].sum(axis=1) > 0.5).tolist() == [True, True, True, False, True]
+
+
+def test_annotation_of_the_raw_text_is_not_read(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+) -> None:
+    gold = make_doc("Ana lives in Porto", (0, 1, "PER"), (3, 4, "ORG"))
+    gold.spans["sc"] = [gold[0:1]]
+    ruler = saved_ruler(tmp_path / "ruler", "en", {"Porto": "LOC"})
+    label(ruler, write_corpus([gold]), tmp_path / "out", "--lang", "pt")
+    (doc,) = read_docs(tmp_path / "out")
+    assert ents(doc) == [("Porto", "LOC")] and set(doc.spans) == {"xlt_ents"}
+    assert [path.name for path in (tmp_path / "out").rglob("*.spacy")] == ["pt-00000.spacy"]
+
+
+def test_sentences_of_evaluation_sets_are_left_out(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], raw: Path
+) -> None:
+    ruler = saved_ruler(tmp_path / "ruler", "en", {"Lisbon": "LOC"})
+    test = write_corpus([make_doc("The Bank of Lisbon is in New York !"), make_doc(TEXTS[1])])
+    printed = label(ruler, raw, tmp_path / "out", "--exclude", test)
+    assert "Sentences left out: duplicate 2" in printed
+    assert [doc.text for doc in read_docs(tmp_path / "out")] == TEXTS[:1]
+
+
+def test_what_was_interrupted_goes_on_and_ends_the_same(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spacy_xlt.teaching.label._DOCS_PER_SHARD", 1)
+    ruler = saved_ruler(tmp_path / "ruler", "en", {"Lisbon": "LOC"})
+    label(ruler, raw, tmp_path / "whole")
+    label(ruler, raw, tmp_path / "out")
+    manifest, second = tmp_path / "out/manifest.jsonl", tmp_path / "out/target/en-00001.spacy"
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:2]))
+    second.unlink()
+    kept = (tmp_path / "out/target/en-00000.spacy").stat().st_mtime_ns
+    label(ruler, raw, tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "whole/target").iterdir())
+    assert len(names) == 3
+    assert all(
+        (tmp_path / "out/target" / n).read_bytes() == (tmp_path / "whole/target" / n).read_bytes() for n in names
+    )
+    assert (tmp_path / "out/target/en-00000.spacy").stat().st_mtime_ns == kept
+    assert "E505" in run(ruler, raw, tmp_path / "out", "--sure", "0.7").output
+
+
+def test_what_cannot_be_labelled_is_said(
+    tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], raw: Path
+) -> None:
+    ruler = saved_ruler(tmp_path / "ruler", "en", {"Lisbon": "LOC"})
+    out = tmp_path / "out"
+    assert "E510" in run(ruler, raw).output
+    assert "E502" in run(ruler, tmp_path / "none.txt", out).output
+    assert "E104" in run(tmp_path / "none", raw, out).output
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert "E503" in run(ruler, tmp_path / "empty.txt", out).output
+    (tmp_path / "latin.txt").write_bytes("São Paulo é longe".encode("latin1"))
+    assert "E513" in run(ruler, tmp_path / "latin.txt", out).output
+    assert not out.exists()
+    label(ruler, tmp_path / "latin.txt", out, "--encoding", "latin1")
+    test = write_corpus([make_doc(text) for text in TEXTS])
+    assert "E592" in run(ruler, raw, tmp_path / "nothing", "-x", test).output
+    assert (
+        "E593"
+        in run(ruler, write_corpus([make_doc("nothing here")], "plain.spacy"), tmp_path / "two", "--agree").output
+    )

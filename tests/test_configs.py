@@ -34,6 +34,7 @@ STRATEGIES = {
     "few_shot": ["source", "projected", "few_shot"],
     "gold": ["gold"],
     "source_first": ["projected"],
+    "self_trained": ["source", "projected", "self_labelled"],
 }
 
 

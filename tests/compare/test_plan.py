@@ -11,7 +11,7 @@ import pytest
 from helpers.compare_plans import BASE, write_plan
 from spacy.tokens import Doc
 
-from spacy_xlt.compare.jobs import make_jobs, set_digests
+from spacy_xlt.compare.jobs import check_inputs, make_jobs, set_digests
 from spacy_xlt.compare.plan import Plan, read_plan
 from spacy_xlt.compare.predict import RECORD
 from spacy_xlt.compare.status import STATE, prediction_digest, predictions_folder, statuses
@@ -132,6 +132,12 @@ model = "model-last"
             "{a:*}",
         ),
         ('[strategies.a]\ntype = "train"\nconfigs = ["none.cfg"]\n', "E514", "none.cfg"),
+        ('[strategies.a]\ntype = "train"\nconfigs = ["base.cfg"]\nlabel = {"raw": "x"}\n', "E660", "label.pipelines"),
+        (
+            '[strategies.a]\ntype = "train"\nconfigs = ["base.cfg"]\nlabel = {"pipelines": "x", "seed": 1}\n',
+            "E660",
+            "label.seed",
+        ),
         ('[strategies.a]\nextends = "b"\n', "E660", "strategies.a.extends"),
         ('[strategies.a]\nextends = "b"\n[strategies.b]\nextends = "a"\n', "E660", "strategies.b.extends"),
     ],
@@ -290,3 +296,45 @@ def test_compare_rejects_set_without_entities(
     with pytest.raises(XltError) as caught:
         set_digests(read_plan(write_plan(corpora, TWO, baseline="first")))
     assert caught.value.code == "E503"
+
+
+LABELLED = (
+    TWO
+    + """
+[strategies.taught]
+extends = "second"
+overrides = {"paths.train": "{run}/labelled"}
+
+[strategies.taught.label]
+pipelines = ["{first:*}","{second}"]
+raw = "pool.txt"
+
+[strategies.taught-soft]
+extends = "taught"
+label = {"soft": true}
+"""
+)
+
+
+def test_a_training_that_labels_first_needs_its_teachers(corpora: Path) -> None:
+    Path("pool.txt").write_text("Ana lives in Lisbon\n")
+    plan = read_plan(write_plan(corpora, LABELLED, baseline="first"))
+    jobs = {job.name: job for job in make_jobs(plan, Path("out"))}
+    assert [need.name for need in jobs["taught/1"].needs] == ["first/0", "first/1", "second/1"]
+    for job in jobs.values():
+        job.model.mkdir(parents=True)
+    assert jobs["taught/1"].models() == [jobs[name].model for name in ("first/0", "first/1", "second/1")]
+    assert plan.strategies["taught-soft"].label == {**plan.strategies["taught"].label, "soft": True}
+    check_inputs(jobs.values())
+
+
+def test_a_training_depends_on_the_text_that_it_labels(corpora: Path) -> None:
+    path = write_plan(corpora, LABELLED, baseline="first")
+    with pytest.raises(XltError, match="E502.*label.raw of the strategy taught.*pool.txt"):
+        check_inputs(make_jobs(read_plan(path), Path("out")))
+    digests = []
+    for text in ("Ana lives in Lisbon", "Ana lived in Lisbon"):
+        Path("pool.txt").write_text(text)
+        digests.append({job.name: job.digest for job in make_jobs(read_plan(path), Path("out"))})
+    changed = {name for name in digests[0] if digests[0][name] != digests[1][name]}
+    assert changed == {"taught/0", "taught/1", "taught-soft/0", "taught-soft/1"}

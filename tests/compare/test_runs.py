@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from spacy_xlt.cli import app
 from spacy_xlt.compare.processes import Children, tail
 from spacy_xlt.io import lock_folder
+from spacy_xlt.readers.docbin import read_docs
 
 STRATEGIES = """
 [strategies.trained]
@@ -268,3 +269,29 @@ def test_a_child_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pyte
     assert tail(log).endswith("begun") and gone(f"# {tmp_path}")
     # None is started any more
     assert children.run(["sleeper"], log) != 0
+
+
+TAUGHT = """
+[strategies.taught]
+extends = "trained"
+overrides = {"paths.train": "{run}/labelled"}
+
+[strategies.taught.label]
+pipelines = "{trained}"
+raw = "pool.spacy"
+sure = 0.5
+agree = true
+"""
+
+
+def test_a_training_labels_text_first_without_the_evaluation_sets(
+    folder: Path, in_process: None, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+) -> None:
+    write_corpus([make_doc(*SENTENCES[0]), make_doc("Eva lives in Faro", (0, 1, "PER"), (3, 4, "LOC"))], "pool.spacy")
+    write_plan(folder, STRATEGIES + TAUGHT, baseline="trained", seeds="[0]")
+    result = compare("--only", "taught")
+    assert result.exit_code == 0, result.output
+    assert [doc.text for doc in read_docs("out/runs/taught/0/labelled")] == ["Eva lives in Faro "]
+    report = json.loads(Path("out/report.json").read_text())
+    assert set(report["strategies"]) == {"trained", "taught"} and not report["missing"]
+    assert "taught/0: label took" in result.output

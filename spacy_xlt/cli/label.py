@@ -46,7 +46,7 @@ def label_cli(
     from ..languages import to_spacy
     from ..memory import limit_allocator_caches
     from ..readers import ReadSettings
-    from ..teaching.label import LabelSettings, label
+    from ..teaching.label import LabelSettings, label, raw_format
     from ..teaching.teachers import load_teacher
 
     if len(paths) < 3:
@@ -59,8 +59,7 @@ def label_cli(
         existing(path, what="evaluation set")
     check_outputs(output, inputs=[*pipelines, raw, *exclude])
     settings = LabelSettings.of(sure=sure, doubtful=doubtful, soft=soft, agree=agree)
-    # Whatever lies beside it: the text is raw
-    format = "lines" if format == "auto" and raw.is_file() and ".txt" in raw.suffixes[-2:] else format
+    format = raw_format(raw) if format == "auto" else format
     limit_allocator_caches()
     setup_gpu(gpu_id, silent=silent)
     teacher = load_teacher([str(path) for path in pipelines])

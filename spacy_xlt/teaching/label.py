@@ -22,7 +22,9 @@ from ..languages import blank
 from ..ner.xlt_ner import set_soft_labels
 from ..probabilities import MIN_SCORE, SpanKey
 from ..readers import ReadSettings
+from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
+from ..readers.settings import AUTO, LINES
 from ..tokens import has_text
 from ..training.duplicates import NearDuplicates, distinct_ranges, sentences_of
 from ..training.readers import MixedCorpus
@@ -71,6 +73,11 @@ class LabelSettings:
         if doubtful > sure:
             raise error("E510", setting="--doubtful", value=doubtful, expected=f"a probability up to --sure ({sure})")
         return cls(sure=sure, doubtful=doubtful, soft=soft, agree=agree)
+
+
+def raw_format(path: Path) -> str:
+    """The format of raw text by its name: a .txt file has a document on each line, whatever lies beside it."""
+    return LINES if path.is_file() and suffix_of(path) == TEXT else AUTO
 
 
 class Decision(NamedTuple):

@@ -123,6 +123,22 @@ def test_where_views_differ_there_are_no_distributions(
     assert soft is not None and (soft[1].sum(axis=1) > 0.5).tolist() == [True, True, True, False, True]
 
 
+def test_a_self_labelled_source_may_lack_a_label_and_others_may_not(
+    make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
+) -> None:
+    nlp = spacy.blank("en")
+    gold = write_corpus([make_doc("Ana lives in Porto", (0, 1, "PER"), (3, 4, "LOC"))], "gold.spacy")
+    sure = write_corpus([make_doc("Eva lives there", (0, 1, "PER"))], "sure.spacy")
+    sources = {
+        "gold": {"path": str(gold), "lang": "en"},
+        "taught": {"path": str(sure), "lang": "en", "kind": "self_labelled"},
+    }
+    assert len(list(MixedCorpus(sources=sources, check_language=False)(nlp))) == 2
+    sources["taught"]["kind"] = "projected"
+    with pytest.raises(XltError, match="E613"):
+        list(MixedCorpus(sources=sources, check_language=False)(spacy.blank("en")))
+
+
 def test_annotation_of_the_raw_text_is_not_read(
     tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]
 ) -> None:

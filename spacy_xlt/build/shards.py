@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..bitext import USER_DATA_KEY
 from ..docs import select_docs, tokens_digest
 from ..errors import error, warn
+from ..fused import fused_sentences
 from ..io import inside, json_bytes, replacing, replacing_folder, write_bytes, write_json
 from ..languages import blank, vocab_of
 from .built import BuiltShard, BuiltShards
@@ -221,6 +222,33 @@ def export(
         if not n_rows:
             raise error("E556", path=shards.folder, what="an export")
     return n_rows
+
+
+def fuse(shards: BuiltShards, path: Path, *, lang: str = "", overwrite: bool = False, silent: bool = True) -> int:
+    """Write the projected sentences, each behind its annotated source, as a corpus to train `xlt_fused` on.
+
+    Args:
+        path: A `.spacy` file.
+        lang: Only this target language; all if left out.
+
+    Returns:
+        How many sentences.
+
+    Raises:
+        XltError: E550 for a shard that cannot be read; E552, E580 if the language or any shard is missing; E553, E554
+            for what must not be written over; E556 if nothing is there.
+    """
+    shards.check(lang)
+    _check_output(path, shards.folder, overwrite=overwrite)
+    docs = DocBin(store_user_data=True)
+    for shard in _with_bar(shards, "fuse", silent):
+        for one in shard.translated(lang):
+            for doc in fused_sentences(shard.stored_bitext(one), vocab_of(one.lang)):
+                docs.add(doc)
+    if not len(docs):
+        raise error("E556", path=shards.folder, what="a corpus of fused sentences")
+    write_bytes(path, docs.to_bytes())
+    return len(docs)
 
 
 def _with_bar(shards: BuiltShards, name: str, silent: bool) -> Iterable[BuiltShard]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 shards = typer.Typer(
     name="shards",
-    help="List, sample, split and export what spacy xlt build wrote.",
+    help="List, sample, split, export and fuse what spacy xlt build wrote.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -146,6 +146,28 @@ def export_cli(
     n_rows = export(_shards(build, output), output, what=what, lang=lang, overwrite=overwrite, silent=silent)
     if not silent:
         msg.good(f"{n_rows} rows", str(output))
+
+
+@shards.command("fuse")
+@friendly_errors
+def fuse_cli(
+    build: Build,
+    output: Annotated[Path, typer.Argument(help="Corpus to write (.spacy)", metavar="OUT")],
+    lang: Lang = "",
+    overwrite: Overwrite = False,
+    silent: Silent = False,
+) -> None:
+    """
+    Write each projected sentence behind its annotated source, as one document: what xlt_fused is trained on.
+
+    The annotation of the source's part is missing, so that it is read and not learnt. Sentences that are left out of
+    the target documents are left out here, too.
+    """
+    from ..build.shards import fuse
+
+    n_docs = fuse(_shards(build, output), output, lang=lang, overwrite=overwrite, silent=silent)
+    if not silent:
+        msg.good(f"{n_docs} sentences", str(output))
 
 
 def _shards(build: Path, output: Path | None = None) -> BuiltShards:

@@ -20,7 +20,7 @@ from ..errors import error, is_document_error
 from ..io import docs_bytes, path_digest
 from ..languages import blank
 from ..ner.xlt_ner import set_soft_labels
-from ..probabilities import MIN_SCORE, SpanKey
+from ..probabilities import MIN_SCORE, Scores, SpanKey
 from ..readers import ReadSettings
 from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
@@ -101,7 +101,7 @@ def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
         doc: With the annotation of the other view, where `settings.agree`.
         found: What the teacher found in it.
     """
-    scores = found.scores
+    scores = _without_spaces(doc, found.scores)
     sure = sorted(span for span, score in scores.items() if score >= settings.sure)
     chosen = {sure[i] for i in best_set([span[:2] for span in sure], [scores[span] for span in sure])}
     lost = {span: DOUBTFUL for span, score in scores.items() if score >= settings.doubtful and span not in chosen}
@@ -114,6 +114,17 @@ def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
     taken = {i for span in chosen for i in range(span.start, span.end)}
     missing = silent.union(*(range(span.start, span.end) for span in lost)) - taken
     return Decision([(span, scores[span]) for span in sorted(chosen)], missing, lost)
+
+
+def _without_spaces(doc: Doc, scores: Scores) -> Scores:
+    """Spans without white space at their ends, which no entity may have; of those that become one, the sum."""
+    trimmed: Scores = {}
+    for (start, end, label), score in scores.items():
+        places = [i for i in range(start, end) if not doc[i].is_space]
+        if places:
+            span = SpanKey(places[0], places[-1] + 1, label)
+            trimmed[span] = min(1.0, trimmed.get(span, 0.0) + score)
+    return trimmed
 
 
 class Labeller:

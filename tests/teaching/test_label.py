@@ -73,6 +73,12 @@ def test_a_doubtful_entity_does_not_reach_into_a_sure_one(make_doc: Callable[...
     assert decision.kept == [(SpanKey(0, 2, "PER"), 0.85)] and decision.missing == {2, 3}
 
 
+def test_white_space_at_the_ends_is_no_part_of_an_entity() -> None:
+    doc = Doc(spacy.blank("en").vocab, words=["a", "\n", "b"])
+    decision = decide(doc, found(PER_0_1=0.5, PER_0_2=0.45, LOC_1_2=0.95), LabelSettings.of(sure=0.9, doubtful=None))
+    assert decision.kept == [(SpanKey(0, 1, "PER"), pytest.approx(0.95))] and not decision.missing
+
+
 def test_of_two_views_what_both_find_is_kept(make_doc: Callable[..., Doc]) -> None:
     doc = make_doc("a b c d e f", (0, 1, "PER"), (2, 3, "LOC"), (3, 4, "LOC"))
     scores = found(PER_0_1=0.6, LOC_2_3=0.4, ORG_3_4=0.7, PER_4_5=0.8)

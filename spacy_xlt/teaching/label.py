@@ -59,7 +59,7 @@ class LabelSettings:
     ) -> LabelSettings:
         """Settings with the defaults of what is left out.
 
-        One pipeline alone has to be sure: of entities with a probability of 0.9, one in ten is wrong. Where another
+        One pipeline alone has to be sure, the more so as across languages it is surer than it should be. Where another
         view agrees, the pipeline's own choice is enough. A word is outside of entities with the same certainty.
 
         Raises:

@@ -22,7 +22,7 @@ def label_cli(
         None, help="Least probability of an entity that is kept; 0.9, or 0.5 with --agree", show_default=False
     ),
     doubtful: float | None = typer.Option(
-        None, help="Least probability of one whose words are missing; 1 - sure if left out", show_default=False
+        None, help="Least probability of a word to be in an entity at which it is missing; 1 - sure", show_default=False
     ),
     soft: bool = typer.Option(False, "--soft", help="Also store the probabilities of tags, to be learnt by xlt_ner"),
     agree: bool = typer.Option(

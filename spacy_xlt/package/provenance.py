@@ -28,7 +28,7 @@ FIRST = "first"
 ENCODER, ALL = "encoder", ""
 # The component whose file goes into a package with the pipeline
 BUNDLED_FACTORY = "xlt_ner"
-_COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_translator": TRANSLATE_TEST}
+_COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_fused": "fused", "xlt_translator": TRANSLATE_TEST}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..bitext import ENTS_GROUP
@@ -42,7 +43,7 @@ class LabelSettings:
 
     Attributes:
         sure: The least probability of an entity that is kept. At 0.5 and above no two of them overlap.
-        doubtful: The least probability of an entity whose words are missing where it is not kept.
+        doubtful: A word that is in no such entity, and in others with this probability, is missing.
         soft: Whether to store the probabilities of tags, too.
         agree: Whether the text is annotated already, by another view: what both find is a label, and what one of them
             finds is missing (co-training: Blum & Mitchell 1998).
@@ -86,7 +87,7 @@ class Decision(NamedTuple):
     Attributes:
         kept: Entities and their probabilities, in order.
         missing: Tokens whose annotation is missing.
-        lost: The spans that make them missing, with the reason.
+        lost: Spans that are not kept, with the reason.
     """
 
     kept: list[tuple[SpanKey, float]]
@@ -111,8 +112,12 @@ def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
         lost |= {**dict.fromkeys(chosen - projected, NOT_PROJECTED), **dict.fromkeys(projected - chosen, NOT_FOUND)}
         chosen &= projected
         silent.update(i for start, end in missing_ranges(doc) for i in range(start, end))
+    inside = np.zeros(len(doc))
+    for span, score in scores.items():
+        inside[span.start : span.end] += score
     taken = {i for span in chosen for i in range(span.start, span.end)}
-    missing = silent.union(*(range(span.start, span.end) for span in lost)) - taken
+    unclear = np.flatnonzero(inside >= settings.doubtful).tolist()
+    missing = silent.union(unclear, *(range(span.start, span.end) for span in lost)) - taken
     return Decision([(span, scores[span]) for span in sorted(chosen)], missing, lost)
 
 

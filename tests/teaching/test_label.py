@@ -65,6 +65,8 @@ def test_sure_entities_are_kept_and_the_words_of_doubtful_ones_are_missing(make_
     assert decision.kept == [(SpanKey(0, 2, "PER"), 0.92)]
     assert decision.missing == {2, 3, 6}
     assert set(decision.lost.values()) == {"doubtful"}
+    # A word that is probably in some entity, and surely in none of them
+    assert decide(doc, found(PER_0_1=0.08, LOC_0_1=0.08, ORG_4_5=0.08), settings).missing == {0}
 
 
 def test_a_doubtful_entity_does_not_reach_into_a_sure_one(make_doc: Callable[..., Doc]) -> None:

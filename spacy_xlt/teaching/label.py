@@ -241,8 +241,11 @@ def label(
         The summary, as of a build: `spans_projected` are the entities that were kept.
 
     Raises:
-        XltError: As `build`; E592 where nothing is left of the text, E593 where the other view has no annotation.
+        XltError: As `build`; E510 for soft labels of pipelines that do not say their labels; E592 where nothing is
+            left of the text, E593 where the other view has no annotation.
     """
+    if settings.soft and len(teacher.tags) == 1:
+        raise error("E510", setting="--soft", value=True, expected="pipelines that say which labels they give")
     known = None
     if exclude:
         sentences = (text for path in exclude for doc in read_docs(path) for _, text in sentences_of(doc))

@@ -75,7 +75,7 @@ class AveragedTagger(XltNer):
         """See Teacher."""
         filled = [doc for doc in docs if len(doc)]
         if filled:
-            mean = sum(member._log_probs(member.model, filled).exp() for member in self.members) / len(self.members)
+            mean = sum(_probabilities(member, filled) for member in self.members) / len(self.members)
             parts = mean.clamp(min=1e-9).log().split([len(doc) for doc in filled])
             self._known = dict(zip(map(id, filled), parts, strict=True))
         scores, soft = tagger_scores(self, docs), self.tag_probabilities(docs)
@@ -93,6 +93,12 @@ class AveragedTagger(XltNer):
 
     def _require_weights(self) -> None:
         """The members have them."""
+
+
+def _probabilities(tagger: Any, docs: Sequence[Doc]) -> Any:
+    """Of tags, as it was calibrated: `(n_words, n_sequences, n_tags)`."""
+    log_probs = tagger._log_probs(tagger.model, docs) / tagger.cfg.get("calibration", 1.0)
+    return log_probs.softmax(dim=2)
 
 
 class VotingTeacher:

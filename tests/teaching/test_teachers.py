@@ -42,6 +42,18 @@ def test_one_tagger_gives_its_own_probabilities(teachers: dict[str, Path]) -> No
     assert found.scores[SpanKey(6, 8, "LOC")] > 0.9
 
 
+def test_a_calibrated_tagger_is_as_sure_as_it_was_calibrated(tmp_path: Path, teachers: dict[str, Path]) -> None:
+    nlp = spacy.load(teachers["good"])
+    nlp.get_pipe("xlt_ner").cfg["calibration"] = 2.0
+    nlp.to_disk(tmp_path / "calibrated")
+    (expected,) = nlp.get_pipe("xlt_ner").span_probabilities(docs())
+    (found,) = load_teacher([str(tmp_path / "calibrated")]).find(docs())
+    assert found.scores == pytest.approx({SpanKey(*span): score for *span, score in expected}, abs=1e-4)
+    (before,) = load_teacher([str(teachers["good"])]).find(docs())
+    assert found.scores[SpanKey(6, 8, "LOC")] < before.scores[SpanKey(6, 8, "LOC")]
+    assert found.soft.max(axis=1).mean() < before.soft.max(axis=1).mean()
+
+
 def test_pipelines_of_other_kinds_vote_on_spans(tmp_path: Path) -> None:
     one = saved_ruler(tmp_path / "one", "en", {"New York": "LOC", "Lisbon": "LOC"})
     two = saved_ruler(tmp_path / "two", "en", {"Bank of Lisbon": "LOC", "New York": "LOC"})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from helpers.children import WITHOUT_TORCH
 from typer.testing import CliRunner
 
 from spacy_xlt.cli._app import echo, friendly_errors, msg
@@ -125,9 +126,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def say(program, *words: str | bytes, stdout=subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, program, "say", *words]
-    return subprocess.run(
-        command, env={**os.environ, **environment}, stdout=stdout, stderr=subprocess.PIPE, check=False
-    )
+    env = {**os.environ, **WITHOUT_TORCH, **environment}
+    return subprocess.run(command, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False)
 
 
 @pytest.mark.parametrize(

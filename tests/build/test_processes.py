@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.builds import CODE, CONFIG, build_in_process, built, make_pipeline, n_lines, write_texts
+from helpers.children import WITHOUT_TORCH, without
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
@@ -36,7 +40,22 @@ def pools(monkeypatch) -> list[WorkerProcesses]:
     return made
 
 
-def test_workers_build_what_one_process_builds_also_if_one_is_killed(tmp_path, monkeypatch, pools):
+@pytest.fixture
+def start_workers(monkeypatch) -> Callable[[Language, int], WorkerProcesses]:
+    """Workers for a pipeline that needs no PyTorch."""
+
+    def start(nlp: Language, n: int) -> WorkerProcesses:
+        workers = make_workers(nlp, workers=n, code=CODE)
+        # There is no PyTorch to be told how many threads it has
+        workers.spec = replace(workers.spec, threads=0)
+        return workers
+
+    for name, value in WITHOUT_TORCH.items():
+        monkeypatch.setenv(name, value)
+    return start
+
+
+def test_workers_build_what_one_process_builds_also_if_one_is_killed(tmp_path, monkeypatch, pools, start_workers):
     nlp, corpus = make_pipeline(seconds=0.05), write_texts(tmp_path / "corpus.spacy", TEXTS)
     expected = build_in_process(corpus, tmp_path / "whole", size=2)
     store, stored = builder._store, []
@@ -48,17 +67,16 @@ def test_workers_build_what_one_process_builds_also_if_one_is_killed(tmp_path, m
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     monkeypatch.setattr(builder, "_store", store_and_kill)
-    build(nlp, corpus, tmp_path / "built", docs_per_shard=2, workers=make_workers(nlp, workers=2, code=CODE))
+    build(nlp, corpus, tmp_path / "built", docs_per_shard=2, workers=start_workers(nlp, 2))
     assert built(tmp_path / "built") == expected and len(pools) == 2
     assert not multiprocessing.active_children() and not pools[0]._folder.exists()
 
 
 @pytest.mark.slow
-def test_documents_that_end_their_worker_are_set_aside_and_nothing_else_is(tmp_path, pools):
+def test_documents_that_end_their_worker_are_set_aside_and_nothing_else_is(tmp_path, pools, start_workers):
     texts = ["Maria sleeps", "Bob kill", "Ann crash", "Rui sleeps"]
     nlp, corpus = make_pipeline(), write_texts(tmp_path / "corpus.spacy", texts)
-    workers = make_workers(nlp, workers=1, code=CODE)
-    summary = build(nlp, corpus, tmp_path / "built", docs_per_shard=3, workers=workers)
+    summary = build(nlp, corpus, tmp_path / "built", docs_per_shard=3, workers=start_workers(nlp, 1))
     assert {one["text"].strip(): one["error"] for one in summary["failed"]} == {
         "Bob kill": "the worker that processed it ended",
         "Ann crash": "xlt_translator: RuntimeError: this text cannot be translated",
@@ -69,18 +87,18 @@ def test_documents_that_end_their_worker_are_set_aside_and_nothing_else_is(tmp_p
 
 
 @pytest.mark.slow
-def test_engine_that_cannot_be_made_in_a_worker_is_its_own_error(tmp_path, capfd):
+def test_engine_that_cannot_be_made_in_a_worker_is_its_own_error(tmp_path, capfd, start_workers):
     nlp, corpus = make_pipeline(fails="error"), write_texts(tmp_path / "corpus.spacy", TEXTS)
     with pytest.raises(XltError, match="E150.*`fails` of Upper is 'error'"):
-        build(nlp, corpus, tmp_path / "built", workers=make_workers(nlp, workers=2, code=CODE))
+        build(nlp, corpus, tmp_path / "built", workers=start_workers(nlp, 2))
     assert not multiprocessing.active_children() and "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
-def test_workers_that_all_end_at_their_start_stop_the_build(tmp_path, pools):
+def test_workers_that_all_end_at_their_start_stop_the_build(tmp_path, pools, start_workers):
     nlp, corpus = make_pipeline(fails="exit"), write_texts(tmp_path / "corpus.spacy", TEXTS)
     with pytest.raises(XltError, match="E585"):
-        build(nlp, corpus, tmp_path / "built", workers=make_workers(nlp, workers=1, code=CODE))
+        build(nlp, corpus, tmp_path / "built", workers=start_workers(nlp, 1))
     assert len(pools) == 3 and not multiprocessing.active_children()
 
 
@@ -121,7 +139,7 @@ def test_command_that_is_ended_leaves_nothing_behind_and_goes_on_later(tmp_path,
     command = [sys.executable, "-m", "spacy", "xlt", "build", str(tmp_path / "config.cfg"), str(corpus), str(output)]
     command += ["--no-report", "--docs-per-shard", "3", "--code", str(CODE), "--workers", "1"]
     command += ["--components.xlt_translator.engine.seconds", "0.2"]
-    env = {**os.environ, "TMPDIR": str(tmp_path / "temp")}
+    env = {**os.environ, **without("spacy_transformers"), "TMPDIR": str(tmp_path / "temp")}
     with log.open("wb") as file:
         driver = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=env)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from helpers.children import WITHOUT_TORCH
 from helpers.compare_plans import ASSEMBLE, BASE, write_plan
 from helpers.in_process import run_python
 from spacy.tokens import Doc
@@ -69,8 +70,9 @@ def folder(
     return tmp_path
 
 
-def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "spacy", "xlt", "compare", "plan.cfg", str(Path("out").absolute()), *options]
+def start(*options: str, **streams: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "spacy", "xlt", "compare", "plan.cfg", str(Path("out").absolute()), *options]
+    return subprocess.Popen(command, env={**os.environ, **WITHOUT_TORCH}, **streams)
 
 
 def compare(*options: str) -> Result:
@@ -132,7 +134,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(
     folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    process = subprocess.Popen(command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with ended(process):
         wait_for(lambda: running(config_of("put-together/0")), process)
     assert gone(config_of("put-together/0")), "a child outlived the comparison"
@@ -183,7 +185,7 @@ def test_a_killed_comparison_goes_on_and_a_changed_one_does_what_changed(
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 def test_an_interrupted_comparison_ends_its_children_and_says_that_it_goes_on(folder: Path) -> None:
-    process = subprocess.Popen(command("--only", "trained"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = start("--only", "trained", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     with ended(process):
         wait_for(lambda: running(config_of("trained/0")), process)
         process.send_signal(signal.SIGINT)

@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from helpers.children import without
+
 
 class LocalCluster:
     """Nodes with one CPU each: `with LocalCluster() as cluster:`. Knows nothing of other clusters, nor they of it.
@@ -32,6 +34,7 @@ class LocalCluster:
         ours = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         self.env = {
             **ours,
+            **without("spacy_transformers"),
             "HOME": str(self.folder),
             "RAY_TMPDIR": str(self.folder),
             "RAY_AUTH_MODE": "token",

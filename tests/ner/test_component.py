@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import spacy
 import torch
+from helpers.children import WITHOUT_TORCH
 from helpers.tiny_encoder import make_tiny_encoder
 from helpers.tiny_ner import SENTENCES, copy_of, found, make_doc, make_examples, make_ner, make_optimizer, train
 from spacy.tokens import Doc, Span
@@ -281,7 +283,8 @@ def test_a_missing_package_is_named(trained, monkeypatch, package):
 
 def test_importing_the_module_imports_no_transformers():
     code = "import sys, spacy_xlt.ner.xlt_ner; print('transformers' in sys.modules, 'peft' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    env = {**os.environ, **WITHOUT_TORCH}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout.split() == ["False", "False"], done.stderr
 
 

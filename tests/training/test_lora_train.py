@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import spacy
+from helpers.cli import spacy_cli
 from helpers.paths import CONFIGS
 from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc, DocBin, Span
@@ -18,19 +16,11 @@ from thinc.api import Config
 from spacy_xlt.config import merge_configs
 
 PARTS = ("lora", "checkpointing", "half_precision")
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-ENV.pop("PYTHONPATH", None)
 SENTENCES = [
     (["Maria", "mora", "em", "Lisboa", "."], [(0, 1, "PER"), (3, 4, "LOC")]),
     (["Maria", "canta", "."], [(0, 1, "PER")]),
     (["O", "Banco", "fica", "em", "Lisboa", "."], [(1, 2, "ORG"), (4, 5, "LOC")]),
 ]
-
-
-def run(*command: str | Path, **kwargs) -> str:
-    done = subprocess.run([str(part) for part in command], env=ENV, capture_output=True, text=True, **kwargs)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +49,7 @@ def trained(tmp_path_factory) -> Path:
     merge_configs([CONFIGS / "train.cfg", CONFIGS / "ner.cfg", *parts], settings).to_disk(
         folder / "train.cfg", interpolate=False
     )
-    run(sys.executable, "-m", "spacy", "train", folder / "train.cfg", "-o", folder / "training")
+    spacy_cli("train", folder / "train.cfg", "-o", folder / "training")
     return folder
 
 

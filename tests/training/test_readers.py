@@ -13,6 +13,7 @@ from collections import Counter
 
 import pytest
 import spacy
+from helpers.children import WITHOUT_TORCH
 from helpers.mixed_sources import mixed, source, texts
 from helpers.paths import CONFIGS
 from spacy.language import Language
@@ -85,7 +86,7 @@ print(json.dumps([[eg.reference[1].text for eg in corpus(nlp)] for _ in range(2)
 def test_the_same_seed_gives_the_same_stream_in_another_process(nlp, numbered):
     blocks = {"a": source(numbered("a", 20), limit=9), "b": source(numbered("b", 6), weight=1.5)}
     # Two hash seeds: this process's, which is random, and 1
-    env = {**os.environ, "PYTHONHASHSEED": "1"}
+    env = {**os.environ, **WITHOUT_TORCH, "PYTHONHASHSEED": "1"}
     command = [sys.executable, "-c", SCRIPT, json.dumps(blocks)]
     other = json.loads(subprocess.run(command, env=env, capture_output=True, check=True, text=True).stdout)
     corpus = mixed(blocks, seed=5)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.children import WITHOUT_TORCH
 from helpers.paths import ASSETS
 
 from spacy_xlt.errors import XltError
@@ -155,7 +156,7 @@ conversion.converted(sys.argv[1], quantization="int8", cache=Path(sys.argv[2]))
 
 def test_killed_conversion_is_cleaned_up_and_done_again(seq2seq_model, tmp_path):
     command = [sys.executable, "-c", SLOW_CONVERSION, str(seq2seq_model("nllb")), str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **WITHOUT_TORCH})
     assert process.stdout is not None and process.stdout.readline() == b"started\n"
     process.send_signal(signal.SIGKILL)
     process.wait()

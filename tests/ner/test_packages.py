@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.children import without
 from helpers.cli import spacy_cli
 from helpers.tiny_ner import SENTENCES, make_examples, make_ner, train
 from typer.testing import CliRunner
@@ -18,15 +20,6 @@ from spacy_xlt.ner import xlt_ner
 from spacy_xlt.package.provenance import read_provenance
 
 CODE = Path(xlt_ner.__file__)
-# spaCy finds what is installed by its entry points; without ours spacy_xlt is not imported, and may not be
-WITHOUT_US = """
-import importlib.metadata
-distributions = importlib.metadata.distributions
-importlib.metadata.distributions = lambda **kwargs: (
-    d for d in distributions(**kwargs) if "spacy_xlt" not in str(d._path)
-)
-sys.modules["spacy_xlt"] = None
-"""
 SCRIPT = """
 import json, en_first, en_second
 pipelines = [en_first.load(), en_second.load()]
@@ -57,9 +50,12 @@ def packages(encoder, tmp_path_factory) -> list[Path]:
     return built
 
 
-def run(script: str, packages: list[Path]) -> dict:
+def run(script: str, packages: list[Path], *missing: str) -> dict:
+    """What a script prints where some packages are missing."""
     paths = "".join(f"sys.path.insert(0, {str(path)!r})\n" for path in packages)
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{paths}{script}"], capture_output=True, text=True)
+    command = [sys.executable, "-c", f"import sys\n{paths}{script}"]
+    env = {**os.environ, **without("spacy_transformers", *missing)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -75,9 +71,9 @@ def test_the_file_imports_nothing_of_ours():
     assert not [line for line in lines if line.strip().startswith(("from .", "import spacy_xlt", "from spacy_xlt"))]
 
 
-@pytest.mark.parametrize("before", ["", WITHOUT_US], ids=["beside spacy_xlt", "without spacy_xlt"])
-def test_two_packages_run_in_one_process(packages, before):
-    result = run(before + SCRIPT, packages)
+@pytest.mark.parametrize("missing", [[], ["spacy_xlt"]], ids=["beside spacy_xlt", "without spacy_xlt"])
+def test_two_packages_run_in_one_process(packages, missing):
+    result = run(SCRIPT, packages, *missing)
     expected = [["Maria", "PER"], ["Lisbon", "LOC"]]
     assert result["found"] == [expected, expected]
     # The first that is loaded registers the component for both
@@ -86,15 +82,13 @@ def test_two_packages_run_in_one_process(packages, before):
 
 def test_a_package_says_what_it_needs_where_torch_is_missing(packages):
     script = """
-import json, en_first, spacy
-spacy.blank("en")
-sys.modules["torch"] = None
+import json, en_first
 try:
     en_first.load()
 except ImportError as err:
     print(json.dumps({"error": str(err)}))
 """
-    error = run(WITHOUT_US + script, packages)["error"]
+    error = run(script, packages, "spacy_xlt", "torch")["error"]
     assert "XLT-E171" in error and "pip install 'torch>=2.4'" in error
 
 

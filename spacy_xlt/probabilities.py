@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,8 +118,12 @@ def categoriser_scores(categoriser: SpanCategorizer, docs: Sequence[Doc], beam_w
 
 def tagger_scores(tagger: Any, docs: Sequence[Doc], beam_width: int = 0) -> list[Scores]:
     """The probabilities that `xlt_ner` gives to spans, exact without a search."""
-    found = tagger.span_probabilities(docs, least=MIN_SCORE)
-    return [{SpanKey(*span): probability for *span, probability in spans} for spans in found]
+    return [span_keys(spans) for spans in tagger.span_probabilities(docs, least=MIN_SCORE)]
+
+
+def span_keys(spans: Iterable[tuple[int, int, str, float]]) -> Scores:
+    """The probabilities of spans by place and label."""
+    return {SpanKey(start, end, label): probability for start, end, label, probability in spans}
 
 
 def finds(nlp: Language, spans_key: str | None) -> bool:

@@ -1081,67 +1081,68 @@ class XltNer(TrainablePipe):
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundSpan]]:
         """The spans of each document with their probabilities, in order."""
-        return self._decode(list(docs), self._best_spans)
+        return self._decode(self.log_probabilities(docs), self._best_spans)
 
-    def span_probabilities(self, docs: Iterable[Doc], *, least: float = 0.05) -> list[list[FoundSpan]]:
-        """All spans of this probability and more, whether `predict` chooses them or not; they may overlap."""
+    def span_probabilities(
+        self, docs: Iterable[Doc], *, least: float = 0.05, log_probabilities: Sequence[Any] | None = None
+    ) -> list[list[FoundSpan]]:
+        """All spans of this probability and more, whether `predict` chooses them or not; they may overlap.
+
+        Args:
+            log_probabilities: What to go by, as the method of this name gives it, which is called where it is left out.
+        """
 
         def probable(scores: Any, lengths: Sequence[int]) -> list[list[tuple[int, int, int, float]]]:
             found = marginals(scores)
             return [list(found.probable(i, length, least)) for i, length in enumerate(lengths)]
 
-        return self._decode(list(docs), probable)
+        return self._decode(self.log_probabilities(docs) if log_probabilities is None else log_probabilities, probable)
 
     def tag_probabilities(self, docs: Iterable[Doc]) -> list[NDArray[np.float16]]:
         """The probabilities of `tags` for each token, by themselves, `(n_tokens, n_tags)`: soft labels for another."""
-        docs = list(docs)
-        filled = [doc for doc in docs if len(doc)]
-        if not filled:
-            return [np.zeros((0, len(self.tags)), dtype=np.float16) for _ in docs]
-        probs = self._log_probs(self.model, filled).exp().flatten(1).half().cpu().numpy()
-        return np.split(probs, list(accumulate(map(len, docs)))[:-1])
+        return [values.exp().flatten(1).half().cpu().numpy() for values in self.log_probabilities(docs)]
 
-    def _log_probs(self, model: TokenClassifier, docs: Sequence[Doc]) -> Any:
-        """`(n_words, n_sequences, n_tags)`."""
+    def log_probabilities(self, docs: Iterable[Doc]) -> list[Any]:
+        """The logarithms of the probabilities of tags for each token, by themselves, as they were calibrated.
+
+        Returns:
+            For each document a float32 tensor `(n_tokens, n_sequences, n_tags)` on the model's device. There is one
+            sequence of tags; in the mode "per_label" one for each label.
+
+        Raises:
+            ValueError: E172 without weights.
+        """
+        return self._log_probs(self.model, list(docs), self.cfg["calibration"])
+
+    def _log_probs(self, model: TokenClassifier, docs: Sequence[Doc], temperature: float = 1.0) -> list[Any]:
         self._require_weights()
-        logits = model.logits(model.encode(docs))
-        return logits.view(len(logits), self._n_sequences, -1).log_softmax(dim=2)
+        logits = model.logits(model.encode([doc for doc in docs if len(doc)]))
+        by_sequence = logits.unflatten(1, (self._n_sequences, -1))
+        return list((by_sequence / temperature).log_softmax(dim=2).split([len(doc) for doc in docs]))
 
     def _require_weights(self) -> None:
         if self.model.net is None:
             raise ValueError(_message("E172", name=self.name))
 
     def _decode(
-        self, docs: list[Doc], search: Callable[[Any, Sequence[int]], list[Any]], *, log_probs: Any = None
+        self, log_probs: Sequence[Any], search: Callable[[Any, Sequence[int]], list[Any]]
     ) -> list[list[FoundSpan]]:
-        """Run a search on the log-probabilities of documents, as many at once as are of similar length and fit.
-
-        Args:
-            log_probs: Those of the documents, the longest first; computed where left out.
-        """
+        """Run a search on the log-probabilities of documents, as many at once as are of similar length and fit."""
         import torch
 
-        self._require_weights()
-        by_doc: list[list[FoundSpan]] = [[] for _ in docs]
-        filled = sorted((i for i, doc in enumerate(docs) if len(doc)), key=lambda i: -len(docs[i]))
-        if not filled:
-            return by_doc
-        if log_probs is None:
-            log_probs = self._log_probs(self.model, [docs[i] for i in filled])
-            log_probs = (log_probs / self.cfg["calibration"]).log_softmax(dim=2)
-        _, n_sequences, n_tags = log_probs.shape
-        offset = 0
+        by_doc: list[list[FoundSpan]] = [[] for _ in log_probs]
+        filled = sorted((i for i, values in enumerate(log_probs) if len(values)), key=lambda i: -len(log_probs[i]))
         while filled:
-            longest = len(docs[filled[0]])
+            longest, n_sequences, n_tags = log_probs[filled[0]].shape
             n_docs = max(1, _DECODED_AT_ONCE // (longest * n_sequences * n_tags))
             chosen, filled = filled[:n_docs], filled[n_docs:]
-            lengths = [len(docs[i]) for i in chosen]
-            padded = log_probs.new_full((len(chosen), longest, n_sequences, n_tags), _NEVER)
+            parts = [log_probs[i] for i in chosen]
+            lengths = [len(part) for part in parts]
+            padded = parts[0].new_full((len(chosen), longest, n_sequences, n_tags), _NEVER)
             padded[..., 0] = 0.0
             rows = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(lengths))
             columns = torch.cat([torch.arange(length) for length in lengths])
-            padded[rows, columns] = log_probs[offset : offset + sum(lengths)]
-            offset += sum(lengths)
+            padded[rows, columns] = torch.cat(parts)
             scores = padded.transpose(1, 2).flatten(0, 1)
             found = search(scores, [length for length in lengths for _ in range(n_sequences)])
             for row, spans in enumerate(found):
@@ -1176,16 +1177,13 @@ class XltNer(TrainablePipe):
             The temperature; as it was where fewer than 50 spans are found.
         """
         annotated = [eg for eg in examples if len(eg.predicted) and self._is_complete(eg.reference)]
-        annotated.sort(key=lambda eg: -len(eg.predicted))
-        docs = [eg.predicted for eg in annotated]
-        if not docs:
-            return float(self.cfg["calibration"])
         gold = [{(s.start, s.end, s.label_) for s in _aligned(eg, self._spans_of(eg.reference))} for eg in annotated]
-        log_probs = self._log_probs(self.model, docs)
+        # Not as they were calibrated before
+        log_probs = self._log_probs(self.model, [eg.predicted for eg in annotated])
         losses = {}
         for temperature in np.geomspace(0.5, 4.0, 19).tolist():
-            scaled = (log_probs / temperature).log_softmax(dim=2)
-            found = self._decode(docs, self._best_spans, log_probs=scaled)
+            scaled = [(values / temperature).log_softmax(dim=2) for values in log_probs]
+            found = self._decode(scaled, self._best_spans)
             sure = np.array([span[3] for spans in found for span in spans]).clip(1e-6, 1 - 1e-6)
             right = np.array(
                 [span[:3] in spans for spans, all_found in zip(gold, found, strict=True) for span in all_found]
@@ -1273,7 +1271,7 @@ class XltNer(TrainablePipe):
             return losses
         if len(self._rehearsal_model.state_dict()["head.bias"]) != len(self.tags):
             return losses
-        soft = self._log_probs(self._rehearsal_model, docs).exp().cpu().numpy()
+        soft = np.concatenate([values.exp().cpu().numpy() for values in self._log_probs(self._rehearsal_model, docs)])
         tags = np.full(soft.shape[:2], -1, dtype=np.int64)
         gold = Gold(tags, np.zeros(tags.shape, dtype=np.float32), soft)
         texts = self.model.encode(docs, keep=True)

@@ -17,7 +17,7 @@ from ..ensemble.component import EnsemblePipe
 from ..errors import error
 from ..io import path_digest
 from ..ner.xlt_ner import XltNer
-from ..probabilities import MIN_SCORE, Scores, tagger_scores
+from ..probabilities import MIN_SCORE, Scores, span_keys
 
 
 class Found(NamedTuple):
@@ -54,51 +54,33 @@ class Teacher(Protocol):
         """Inside it, what the pipelines read is forgotten at its end."""
 
 
-class AveragedTagger(XltNer):
-    """One or several `xlt_ner` with the same tags: for each token the mean of their distributions.
+class AveragedTagger:
+    """One or several `xlt_ner` with the same tags: for each token the mean of their distributions, as calibrated.
 
     The mean of several teachers is what Wu et al. (2020, "Single-/Multi-Source Cross-Lingual NER via Teacher-Student
     Learning on Unlabeled Data in Target Language") teach with.
     """
 
-    def __init__(self, members: Sequence[Any], *, lang: str, digests: list[str]):
-        first = members[0]
-        super().__init__(first.vocab, first.name, first.settings)
-        self._set_labels(first.labels)
+    def __init__(self, members: Sequence[XltNer], *, lang: str, digests: list[str]):
         self.members = list(members)
+        self.tags = self.members[0].tags
         self.lang = lang
         self.digests = digests
-        # The log-probabilities of the documents at hand, by their ids
-        self._known: dict[int, Any] = {}
 
     def find(self, docs: list[Doc]) -> list[Found]:
         """See Teacher."""
-        filled = [doc for doc in docs if len(doc)]
-        if filled:
-            mean = sum(_probabilities(member, filled) for member in self.members) / len(self.members)
-            parts = mean.clamp(min=1e-9).log().split([len(doc) for doc in filled])
-            self._known = dict(zip(map(id, filled), parts, strict=True))
-        scores, soft = tagger_scores(self, docs), self.tag_probabilities(docs)
-        self._known = {}
-        return [Found(of_doc, frozenset(), probs) for of_doc, probs in zip(scores, soft, strict=True)]
+        import torch
+
+        by_member = [member.log_probabilities(docs) for member in self.members]
+        mean = [torch.stack(parts).exp().mean(dim=0) for parts in zip(*by_member, strict=True)]
+        log_mean = [probabilities.clamp(min=1e-9).log() for probabilities in mean]
+        spans = self.members[0].span_probabilities(docs, least=MIN_SCORE, log_probabilities=log_mean)
+        soft = [probabilities.flatten(1).half().cpu().numpy() for probabilities in mean]
+        return [Found(span_keys(found), frozenset(), probs) for found, probs in zip(spans, soft, strict=True)]
 
     def memory_zone(self) -> AbstractContextManager[Any]:
         """See Teacher; `xlt_ner` keeps nothing in a vocabulary."""
         return nullcontext()
-
-    def _log_probs(self, model: Any, docs: Sequence[Doc]) -> Any:
-        import torch
-
-        return torch.cat([self._known[id(doc)] for doc in docs])
-
-    def _require_weights(self) -> None:
-        """The members have them."""
-
-
-def _probabilities(tagger: Any, docs: Sequence[Doc]) -> Any:
-    """Of tags, as it was calibrated: `(n_words, n_sequences, n_tags)`."""
-    log_probs = tagger._log_probs(tagger.model, docs) / tagger.cfg.get("calibration", 1.0)
-    return log_probs.softmax(dim=2)
 
 
 class VotingTeacher:
@@ -171,7 +153,7 @@ def load_teacher(pipelines: Sequence[str]) -> Teacher:
             known = ", ".join(nlp.pipe_names) or "none"
             values = {"name": "label", "setting": "PIPELINE", "pipeline": pipeline, "what": "doc.ents", "known": known}
             raise error("E161", **values)
-    taggers = [finders[0] for finders in by_pipeline if len(finders) == 1 and hasattr(finders[0], "tag_probabilities")]
+    taggers = [finders[0] for finders in by_pipeline if len(finders) == 1 and hasattr(finders[0], "log_probabilities")]
     if len(taggers) == len(nlps) and len({tuple(tagger.tags) for tagger in taggers}) == 1:
         return AveragedTagger(taggers, **which)
     if len(nlps) == 1 and isinstance(by_pipeline[0][-1], EnsemblePipe):

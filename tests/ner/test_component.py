@@ -104,6 +104,39 @@ def test_probabilities_are_calibrated_on_other_examples(encoder):
     assert component.calibrate([Example(make_doc(nlp, text), make_doc(nlp, text))]) > 1.5
 
 
+def test_calibrating_again_gives_the_same(encoder):
+    nlp = train(make_ner(encoder))
+    text, ents = SENTENCES[0]
+    others = make_examples(nlp, [(text, ents), (text, ents[:1])] * 20)
+    component = nlp.get_pipe("xlt_ner")
+    assert component.calibrate(others) == component.calibrate(others) > 1.5
+
+
+def test_tags_and_spans_are_as_sure_as_they_were_calibrated(trained):
+    component = copy_of(trained).get_pipe("xlt_ner")
+    docs = [make_doc(trained, "Lisbon"), make_doc(trained, ""), make_doc(trained, "Maria sings .")]
+    before = component.log_probabilities(docs)
+    component.cfg["calibration"] = 2.0
+    after = component.log_probabilities(docs)
+    for old, new in zip(before, after, strict=True):
+        assert torch.allclose(new, (old / 2).log_softmax(dim=2), atol=1e-5)
+    for new, tags in zip(after, component.tag_probabilities(docs), strict=True):
+        assert np.allclose(new.exp().flatten(1), tags, atol=1e-3)
+    # A word alone is outside or begins an entity
+    tag = dict(zip(component.tags, after[0][0, 0].exp().tolist(), strict=True))
+    possible = tag["O"] + sum(p for name, p in tag.items() if name.startswith("B-"))
+    (start, end, label, probability), *_ = component.predict(docs)[0]
+    assert (start, end, label) == (0, 1, "LOC") and probability == pytest.approx(tag["B-LOC"] / possible, abs=1e-4)
+
+
+def test_spans_can_be_found_by_other_probabilities(trained):
+    component = trained.get_pipe("xlt_ner")
+    docs = [make_doc(trained, text) for text in ("Maria sings .", "Nobody is there for Lisbon .")]
+    reversed_docs = component.log_probabilities(docs)[::-1]
+    found_there = component.span_probabilities(docs, least=0.5, log_probabilities=reversed_docs)
+    assert found_there == component.span_probabilities(docs[::-1], least=0.5)
+
+
 def test_spans_of_several_labels_may_nest(encoder):
     nlp = make_ner(encoder, mode="per_label", spans_key="nested", init={"labels": ["LOC", "ORG"]})
     examples = []

@@ -146,9 +146,10 @@ def test_a_second_pipeline_has_averages_of_its_own(encoder):
         assert same(before, weights_of(second), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("loss", ["kl", "mse"])
-def test_a_student_learns_the_distributions_of_its_teacher(trained, encoder, loss):
-    teacher = trained.get_pipe("xlt_ner")
+@pytest.mark.parametrize(("loss", "calibration"), [("kl", 1.0), ("kl", 2.0), ("mse", 1.0)])
+def test_a_student_learns_the_distributions_of_its_teacher(trained, encoder, loss, calibration):
+    teacher = copy_of(trained).get_pipe("xlt_ner")
+    teacher.cfg["calibration"] = calibration
     student = make_ner(encoder, soft_loss=loss, temperature=2.0)
     examples = []
     for text, _ in SENTENCES:

@@ -22,7 +22,7 @@ from ..io import docs_bytes, path_digest
 from ..languages import blank
 from ..ner.xlt_ner import set_soft_labels
 from ..probabilities import MIN_SCORE, Scores, SpanKey
-from ..readers import ReadSettings
+from ..readers import ReadSettings, corpus_files, read_file
 from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
 from ..readers.settings import AUTO, LINES
@@ -70,10 +70,9 @@ class LabelSettings:
         doubtful = 1 - sure if doubtful is None else doubtful
         if not 0.5 <= sure <= 1:
             raise error("E510", setting="--sure", value=sure, expected="a probability from 0.5 to 1")
-        doubtful = max(MIN_SCORE, doubtful)
-        if doubtful > sure:
+        if not 0 <= doubtful <= sure:
             raise error("E510", setting="--doubtful", value=doubtful, expected=f"a probability up to --sure ({sure})")
-        return cls(sure=sure, doubtful=doubtful, soft=soft, agree=agree)
+        return cls(sure=sure, doubtful=max(MIN_SCORE, doubtful), soft=soft, agree=agree)
 
 
 def raw_format(path: Path) -> str:
@@ -147,7 +146,6 @@ class Labeller:
         self.settings = settings
         self.lang = lang
         self.exclude = exclude
-        self._is_loaded = False
 
     def __call__(self, shard: Shard) -> ShardResult:
         """Label a shard. A document that fails is set aside.
@@ -160,10 +158,6 @@ class Labeller:
         parts = [part for doc in shard.docs(blank(self.lang).vocab) for part in self._parts(doc, counts)]
         counts.spend(READ, time.perf_counter() - start)
         start = time.perf_counter()
-        if not self._is_loaded:
-            # What models keep in a vocabulary when they are loaded stays there
-            list(self._find(parts[:1], ShardCounts()))
-            self._is_loaded = True
         with self.teacher.memory_zone():
             labelled = [self._labelled(doc, found, counts) for doc, found in self._find(parts, counts)]
         counts.spend(LABEL, time.perf_counter() - start)
@@ -244,6 +238,8 @@ def label(
         XltError: As `build`; E510 for soft labels of pipelines that do not say their labels; E592 where nothing is
             left of the text, E593 where the other view has no annotation.
     """
+    if settings.agree and not _has_entities(raw, reading):
+        raise error("E593", path=raw)
     if settings.soft and len(teacher.tags) == 1:
         raise error("E510", setting="--soft", value=True, expected="pipelines that say which labels they give")
     known = None
@@ -267,6 +263,9 @@ def label(
     left_out = Counter(summary["sentences_dropped"])
     if left_out.total() >= summary["sentences"]:
         raise error("E592", path=raw, reasons=", ".join(f"{reason} {n}" for reason, n in left_out.items() if n))
-    if settings.agree and not summary["spans_projected"] and NOT_FOUND not in summary["lost_reasons"]:
-        raise error("E593", path=raw)
     return summary
+
+
+def _has_entities(raw: Path, reading: ReadSettings) -> bool:
+    files = corpus_files(raw, reading)
+    return any(doc.ents for file in files for doc in read_file(file, reading, quiet=True))

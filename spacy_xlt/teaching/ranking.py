@@ -110,7 +110,7 @@ def rank_sources(
         The sources, the best one first, and how many words of each were compared.
 
     Raises:
-        XltError: E503 for a corpus without words.
+        XltError: E503 for a corpus without words, E594 for a source without entities.
 
     Warns:
         XltWarning: W593 for fewer sentences of the target than the ranking needs.
@@ -118,6 +118,9 @@ def rank_sources(
     for corpus in (raw, *sources):
         if not corpus.n_words:
             raise error("E503", path=corpus.path)
+    for source in sources:
+        if not source.entities:
+            raise error("E594", path=source.path, n=source.n_docs)
     if len(raw.sentences) < FEW_SENTENCES:
         warn("W593", path=raw.path, n=len(raw.sentences), needed=FEW_SENTENCES)
     n_words = min(n_words, *(source.n_words for source in sources))

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 from ..docs import with_vocab
 from ..ensemble.component import EnsemblePipe
-from ..errors import error
+from ..errors import XltError, error
 from ..io import path_digest
 from ..ner.xlt_ner import XltNer
 from ..probabilities import MIN_SCORE, Scores, span_keys
@@ -141,7 +142,8 @@ def load_teacher(pipelines: Sequence[str]) -> Teacher:
     taken as it combines.
 
     Raises:
-        XltError: E104 for one that cannot be loaded, E161 for one without a component that finds entities.
+        XltError: E104 for one that cannot be loaded or does not annotate, E161 for one without a component that finds
+            entities.
     """
     members: dict[str, str | None] = {f"pipeline_{i}": pipeline for i, pipeline in enumerate(pipelines, start=1)}
     ensemble = _ensemble(members)
@@ -154,13 +156,30 @@ def load_teacher(pipelines: Sequence[str]) -> Teacher:
             values = {"name": "label", "setting": "PIPELINE", "pipeline": pipeline, "what": "doc.ents", "known": known}
             raise error("E161", **values)
     taggers = [finders[0] for finders in by_pipeline if len(finders) == 1 and hasattr(finders[0], "log_probabilities")]
+    teacher: Teacher
     if len(taggers) == len(nlps) and len({tuple(tagger.tags) for tagger in taggers}) == 1:
-        return AveragedTagger(taggers, **which)
-    if len(nlps) == 1 and isinstance(by_pipeline[0][-1], EnsemblePipe):
-        return VotingTeacher(by_pipeline[0][-1], nlp=nlps[0], **which)
-    # Warns where the labels differ
-    ensemble.initialize(lambda: [])
-    return VotingTeacher(ensemble, nlp=None, **which)
+        teacher = AveragedTagger(taggers, **which)
+    elif len(nlps) == 1 and isinstance(by_pipeline[0][-1], EnsemblePipe):
+        teacher = VotingTeacher(by_pipeline[0][-1], nlp=nlps[0], **which)
+    else:
+        # Warns where the labels differ
+        ensemble.initialize(lambda: [])
+        teacher = VotingTeacher(ensemble, nlp=None, **which)
+    _try(teacher, pipelines)
+    return teacher
+
+
+def _try(teacher: Teacher, pipelines: Sequence[str]) -> None:
+    """Annotate a word, before anything is written. What models load at first use is loaded then, outside of zones."""
+    try:
+        teacher.find([Doc(Vocab(), words=["a"])])
+    except XltError:
+        raise
+    # A pipeline without weights may fail with anything
+    except Exception as err:
+        reason = f"it does not annotate ({type(err).__name__}: {err})"
+        values = {"name": "label", "setting": "PIPELINE", "pipeline": ", ".join(pipelines), "reason": reason}
+        raise error("E104", **values) from err
 
 
 def _ensemble(members: dict[str, str | None]) -> EnsemblePipe:

@@ -89,7 +89,7 @@ def test_of_two_views_what_both_find_is_kept(make_doc: Callable[..., Doc]) -> No
     assert sorted(decision.lost.values()) == ["not found", "not found", "not projected", "not projected"]
 
 
-@pytest.mark.parametrize(("sure", "doubtful"), [(0.4, None), (1.1, None), (0.8, 0.9)])
+@pytest.mark.parametrize(("sure", "doubtful"), [(0.4, None), (1.1, None), (0.8, 0.9), (0.8, -1)])
 def test_probabilities_out_of_range_are_refused(sure: float, doubtful: float | None) -> None:
     with pytest.raises(XltError, match="E510.*--(sure|doubtful)"):
         LabelSettings.of(sure=sure, doubtful=doubtful)
@@ -206,7 +206,5 @@ def test_what_cannot_be_labelled_is_said(
     label(ruler, tmp_path / "latin.txt", out, "--encoding", "latin1")
     test = write_corpus([make_doc(text) for text in TEXTS])
     assert "E592" in run(ruler, raw, tmp_path / "nothing", "-x", test).output
-    assert (
-        "E593"
-        in run(ruler, write_corpus([make_doc("nothing here")], "plain.spacy"), tmp_path / "two", "--agree").output
-    )
+    plain = write_corpus([make_doc("nothing here")], "plain.spacy")
+    assert "E593" in run(ruler, plain, tmp_path / "two", "--agree").output and not (tmp_path / "two").exists()

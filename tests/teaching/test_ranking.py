@@ -27,7 +27,7 @@ def encoder(teachers: dict[str, Path]) -> Encoder:
 @pytest.fixture
 def corpus(make_doc: Callable[..., Doc]) -> Callable[..., Corpus]:
     def make(name: str, texts: list[str], *ents: tuple[int, int, str], lang: str = "xx") -> Corpus:
-        docs = [make_doc(text, *(ents if i == 0 else ())) for i, text in enumerate(texts)]
+        docs = [make_doc(text, *((ents or [(0, 1, "PER")]) if i == 0 else ())) for i, text in enumerate(texts)]
         return Corpus(name, lang, f"{name}.spacy").add(docs)
 
     return make
@@ -74,8 +74,8 @@ def test_the_command_prints_a_table_and_sources_for_a_training(
     tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path], teachers: dict[str, Path]
 ) -> None:
     (tmp_path / "raw.txt").write_text("\n".join(NEAR * 9))
-    near = write_corpus([make_doc(text) for text in NEAR], "near.spacy")
-    far = write_corpus([make_doc(text) for text in FAR], "far-away.spacy")
+    near = write_corpus([make_doc(text, (0, 1, "PER")) for text in NEAR], "near.spacy")
+    far = write_corpus([make_doc(text, (0, 1, "PER")) for text in FAR], "far-away.spacy")
     model = ["--model", str(teachers["encoder"]), "--layer", "2", "--lang", "pt"]
     call = ["rank-sources", str(tmp_path / "raw.txt"), str(far), f"por={near}", *model]
     result = CliRunner().invoke(app, call)
@@ -84,5 +84,7 @@ def test_the_command_prints_a_table_and_sources_for_a_training(
     config = Config().from_str(result.output[result.output.index("[corpora]") :])["corpora"]["train"]
     assert config["use"] == ["pt"] and list(config["sources"]) == ["pt", "far_away"]
     assert config["sources"]["pt"] == {"path": str(near), "lang": "pt", "kind": "gold"}
-    for bad, code in ((call[:3] + model, "E510"), ([*call[:2], f"qq={near}", str(far), *model], "E010")):
+    plain = write_corpus([make_doc(text) for text in NEAR], "plain.spacy")
+    for corpora, code in (([far], "E510"), ([f"qq={near}", far], "E010"), ([near, plain], "E594")):
+        bad = [*call[:2], *map(str, corpora), *model]
         assert code in CliRunner().invoke(app, bad).output

@@ -110,6 +110,14 @@ def test_taggers_and_others_vote_together_and_labels_that_differ_are_said(
     assert isinstance(teacher, VotingTeacher) and found.scores[SpanKey(0, 1, "PER")] > 0.9
 
 
+def test_a_pipeline_that_was_not_trained_is_refused(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_ner")
+    nlp.to_disk(tmp_path / "untrained")
+    with pytest.raises(XltError, match="E104.*untrained.*does not annotate.*no weights"):
+        load_teacher([str(tmp_path / "untrained")])
+
+
 def test_a_pipeline_without_entities_is_refused(tmp_path: Path) -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_ner", config={"mode": "per_label"})

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import spacy
 import yaml
+from helpers.cli import spacy_cli
 from helpers.paths import ASSETS
 from helpers.scripts import try_package as trial
 from spacy.language import Language
@@ -282,9 +281,7 @@ def wheel(model, licences, tmp_path) -> Path:
     (tmp_path / "scores.json").write_text(json.dumps(SCORES))
     card(model, "--data", "news", "--licences", licences, "--scores", f"Bosque={tmp_path / 'scores.json'}")
     (tmp_path / "packages").mkdir()
-    command = ["package", str(model), str(tmp_path / "packages"), "--build", "wheel"]
-    done = subprocess.run([sys.executable, "-m", "spacy", *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    spacy_cli("package", model, tmp_path / "packages", "--build", "wheel")
     return trial.newest_wheel(tmp_path / "packages")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.cli import spacy_cli
 from helpers.paths import CONFIGS, ROOT
 from helpers.scripts import try_package as trial
 from helpers.tiny_encoder import make_tiny_encoder
@@ -64,7 +65,7 @@ def trained(tmp_path_factory) -> Path:
     }
     overrides = [part for name, value in settings.items() for part in (f"--{name}", value)]
     merge_configs([CONFIGS / "train.cfg", CONFIGS / "ner.cfg"]).to_disk(folder / "train.cfg", interpolate=False)
-    run(sys.executable, "-m", "spacy", "train", folder / "train.cfg", "-o", folder / "training", *overrides)
+    spacy_cli("train", folder / "train.cfg", "-o", folder / "training", *overrides)
     return folder
 
 
@@ -87,7 +88,7 @@ def wheel(trained) -> Path:
     command = ["--name", "tiny", "--version", "1.2.3", "--build", "wheel", "--force"]
     (trained / "packages").mkdir()
     best = trained / "training" / "model-best"
-    run(sys.executable, "-m", "spacy", "package", best, trained / "packages", *command)
+    spacy_cli("package", best, trained / "packages", *command)
     return newest_wheel(trained / "packages")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ from helpers.engines import DIAGONAL, UPPER
 from helpers.mixed_sources import numbered  # noqa: F401 (a fixture)
 from helpers.shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
 from helpers.view_browser import browser, show  # noqa: F401 (fixtures)
+from helpers.vocabs import vocab_of
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
-from spacy.vocab import Vocab
 
 # A shell starts what is to run in its background with Ctrl-C ignored, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -32,11 +31,6 @@ def nlp() -> Language:
     return nlp
 
 
-@cache
-def _vocab(lang: str) -> Vocab:
-    return spacy.blank(lang).vocab
-
-
 @pytest.fixture
 def make_doc() -> Callable[..., Doc]:
     """Make a Doc from words between spaces and entities `(start, end, label)`."""
@@ -44,7 +38,7 @@ def make_doc() -> Callable[..., Doc]:
     def make(text: str, *ents: tuple[int, int, str], lang: str = "en", sents: Sequence[int] = ()) -> Doc:
         words = text.split()
         starts = [i == 0 or i in sents for i in range(len(words))] if sents else None
-        doc = Doc(_vocab(lang), words=words, sent_starts=starts)
+        doc = Doc(vocab_of(lang), words=words, sent_starts=starts)
         doc.set_ents([Span(doc, *ent) for ent in ents], default="outside")
         return doc
 

@@ -6,6 +6,7 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import spacy
 from helpers.engines import UpperTranslator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_xlt.device import is_out_of_memory
@@ -42,9 +44,13 @@ def pipe_of(engine: Any) -> TranslatorPipe:
     return TranslatorPipe("translator", engine, source="en", target="pt")
 
 
+@cache
+def english() -> Language:
+    return spacy.blank("en")
+
+
 def docs_of(texts: Sequence[str]) -> list[Doc]:
-    nlp = spacy.blank("en")
-    return [nlp.make_doc(text) for text in texts]
+    return [english().make_doc(text) for text in texts]
 
 
 def translated(docs: Sequence[Doc]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import spacy
 from helpers.engines import DIAGONAL, UPPER
+from helpers.vocabs import vocab_of
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
@@ -11,7 +12,7 @@ from spacy_xlt.build.shard import Shard, ShardProcessor
 
 
 def make_shard(name: str, texts: list[str], **settings) -> Shard:
-    docs = [Doc(spacy.blank("en").vocab, words=text.split()) for text in texts]
+    docs = [Doc(vocab_of("en"), words=text.split()) for text in texts]
     for doc in docs:
         doc.set_ents([Span(doc, 0, 1, "PER")], default="outside")
     return Shard(name, DocBin(docs=docs).to_bytes(), len(docs), **settings)

@@ -13,6 +13,7 @@ from spacy.tokens import Doc, DocBin, Span
 from thinc.api import Config
 
 from helpers import engines
+from helpers.vocabs import vocab_of
 from spacy_xlt.build.builder import build
 
 CODE = Path(engines.__file__)
@@ -43,7 +44,7 @@ def make_pipeline(**settings: Any) -> Language:
 
 def write_texts(path: Path, texts: Sequence[str]) -> Path:
     """A corpus of texts whose first word is a person."""
-    vocab = spacy.blank("en").vocab
+    vocab = vocab_of("en")
     docs = [Doc(vocab, words=text.split()) for text in texts]
     for doc in docs:
         doc.set_ents([Span(doc, 0, 1, "PER")], default="outside")

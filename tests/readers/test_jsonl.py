@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers.vocabs import vocab_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
@@ -40,7 +41,7 @@ def span(start: int, end: int, label: str = "PER", **more) -> dict:
 @given(words=WORDS, data=st.data())
 def test_tokens_and_spans_are_read_as_they_were_written(words, data, tmp_path):
     spaces = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
-    doc = Doc(spacy.blank("xx").vocab, words=words, spaces=spaces)
+    doc = Doc(vocab_of("xx"), words=words, spaces=spaces)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
     doc.set_ents([Span(doc, a, b, label=f"L{a}") for a, b in zip(cuts[::2], cuts[1::2], strict=False)])
     line = {

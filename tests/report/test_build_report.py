@@ -10,6 +10,7 @@ import pytest
 import spacy
 from helpers.builds import CONFIG
 from helpers.engines import DIAGONAL, UPPER
+from helpers.vocabs import vocab_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
@@ -155,7 +156,7 @@ words = st.lists(st.sampled_from(["a", "bb", "."]), max_size=12)
 
 @st.composite
 def bitexts(draw: st.DrawFn) -> Bitext:
-    vocab = spacy.blank("xx").vocab
+    vocab = vocab_of("xx")
     source, target = (Doc(vocab, words=draw(words)) for _ in range(2))
     ents = [Span(target, n, n + 1, label=draw(st.sampled_from("AB"))) for n in range(0, len(target), 3)]
     target.set_ents(ents, default="outside")

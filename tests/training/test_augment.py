@@ -7,6 +7,7 @@ import sys
 import pytest
 import spacy
 from helpers.paths import CONFIGS
+from helpers.vocabs import vocab_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -122,7 +123,7 @@ def test_where_the_tokenizer_made_the_tokens_it_makes_them_again(ru, russian):
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.booleans(), st.data())
 def test_no_token_appears_vanishes_or_is_cut_in_two(words, strip_marks, data):
-    doc = Doc(spacy.blank("xx").vocab, words=words)
+    doc = Doc(vocab_of("xx"), words=words)
     start = data.draw(st.integers(0, len(words) - 1))
     doc.set_ents([Span(doc, start, data.draw(st.integers(start + 1, len(words))), "X")], default="outside")
     new = romanised_doc(doc, strip_marks=strip_marks)
@@ -230,7 +231,7 @@ def test_missing_annotation_and_sentences_are_kept(make_doc):
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["da", "Nos", "Maria", ".", "ÀS", "dele", "🙂"]), min_size=1, max_size=20), st.data())
 def test_what_is_not_a_contraction_is_untouched_and_no_entity_is_lost(words, data):
-    doc = Doc(spacy.blank("pt").vocab, words=words)
+    doc = Doc(vocab_of("pt"), words=words)
     start = data.draw(st.integers(0, len(words) - 1))
     end = data.draw(st.integers(start + 1, len(words)))
     doc.set_ents([Span(doc, start, end, label="PER")], default="outside")

@@ -10,6 +10,7 @@ import spacy
 from helpers.mixed_sources import mixed, source
 from helpers.paths import ASSETS
 from helpers.tiny_encoder import make_tiny_encoder
+from helpers.vocabs import vocab_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -85,7 +86,7 @@ def test_an_over_long_document_is_cut_at_a_sentence_end(counter, make_doc):
     max_pieces=st.integers(12, 40),
 )
 def test_cutting_keeps_every_word_and_every_span_that_fits(counter, words, starts, length, max_pieces):
-    doc = Doc(spacy.blank("en").vocab, words=words)
+    doc = Doc(vocab_of("en"), words=words)
     free, spans = 0, []
     for start in sorted(set(starts)):
         if start >= free and start + length <= len(words):

@@ -83,7 +83,8 @@ READY = {
 
 
 def make_ready(folder: Path) -> Path:
-    """What READY names, made once for all pages."""
+    """What READY names, and in `project` what the folder of every page begins with; made once for all pages."""
+    make_project_files(folder / "project")
     run_spacy(["xlt", "bundled", "encoder-en-pt", str(folder / "models/encoder"), "--layers", "1"])
     (folder / "mine.iob2").write_text(_cut(ROOT / "assets/uner/English-PUD/en_pud-ud-test.iob2"), encoding="utf8")
     source = str(folder / "corpus/source")
@@ -94,11 +95,20 @@ def make_ready(folder: Path) -> Path:
 
 
 def make_project(folder: Path, ready: Path, page: str) -> Path:
-    """A folder with configs, assets of a few sentences each, and the reader's own files that pages speak of.
+    """The folder in which the blocks of a page run.
 
     ready (Path): Where `make_ready` made what the page does not make itself.
     page (str): Name of the page.
     """
+    shutil.copytree(ready / "project", folder)
+    for path, maker in READY.items():
+        if maker not in PAGES[page]:
+            shutil.copytree(ready / path, folder / path)
+    return folder
+
+
+def make_project_files(folder: Path) -> None:
+    """Configs, assets of a few sentences each, and the reader's own files that pages speak of."""
     shutil.copytree(ROOT / "configs", folder / "configs")
     for file in (ROOT / "assets").rglob("*"):
         if file.is_file():
@@ -109,9 +119,6 @@ def make_project(folder: Path, ready: Path, page: str) -> Path:
         shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / name)
     for name, lang in {"src.eng": "en", "ref.por-BR": "pt", "ref.spa": "es"}.items():
         shutil.copy(folder / f"assets/ntrex/newstest2019-{name}.txt", folder / f"a.{lang}")
-    for path, maker in READY.items():
-        if maker not in PAGES[page]:
-            shutil.copytree(ready / path, folder / path)
     uner, labels = "assets/uner", "PER,LOC,ORG"
     for name, file, lang in (
         ("SOURCE.spacy", f"{uner}/English-PUD/en_pud-ud-test.iob2", "en"),
@@ -123,7 +130,6 @@ def make_project(folder: Path, ready: Path, page: str) -> Path:
         run_spacy(["xlt", "convert", str(folder / file), str(folder / name), "--lang", lang, "--labels", labels])
     saved_ruler(folder / "en_core_web_sm", "en", {"Maria": "PER", "Mary": "PER", "Peter": "PER", "Lisbon": "LOC"})
     saved_ruler(folder / "PT_PIPELINE", "pt", {"Maria": "PER", "Lisboa": "LOC"})
-    return folder
 
 
 def _cut(file: Path) -> str:

@@ -19,20 +19,14 @@ PYTHON = [block for block in blocks_of("README.md") if block.language == "python
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
-def test_python_blocks_of_the_readme_end_with_a_bitext(block):
+def test_python_blocks_of_the_readme_end_with_a_bitext_and_print_what_stands_beside(block, capsys):
     names: dict = {}
     exec(compile(block.code, block.place, "exec"), names)
     docs = [value for value in names.values() if isinstance(value, Doc)]
     assert any(len(doc._.xlt) for doc in docs)
-
-
-def test_the_first_example_projects_all_entities(capsys):
-    exec(compile(PYTHON[0].code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    # What it prints stands beside it
-    for line in PYTHON[0].code.splitlines():
-        if line.startswith("print("):
-            assert line.partition("# ")[2] in printed.splitlines(), printed
+    expected = [line.partition("# ")[2] for line in block.code.splitlines() if line.startswith("print(")]
+    assert expected and all(line in printed.splitlines() for line in expected), printed
 
 
 @pytest.mark.parametrize("name", PAGES)

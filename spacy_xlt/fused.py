@@ -66,8 +66,11 @@ def _tagged(doc: Doc) -> list[str]:
     ends = {ent.end: f"</{ent.label_}>" for ent in doc.ents}
     words: list[str] = []
     for token in doc:
-        words += [tag for tag in (begins.get(token.i),) if tag]
-        words += [token.text, *(tag for tag in (ends.get(token.i + 1),) if tag)]
+        if token.i in begins:
+            words.append(begins[token.i])
+        words.append(token.text)
+        if token.i + 1 in ends:
+            words.append(ends[token.i + 1])
     return words
 
 

@@ -7,7 +7,9 @@ Without postponed annotations: `spacy package` runs the file as no module, and d
 """
 
 import copy
+import math
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,12 +54,14 @@ _NEVER = -1e9
 _HEAD_RATE = 10.0
 # A new label's score before it is trained: nothing that was found is taken for it
 _NEW_LABEL_BIAS = -10.0
+# In `to_bytes`: nothing that leads out of a folder
+_FILE_NAME = re.compile(r"cfg|model/(\w+/)?\w[\w.-]*")
 
 _ERRORS = {
     "E170": "[{name}] `{setting}` is {value!r}; expected {expected}.",
     "E171": "[{name}] This needs PyTorch and transformers ({reason}): pip install {packages}",
-    "E172": "[{name}] There are no weights yet. Initialize the pipeline (nlp.initialize, or `spacy train` with "
-    "[initialize.components.{name}] encoder), or load a trained one.",
+    "E172": "[{name}] There are no weights. Initialize the pipeline (nlp.initialize, or `spacy train` with "
+    "[initialize.components.{name}] encoder), or load a trained one, with all files of its folder `model`.",
     "E173": "[{name}] The encoder {encoder!r} cannot be used: {reason}. Set [initialize.components.{name}] encoder to "
     "a model folder or a Hugging Face name.",
     "E174": "[{name}] The label {label!r} is in the examples, and the component has only: {known}. Add it with "
@@ -66,11 +70,10 @@ _ERRORS = {
     "labels.",
     "E176": "[{name}] The soft labels of a document are for the tags {found}, and the component has {known}. Make them "
     "with a pipeline that has the same labels and mode.",
-    "E177": "[{name}] A document has {found} rows of soft labels and {expected} tokens. The tokens must be those that "
-    "the soft labels were made for: set gold_tokens = true in the reader of the corpus.",
-    "E178": "[{name}] The saved component in {path} cannot be read: {reason}",
-    "E179": "[{name}] The optimizer is of a kind that PyTorch's Adam is not ({reason}). Set [training.optimizer] to "
-    "Adam.v1 with use_radam = false and beta1 and beta2 above 0.",
+    "E177": "[{name}] The soft labels of a document do not fit: {reason}.",
+    "E178": "[{name}] The component cannot be {action} {path}: {reason}",
+    "E179": "[{name}] PyTorch's Adam cannot be set so: {reason}. Set [training.optimizer] to Adam.v1 with beta1 and "
+    "beta2 between 0 and 1, and with eps above 0.",
     "W170": "[{name}] precision is 'bfloat16', and this {device} computes it slowly or not at all: float32 it is.",
 }
 
@@ -157,18 +160,40 @@ def set_soft_labels(doc: Doc, tags: Sequence[str], probabilities: NDArray[Any]) 
     Args:
         tags: `XltNer.tags` of the pipeline that they are from.
         probabilities: `(n_tokens, n_tags)`, kept as float16. A row of zeros says nothing of its token.
+
+    Raises:
+        ValueError: E177 for another shape, or for what are no probabilities.
     """
     values = np.ascontiguousarray(probabilities, dtype=np.float16)
+    if values.shape != (len(doc), len(tags)):
+        reason = f"they are {values.shape} for {len(doc)} tokens and {len(tags)} tags"
+        raise ValueError(_message("E177", name="set_soft_labels", reason=reason))
+    _check_probabilities("set_soft_labels", values)
     doc.user_data[SOFT_LABELS] = {"tags": list(tags), "values": values.tobytes()}
 
 
 def get_soft_labels(doc: Doc) -> tuple[list[str], NDArray[np.float16]] | None:
-    """The tags and their probabilities `(n_tokens, n_tags)` on a document; None where it has none."""
+    """The tags and their probabilities `(n_tokens, n_tags)` on a document; None where it has none.
+
+    Raises:
+        ValueError: E177 for what `set_soft_labels` would not store.
+    """
     stored = doc.user_data.get(SOFT_LABELS)
     if stored is None:
         return None
-    tags = list(stored["tags"])
-    return tags, np.frombuffer(stored["values"], dtype=np.float16).reshape(-1, len(tags))
+    try:
+        tags = list(stored["tags"])
+        values = np.frombuffer(stored["values"], dtype=np.float16).reshape(-1, len(tags))
+    except (TypeError, KeyError, ValueError) as err:
+        raise ValueError(_message("E177", name="get_soft_labels", reason=_first_line(err))) from err
+    _check_probabilities("get_soft_labels", values)
+    return tags, values
+
+
+def _check_probabilities(name: str, values: NDArray[np.float16]) -> None:
+    # Not so for NaN, either
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(_message("E177", name=name, reason="they are not all from 0 to 1"))
 
 
 # --- Words as pieces -------------------------------------------------------------------------------------------------
@@ -203,7 +228,7 @@ class WordEncoder:
 
     Args:
         tokenizer: A transformers.PreTrainedTokenizerFast.
-        limit: The most pieces that the encoder reads at once, special ones included.
+        limit: The most pieces that are read at once, special ones included.
     """
 
     def __init__(self, tokenizer: Any, *, limit: int):
@@ -246,21 +271,21 @@ class WordEncoder:
         heads = starts[:-1] + (np.isin(pieces[starts[:-1]], self.blanks) & (sizes > 1))
         return EncodedText(pieces, starts, heads.astype(np.int32))
 
-    def windows(self, text: int, encoded: EncodedText, settings: Settings) -> list[Window]:
+    def windows(self, text: int, encoded: EncodedText, overlap: int) -> list[Window]:
         """Windows that cover a document. Each word is taken from the one in which it is further from the ends.
 
         Args:
             text: Number of the document, which the windows have.
+            overlap: Word pieces that neighbouring windows share.
         """
         starts, n_words = encoded.starts, len(encoded.heads)
-        capacity = min(self.capacity, settings.window - len(self.prefix) - len(self.suffix))
-        overlap = min(settings.overlap, capacity // 2)
-        if starts[-1] <= capacity:
+        overlap = min(overlap, self.capacity // 2)
+        if starts[-1] <= self.capacity:
             return [Window(text, 0, n_words, 0, n_words)]
         windows: list[Window] = []
         start = first = 0
         while True:
-            end = int(np.searchsorted(starts, starts[start] + capacity, side="right")) - 1
+            end = int(np.searchsorted(starts, starts[start] + self.capacity, side="right")) - 1
             if end >= n_words:
                 return [*windows, Window(text, start, n_words, first, n_words)]
             following = max(start + 1, int(np.searchsorted(starts, starts[end] - overlap)))
@@ -291,7 +316,7 @@ class Batch:
 def make_batches(encoder: WordEncoder, texts: Sequence[EncodedText], settings: Settings) -> Iterator[Batch]:
     """Yield the windows of documents in batches of similar length, the longest first."""
     offsets = [0, *accumulate(len(text.heads) for text in texts)]
-    windows = [w for i, text in enumerate(texts) for w in encoder.windows(i, text, settings)]
+    windows = [w for i, text in enumerate(texts) for w in encoder.windows(i, text, settings.overlap)]
     n_special = len(encoder.prefix) + len(encoder.suffix)
     lengths = [int(texts[w.text].starts[w.end] - texts[w.text].starts[w.start]) + n_special for w in windows]
     order = sorted(range(len(windows)), key=lambda i: -lengths[i])
@@ -555,7 +580,8 @@ class TokenClassifier:
         device = get_torch_default_device()
         self.net = torch.nn.ModuleDict({"encoder": encoder.float(), "head": head}).to(device).eval()
         self.tokenizer = tokenizer
-        self.words = WordEncoder(tokenizer, limit=_position_limit(encoder, tokenizer))
+        limit = min(_position_limit(encoder, tokenizer), self.settings.window)
+        self.words = WordEncoder(tokenizer, limit=limit)
         self._forget_training()
 
     def resize(self, old: Sequence[str], new: Sequence[str]) -> None:
@@ -731,22 +757,20 @@ class TokenClassifier:
         if self._optimizer is None or (isinstance(sgd, Optimizer) and sgd is not self._settings):
             self._optimizer = self._make_optimizer(sgd)
             self._settings, self._updates = sgd, 0
+        rate, b1, b2 = float(sgd.learn_rate), float(sgd.b1), float(sgd.b2)
+        eps, decay = float(getattr(sgd, "eps", 1e-8)), float(getattr(sgd, "L2", 0.0))
+        if not (0 <= rate < math.inf and 0 < b1 < 1 and 0 < b2 < 1 and eps > 0):
+            reason = f"learn_rate {rate}, beta1 {b1}, beta2 {b2}, eps {eps}"
+            raise ValueError(_message("E179", name=self.name, reason=reason))
         for group in self._optimizer.param_groups:
-            group["lr"] = float(sgd.learn_rate) * group["rate"]
-            group["betas"] = (float(sgd.b1), float(sgd.b2))
-            group["eps"] = float(getattr(sgd, "eps", 1e-8))
-            group["weight_decay"] = float(getattr(sgd, "L2", 0.0)) * group["decays"]
+            group.update(lr=rate * group["rate"], betas=(b1, b2), eps=eps, weight_decay=decay * group["decays"])
         self._optimizer.step()
 
     def _make_optimizer(self, sgd: Any) -> Any:
         import torch
 
-        reasons = {
-            "use_radam": getattr(sgd, "use_radam", False),
-            "beta1 or beta2 is 0": not (sgd.b1 > 0 and sgd.b2 > 0),
-        }
-        if any(reasons.values()):
-            raise ValueError(_message("E179", name=self.name, reason=next(r for r, is_so in reasons.items() if is_so)))
+        if getattr(sgd, "use_radam", False):
+            raise ValueError(_message("E179", name=self.name, reason="it is RAdam"))
         # Biases and scales don't decay, as is usual for encoders (Devlin et al. 2019)
         groups = [
             {"params": [w for w in part.parameters() if (w.ndim >= 2) is decays], "decays": decays, "rate": rate}
@@ -781,18 +805,27 @@ class TokenClassifier:
     # Files
 
     def save(self, folder: Path) -> None:
-        """Write an ordinary Hugging Face model and tokenizer, and the output layer, all as safetensors."""
+        """Write an ordinary Hugging Face model and tokenizer, and the output layer, all as safetensors.
+
+        Raises:
+            OSError: E178 where there is no space, for example.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         if self.net is None:
             return
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        with _quiet():
-            weights = _merged(self.transformer)
-            self.transformer.save_pretrained(folder / "encoder", state_dict=weights, safe_serialization=True)
-            self.tokenizer.save_pretrained(folder / "tokenizer")
         head = {name: values.detach().cpu().contiguous() for name, values in self.net["head"].state_dict().items()}
-        save_file(head, folder / "head.safetensors")
+        try:
+            with _quiet():
+                weights = _merged(self.transformer)
+                self.transformer.save_pretrained(folder / "encoder", state_dict=weights, safe_serialization=True)
+                self.tokenizer.save_pretrained(folder / "tokenizer")
+            save_file(head, folder / "head.safetensors")
+        except (OSError, SafetensorError) as err:
+            values = {"action": "written to", "path": folder, "reason": _first_line(err)}
+            raise OSError(_message("E178", name=self.name, **values)) from err
         # safetensors leaves its files readable by the owner alone
         for path in folder.rglob("*.safetensors"):
             path.chmod(0o644)
@@ -812,9 +845,11 @@ class TokenClassifier:
         try:
             self.build(*_load_pretrained(str(folder / "encoder"), tokenizer=str(folder / "tokenizer")), n_outputs)
             self.net["head"].load_state_dict(load_file(folder / "head.safetensors"))
+            if not all(weight.isfinite().all() for weight in self.net["head"].parameters()):
+                raise ValueError("the weights of the output layer are not finite")
         # transformers and safetensors have many kinds of errors for a broken file
         except Exception as err:
-            raise ValueError(_message("E178", name=self.name, path=folder, reason=_first_line(err))) from err
+            raise _unreadable(self.name, folder, _first_line(err)) from err
 
 
 def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, Any]:
@@ -859,7 +894,12 @@ def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int 
             raise ValueError(f"it has {config.num_hidden_layers} layers, and `layers` is {layers}")
         config.num_hidden_layers = layers
     with _quiet():
-        model = AutoModel.from_pretrained(encoder, config=config, use_safetensors=_safetensors(encoder), **trusted)
+        model, loading = AutoModel.from_pretrained(
+            encoder, config=config, use_safetensors=_safetensors(encoder), output_loading_info=True, **trusted
+        )
+    # They would be random. The pooler is not used, and models for other tasks do not have one
+    if missing := sorted(key for key in loading["missing_keys"] if not key.startswith("pooler.")):
+        raise ValueError(f"weights are missing: {', '.join(missing[:3])}")
     model.config._name_or_path = ""
     return AutoTokenizer.from_pretrained(tokenizer or encoder, **trusted), model
 
@@ -909,6 +949,10 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(level)
+
+
+def _unreadable(name: str, path: str | Path, reason: str) -> ValueError:
+    return ValueError(_message("E178", name=name, action="read from", path=path, reason=reason))
 
 
 def _first_line(err: Exception) -> str:
@@ -1038,8 +1082,8 @@ class XltNer(TrainablePipe):
             raise ValueError(_message("E175", name=self.name, what=what))
         if not encoder:
             raise ValueError(_message("E173", name=self.name, encoder=encoder, reason="none is named"))
-        if lora_rank and find_spec("peft") is None:
-            expected = "0, or the package peft (pip install peft)"
+        if lora_rank < 0 or (lora_rank and find_spec("peft") is None):
+            expected = "a number from 0, and above 0 the package peft (pip install peft)"
             values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
             raise ValueError(_message("E170", name=self.name, **values))
         self._set_labels(found)
@@ -1201,17 +1245,23 @@ class XltNer(TrainablePipe):
         return list(doc.spans[self.key] if self.key else doc.ents)
 
     def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Sequence[FoundSpan]]) -> None:
-        """Write entities, or the span group, with their probabilities."""
+        """Write entities, or the span group, with their probabilities.
+
+        Entities that are there stay, with the probability that they have or 1, and blocked tokens stay blocked.
+        """
         for doc, found in zip(docs, predictions, strict=True):
             spans = [(Span(doc, *_trimmed(doc, start, end), label=label), p) for start, end, label, p in found]
             key = self.settings.spans_key
             if not self._per_label:
                 key = ENTS_GROUP
                 there = list(doc.ents)
-                taken = {i for ent in there for i in range(ent.start, ent.end)}
+                blocked = [doc[i : i + 1] for i, token in enumerate(doc) if token.ent_iob == 3 and not token.ent_type]
+                taken = {i for span in [*there, *blocked] for i in range(span.start, span.end)}
                 spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
-                doc.set_ents([*there, *(span for span, _ in spans)], default="outside")
-                spans = sorted([*spans, *((ent, 1.0) for ent in there)], key=lambda item: item[0].start)
+                known = _known_scores(doc)
+                doc.set_ents([*there, *(span for span, _ in spans)], blocked=blocked, default="outside")
+                spans.extend((ent, known.get((ent.start, ent.end, ent.label), 1.0)) for ent in there)
+                spans.sort(key=lambda item: item[0].start)
             attrs = {"scores": [probability for _, probability in spans]}
             doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in spans])
 
@@ -1309,7 +1359,7 @@ class XltNer(TrainablePipe):
         iob, kinds = eg.reference.to_array([ENT_IOB, ENT_TYPE]).T
         place = {0: -1, **{self.vocab.strings[label]: i for i, label in enumerate(self.labels)}}
         for kind in set(kinds.tolist()) - place.keys():
-            self._check_label(self.vocab.strings[kind])
+            self._check_label(eg.reference.vocab.strings[kind])
         label = np.array([place[kind] for kind in kinds.tolist()], dtype=np.int64)
         tags = np.where(label < 0, 0, np.where(iob == 3, 1 + label, 1 + n_labels + label))
         tags = np.where(iob == 2, 0, tags)
@@ -1340,6 +1390,9 @@ class XltNer(TrainablePipe):
         group = eg.reference.spans.get(key)
         scores = () if group is None or self.settings.span_scores == "off" else group.attrs.get("scores", ())
         for span, score in zip(group or (), scores, strict=False):
+            if not isinstance(score, float | int) or not 0 <= score <= 1:
+                values = {"setting": f"a score of {key!r}", "value": score, "expected": "a number from 0 to 1"}
+                raise ValueError(_message("E170", name=self.name, **values))
             place = self._check_label(span.label_) if self._per_label else 0
             is_sure = float(score) >= self.settings.score_threshold
             for aligned in _aligned(eg, [span]):
@@ -1356,8 +1409,11 @@ class XltNer(TrainablePipe):
             found, known = ", ".join(tags), ", ".join(self.tags)
             raise ValueError(_message("E176", name=self.name, found=found, known=known))
         if len(values) != len(eg.predicted) or not _same_tokens(eg):
-            expected = len(eg.predicted)
-            raise ValueError(_message("E177", name=self.name, found=len(values), expected=expected))
+            reason = (
+                f"they have {len(values)} rows for {len(eg.predicted)} tokens, which must be those that they were made "
+                "for (set gold_tokens = true in the reader of the corpus)"
+            )
+            raise ValueError(_message("E177", name=self.name, reason=reason))
         return values
 
     # Saving
@@ -1374,7 +1430,7 @@ class XltNer(TrainablePipe):
             ValueError: E178 for what cannot be read.
         """
         readers = {
-            "cfg": lambda p: self._set_cfg(srsly.read_json(p), path),
+            "cfg": self._read_cfg,
             "model": lambda p: self.model.load(p, n_outputs=len(self.tags)),
         }
         util.from_disk(path, readers, exclude)
@@ -1389,20 +1445,38 @@ class XltNer(TrainablePipe):
             return bytes(srsly.msgpack_dumps({str(p.relative_to(folder).as_posix()): p.read_bytes() for p in files}))
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "XltNer":
-        """Read what `to_bytes` gave."""
+        """Read what `to_bytes` gave.
+
+        Raises:
+            ValueError: E178 for what cannot be read.
+        """
         with tempfile.TemporaryDirectory() as temporary:
-            for name, data in srsly.msgpack_loads(bytes_data).items():
+            try:
+                files = dict(srsly.msgpack_loads(bytes_data))
+            # msgpack has many kinds of errors
+            except Exception as err:
+                raise _unreadable(self.name, "bytes", _first_line(err)) from err
+            for name, data in files.items():
+                if not _FILE_NAME.fullmatch(name):
+                    raise _unreadable(self.name, "bytes", f"{name!r} is no name of a file that the component has")
                 path = Path(temporary, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             return self.from_disk(temporary, exclude=exclude)
 
-    def _set_cfg(self, cfg: dict[str, Any], path: str | Path) -> None:
-        if cfg.get("mode") != self.settings.mode:
-            reason = f"it was saved with mode {cfg.get('mode')!r}, and the config has {self.settings.mode!r}"
-            raise ValueError(_message("E178", name=self.name, path=path, reason=reason))
-        self.cfg = {"calibration": 1.0, **cfg}
-        self._set_labels(cfg["labels"])
+    def _read_cfg(self, path: Path) -> None:
+        try:
+            cfg = {"calibration": 1.0, **srsly.read_json(path)}
+            labels, mode, calibration = list(cfg["labels"]), cfg["mode"], float(cfg["calibration"])
+        except (OSError, ValueError, TypeError, KeyError) as err:
+            raise _unreadable(self.name, path, f"{type(err).__name__}: {_first_line(err)}") from err
+        if mode != self.settings.mode:
+            reason = f"it was saved with mode {mode!r}, and the config has {self.settings.mode!r}"
+            raise _unreadable(self.name, path, reason)
+        if not 0 < calibration < math.inf:
+            raise _unreadable(self.name, path, f"calibration is {calibration}")
+        self.cfg = cfg
+        self._set_labels(labels)
 
 
 def _same_tokens(eg: Example) -> bool:
@@ -1414,6 +1488,13 @@ def _same_tokens(eg: Example) -> bool:
 def _aligned(eg: Example, spans: Iterable[Span]) -> list[Span]:
     spans = list(spans)
     return spans if _same_tokens(eg) else list(eg.get_aligned_spans_y2x(spans, allow_overlap=True))
+
+
+def _known_scores(doc: Doc) -> dict[tuple[int, int, int], float]:
+    """The probabilities that entities have already, by start, end and label."""
+    group = doc.spans.get(ENTS_GROUP)
+    scores = () if group is None else group.attrs.get("scores", ())
+    return {(span.start, span.end, span.label): p for span, p in zip(group or (), scores, strict=False)}
 
 
 def _trimmed(doc: Doc, start: int, end: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import error
 from ..io import replacing_pipeline, write_json
+from ..ner import xlt_ner
 from ..printing import markdown, markdown_code
 from ..requirements import extras_of, merge_requirements, own_requirement
 from .provenance import DataSource, Provenance, all_data
@@ -100,6 +101,9 @@ def fill_meta(
     if provenance.needs_xlt:
         extras = extras_of(provenance.config["components"])
         meta["requirements"] = merge_requirements([*meta["requirements"], own_requirement(extras)])
+    elif provenance.code is not None:
+        # A component from another pipeline (`source`) does not say what it needs
+        meta["requirements"] = merge_requirements([*meta["requirements"], *xlt_ner.REQUIREMENTS])
     meta[KEY] = {
         "strategy": strategy,
         "languages": provenance.langs,

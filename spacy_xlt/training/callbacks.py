@@ -97,6 +97,21 @@ class Calibrate(Engine):
         return nlp
 
 
+def make_settle_optimizer() -> Callable[[Language], Language]:
+    """Registered callback `spacy_xlt.settle_optimizer.v1`, for `[training.before_to_disk]`.
+
+    `[training.optimizer]` of the pipeline that is saved has values in the place of references to other sections, which
+    `nlp.resume_training` does not follow.
+    """
+    return settle_optimizer
+
+
+def settle_optimizer(nlp: Language) -> Language:
+    """Replace the references in `[training.optimizer]`."""
+    nlp.config["training"]["optimizer"] = nlp.config.interpolate()["training"]["optimizer"]
+    return nlp
+
+
 @dataclass(kw_only=True, eq=False)
 class FreezeEncoder(Engine):
     """Registered callback `spacy_xlt.freeze_encoder.v1`, for `[initialize.after_init]`.

@@ -335,3 +335,74 @@ def test_a_bundled_encoder_is_named_without_a_folder():
 def test_an_unknown_bundled_encoder_is_named():
     with pytest.raises(ValueError, match=r"XLT-E173.*bundled:nothing.*E703"):
         make_ner("bundled:nothing")
+
+
+@pytest.mark.parametrize("window", [8, 16, 33])
+def test_a_word_of_more_pieces_than_a_window_is_read(encoder, window):
+    nlp = make_ner(encoder, window=window, overlap=0)
+    (probabilities,) = nlp.get_pipe("xlt_ner").tag_probabilities(
+        [Doc(nlp.vocab, words=["Maria", "xyz" * 60, "Lisbon"])]
+    )
+    assert len(probabilities) == 3
+
+
+def test_bytes_lead_to_no_file_outside(trained, tmp_path):
+    import srsly
+
+    name = f"../{tmp_path.name}"
+    data = srsly.msgpack_dumps({name: b"x", "cfg": b"{}"})
+    for wrong in (data, b"garbage", srsly.msgpack_dumps({"/tmp/x": b"x"})):
+        with pytest.raises(ValueError, match="XLT-E178.*bytes"):
+            trained.get_pipe("xlt_ner").from_bytes(wrong)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"labels": ["A"], "mode": "entities", "calibration": 0}'])
+def test_broken_settings_are_named(trained, tmp_path, text):
+    trained.to_disk(tmp_path / "pipeline")
+    (tmp_path / "pipeline" / "xlt_ner" / "cfg").write_text(text)
+    with pytest.raises(ValueError, match=r"XLT-E178.*xlt_ner.*cfg"):
+        spacy.load(tmp_path / "pipeline")
+
+
+def test_a_missing_weight_of_the_encoder_is_named(trained, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    trained.to_disk(tmp_path / "pipeline")
+    path = tmp_path / "pipeline" / "xlt_ner" / "model" / "encoder" / "model.safetensors"
+    weights = load_file(path)
+    del weights["encoder.layer.0.attention.self.query.weight"]
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"XLT-E178.*query\.weight"):
+        spacy.load(tmp_path / "pipeline")
+
+
+def test_what_cannot_be_written_is_named(trained, tmp_path, monkeypatch):
+    import safetensors.torch
+
+    def fail(*args, **kwargs):
+        raise safetensors.SafetensorError("No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", fail)
+    with pytest.raises(OSError, match=r"XLT-E178.*written to.*No space left"):
+        trained.to_disk(tmp_path / "pipeline")
+
+
+def test_probabilities_stay_where_a_document_is_annotated_again(trained):
+    doc = trained(Doc(trained.vocab, words="Maria lives in Lisbon .".split()))
+    scores = list(doc.spans["xlt_ents"].attrs["scores"])
+    assert len(scores) == 2 and max(scores) < 1
+    assert trained(doc).spans["xlt_ents"].attrs["scores"] == scores
+
+
+def test_blocked_tokens_stay_blocked(trained):
+    doc = Doc(trained.vocab, words="Maria lives in Lisbon .".split())
+    doc.set_ents([], blocked=[doc[3:4]], default="missing")
+    assert [ent.text for ent in trained(doc).ents] == ["Maria"]
+    assert doc[3].ent_iob == 3 and not doc[3].ent_type_
+
+
+def test_an_unknown_label_of_another_vocabulary_is_named(encoder):
+    nlp, other = make_ner(encoder), spacy.blank("pt")
+    example = Example(make_doc(nlp, "Maria sings ."), make_doc(other, "Maria sings .", [(0, 1, "SINGER")]))
+    with pytest.raises(ValueError, match=r"XLT-E174.*SINGER"):
+        nlp.get_pipe("xlt_ner").update([example], sgd=make_optimizer())

@@ -126,10 +126,38 @@ def test_soft_labels_of_other_labels_are_an_error(nlp):
 
 
 def test_soft_labels_of_other_tokens_are_an_error(nlp):
-    (example,) = make_examples(nlp, [("Maria sings", [])])
-    set_soft_labels(example.reference, nlp.get_pipe("xlt_ner").tags, np.ones((3, 7)))
-    with pytest.raises(ValueError, match=r"XLT-E177.*gold_tokens"):
+    cut = Doc(nlp.vocab, words=["Mar", "ia", "sings"], spaces=[False, True, True])
+    example = Example(cut, make_doc(nlp, "Maria sings", []))
+    set_soft_labels(example.reference, nlp.get_pipe("xlt_ner").tags, np.ones((2, 7)))
+    with pytest.raises(ValueError, match=r"XLT-E177.*2 rows for 3 tokens.*gold_tokens"):
         nlp.update([example])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.5])
+def test_soft_labels_are_probabilities(nlp, value):
+    doc = make_doc(nlp, "Maria sings")
+    with pytest.raises(ValueError, match=r"XLT-E177.*from 0 to 1"):
+        set_soft_labels(doc, ["O", "B-PER", "I-PER"], np.full((2, 3), value))
+    with pytest.raises(ValueError, match=r"XLT-E177.*\(2, 5\) for 2 tokens and 3 tags"):
+        set_soft_labels(doc, ["O", "B-PER", "I-PER"], np.ones((2, 5)))
+
+
+@pytest.mark.parametrize("stored", [{"tags": ["O"]}, [1], {"tags": ["O", "B-A", "I-A"], "values": b"12345"}])
+def test_soft_labels_in_another_form_are_an_error(nlp, stored):
+    doc = make_doc(nlp, "Maria sings")
+    doc.user_data["xlt_soft_labels"] = stored
+    with pytest.raises(ValueError, match="XLT-E177"):
+        get_soft_labels(doc)
+
+
+@pytest.mark.parametrize("score", [None, "x", 100.0, float("nan"), -1])
+def test_scores_of_spans_are_probabilities(encoder, score):
+    nlp = make_ner(encoder, span_scores="linear")
+    doc = make_doc(nlp, "Maria sings", [(0, 1, "PER")])
+    doc.spans["xlt_ents"] = list(doc.ents)
+    doc.spans["xlt_ents"].attrs["scores"] = [score]
+    with pytest.raises(ValueError, match=r"XLT-E170.*xlt_ents"):
+        nlp.update([Example(make_doc(nlp, doc.text), doc)])
 
 
 def test_each_label_has_a_sequence_of_its_own(encoder):

@@ -88,11 +88,17 @@ def test_the_learning_rate_follows_its_schedule(encoder):
     assert not same(before, weights_of(nlp))
 
 
-@pytest.mark.parametrize("settings", [{"use_radam": True}, {"beta1": 0.0, "beta2": 0.0}])
+@pytest.mark.parametrize("settings", [{"use_radam": True}, {"beta1": 0.0}, {"beta2": 1.0}, {"eps": 0.0}])
 def test_another_optimizer_is_an_error(encoder, settings):
     nlp = make_ner(encoder)
     with pytest.raises(ValueError, match=r"XLT-E179.*Adam\.v1"):
         nlp.update(make_examples(nlp), sgd=make_optimizer(**settings))
+
+
+def test_a_learning_rate_that_is_no_number_is_an_error(encoder):
+    nlp = make_ner(encoder)
+    with pytest.raises(ValueError, match=r"XLT-E179.*nan"):
+        nlp.update(make_examples(nlp), sgd=make_optimizer(float("nan")))
 
 
 def test_what_is_missing_has_no_loss(encoder):

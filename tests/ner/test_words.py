@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import spacy
@@ -60,7 +62,9 @@ def test_byte_level_pieces_are_those_behind_a_space(tmp_path):
 def test_windows_fit_and_take_each_word_once(words, sizes, window, share):
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     text = EncodedText(np.zeros(starts[-1], dtype=np.int32), starts, starts[:-1])
-    windows = words.windows(0, text, Settings(window=window, overlap=int(share * window)))
+    encoder = copy.copy(words)
+    encoder.capacity = window - 2
+    windows = encoder.windows(0, text, int(share * window))
     taken = [i for w in windows for i in range(w.first, w.last)]
     assert taken == list(range(len(sizes)))
     for w in windows:

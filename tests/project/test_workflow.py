@@ -114,7 +114,7 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path, m
     assert "nothing changed" in capsys.readouterr().out
     # The plans that ship fit what the commands have written
     monkeypatch.chdir(tmp_path)
-    for name, n_runs in {"compare": 14 * 3 + 2, "compare_shots": 6 * 3 + 4, "compare_parts": 5 * 3}.items():
+    for name, n_runs in {"compare": 14 * 3 + 2, "compare_shots": 6 * 3 + 4, "compare_parts": 6 * 3}.items():
         listed = CliRunner().invoke(app, ["compare", f"configs/{name}.cfg", "training/compare", "--dry-run"])
         assert listed.exit_code == 0 and listed.output.count("to do") == n_runs, listed.output
         assert name != "compare" or ("source-first/1" in listed.output and "averaged-runs/all" in listed.output)

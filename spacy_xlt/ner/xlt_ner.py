@@ -1257,7 +1257,8 @@ class XltNer(TrainablePipe):
             if not self._per_label:
                 key = ENTS_GROUP
                 there = list(doc.ents)
-                blocked = [doc[i : i + 1] for i, token in enumerate(doc) if token.ent_iob == 3 and not token.ent_type]
+                iob, kinds = doc.to_array([ENT_IOB, ENT_TYPE]).T
+                blocked = [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (kinds == 0)).tolist()]
                 taken = {i for span in [*there, *blocked] for i in range(span.start, span.end)}
                 spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
                 known = _known_scores(doc)
@@ -1392,7 +1393,7 @@ class XltNer(TrainablePipe):
         group = eg.reference.spans.get(key)
         scores = () if group is None or self.settings.span_scores == "off" else group.attrs.get("scores", ())
         for span, score in zip(group or (), scores, strict=False):
-            if not isinstance(score, float | int) or not 0 <= score <= 1:
+            if not isinstance(score, float | int | np.floating) or not 0 <= score <= 1:
                 values = {"setting": f"a score of {key!r}", "value": score, "expected": "a number from 0 to 1"}
                 raise ValueError(_message("E170", name=self.name, **values))
             place = self._check_label(span.label_) if self._per_label else 0

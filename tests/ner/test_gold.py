@@ -177,3 +177,11 @@ def test_without_the_span_group_annotation_is_missing(encoder):
     assert not gold_of(nlp, Example(make_doc(nlp, doc.text), doc)).known.any()
     doc.spans["sc"] = []
     assert gold_of(nlp, Example(make_doc(nlp, doc.text), doc)).known.all()
+
+
+def test_scores_of_any_kind_of_number_are_taken(encoder):
+    nlp = make_ner(encoder, span_scores="linear")
+    doc = make_doc(nlp, "Maria sings", [(0, 1, "PER")])
+    doc.spans["xlt_ents"] = list(doc.ents)
+    doc.spans["xlt_ents"].attrs["scores"] = [np.float32(0.25)]
+    assert gold_of(nlp, Example(make_doc(nlp, doc.text), doc)).weights[:, 0].tolist() == [0.25, 1.0]

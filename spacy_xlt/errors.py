@@ -76,6 +76,8 @@ _MESSAGES: dict[str, str] = {
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "
     "be aligned. Set `target_pipeline` to a pipeline that segments it.",
     "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
+    "E202": "Nothing on this machine translates {source!r} to {target!r}. Looked for: {tried}. What could be done:\n"
+    "{ways}",
     "E210": "BergamotTranslator: no model in `models` = {path}: {reason}. Give the folder of a Firefox Translations "
     "model (model.*.bin, vocab.*.spm) or a folder of such folders; leave `models` out for the bundled ones.",
     "E211": "{path} cannot be read: {reason}. It is not a whole file of a Firefox Translations model; fetch it again, "

@@ -8,6 +8,7 @@ from typing import Any
 from ..bundled import PREFIX
 from ..device import first_line, quiet
 from ..errors import XltError, error
+from ..hub import located
 
 # The position limit of a model that states none, and the most that one window has of any model, in pieces.
 _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024
@@ -48,15 +49,16 @@ def _load_bundled(model: str, layer: int) -> tuple[Any, Any]:
 def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+    place = located(name, "E303", setting="model")
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(place, trust_remote_code=False)
             _check_layer(name, layer, _count_layers(config))
             _keep_layers(config, layer)
             model, info = AutoModel.from_pretrained(
-                name, config=config, output_loading_info=True, trust_remote_code=False
+                place, config=config, output_loading_info=True, trust_remote_code=False
             )
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except XltError:
         raise
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …

@@ -15,6 +15,7 @@ from .. import bundled
 from ..device import first_line, is_out_of_memory, refuse_model_code
 from ..engine import Engine, setting
 from ..errors import error
+from ..hub import located
 from ..links import Alignment
 from ..protocols import PairContext, TokenPair, Tokens
 from ..tokens import has_text
@@ -65,7 +66,7 @@ class SimAlignAligner(Engine):
                     name = self.model[len(bundled.PREFIX) :]
                     self._aligner = self._load(str(bundled.write(name, folder)))
             else:
-                self._aligner = self._load(self.model)
+                self._aligner = self._load(located(self.model, "E303", setting="model"))
         return self._aligner
 
     def _load(self, folder: str) -> Any:

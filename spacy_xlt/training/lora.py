@@ -29,6 +29,7 @@ from thinc.api import Config, Model, get_torch_default_device
 from ..device import refuse_model_code
 from ..engine import check_settings, setting
 from ..errors import XltError, error, missing_package, warn
+from ..hub import located
 
 ARCHITECTURE = "spacy_xlt.PeftTransformerModel.v1"
 PLAIN_ARCHITECTURE = "spacy-transformers.TransformerModel.v3"
@@ -206,7 +207,7 @@ def _initialize(model: TransformerModel, X: Any = None, Y: Any = None) -> None:
     if model.attrs["has_transformer"]:
         return
     try:
-        refuse_model_code(model.attrs["name"])
+        refuse_model_code(located(model.attrs["name"], "E303", setting="name"))
         init(model, X=X, Y=Y)
     except XltError:
         raise

@@ -18,6 +18,7 @@ from ..device import refuse_model_code
 from ..docs import all_spans, slice_doc, with_words
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
+from ..hub import located
 
 
 class WordCounter:
@@ -84,10 +85,11 @@ def _load_tokenizer(encoder: str) -> Any:
         tokenizer: Any = load_tokenizer(encoder.removeprefix(PREFIX))
         tokenizer.model_max_length = int(1e9)
         return tokenizer
+    place = located(encoder, "E303", setting="encoder")
     try:
         # spacy-transformers loads the encoder later, and asks whether to run its code
-        refuse_model_code(encoder)
-        tokenizer = AutoTokenizer.from_pretrained(encoder, trust_remote_code=False)
+        refuse_model_code(place)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as err:
         raise error("E303", model=encoder, setting="encoder", reason=" ".join(str(err).split())[:300]) from err
     if not tokenizer.is_fast:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..engine import setting
 from ..errors import error, missing_package
+from ..hub import located
 from .cache import user_cache
 from .ctranslate2_conversion import ENGINE, HF_FOLDER, converted
 from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, loading, read_files
@@ -88,7 +89,8 @@ class CTranslate2Translator(HuggingFaceTranslator):
         from transformers import AutoConfig
 
         with loading("E221", engine=ENGINE, model=self.model):
-            return half_precision(AutoConfig.from_pretrained(self.model, trust_remote_code=False).model_type)
+            place = located(self.model, "E221", engine=ENGINE)
+            return half_precision(AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
 
     def _search_batches(self, model: DirectionModel, lengths: Sequence[int]) -> list[list[int]]:
         # CTranslate2 makes its own

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..device import first_line, quiet
 from ..errors import XltError, error
+from ..hub import located
 from .huggingface import load_weights, loading, read_files
 
 ENGINE = "CTranslate2Translator"
@@ -72,7 +73,10 @@ def _entry_name(model: str, quantization: str) -> str:
 
 def _identity(model: str) -> list[str]:
     """What changes when the model does: sizes and times of a folder's files, the commit of a name on the hub."""
-    folder = Path(model)
+    place = located(model, "E221", engine=ENGINE)
+    folder = Path(place)
+    if place != model:
+        return [model, folder.name]
     if folder.is_dir():
         stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
         return [str(folder.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)]
@@ -112,11 +116,12 @@ def convert(model: str, folder: Path, *, quantization: str) -> None:
         XltError: E221 where the model cannot be loaded, E245 where CTranslate2 cannot convert it.
         OSError: Where the folder cannot be written.
     """
+    place = located(model, "E221", engine=ENGINE)
     with loading("E221", engine=ENGINE, model=model):
-        config, _, tokenizer = files = read_files(model)
+        config, _, tokenizer = files = read_files(place)
     try:
         with quiet():
-            _make_converter(model, files).convert(str(folder), quantization=quantization)
+            _make_converter(place, files).convert(str(folder), quantization=quantization)
     # CTranslate2 and transformers name what they cannot do in many ways
     except Exception as err:
         if isinstance(err, OSError) and err.errno in _CANNOT_WRITE:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from ..device import first_line, quiet
 from ..engine import invalid_setting, setting
 from ..errors import XltError, error
+from ..hub import full_name
 from .language_codes import FAMILIES, T5_TYPES, LanguageCodes, detect_family, marian_pair
 from .neural import NeuralTranslator
 from .subwords import TokenizerCodec
@@ -71,7 +72,8 @@ class HuggingFaceTranslator(NeuralTranslator):
     """Base class of engines for NLLB-200, M2M100, MADLAD-400, mBART-50, Marian (OPUS-MT) and T5.
 
     Args:
-        model: A Hugging Face name or folder. No code that comes with a model is ever run.
+        model: A Hugging Face name or folder, or a short name such as "opus:en-de" or "nllb:600M". No code that comes
+            with a model is ever run.
         family: How the model is told the languages: "nllb", "m2m100", "madlad", "mbart50", "marian" or "prefix"; found
             out from the model's files where left out.
         prefix: The words before a text for models of the family "prefix", for example
@@ -92,6 +94,7 @@ class HuggingFaceTranslator(NeuralTranslator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.model = full_name(self.model)
         if self.directions is not None and not all(len(pair) == 2 for pair in self.directions):
             raise invalid_setting(type(self).__name__, "directions", self.directions, "pairs such as ['en', 'pt']")
 

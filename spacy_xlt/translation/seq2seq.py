@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..device import batches_by_length
 from ..engine import setting
+from ..hub import located
 from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, load_weights, loading, read_files
 from .neural import DirectionModel, Hypothesis, Ids
 from .subwords import Codec
@@ -61,14 +62,15 @@ class Seq2SeqTranslator(HuggingFaceTranslator):
         import torch
 
         name = type(self).__name__
+        place = located(self.model, "E221", engine=name)
         with loading("E221", engine=name, model=self.model):
-            files = read_files(self.model)
+            files = read_files(place)
             precision = self.precision
             if precision == "auto":
                 precision = half_precision(files[0].model_type) if device.type == "cuda" else "float32"
                 if precision == "bfloat16" and not torch.cuda.is_bf16_supported():
                     precision = "float32"
-            model = load_weights(name, self.model, files[0], getattr(torch, precision))
+            model = load_weights(name, place, files[0], getattr(torch, precision))
         text = self.model_text(self.model, files, n_pieces=int(model.get_input_embeddings().num_embeddings))
         return LoadedModel(model.to(device).eval()), text
 

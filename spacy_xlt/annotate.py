@@ -90,7 +90,7 @@ class PipelineAnnotator(SubPipeline):
 
     def annotate(self, docs: list[Doc]) -> list[Doc]:
         """The same tokens and sentences, annotated: new docs, as the pipeline has a vocabulary of its own."""
-        copies = [with_vocab(doc, self.nlp) for doc in docs]
+        copies = [with_vocab(doc, self.nlp.vocab) for doc in docs]
         if self.beam_width == 1:
             return [_to_lists(doc) for doc in self.run(copies)]
         annotated, scored = annotate_scored(self.nlp, copies, beam_width=self.beam_width, spans_key=self.spans_key)

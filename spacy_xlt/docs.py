@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from spacy.attrs import intify_attr
-from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
+from spacy.vocab import Vocab
 
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
@@ -147,12 +147,12 @@ def with_words(doc: Doc, words: Sequence[str]) -> Doc:
     return copy
 
 
-def with_vocab(doc: Doc, nlp: Language) -> Doc:
-    """A new document with the tokens and sentences of another one, and the vocabulary of a pipeline."""
+def with_vocab(doc: Doc, vocab: Vocab) -> Doc:
+    """A new document with the tokens and sentences of another one, in another vocabulary."""
     starts: list[bool | int | None] | None = None
     if doc.has_annotation("SENT_START"):
         starts = [token.is_sent_start for token in doc]
-    return Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)
+    return Doc(vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc], sent_starts=starts)
 
 
 def slice_doc(doc: Doc, start: int, end: int) -> Doc:

@@ -131,7 +131,7 @@ class FusedPipe(XltPipe[list[FoundSpan]]):
                 if pair.source_start < pair.source_end:
                     text, translation = slice_doc(doc, *pair.source), slice_doc(bitext.target, *pair.target)
                     # Its words alone
-                    both, offset = fuse(with_vocab(text, self.engine.nlp), translation, self.engine.nlp.vocab)
+                    both, offset = fuse(with_vocab(text, self.engine.nlp.vocab), translation, self.engine.nlp.vocab)
                     fused.append(both)
                     places.append((number, offset, pair.source_start))
         by_doc: list[list[FoundSpan]] = [[] for _ in docs]

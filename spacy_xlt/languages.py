@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import langcodes
 
 from .errors import XltError, error, warn
 
 if TYPE_CHECKING:
-    from spacy.language import Language
     from spacy.vocab import Vocab
 
 MULTI = "xx"
@@ -94,18 +94,33 @@ def is_right_to_left(code: str) -> bool:
     return script in {"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm", "Rohg", "Mand", "Samr"}
 
 
+@dataclass
+class Blank:
+    """What spaCy's blank pipeline of a language has for text.
+
+    A whole `Language` would import the factories of every package that is installed: spacy-transformers' alone take
+    longer than all else that most commands do.
+    """
+
+    lang: str
+    # Under this name, tokenizers look for the rules of the language
+    Defaults: Any
+    vocab: Vocab
+    tokenizer: Any = None
+
+
 # By code, and whether with the language's own tokenizer: the pipeline, and how many strings its vocab began with
-_blanks: dict[tuple[str, bool], tuple[Language, int]] = {}
+_blanks: dict[tuple[str, bool], tuple[Blank, int]] = {}
 
 
-def blank(code: str) -> Language:
-    """spaCy's blank pipeline for a language; the multi-language one where spaCy has no class for it.
+def blank(code: str) -> Blank:
+    """Tokenizer and vocabulary of spaCy's blank pipeline for a language, the multi-language one where it has no class.
 
     spaCy keeps every word that a vocab has seen. After `MAX_NEW_STRINGS` a fresh pipeline takes the place of the old
     one, which lives on as long as its docs do. So ask for it where it is needed, and do not keep it.
 
     Returns:
-        Shared between callers: its tokenizer and vocab are what it is for; add no pipes to it.
+        Shared between callers.
 
     Raises:
         XltError: E010 for an unknown code, E011 where the tokenizer needs something that is not installed.
@@ -128,7 +143,7 @@ def vocab_of(code: str) -> Vocab:
     return _shared(code, tokenizes=False).vocab
 
 
-def _shared(code: str, *, tokenizes: bool) -> Language:
+def _shared(code: str, *, tokenizes: bool) -> Blank:
     made, n_first = _blanks.get((code, tokenizes), (None, 0))
     if made is None or len(made.vocab.strings) - n_first > MAX_NEW_STRINGS:
         made = _make_blank(code, tokenizes)
@@ -136,18 +151,22 @@ def _shared(code: str, *, tokenizes: bool) -> Language:
     return made
 
 
-def _make_blank(code: str, tokenizes: bool) -> Language:
-    import spacy
+def _make_blank(code: str, tokenizes: bool) -> Blank:
+    from spacy.util import get_lang_class, registry
+    from spacy.vocab import create_vocab
 
     lang = to_spacy(code)
-    config = {} if tokenizes else {"nlp": {"tokenizer": {"@tokenizers": "spacy.Tokenizer.v1"}}}
     try:
-        return spacy.blank(lang, config=config)
+        kind = get_lang_class(lang)
+    except ImportError:
+        warn("W010", lang=lang)
+        if lang in UNSEGMENTED:
+            warn("W011", lang=lang)
+        kind = get_lang_class(MULTI)
+    made = Blank(kind.lang or MULTI, kind.Defaults, create_vocab(kind.lang, kind.Defaults))
+    named = kind.default_config["nlp"]["tokenizer"] if tokenizes else {"@tokenizers": "spacy.Tokenizer.v1"}
+    try:
+        made.tokenizer = registry.resolve({"tokenizer": named})["tokenizer"](made)
     except ImportError as err:
-        # spaCy's own E048 means that there is no class; every other ImportError names a missing package
-        if "E048" not in str(err):
-            raise error("E011", lang=lang, reason=" ".join(str(err).split()).rstrip(".")) from err
-    warn("W010", lang=lang)
-    if lang in UNSEGMENTED:
-        warn("W011", lang=lang)
-    return spacy.blank(MULTI)
+        raise error("E011", lang=lang, reason=" ".join(str(err).split()).rstrip(".")) from err
+    return made

@@ -49,7 +49,7 @@ class PipelineMember(SubPipeline):
     def find(self, docs: Sequence[Doc]) -> list[MemberSpans]:
         """What it says of copies of the docs."""
         labels = self.labels
-        copies = [with_vocab(doc, self.nlp) for doc in docs]
+        copies = [with_vocab(doc, self.nlp.vocab) for doc in docs]
         annotated, scores = annotate_scored(self.nlp, copies, beam_width=self.beam_width, spans_key=self.spans_key)
         return [_spans_of(doc, self.spans_key, labels, scored) for doc, scored in zip(annotated, scores, strict=True)]
 

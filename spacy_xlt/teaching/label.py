@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import spacy
 from spacy.tokens import Doc, Span, SpanGroup
 
 from ..bitext import ENTS_GROUP
@@ -193,7 +194,7 @@ class Labeller:
 
     def _labelled(self, doc: Doc, found: Found, counts: ShardCounts) -> Doc:
         decision = decide(doc, found, self.settings)
-        new = with_vocab(doc, blank(self.lang))
+        new = with_vocab(doc, blank(self.lang).vocab)
         ents = [Span(new, span.start, span.end, label=span.label) for span, _ in decision.kept]
         new.set_ents(ents, missing=runs_of(new, decision.missing), default="outside")
         attrs = {"scores": [score for _, score in decision.kept]}
@@ -247,7 +248,7 @@ def label(
         sentences = (text for path in exclude for doc in read_docs(path) for _, text in sentences_of(doc))
         known = NearDuplicates(sentences, threshold=MixedCorpus.near_duplicates)
     summary = build(
-        blank(reading.lang),
+        spacy.blank(blank(reading.lang).lang),
         raw,
         output,
         docs_per_shard=_DOCS_PER_SHARD,

@@ -104,7 +104,7 @@ class VotingTeacher:
         """See Teacher."""
         if self.nlp is not None:
             before = self.nlp.pipe_names.index(self.ensemble.name)
-            copies = [with_vocab(doc, self.nlp) for doc in docs]
+            copies = [with_vocab(doc, self.nlp.vocab) for doc in docs]
             docs = list(self.nlp.pipe(copies, disable=self.nlp.pipe_names[before:]))
         scored = self.ensemble.span_scores(docs, least=MIN_SCORE)
         return [

@@ -16,12 +16,49 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from spacy.cli._util import app as spacy_app
 from spacy.cli._util import parse_config_overrides
+from typer.core import TyperGroup
 
+from .. import __version__
 from ..errors import XltError, XltWarning, error
 from ..io import CANNOT_WRITE, is_stdout, remove_leftovers_of
 from ..printing import Printer, plain
 
 msg = Printer()
+
+
+# The commands as the help lists them; those of no group come last
+GROUPS = {
+    "Begin": ("init", "transfer", "doctor"),
+    "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align"),
+    "Train": ("merge-config", "compare", "average", "label", "rank-sources", "bundled", "adapt-aligner", "card"),
+    "Measure": ("eval-projection", "eval-alignment"),
+}
+EXAMPLES = """\b
+Examples:
+  python -m spacy xlt convert mine.jsonl corpus.spacy --lang en
+  python -m spacy xlt build build.cfg mine.jsonl built
+  python -m spacy xlt view built page.html
+  python -m spacy xlt COMMAND --help
+"""
+
+
+class GroupedCommands(TyperGroup):
+    """Lists the commands in groups, each with the whole first sentence of its help."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """As click's, which cuts the sentences off."""
+        rest = dict(self.commands)
+        groups = {title: [(name, rest.pop(name)) for name in names if name in rest] for title, names in GROUPS.items()}
+        groups["Others"] = list(rest.items())
+        width = max(map(len, self.commands))
+        for title, commands in groups.items():
+            if commands:
+                with formatter.section(title):
+                    formatter.write_dl([(name.ljust(width), _summary(command)) for name, command in commands])
+
+
+def _summary(command: Any) -> str:
+    return " ".join((command.help or "").strip().partition("\n\n")[0].split())
 
 
 def prepare_streams() -> None:
@@ -35,12 +72,26 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"spacy-xlt {__version__}")
+        raise typer.Exit()
+
+
+def _before_all(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version"),
+) -> None:
+    prepare_streams()
+
+
 app = typer.Typer(
     name="xlt",
+    cls=GroupedCommands,
     help="Cross-lingual transfer: translate, align and project annotations.",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode=None,
-    callback=prepare_streams,
+    callback=_before_all,
 )
 spacy_app.add_typer(app)
 

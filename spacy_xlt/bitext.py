@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-from .docs import missing_ranges, sentence_ranges, without
+from .docs import missing_ranges, sentence_ranges, with_vocab, without
 from .errors import XltError, error
 from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
@@ -143,6 +143,38 @@ class Bitext:
         self.alignment.check(len(self.source), len(self.target))
         if self.attention is not None:
             self.attention.check(len(self.source), len(self.target))
+
+    @classmethod
+    def of_docs(cls, source: Doc, target: Doc) -> Bitext:
+        """A bitext of a doc and a translation that is there already, sentence by sentence where both have equally many.
+
+        The target is a copy with tokens and sentences, and no annotation.
+        """
+        bitext = cls(source, with_vocab(target, target.vocab))
+        if source.has_annotation("SENT_START") and target.has_annotation("SENT_START"):
+            firsts, seconds = list(source.sents), list(target.sents)
+            if len(firsts) == len(seconds):
+                pairs = zip(firsts, seconds, strict=True)
+                bitext.sentences = [SentencePair(a.start, a.end, b.start, b.end) for a, b in pairs]
+        return bitext
+
+    def __repr__(self) -> str:
+        """One line: the first sentence of both sides, with the spans in brackets."""
+        from .view.terminal import in_a_line
+
+        return in_a_line(self)
+
+    def __str__(self) -> str:
+        """The first sentence pairs, as `spacy xlt view --text` shows them."""
+        from .view.terminal import in_short
+
+        return in_short(self)
+
+    def _repr_html_(self) -> str:
+        """The side-by-side view, for notebooks."""
+        from .view.render import render
+
+        return str(render(self, page=False, jupyter=False, height=240))
 
     @property
     def flags(self) -> tuple[str, ...]:

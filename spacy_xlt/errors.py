@@ -131,7 +131,7 @@ _MESSAGES: dict[str, str] = {
     "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
     "E354": "{path} has no sentence pairs to learn from: {reason}.",
-    "E356": "align got {n_source} source and {n_target} target sentences; it needs one translation for each.",
+    "E356": "{n_source} source and {n_target} target texts were given; each needs one translation.",
     "E357": "{options} both name what to write. Set one of them.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",

@@ -19,7 +19,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from .. import __version__
-from ..bitext import DROP_FLAG, ENTS, Bitext, SentencePair, training_target
+from ..bitext import DROP_FLAG, ENTS, Bitext, training_target
 from ..config import find_component, load_pipeline_config
 from ..docs import without
 from ..errors import error
@@ -123,7 +123,7 @@ def evaluate_projection(
         _check_labels(path, docs, labels)
     for doc in (doc for pair in pairs for doc in pair):
         keep_entities(doc, labels)
-    bitexts = [make_bitext(first, second) for first, second in pairs]
+    bitexts = [Bitext.of_docs(first, second) for first, second in pairs]
     # Loads the model
     aligner.align([next((b for b in bitexts if len(b.source) and len(b.target)), bitexts[0])])
     start = time.perf_counter()
@@ -205,18 +205,6 @@ def compare_projections(
         systems[name] = scores
     bootstrap = {"unit": "document", "samples": SAMPLES, "seed": SEED}
     return {"baseline": names[0], "systems": systems, "bootstrap": bootstrap}
-
-
-def make_bitext(source: Doc, gold: Doc) -> Bitext:
-    """A bitext of a source doc and a bare copy of a gold doc, sentence by sentence where both have equally many."""
-    words, spaces = [token.text for token in gold], [bool(token.whitespace_) for token in gold]
-    bitext = Bitext(source, Doc(gold.vocab, words=words, spaces=spaces))
-    if source.has_annotation("SENT_START") and gold.has_annotation("SENT_START"):
-        firsts, seconds = list(source.sents), list(gold.sents)
-        if len(firsts) == len(seconds):
-            pairs = zip(firsts, seconds, strict=True)
-            bitext.sentences = [SentencePair(a.start, a.end, b.start, b.end) for a, b in pairs]
-    return bitext
 
 
 def _spacy_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import islice
 from typing import Any
 
 import wasabi
@@ -21,6 +22,8 @@ from .data import SIDES, Row, has_lost, rows
 LOW_SCORE = 0.5
 WIDTH = 80
 _LABEL_WIDTH = 24
+# Sentence pairs of a bitext that is printed
+_IN_SHORT = 5
 
 
 def has_colors() -> bool:
@@ -54,6 +57,26 @@ def as_text(
                 yield ""
         summary.add(number, bitext, made)
     yield from summary.lines()
+
+
+def in_a_line(bitext: Bitext) -> str:
+    """The first sentence pair of a bitext, both sides cut off where they are long."""
+    first = next(rows(bitext))
+    sides = [_side(first[side]) for side in SIDES]
+    for side in sides:
+        side.truncate(WIDTH, overflow="ellipsis")
+    more = f" (and {len(bitext.sentences) - 1} more)" if len(bitext.sentences) > 1 else ""
+    langs = plain(f"{bitext.source_lang} → {bitext.target_lang}")
+    return f"<Bitext {langs}: {sides[0].plain.strip()} → {sides[1].plain.strip()}{more}>"
+
+
+def in_short(bitext: Bitext) -> str:
+    """The first sentence pairs of a bitext, and how many more there are."""
+    lines: list[str] = []
+    for number, row in enumerate(islice(rows(bitext), _IN_SHORT), 1):
+        lines += sentence(row, number=number)
+    more = len(bitext.sentences) - _IN_SHORT
+    return "\n".join([*lines, f"and {more} more sentences"] if more > 0 else lines)
 
 
 def hanging(prefix: str, text: Text, *, indent: int, colors: bool = False) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spacy import util
@@ -13,23 +13,41 @@ from thinc.api import Config
 
 from .errors import XltError, error
 
+# The configs that come with the package
+CONFIGS = Path(__file__).parent / "configs"
 # What says in `[components.NAME]` where a component comes from. Elsewhere a setting may have such a name.
 _ORIGINS = ("factory", "source")
 # How many differences a message names: an input can have thousands of files
 _MOST_NAMED = 10
 
 
+def find_config(path: str | Path) -> Path:
+    """A config file, or where there is no such file, the one of this name that comes with the package.
+
+    Args:
+        path: A path, or a name as `build_en_pt`, `parts/lora` or `configs/build_en_pt.cfg`.
+
+    Returns:
+        The path as it was given where the package has nothing of this name, either.
+    """
+    path = Path(path)
+    name = PurePosixPath(path.as_posix().removeprefix("configs/").removesuffix(".cfg") + ".cfg")
+    if path.exists() or path.is_absolute() or ".." in name.parts or not (CONFIGS / name).is_file():
+        return path
+    return CONFIGS / name
+
+
 def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Language:
     """Make the pipeline that a config describes, its components without weights of their own.
 
     Args:
-        path: The config.
+        path: The config; see `find_config`.
         overrides: Settings by dotted name, as `spacy train` takes them.
 
     Raises:
         XltError: E502 where the file is missing, E514 with spaCy's own words where it cannot be used.
     """
-    path = Path(path)
+    path = find_config(path)
     if not path.is_file():
         raise error("E502", what="config", path=path)
     try:
@@ -83,7 +101,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str 
 
 
 def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:
-    """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
+    """Merge config files (see `find_config`), later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
 
     A block that is of another kind than the one below it (another registered function, factory or source) replaces
     that block as a whole; any other is merged key by key. So an overlay names only what it changes. Components that are
@@ -130,7 +148,7 @@ def read_config(path: str | Path) -> Config:
         XltError: E514 for a file that is not there or is no config.
     """
     try:
-        text = Path(path).read_text(encoding="utf8")
+        text = find_config(path).read_text(encoding="utf8")
         return Config().from_str(_with_parents(text), interpolate=False)
     except (OSError, ValueError, KeyError) as err:
         raise error("E514", path=path, reason=" ".join(str(err).split())[:300]) from err

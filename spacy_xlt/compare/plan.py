@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from thinc.api import Config
 
-from ..config import merge_configs
+from ..config import find_config, merge_configs
 from ..errors import XltError, error
 
 TRAIN, ASSEMBLE, AVERAGE = "train", "assemble", "average"
@@ -127,17 +127,17 @@ def substitute(value: Any, replace: Callable[[str, bool, str], str]) -> Any:
 def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     """Read and check a plan: [compare], [sets], [strategies], and [overrides], settings of all trainings.
 
-    Where `[compare] extends` names another plan (a path from the plan's own folder), what is not said here is as there.
+    Where `[compare] extends` names another plan (a path from the plan's own folder, or one of the package), what is not said here is as there.
     Where a strategy has `extends = "NAME"`, its settings and overrides stand over those of that strategy.
 
     Args:
-        path: The config file.
+        path: The config file; see `find_config`.
         overrides: Settings of the plan by dotted name, as `spacy train` takes them.
 
     Raises:
         XltError: E502 where there is no such file, E660 for what is no config or has invalid values.
     """
-    path = Path(path)
+    path = find_config(path)
     if not path.is_file():
         raise error("E502", what="plan", path=path)
     try:
@@ -151,7 +151,8 @@ def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
     """A plan over those that it extends, with overrides and without variables."""
     files = [path.resolve()]
     while extended := Config().from_disk(files[0], interpolate=False).get("compare", {}).get("extends"):
-        files.insert(0, (files[0].parent / extended).resolve())
+        beside = files[0].parent / extended
+        files.insert(0, (beside if beside.exists() else find_config(extended)).resolve())
         if files[0] in files[1:]:
             raise ValueError(f"{extended} extends itself")
     text = merge_configs(files).to_str(interpolate=False)

@@ -101,13 +101,14 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, inside: str 
 
 
 def merge_configs(paths: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> Config:
-    """Merge config files (see `find_config`), later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
+    """Merge config files, later ones over earlier ones. Variables (`${paths.dev}`) stay as they are.
 
     A block that is of another kind than the one below it (another registered function, factory or source) replaces
     that block as a whole; any other is merged key by key. So an overlay names only what it changes. Components that are
     not in the pipeline are left out: an overlay may fit several pipelines, or change the pipeline.
 
     Args:
+        paths: The files; see `find_config`.
         overrides: Values by dotted name, as on spaCy's command line: `training.max_steps`.
 
     Raises:

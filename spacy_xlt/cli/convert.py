@@ -32,6 +32,8 @@ def convert_cli(
     n_sents: int = typer.Option(1, "--n-sents", "-n", help="Sentences a document"),
     spans_key: str = typer.Option("", help="Also put the entities into this span group, to train and score spancat"),
     encoding: str = typer.Option("utf8", help="Encoding of the input"),
+    dev: Path | None = typer.Option(None, help="Also a development set (.spacy), of documents kept back from OUTPUT"),
+    dev_share: float = typer.Option(0.1, help="Share of the documents for --dev, between 0 and 1"),
 ) -> None:
     """Convert annotated text to a .spacy corpus.
 
@@ -39,11 +41,15 @@ def convert_cli(
     last; tsv: token and tag. Sentences end at blank lines. jsonl: JSON lines of Prodigy, doccano and the page of
     `view --review`, of which those that were accepted are taken; prodigy: the same, without lines whose spans do not
     begin and end with tokens. brat: texts with .ann beside them. Without --format, the name of the file tells it.
+    With --dev, copies of a text are on the same side, always the same one.
     """
+    from ..errors import error
     from ..io import write_docs
     from ..readers import ReadNotes, read_corpus
 
-    check_outputs(output_path, inputs=[input_path])
+    check_outputs(output_path, dev, inputs=[input_path])
+    if not 0 < dev_share < 1:
+        raise error("E510", setting="--dev-share", value=dev_share, expected="a share between 0 and 1, such as 0.1")
     notes, counts = ReadNotes(), Counter[str]()
     docs = read_corpus(
         input_path,
@@ -57,8 +63,20 @@ def convert_cli(
         spans_key=spans_key,
         encoding=encoding,
     )
-    write_docs(output_path, _counted(docs, counts, input_path))
+    docs = _counted(docs, counts, input_path)
+    if dev is None:
+        write_docs(output_path, docs)
+    else:
+        from ..build.shards import side_of
+
+        sides: dict[str, list[Doc]] = {"train": [], "dev": []}
+        for doc in docs:
+            sides[side_of(doc, dev=dev_share, seed=0)].append(doc)
+        write_docs(output_path, sides["train"])
+        write_docs(dev, sides["dev"])
     _report(notes, counts, output_path)
+    if dev is not None:
+        msg.info(f"{len(sides['dev'])} of the documents are kept back for development", str(dev))
 
 
 def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[Doc]:

@@ -25,6 +25,8 @@ _LABEL = {"pipelines", "raw", "sure", "doubtful", "soft", "agree", "lang", "form
 _COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
 RUN, SEED = "run", "seed"
+# The name of the evaluation set where there is no gold in the target language: it is the development set of the source
+SOURCE_DEV = "source-dev"
 # A strategy's name is a folder's name, and stands in braces in the settings of others
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_.-]*)(:\*)?\}")
@@ -127,8 +129,9 @@ def substitute(value: Any, replace: Callable[[str, bool, str], str]) -> Any:
 def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Plan:
     """Read and check a plan: [compare], [sets], [strategies], and [overrides], settings of all trainings.
 
-    Where `[compare] extends` names another plan (a path from the plan's own folder, or one of the package), what is not said here is as there.
-    Where a strategy has `extends = "NAME"`, its settings and overrides stand over those of that strategy.
+    Where `[compare] extends` names another plan (a path from the plan's own folder, or one of the package), what is
+    not said here is as there. Where a strategy has `extends = "NAME"`, its settings and overrides stand over those of
+    that strategy.
 
     Args:
         path: The config file; see `find_config`.

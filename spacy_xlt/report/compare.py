@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..compare.plan import SOURCE_DEV
 from ..io import inside, write_bytes, write_json
 from ..printing import markdown, markdown_code
 from .page import Part, page_of_parts, render_plot
@@ -116,6 +117,9 @@ def _scores(result: Mapping[str, Any]) -> Table:
     note += f"p < {SIGNIFICANT} ({result['bootstrap']['method']}; corrected: {result['bootstrap']['correction']})."
     if has_ceiling:
         note += f" Gap closed: the share of the way from {result['baseline']} to {result['ceiling']}."
+    if SOURCE_DEV in sets:
+        note += f" {SOURCE_DEV} is text in the source language that chose the checkpoints:"
+        note += " no measure of the target language."
     return Table(head, rows, title="F1", note=note)
 
 
@@ -164,7 +168,7 @@ def _cost(result: Mapping[str, Any]) -> Table:
 
 def _selection(result: Mapping[str, Any]) -> Table:
     rows = [[name, data["selected_by"]] for name, data in result["strategies"].items()]
-    note = "The evaluation sets choose nothing."
+    note = "" if SOURCE_DEV in result["sets"] else "The evaluation sets choose nothing."
     return Table(["strategy", "chosen by"], rows, title="What chose the checkpoints", note=note, text=(1,))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from thinc.api import Config
 
 from ..config import CONFIGS
+from ..errors import error
+from ..io import write_bytes, write_json
+from .choices import FOLDER, Choices
 
 _CONFIG = re.compile(r"\bconfigs/([\w/]+\.cfg)")
 
@@ -21,7 +25,7 @@ def render(values: Mapping[str, Any]) -> dict[str, str]:
     Configs that project.yml or the plan of the comparison name are copied from the package.
 
     Args:
-        values: What the templates name; see `Project.values`.
+        values: What the templates name; see `choices.Choices`.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -57,10 +61,21 @@ def engine_text(block: Mapping[str, Any]) -> str:
     return config[config.index("[components.xlt_translator.engine]") :].rstrip()
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a project."""
-    from ..io import write_bytes
+def write_project(folder: Path, choices: Choices) -> None:
+    """Write a project: its data first and project.yml last.
 
-    for path, text in files.items():
+    Raises:
+        XltError: E553 for a folder with something in it.
+        OSError: Where it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise error("E553", path=folder, reason="is not empty")
+    for place, source in choices.files.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, folder / place)
+    write_json(folder / "assets" / "licences.json", choices.licences)
+    if any("/sample/" in source.as_posix() for source in choices.files.values()):
+        shutil.copyfile(FOLDER / "sample" / "LICENSE.txt", folder / "assets" / "LICENSE.txt")
+    for path, text in reversed(list(render(choices.values).items())):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / path, text.encode("utf8"))

@@ -1,62 +1,44 @@
-"""What the project reached, from the JSON files that its commands wrote. It computes no score.
-
-python scripts/report.py metrics --build corpus/projected/summary.json --compare training/report.json
-"""
+"""What a project reached, from the JSON files that its commands wrote. It computes no score."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from spacy_xlt.cli._app import msg, prepare_streams
-from spacy_xlt.io import write_bytes, write_json
-from spacy_xlt.printing import markdown
-from spacy_xlt.report.compare import tables as comparison_tables
-from spacy_xlt.report.table import Table, percent
-
-
-def main(
-    output: Annotated[Path, typer.Argument(help="Folder for report.md and report.json")],
-    build: Annotated[Path | None, typer.Option(help="summary.json of spacy xlt build")] = None,
-    compare: Annotated[Path | None, typer.Option(help="report.json of spacy xlt compare")] = None,
-    projection: Annotated[Path | None, typer.Option(help="FILE of spacy xlt eval-projection --json")] = None,
-    trial: Annotated[Path | None, typer.Option(help="FILE of scripts/try_package.py --json")] = None,
-) -> None:
-    """Show what the commands of a project measured, and write it as Markdown and JSON."""
-    prepare_streams()
-    paths = {"build": build, "compare": compare, "projection": projection, "trial": trial}
-    try:
-        results = {name: read(path) for name, path in paths.items() if path is not None}
-        tables, lines = tables_of(results), lines_of(results)
-    except ValueError as err:
-        msg.fail("There is no report yet", str(err), exits=1)
-    write_bytes(output / "report.md", to_markdown(tables, lines).encode("utf8"))
-    write_json(output / "report.json", results)
-    for table in tables:
-        typer.echo(f"\n{table.terminal()}")
-    for line in lines:
-        msg.info(line)
-    msg.good("Report", str(output / "report.md"))
+from ..errors import error
+from ..printing import markdown
+from ..report.compare import tables as comparison_tables
+from ..report.table import Table, percent
 
 
 def read(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
-        ValueError: There is no such file, or something else in it.
+        XltError: E502 where there is no such file, E535 for something else in it.
     """
+    if not path.is_file():
+        raise error("E502", what="report (run the command that writes it first)", path=path)
     try:
         data = json.loads(path.read_text(encoding="utf8"))
-    except FileNotFoundError as err:
-        raise ValueError(f"There is no {path}; run the command that writes it first") from err
     except ValueError as err:
-        raise ValueError(f"{path} is not JSON ({err})") from err
+        raise error("E535", path=path, reason=f"it is not JSON ({err})") from err
     if not isinstance(data, dict):
-        raise ValueError(f"{path} holds no JSON object")
+        raise error("E535", path=path, reason="it holds no JSON object")
     return data
+
+
+def newest_wheel(folder: Path) -> Path:
+    """The wheel below a folder that was made last.
+
+    Raises:
+        XltError: E502 where there is none.
+    """
+    wheels = sorted(folder.rglob("*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        raise error("E502", what="wheel (run the command `package` first) below", path=folder)
+    return wheels[-1]
 
 
 def tables_of(results: dict[str, dict[str, Any]]) -> list[Table]:
@@ -91,6 +73,10 @@ def lines_of(results: dict[str, dict[str, Any]]) -> list[str]:
         for item in _get(results, "trial", "found"):
             entities = ", ".join(f"{text} {label}" for text, label in item["ents"]) or "nothing"
             lines.append(f"Without spacy_xlt it finds in {item['text']!r}: {entities}")
+    if "wheel" in results:
+        path = Path(results["wheel"]["path"])
+        lines.append(f"Wheel: {path}")
+        lines.append(f"Use it: pip install {path}   and in Python: spacy.load({path.name.split('-')[0]!r})")
     signatures = {name: results[name].get("signature") for name in ("build", "projection") if name in results}
     return [*lines, *(f"{name}: {signature}" for name, signature in signatures.items() if signature)]
 
@@ -105,9 +91,5 @@ def to_markdown(tables: list[Table], lines: list[str]) -> str:
 
 def _get(results: dict[str, dict[str, Any]], name: str, key: str) -> Any:
     if key not in results[name]:
-        raise ValueError(f"The file of --{name} has no {key!r}, so another command wrote it")
+        raise error("E535", path=f"The file of --{name}", reason=f"it has no {key!r}, so another command wrote it")
     return results[name][key]
-
-
-if __name__ == "__main__":
-    typer.run(main)

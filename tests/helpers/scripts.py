@@ -19,5 +19,4 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-report = load_script("report")
 try_package = load_script("try_package")

@@ -1,14 +1,15 @@
-"""The script that puts together what the project's commands measured."""
+"""`spacy xlt report`: what the project's commands measured, put together."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-import typer
-from helpers.scripts import report
 from typer.testing import CliRunner, Result
+
+from spacy_xlt.cli import app
 
 F1 = {"mean": 0.5, "sd": 0.01, "values": [0.49, 0.51]}
 SCORES = {
@@ -44,13 +45,11 @@ RESULTS = {
 
 
 def run(folder: Path, files: dict[str, str]) -> Result:
-    app = typer.Typer()
-    app.command()(report.main)
     options = []
     for name, text in files.items():
         (folder / f"{name}.json").write_text(text, encoding="utf8")
         options += [f"--{name}", str(folder / f"{name}.json")]
-    return CliRunner().invoke(app, [str(folder / "out"), *options])
+    return CliRunner().invoke(app, ["report", str(folder / "out"), *options])
 
 
 def test_the_report_shows_what_the_commands_measured(tmp_path: Path) -> None:
@@ -85,5 +84,17 @@ def test_a_report_names_the_file_that_it_cannot_use(tmp_path: Path, content: str
 
 
 def test_a_report_names_a_file_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="There is no .*scores.json"):
-        report.read(tmp_path / "scores.json")
+    done = CliRunner().invoke(app, ["report", str(tmp_path), "--build", str(tmp_path / "summary.json")])
+    assert done.exit_code == 1 and "XLT-E502" in done.output and "summary.json" in done.output
+
+
+def test_a_report_says_where_the_newest_wheel_is_and_how_to_use_it(tmp_path: Path) -> None:
+    wheels = [tmp_path / "packages" / f"pt_mine-{version}-py3-none-any.whl" for version in ("0.2.0", "0.1.0")]
+    wheels[0].parent.mkdir()
+    for seconds, wheel in enumerate(wheels):
+        wheel.write_bytes(b"")
+        os.utime(wheel, (seconds, seconds))
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "out"), "--packages", str(tmp_path / "packages")])
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert done.exit_code == 0, done.output
+    assert f"pip install {wheels[1]}" in page and "spacy.load('pt_mine')" in page

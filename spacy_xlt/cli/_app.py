@@ -31,7 +31,7 @@ GROUPS = {
     "Begin": ("init", "transfer", "doctor"),
     "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align"),
     "Train": ("merge-config", "compare", "average", "label", "rank-sources", "bundled", "adapt-aligner", "card"),
-    "Measure": ("eval-projection", "eval-alignment"),
+    "Measure": ("eval-projection", "eval-alignment", "report"),
 }
 EXAMPLES = """\b
 Examples:

@@ -242,6 +242,8 @@ _MESSAGES: dict[str, str] = {
     "--tag-col, counted from 1; take the line out if it is a header.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
     "{hint}.",
+    "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
+    "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",
     "W514": "{path} is read as {encoding}, and looks like {found}. If characters are wrong, set --encoding to that.",
     "E514": "The config {path} cannot be used: {reason}",

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from io import TextIOWrapper
 from itertools import combinations
 from pathlib import Path
@@ -203,14 +204,39 @@ def _short_warnings() -> Iterator[None]:
         warnings.showwarning = show_other
 
 
-def paths_and_overrides(words: Sequence[str]) -> tuple[list[Path], dict[str, Any]]:
+def overrides_of(ctx: typer.Context, words: Sequence[str] | None = None) -> dict[str, Any]:
+    """The config overrides among what the parser of options did not know.
+
+    Args:
+        ctx: Of the command.
+        words: What the parser left over; `ctx.args` where left out.
+
+    Raises:
+        XltError: E519 for what is no setting of a config, so a mistyped option.
+    """
+    words = ctx.args if words is None else words
+    for word in words:
+        name = word.partition("=")[0]
+        if name.startswith("--") and "." not in name:
+            options = [option for param in ctx.command.params for option in param.opts if option.startswith("--")]
+            close = get_close_matches(name, options, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "--help lists the options."
+            raise error("E519", option=name, hint=hint)
+    return parse_config_overrides(list(words))
+
+
+def paths_and_overrides(ctx: typer.Context, words: Sequence[str]) -> tuple[list[Path], dict[str, Any]]:
     """Tell the paths of a command from the config overrides that follow them.
 
     Args:
-        words: What the command got: its positional arguments, those that the parser left over (`ctx.args`), or both.
+        ctx: Of the command.
+        words: What it got: its positional arguments, those that the parser left over (`ctx.args`), or both.
+
+    Raises:
+        XltError: As `overrides_of`.
     """
     n_paths = next((n for n, word in enumerate(words) if word.startswith("--")), len(words))
-    return [Path(word) for word in words[:n_paths]], parse_config_overrides(list(words[n_paths:]))
+    return [Path(word) for word in words[:n_paths]], overrides_of(ctx, words[n_paths:])
 
 
 def existing(path: Path, *, what: str) -> Path:

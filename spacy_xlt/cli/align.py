@@ -53,7 +53,7 @@ def align_cli(
     from ..readers.lines import read_line_pairs
 
     # As arguments that may be missing, TGT and OUT would take in the overrides
-    paths, overrides = paths_and_overrides(ctx.args)
+    paths, overrides = paths_and_overrides(ctx, ctx.args)
     if len(paths) > 2:
         more = " ".join(map(str, paths))
         raise error("E510", setting="SRC [TGT] [OUT]", value=more, expected="two paths after SRC")

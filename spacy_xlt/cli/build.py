@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import setup_gpu
 
-from ._app import WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, resumable
+from ._app import WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, overrides_of, resumable
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -59,7 +59,7 @@ def build_cli(
     from ..report.build import REPORT_HTML, write_build_report
     from ..review.records import Corrections
 
-    overrides = parse_config_overrides(ctx.args)
+    overrides = overrides_of(ctx)
     existing(input_path, what="corpus")
     check_outputs(output_path, inputs=[config_path, input_path, corrections, code])
     import_code(code)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from spacy.cli._util import parse_config_overrides
 
 from ..errors import error
-from ._app import WITH_OVERRIDES, app, check_outputs, echo, msg, names_in, resumable
+from ._app import WITH_OVERRIDES, app, check_outputs, echo, msg, names_in, overrides_of, resumable
 
 if TYPE_CHECKING:
     from ..compare.jobs import Job
@@ -44,7 +43,7 @@ def compare_cli(
     from ..report.compare import write_comparison
 
     check_folder(output_path)
-    plan = read_plan(plan_path, parse_config_overrides(ctx.args))
+    plan = read_plan(plan_path, overrides_of(ctx))
     check_outputs(output_path, inputs=[plan_path, *plan.sets.values()])
     sets = set_digests(plan)
     todo = make_jobs(plan, output_path, _seeds(seeds), [] if only == "all" else names_in(only))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import setup_gpu
 
-from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg
+from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg, overrides_of
 
 
 @app.command("eval-alignment", context_settings=WITH_OVERRIDES)
@@ -30,7 +30,7 @@ def eval_alignment_cli(
     from ..evaluation.alignment import evaluate_alignment, read_pairs
     from ..io import write_json
 
-    overrides = parse_config_overrides(ctx.args)
+    overrides = overrides_of(ctx)
     existing(pairs_path, what="file of sentence pairs")
     check_outputs(json_path, inputs=[config_path, pairs_path])
     pairs = read_pairs(pairs_path)

@@ -26,6 +26,7 @@ from ._app import (
 @app.command("eval-projection", context_settings=WITH_OVERRIDES)
 @friendly_errors
 def eval_projection_cli(
+    ctx: typer.Context,
     paths: list[str] = typer.Argument(
         ...,
         help="Config with xlt_aligner and xlt_projector, source corpus and target corpus with gold entities in the "
@@ -54,7 +55,7 @@ def eval_projection_cli(
     from ..io import write_bytes, write_json
     from ..review.evaluation import reviewed_pairs
 
-    configs, source_path, gold_path, overrides = _arguments(paths, compare=compare)
+    configs, source_path, gold_path, overrides = _arguments(ctx, paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
     check_outputs(json_path, report, inputs=[*configs, source_path, gold_path], may_be_inside=True)
@@ -102,9 +103,11 @@ def eval_projection_cli(
         msg.good("Report", str(report))
 
 
-def _arguments(values: Sequence[str], *, compare: bool) -> tuple[list[Path], Path, Path, dict[str, Any]]:
+def _arguments(
+    ctx: typer.Context, values: Sequence[str], *, compare: bool
+) -> tuple[list[Path], Path, Path, dict[str, Any]]:
     """Configs, source corpus, gold corpus and overrides."""
-    paths, overrides = paths_and_overrides(values)
+    paths, overrides = paths_and_overrides(ctx, values)
     if len(paths) < 3:
         hint = "Give CONFIG SOURCE GOLD, and overrides after them."
         raise error("E524", expected="a config and two corpora", found=len(paths), hint=hint)

@@ -25,7 +25,7 @@ def merge_config_cli(
     from ..io import write_bytes
 
     # Whatever follows the files, settings too, arrives as one of them.
-    paths, overrides = paths_and_overrides([*configs, *ctx.args])
+    paths, overrides = paths_and_overrides(ctx, [*configs, *ctx.args])
     check_outputs(output, inputs=paths)
     merged = merge_configs(paths, overrides)
     write_bytes(output, (merged.to_str(interpolate=False) + "\n").encode("utf8", "backslashreplace"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from spacy.cli._util import app as spacy_app
 from typer.testing import CliRunner, Result
 
 from spacy_xlt.cli._app import friendly_errors, paths_and_overrides, resumable
@@ -100,7 +101,24 @@ def test_other_errors_of_the_system_are_not_hidden() -> None:
 
 
 def test_overrides_follow_paths() -> None:
-    paths, overrides = paths_and_overrides(["a.cfg", "b.cfg", "--training.max_steps", "3", "--paths.dev=x.spacy"])
+    commands = typer.main.get_command(spacy_app).commands["xlt"].commands
+    context = typer.Context(commands["merge-config"])
+    words = ["a.cfg", "b.cfg", "--training.max_steps", "3", "--paths.dev=x.spacy"]
+    paths, overrides = paths_and_overrides(context, words)
     assert paths == [Path("a.cfg"), Path("b.cfg")]
     assert overrides == {"training.max_steps": 3, "paths.dev": "x.spacy"}
-    assert paths_and_overrides([]) == ([], {})
+    assert paths_and_overrides(context, []) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["build", "a.cfg", "in", "out", "--worker", "2"], "Did you mean --workers?"),
+        (["merge-config", "out.cfg", "a.cfg", "--typo=1"], "--help lists the options."),
+        (["eval-projection", "a.cfg", "a.spacy", "b.spacy", "--lables", "PER"], "Did you mean --labels?"),
+    ],
+)
+def test_mistyped_option_is_an_error_with_the_one_that_may_be_meant(words: list[str], hint: str) -> None:
+    result = CliRunner().invoke(spacy_app, ["xlt", *words])
+    assert result.exit_code == 1 and "XLT-E519" in result.output
+    assert hint in " ".join(result.output.split())

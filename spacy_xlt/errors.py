@@ -150,6 +150,8 @@ _MESSAGES: dict[str, str] = {
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "
     "or leave `labels` out.",
+    "W401": "{name}: a document has no entities to project, and its translation ({lang!r}) has some, which go. "
+    'To take them to the document, set `direction` to "target_to_source".',
     "E410": "{projector} cannot work on a bitext from {source!r} to {target!r}. {reason} Set `translator` to an "
     "engine that knows what is needed; where the bitexts do not say their languages, set `source` and `target`.",
     "E501": "Cannot write {path}: {reason}. What was finished is kept; make room or choose another folder, then run "
@@ -232,8 +234,9 @@ _MESSAGES: dict[str, str] = {
     "Choose another folder, or remove this one.",
     "E506": "{path} is not empty and holds no {what}: it has no {marker} that this package wrote. Nothing in it was "
     "touched; choose another folder.",
-    "E507": "None of the {n} documents of {path} has an entity or a span, so there is nothing to project. Was it read "
-    "from the right column, and does it have the labels that --labels names?",
+    "E507": "None of the {n} documents of {path} has an entity, a span or a category, so there is nothing to project. "
+    "Was it read from the right column, and does it have the labels that --labels names? A component that "
+    "annotates the text can stand before the others in the config.",
     "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
     "E509": "{path}: the config has no {component} component in [nlp] pipeline (it has: {known}).",
     "E510": "{setting} is {value!r}; expected {expected}.",
@@ -269,7 +272,7 @@ _MESSAGES: dict[str, str] = {
     "or --dev.",
     "E535": "{path} cannot be read: {reason}.",
     "E536": "{path}: {reason}. In the format brat, a text NAME.txt has its annotation beside it, in NAME.ann; for "
-    "another format set --format.",
+    "another format set --format, for plain text with a document a line to lines.",
     "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as 'T1<TAB>PER 0 "
     "5<TAB>Maria'.",
     "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",

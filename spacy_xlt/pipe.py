@@ -33,7 +33,7 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
     A subclass writes `predict`, which changes nothing, and `set_annotations`, which writes what was predicted.
 
     Raises:
-        XltError: E101 where the engine does not have it.
+        XltError: E101 where the engine does not have it, E150 for a name in place of an engine.
     """
 
     required_method: str = ""
@@ -45,6 +45,9 @@ class XltPipe(Pipe, ABC, Generic[Prediction]):
         self._fitting: int | None = None
         # How many docs in a row were each alone too much for it
         self._alone = 0
+        if isinstance(engine, str):
+            expected = f'a section [components.{name}.engine] with @misc = "spacy_xlt.NAME.v1" and its settings'
+            raise error("E150", owner=name, setting="engine", value=engine, expected=expected)
         if self.required_method and not callable(getattr(engine, self.required_method, None)):
             kind = type(engine).__name__
             setting = f"components.{name}.engine"

@@ -22,11 +22,13 @@ from ..languages import MULTI
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
 from .manifest import Manifest, check_folder, file_in, read_header
-from .shard import READ, Corrections, Shard, ShardCounts, ShardProcessor, ShardResult, shard_name
+from .shard import BITEXT, READ, Corrections, Shard, ShardCounts, ShardProcessor, ShardResult, shard_name
 from .source import BuildInput, plain
 from .workers import WorkerPool
 
 SUMMARY = "summary.json"
+# What a component of the pipeline may add that can be projected
+_ANNOTATION = frozenset({"doc.ents", "doc.spans", "doc.cats"})
 
 
 def build(
@@ -105,11 +107,30 @@ def source_language(nlp: Language) -> str:
     return next((lang for lang in languages if isinstance(lang, str)), nlp.lang or MULTI)
 
 
+def reuse_translations(nlp: Language, source: Path) -> Path | None:
+    """Have a pipeline work on the translations of an earlier build, if that is what its input is.
+
+    Args:
+        nlp: The pipeline, from which translators are removed.
+        source: The input.
+
+    Returns:
+        The folder of the translated documents; None where the input is no build folder.
+    """
+    if not read_header(source):
+        return None
+    for name in nlp.pipe_names:
+        if nlp.get_pipe_meta(name).factory == "xlt_translator":
+            nlp.remove_pipe(name)
+    return source / BITEXT
+
+
 def _check_input(nlp: Language, corpus: BuildInput) -> None:
     if not corpus.n_docs:
         raise error("E503", path=corpus.path)
     projects = any(getattr(pipe, "direction", "") == "source_to_target" for _, pipe in nlp.pipeline)
-    if projects and not corpus.is_annotated:
+    annotates = any(_ANNOTATION.intersection(nlp.get_pipe_meta(name).assigns) for name in nlp.pipe_names)
+    if projects and not annotates and not corpus.is_annotated:
         raise error("E507", path=corpus.path, n=corpus.n_docs)
 
 

@@ -32,7 +32,7 @@ class BuildInput:
         path: A file or a folder.
         reading: How it is read.
         files: Its files, in order.
-        known: By file name `sha256`, `docs` and `annotated` (documents with an entity or a span), and
+        known: By file name `sha256`, `docs` and `annotated` (documents with an entity, a span or a category), and
             `texts_left_out` of a folder of brat's where some cannot be read; or `left_out` with the code of its error.
     """
 
@@ -136,4 +136,4 @@ def _size(file: CorpusFile) -> str:
 
 
 def _is_annotated(doc: Doc) -> bool:
-    return bool(doc.ents) or any(len(group) for key, group in doc.spans.items() if key != ENTS_GROUP)
+    return bool(doc.ents or doc.cats) or any(len(group) for key, group in doc.spans.items() if key != ENTS_GROUP)

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from spacy.cli._util import setup_gpu
 
-from ._app import WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, overrides_of, resumable
+from ._app import FORMATS, WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, overrides_of, resumable
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -16,7 +16,9 @@ from ._app import WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, o
 def build_cli(
     ctx: typer.Context,
     config_path: Path = typer.Argument(..., help="Config with xlt components in [nlp] pipeline", metavar="CONFIG"),
-    input_path: Path = typer.Argument(..., help="Annotated corpus: a file or a folder", metavar="INPUT"),
+    input_path: Path = typer.Argument(
+        ..., help="Annotated corpus: file or folder, or an earlier build", metavar="INPUT"
+    ),
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
     corrections: Path | None = typer.Option(
@@ -28,7 +30,7 @@ def build_cli(
         0, "--workers", "-w", help="Processes with an engine each; 0 for none beside this one, with ray for all it has"
     ),
     code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
-    format: str = typer.Option("auto", "--format", "-f", help="auto, spacy, iob2, conll, tsv, jsonl or brat"),
+    format: str = typer.Option("auto", "--format", "-f", help=FORMATS),
     token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
     tag_col: int | None = typer.Option(None, help="Column of the entity tag, counted from 1; negative from the end"),
     n_sents: int = typer.Option(1, "--n-sents", "-n", help="Sentences a document, of columns"),
@@ -43,14 +45,15 @@ def build_cli(
     """Translate, align and project a corpus into a folder that `spacy train` reads.
 
     INPUT is a corpus in .spacy, columns, JSON lines (Prodigy, doccano) or brat's files, also compressed, or a folder of
-    such files. OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
+    such files. Of an OUTPUT_DIR of an earlier build, the translations are used: it is aligned and projected anew.
+    OUTPUT_DIR/target holds the projected corpus, OUTPUT_DIR/bitext the source documents with their bitexts,
     OUTPUT_DIR/lost what could not be carried over and why, OUTPUT_DIR/report.html figures, plots and examples of all
     that. A build that was interrupted goes on where it stopped when the same command is given again. Settings of the
     config can be overridden as in spacy train: --components.xlt_aligner.engine.layer 8
     """
     from spacy.cli._util import import_code
 
-    from ..build.builder import build, source_language
+    from ..build.builder import build, reuse_translations, source_language
     from ..build.manifest import FILE_NAME
     from ..build.workers import make_workers
     from ..config import load_pipeline_config
@@ -67,9 +70,13 @@ def build_cli(
         limit_allocator_caches()
         setup_gpu(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
+    lang = source_language(nlp)
+    if translated := reuse_translations(nlp, input_path):
+        msg.info(f"The translations of {input_path} are used, and nothing is translated")
+        input_path = translated
     reading = ReadSettings(
         format=format,
-        lang=source_language(nlp),
+        lang=lang,
         encoding=encoding,
         token_col=token_col,
         tag_col=tag_col,

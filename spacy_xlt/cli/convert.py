@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ._app import app, check_outputs, friendly_errors, msg, names_in
+from ._app import FORMATS, app, check_outputs, friendly_errors, msg, names_in
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -24,7 +24,7 @@ _NO_SENTENCES = "documents without sentences"
 def convert_cli(
     input_path: Path = typer.Argument(..., help="Annotated text: a file or a folder", metavar="INPUT"),
     output_path: Path = typer.Argument(..., help="Corpus to write (.spacy)", metavar="OUTPUT"),
-    format: str = typer.Option("auto", "--format", "-f", help="iob2, conll, tsv, jsonl, prodigy, brat or spacy"),
+    format: str = typer.Option("auto", "--format", "-f", help=FORMATS),
     token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
     tag_col: int | None = typer.Option(None, help="Column of the entity tag, counted from 1; negative from the end"),
     lang: str = typer.Option("xx", "--lang", "-l", help="Language code of the text"),

@@ -9,7 +9,7 @@ import typer
 from spacy.cli._util import setup_gpu
 
 from ..errors import error
-from ._app import app, check_outputs, existing, msg, resumable
+from ._app import FORMATS, app, check_outputs, existing, msg, resumable
 
 
 @app.command("label")
@@ -32,7 +32,7 @@ def label_cli(
         [], "--exclude", "-x", help="Evaluation set whose sentences are left out; may be given several times"
     ),
     lang: str = typer.Option("", help="Language of the text; that of the first pipeline if left out"),
-    format: str = typer.Option("auto", "--format", "-f", help="auto, lines, spacy, iob2, conll, tsv, jsonl or brat"),
+    format: str = typer.Option("auto", "--format", "-f", help=FORMATS),
     encoding: str = typer.Option("utf8", help="Encoding of the text"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),

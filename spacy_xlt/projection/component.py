@@ -14,12 +14,12 @@ from spacy.training import Example
 from ..bitext import ENTS, ENTS_GROUP, Bitext
 from ..docs import copy_span, missing_ranges
 from ..engine import check_arguments
-from ..errors import error
+from ..errors import error, warn
 from ..pipe import BitextPipe
 from ..protocols import Outcome
 from .annotations import clear_entities, score_of, spans_to_project, write
 from .filters import ProjectionFilter
-from .sentences import POLICIES, drop_flagged, filter_sentences, flag_outcomes, mark_lost, mark_unknown
+from .sentences import POLICIES, clear_flags, drop_flagged, filter_sentences, flag_outcomes, mark_lost, mark_unknown
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
 DIRECTIONS = ("source_to_target", "target_to_source")
@@ -37,7 +37,7 @@ DIRECTIONS = ("source_to_target", "target_to_source")
         "ents": True,
         "spans_keys": None,
         "min_score": 0.0,
-        "on_lost": "keep",
+        "on_lost": "missing",
         "missing_flags": [],
         "drop_flags": [],
         "filters": {},
@@ -59,8 +59,9 @@ class ProjectorPipe(BitextPipe):
         ents: Project the entities.
         spans_keys: The span groups to project; all of the source where left out.
         min_score: Spans that the engine is less sure of than this are lost, from 0 (keep all) to 1.
-        on_lost: What becomes of a sentence that a span was lost for: "keep" leaves it as it is, "missing" makes its
-            tokens outside entities missing instead of "no entity", "drop" flags it with "lost_span" and to be left out.
+        on_lost: What becomes of a sentence that a span was lost for: "missing" makes its tokens outside entities
+            missing instead of "no entity", "drop" flags it with "lost_span" and to be left out, "keep" leaves it as it
+            is.
         missing_flags: Sentences with one of these flags of the translator's, such as "looping", are treated as with
             "missing". Those that have no translation at all always have missing entities in the direction
             "target_to_source".
@@ -90,7 +91,7 @@ class ProjectorPipe(BitextPipe):
         ents: bool = True,
         spans_keys: list[str] | None = None,
         min_score: float = 0.0,
-        on_lost: str = "keep",
+        on_lost: str = "missing",
         missing_flags: Sequence[str] = (),
         drop_flags: Sequence[str] = (),
         filters: Mapping[str, Any] | None = None,
@@ -117,6 +118,7 @@ class ProjectorPipe(BitextPipe):
             if not is_valid:
                 raise error("E150", owner=name, setting=setting, value=value, expected=expected)
         self.direction = direction
+        self._warned = False
         self.ents = ents
         self.spans_keys = None if spans_keys is None else list(spans_keys)
         self.min_score = float(min_score)
@@ -178,7 +180,9 @@ class ProjectorPipe(BitextPipe):
             if n_outcomes != n_spans:
                 raise error("E105", name=self.name, found=n_outcomes, expected=n_spans)
         if self.ents and ENTS not in groups:
+            self._warn_of_direction(bitext)
             clear_entities(bitext.target)
+        clear_flags(bitext)
         flag_outcomes(bitext, groups, outcomes)
         write(bitext, groups, {key: [self._limited(o) for o in of_group] for key, of_group in outcomes.items()})
         mark_lost(bitext, policy=self.on_lost)
@@ -189,6 +193,12 @@ class ProjectorPipe(BitextPipe):
             drop_flagged(bitext, self.drop_flags)
         if self.cats and bitext.source.cats:
             bitext.target.cats = dict(bitext.source.cats)
+
+    def _warn_of_direction(self, bitext: Bitext) -> None:
+        """Warn once where only the side that is to be annotated has entities, as in a pipeline for translate-test."""
+        if bitext.target.ents and self.direction == "source_to_target" and not self._warned:
+            self._warned = True
+            warn("W401", name=self.name, lang=bitext.target_lang, stacklevel=5)
 
     def _limited(self, outcome: Outcome) -> Outcome:
         return outcome if isinstance(outcome, str) or score_of(outcome) >= self.min_score else "low_score"

@@ -23,6 +23,12 @@ MARKERS_FLAG = "markers_lost"
 POLICIES = ("keep", "missing", "drop")
 
 
+def clear_flags(bitext: Bitext) -> None:
+    """Take off what an earlier projection of the same bitext said of its sentence pairs."""
+    for n, pair in enumerate(bitext.sentences):
+        bitext.sentences[n] = replace(pair, flags=tuple(f for f in pair.flags if f not in (LOST_FLAG, DROP_FLAG)))
+
+
 def flag_outcomes(
     bitext: Bitext, groups: Mapping[str, Sequence[Span]], outcomes: Mapping[str, Sequence[Outcome]]
 ) -> None:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import spacy_xlt.cli
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.build import builder
-from spacy_xlt.build.builder import build
+from spacy_xlt.build.builder import build, reuse_translations
 from spacy_xlt.errors import XltError, XltWarning, error
 from spacy_xlt.io import lock_folder
 from spacy_xlt.readers import ReadSettings
@@ -409,3 +409,36 @@ def test_a_document_with_a_bitext_in_an_unknown_language_is_set_aside_and_the_re
         "de-00000.spacy",
         "pt-00000.spacy",
     ]
+
+
+def test_build_of_a_build_uses_its_translations_and_projects_anew(make_doc, write_corpus, tmp_path):
+    corpus = write_corpus([make_doc("Maria sleeps in Rio", (0, 1, "PER"), (3, 4, "LOC"))])
+    build(make_pipeline(), corpus, tmp_path / "first")
+    again = make_pipeline()
+    again.get_pipe("xlt_translator").engine = None
+    again.get_pipe("xlt_projector").min_score = 1.1
+    again.get_pipe("xlt_projector").on_lost = "drop"
+    assert reuse_translations(again, corpus) is None and "xlt_translator" in again.pipe_names
+    source = reuse_translations(again, tmp_path / "first")
+    assert source is not None and again.pipe_names == ["xlt_aligner", "xlt_projector"]
+    assert build(again, source, tmp_path / "second")["spans_lost"] == 2
+    # What the second one said of its sentences is not said by the third one
+    again.get_pipe("xlt_projector").min_score = 0.0
+    summary = build(again, tmp_path / "second" / "bitext", tmp_path / "third")
+    assert summary["spans_projected"] == {"LOC": 1, "PER": 1} and not summary["flags"]
+
+
+def test_source_may_be_annotated_by_the_pipeline_itself(tmp_path, make_doc, write_corpus):
+    nlp = make_pipeline()
+    nlp.add_pipe("entity_ruler", first=True).add_patterns([{"label": "PER", "pattern": "Maria"}])
+    summary = build(nlp, write_corpus([make_doc("Maria sleeps")]), tmp_path / "built")
+    assert summary["spans_projected"] == {"PER": 1}
+
+
+def test_text_categories_alone_are_carried(tmp_path, make_doc, write_corpus):
+    doc = make_doc("good food")
+    doc.cats = {"POSITIVE": 1.0}
+    build(make_pipeline(), write_corpus([doc]), tmp_path / "built")
+    (path,) = (tmp_path / "built" / "target").glob("*.spacy")
+    (target,) = DocBin().from_disk(path).get_docs(spacy.blank("pt").vocab)
+    assert target.cats == {"POSITIVE": 1.0}

@@ -14,6 +14,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 from typer.testing import CliRunner, Result
 
+from spacy_xlt.cli import _app
 from spacy_xlt.cli._app import friendly_errors, paths_and_overrides, resumable
 from spacy_xlt.errors import warn
 
@@ -98,6 +99,12 @@ def test_other_errors_of_the_system_are_not_hidden() -> None:
         raise OSError(errno.ENOENT, "no such file", "x")
 
     assert isinstance(run(missing).exception, OSError)
+
+
+def test_help_names_every_format() -> None:
+    from spacy_xlt.readers.settings import FORMATS
+
+    assert set(_app.FORMATS.replace(" or ", ", ").split(", ")) == {"auto", *FORMATS}
 
 
 def test_overrides_follow_paths() -> None:

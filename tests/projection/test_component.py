@@ -10,7 +10,7 @@ from thinc.api import Config
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.bitext import DROP_FLAG, ENTS_GROUP, SentencePair, dropped_pairs, training_target
 from spacy_xlt.docs import missing_ranges
-from spacy_xlt.errors import XltError
+from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.projection.component import ProjectorPipe
 from spacy_xlt.projection.sentences import LOST_FLAG
 
@@ -147,3 +147,16 @@ def test_what_the_component_needs_is_declared():
     analysis = pipeline().analyze_pipes()
     assert analysis["summary"]["xlt_projector"]["requires"] == ["doc._.xlt"]
     assert analysis["problems"]["xlt_projector"] == ["doc._.xlt"]
+
+
+def test_lost_span_is_missing_and_not_outside_by_default(doc):
+    assert missing_ranges(pipeline()(doc)._.xlt["pt"].target) == [(3, 6)]
+
+
+def test_entities_of_the_translation_alone_are_not_removed_without_a_warning(make_doc):
+    nlp, docs = pipeline("pt"), [Doc(spacy.blank("pt").vocab, words=["Maria", "dorme"]) for _ in range(2)]
+    for doc in docs:
+        doc._.xlt["en"] = Bitext(doc, make_doc("Maria sleeps", (0, 1, "PER")), Alignment([(0, 0), (1, 1)]))
+    with pytest.warns(XltWarning, match="W401.*target_to_source") as caught:
+        list(nlp.pipe(docs))
+    assert len(caught) == 1

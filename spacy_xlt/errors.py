@@ -354,6 +354,8 @@ _MESSAGES: dict[str, str] = {
     "E592": "Nothing of {path} is left to label ({reasons}). Give text that is in no evaluation set of --exclude.",
     "E593": "{path} has no annotation to agree with. With --agree, RAW is the target folder of a build.",
     "E594": "None of the {n} documents of {path} has an entity, so there is nothing to learn from it. Leave it out.",
+    "E596": "The step {step} failed. What was finished is kept; when the cause is gone, the same command goes on from "
+    "there. All that was printed is in {log}, which ends with:\n{reason}",
     "W593": "{path} has {n} sentences; below {needed} the ranking is uncertain. Give more text.",
     "W583": "{path} cannot be read and is left out, all {size} of it: {reason}",
     "W584": "{n} of the {total} texts of {path} cannot be read and are left out, the first one is {first}: {reason}",

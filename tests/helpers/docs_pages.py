@@ -24,7 +24,8 @@ SENTENCES = 12
 REASONS = {"needs a GPU", "needs a download", "needs several machines"}
 # Commands that would take minutes however small the data, and why that is no loss: they are asked for their help
 HELP_ONLY = {
-    ("project", "run"): "test_project_workflow.py runs it",
+    ("project", "run"): "test_workflow.py runs it",
+    ("xlt", "transfer"): "test_transfer.py runs it",
     ("benchmark", "speed"): "spaCy's own, which takes 30 batches at least",
 }
 # What is added to a command so that it takes seconds. The last one of an option counts.

@@ -82,7 +82,7 @@ def sample(
             E556 if nothing is there.
     """
     if n < 1:
-        raise error("E510", setting="-n", value=n, expected="a number from 1")
+        raise error("E510", setting="--limit", value=n, expected="a number from 1")
     _check_what(what)
     shards.check(lang)
     if what == TARGET and not lang and len(shards.langs) > 1:

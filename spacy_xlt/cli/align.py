@@ -30,8 +30,10 @@ def align_cli(
     ),
     output_option: Path | None = typer.Option(None, "--output", "-o", help="The same as OUT, where there is no TGT"),
     scores_path: Path | None = typer.Option(None, "--scores", help="Also write the score of each link to this file"),
-    tokens_path: Path | None = typer.Option(None, "--tokens", help="Also write the tokens, as 'source ||| target'"),
-    config_path: Path | None = typer.Option(None, "--config", "-c", help="Config with xlt_aligner"),
+    tokens_path: Path | None = typer.Option(
+        None, "--tokens", help="Also write tokens and links, as eval-alignment reads it"
+    ),
+    config_path: Path | None = typer.Option(None, "--config", help="Config with xlt_aligner"),
     lang_src: str = typer.Option("", help="Language of the source, for --tokenize and engines that use it"),
     lang_tgt: str = typer.Option("", help="Language of the target, for --tokenize and engines that use it"),
     tokenize: bool = typer.Option(False, "--tokenize", help="Cut the lines with spaCy's tokenizers, not at spaces"),
@@ -106,8 +108,6 @@ def _writers(
     stack: ExitStack, links: Path | None, scores: Path | None, tokens: Path | None
 ) -> Callable[[TokenPair, Alignment], None]:
     """What writes each pair; the files take their names when the stack closes well."""
-    from ..readers.lines import SEPARATOR
-
     to_links = sys.stdout if links is None else _open(stack, links)
     to_scores = None if scores is None else _open(stack, scores)
     to_tokens = None if tokens is None else _open(stack, tokens)
@@ -117,8 +117,7 @@ def _writers(
         if to_scores is not None:
             to_scores.write(" ".join(f"{score:.4f}" for score in alignment.scores) + "\n")
         if to_tokens is not None:
-            source, target = (" ".join(side) for side in pair)
-            to_tokens.write(f"{source} {SEPARATOR} {target}\n")
+            to_tokens.write("\t".join([*(" ".join(side) for side in pair), alignment.to_pharaoh()]) + "\n")
 
     return write
 

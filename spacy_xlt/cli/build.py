@@ -22,7 +22,7 @@ def build_cli(
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
     corrections: Path | None = typer.Option(
-        None, "--corrections", "-c", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
+        None, "--corrections", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
     ),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, the first one of several workers, or -1 for the CPU"),
     executor: str = typer.Option("local", help="local, or ray for the machines of a Ray cluster (RAY_ADDRESS)"),

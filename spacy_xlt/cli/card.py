@@ -17,18 +17,18 @@ def card_cli(
     model: Annotated[Path, typer.Argument(help="Folder of the pipeline")],
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            "--data", "-d", help="What it is made from: KEY, or SOURCE=KEY for one training source or encoder"
-        ),
+        typer.Option("--data", help="What it is made from: KEY, or SOURCE=KEY for one training source or encoder"),
     ] = None,
     licences: Annotated[
-        list[Path] | None, typer.Option("--licences", "-l", help="JSON: key to name, licence, url, author")
+        list[Path] | None, typer.Option("--licences", "--licenses", help="JSON: key to name, licence, url, author")
     ] = None,
     scores: Annotated[
-        list[str] | None, typer.Option("--scores", "-s", help="NAME=FILE, as spacy evaluate --output writes it")
+        list[str] | None, typer.Option("--scores", help="NAME=FILE, as spacy evaluate --output writes it")
     ] = None,
     strategy: Annotated[str, typer.Option(help="Name of the strategy, where the config does not tell")] = "",
-    licence: Annotated[str, typer.Option("--licence", help="The pipeline's own; the first card needs it")] = "",
+    licence: Annotated[
+        str, typer.Option("--licence", "--license", help="The pipeline's own; the first card needs it")
+    ] = "",
     name: Annotated[str, typer.Option("--name", "-n", help="Name of the package, without the language")] = "",
     version: Annotated[str, typer.Option("--version", "-v", help="Version of the package")] = "",
     output: Annotated[

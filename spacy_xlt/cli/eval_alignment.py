@@ -16,8 +16,8 @@ def eval_alignment_cli(
     ctx: typer.Context,
     config_path: Path = typer.Argument(..., help="Config with xlt_aligner", metavar="CONFIG"),
     pairs_path: Path = typer.Argument(..., help="Sentence pairs with gold links", metavar="PAIRS.tsv"),
-    source_lang: str = typer.Option("", "--source-lang", "-s", help="Language of the source, for aligners that ask"),
-    target_lang: str = typer.Option("", "--target-lang", "-t", help="Language of the target"),
+    source_lang: str = typer.Option("", "--source-lang", help="Language of the source, for aligners that ask"),
+    target_lang: str = typer.Option("", "--target-lang", help="Language of the target"),
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
 ) -> None:

@@ -24,8 +24,8 @@ app.add_typer(shards)
 Build = Annotated[Path, typer.Argument(help="Folder that spacy xlt build wrote", metavar="BUILD")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines instead of text; the last one has the totals")]
 Lang = Annotated[str, typer.Option("--lang", "-l", help="Only this target language")]
-What = Annotated[str, typer.Option("--what", "-w", help="target, or bitext: the sources with their bitexts")]
-Seed = Annotated[int, typer.Option("--seed", "-s", help="Another one draws others; the same one always the same")]
+What = Annotated[str, typer.Option("--what", help="target, or bitext: the sources with their bitexts")]
+Seed = Annotated[int, typer.Option("--seed", help="Another one draws others; the same one always the same")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it is there already")]
 Silent = Annotated[bool, typer.Option("--silent", "-S", help="No progress bar and no summary")]
 
@@ -35,7 +35,7 @@ Silent = Annotated[bool, typer.Option("--silent", "-S", help="No progress bar an
 def list_cli(
     build: Build,
     as_json: AsJson = False,
-    files: Annotated[bool, typer.Option("--files", "-f", help="Also the files of each shard and their sizes")] = False,
+    files: Annotated[bool, typer.Option("--files", help="Also the files of each shard and their sizes")] = False,
 ) -> None:
     """
     List the finished shards: documents, sentences, spans in, projected and lost with the reasons, size.
@@ -70,7 +70,7 @@ def list_cli(
 def sample_cli(
     build: Build,
     output: Annotated[Path, typer.Argument(help="Corpus to write (.spacy)", metavar="OUT")],
-    n: Annotated[int, typer.Option("-n", help="Documents")] = 100,
+    n: Annotated[int, typer.Option("--limit", help="Documents")] = 100,
     seed: Seed = 0,
     what: What = "target",
     lang: Lang = "",
@@ -97,7 +97,7 @@ def sample_cli(
 def split_cli(
     build: Build,
     output: Annotated[Path, typer.Argument(help="Folder to write train and dev in", metavar="OUT_DIR")],
-    dev: Annotated[float, typer.Option("--dev", "-d", help="Share of the texts for dev, between 0 and 1")] = 0.1,
+    dev: Annotated[float, typer.Option("--dev", help="Share of the texts for dev, between 0 and 1")] = 0.1,
     seed: Seed = 0,
     lang: Lang = "",
     overwrite: Overwrite = False,
@@ -129,7 +129,7 @@ def split_cli(
 def export_cli(
     build: Build,
     output: Annotated[Path, typer.Argument(help="File to write", metavar="OUT")],
-    what: Annotated[str, typer.Option("--what", "-w", help="target, or bitext: both sides with word links")] = "target",
+    what: Annotated[str, typer.Option("--what", help="target, or bitext: both sides with word links")] = "target",
     lang: Lang = "",
     overwrite: Overwrite = False,
     silent: Silent = False,

@@ -18,7 +18,7 @@ def view_cli(
     output_path: Path | None = typer.Argument(None, help="Page to write; optional with --text", metavar="OUT.html"),
     text: bool = typer.Option(False, "--text", "-t", help="Text of 80 columns with a summary, to the terminal or OUT"),
     limit: int | None = typer.Option(
-        None, "--limit", "-n", min=1, help=f"Documents to show ({PAGE_LIMIT} in a page, {TEXT_LIMIT} as text)"
+        None, "--limit", min=1, help=f"Documents to show ({PAGE_LIMIT} in a page, {TEXT_LIMIT} as text)"
     ),
     only_lost: bool = typer.Option(False, "--only-lost", help="Only sentences in which a span was lost"),
     review: bool = typer.Option(False, "--review", "-r", help="A page to correct spans in, and to save that as JSONL"),

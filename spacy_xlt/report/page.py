@@ -22,7 +22,7 @@ def render_page(template: str, *, title: str, labels: Iterable[str] = (), **cont
         labels: Those that get the colours `.label-0`, `.label-1` and so on.
         **context: What the template names. Text is escaped.
     """
-    colors = variables(list(label_colors(labels).values()))
+    colors = variables(list(label_colors(labels, distinct=True).values()))
     style = "\n".join([colors, read_static("report.css"), read_static("plots.css")])
     page = (
         _environment()

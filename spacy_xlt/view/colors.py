@@ -37,6 +37,8 @@ THEMES: dict[str, dict[str, str]] = {
 # WCAG 2, success criteria 1.4.3 (text) and 1.4.11 (lines that carry meaning)
 TEXT_CONTRAST = 4.5
 LINE_CONTRAST = 3.0
+# Labels that colours can tell apart, and how near two colours are that look alike (of 1.7 between black and white)
+MOST_DISTINCT, _ALIKE = 16, 0.1
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
 
 
@@ -56,13 +58,15 @@ def contrast(first: str, second: str) -> float:
 
 
 def label_colors(
-    labels: Iterable[str], colors: Mapping[str, str] | None = None
+    labels: Iterable[str], colors: Mapping[str, str] | None = None, *, distinct: bool = False
 ) -> dict[str, tuple[LabelColor, LabelColor]]:
     """A colour for each label: displaCy's, with those that installed packages give it; else one made from its name.
 
     Args:
         labels: The labels, in any case.
         colors: Colours by label (`#7aecec`) that go before all others.
+        distinct: A label whose colour is that of another one, or much like it, gets another made from its name, as
+            long as there are few enough labels to tell apart. What `colors` names stays as it is.
 
     Returns:
         For each label how it looks in the light and the dark theme.
@@ -72,7 +76,15 @@ def label_colors(
     """
     own = {label.upper(): _checked(label, color) for label, color in (colors or {}).items()}
     known = {**_displacy_colors(), **own}
-    return {label: _both_themes(known.get(label.upper()) or _from_name(label)) for label in labels}
+    labels = list(labels)
+    chosen: dict[str, str] = {}
+    for label in sorted(labels, key=lambda label: (label.upper() not in own, label.upper() not in known, label)):
+        color = known.get(label.upper()) or _from_name(label)
+        if distinct and len(labels) <= MOST_DISTINCT and label.upper() not in own:
+            tried = [color, *(_from_name(label, turn) for turn in range(1, MOST_DISTINCT))]
+            color = max(tried, key=lambda one: min([_ALIKE, *(_distance(one, other) for other in chosen.values())]))
+        chosen[label] = color
+    return {label: _both_themes(chosen[label]) for label in labels}
 
 
 def _checked(label: str, color: Any) -> str:
@@ -94,10 +106,14 @@ def _displacy_colors() -> dict[str, str]:
     return known
 
 
-def _from_name(label: str) -> str:
-    """The same light colour for the same name, today and tomorrow."""
-    hue = zlib.crc32(label.upper().encode("utf8", "replace")) % 360 / 360
+def _from_name(label: str, turn: int = 0) -> str:
+    """The same light colour for the same name, today and tomorrow; others by turns of the golden angle."""
+    hue = (zlib.crc32(label.upper().encode("utf8", "replace")) + turn * 137.508) % 360 / 360
     return _to_hex(*colorsys.hls_to_rgb(hue, 0.8, 0.65))
+
+
+def _distance(first: str, second: str) -> float:
+    return sum((a - b) ** 2 for a, b in zip(_rgb(first), _rgb(second), strict=True)) ** 0.5
 
 
 def _long(color: str) -> str:

@@ -21,7 +21,7 @@ STYLES = ("page.css", "review.css")
 
 def page_of(data: dict[str, Any], *, colors: Mapping[str, str] | None = None) -> str:
     """The page for data that `payload` made."""
-    looks = label_colors(data["labels"], colors)
+    looks = label_colors(data["labels"], colors, distinct=True)
     script = "(() => {\n'use strict';\n" + "\n".join(map(_static, SCRIPTS)) + "\n})();"
     style = "\n".join([variables(list(looks.values())), *map(_static, STYLES)])
     # Only these two run, whatever a document says; and nothing is fetched or sent.

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -105,6 +106,22 @@ def test_help_names_every_format() -> None:
     from spacy_xlt.readers.settings import FORMATS
 
     assert set(_app.FORMATS.replace(" or ", ", ").split(", ")) == {"auto", *FORMATS}
+
+
+def test_short_option_means_the_same_in_every_command() -> None:
+    meanings: dict[str, set[str]] = {}
+
+    def collect(command: Any) -> None:
+        for inner in getattr(command, "commands", {}).values():
+            collect(inner)
+        for param in command.params:
+            for short in (option for option in param.opts if not option.startswith("--") and len(option) == 2):
+                meanings.setdefault(short, set()).add(next(o for o in param.opts if o.startswith("--")))
+
+    collect(typer.main.get_command(spacy_app).commands["xlt"])
+    # As in `spacy convert` and `spacy package`
+    assert meanings.pop("-n") == {"--n-sents", "--name"}
+    assert {len(names) for names in meanings.values()} == {1}, meanings
 
 
 def test_overrides_follow_paths() -> None:

@@ -174,10 +174,12 @@ def test_data_without_a_licence_stop_the_card_unless_they_may(model, licences):
 
 def test_the_card_needs_a_licence_and_lists_those_of_the_data(model, licences):
     before = meta_of(model)
-    assert re.search("XLT-E682.*--licence.*News 1.0: CC BY-SA 3.0", failed_card(model, "-d", "news", "-l", licences))
+    assert re.search(
+        "XLT-E682.*--licence.*News 1.0: CC BY-SA 3.0", failed_card(model, "--data", "news", "--licences", licences)
+    )
     assert meta_of(model) == before
-    card(model, "-d", "news", "-l", licences, licence="MIT")
-    card(model, "-d", "wiki", "-l", licences, licence="")
+    card(model, "--data", "news", "--licences", licences, licence="MIT")
+    card(model, "--data", "wiki", "--licences", licences, licence="")
     assert meta_of(model)["license"] == "MIT"
 
 
@@ -241,9 +243,9 @@ def test_a_file_of_licences_that_is_something_else_is_refused(tmp_path, text):
 
 def test_scores_of_something_else_are_refused(model, licences, tmp_path):
     (tmp_path / "s.json").write_text('{"tag_acc": 1.0}')
-    assert "E684" in failed_card(model, "-d", "news", "-l", licences, "-s", tmp_path / "s.json")
-    assert "E502" in failed_card(model, "-d", "news", "-l", licences, "-s", tmp_path / "none.json")
-    assert "E683" in failed_card(tmp_path, "-d", "news", "-l", licences)
+    assert "E684" in failed_card(model, "--data", "news", "--licences", licences, "--scores", tmp_path / "s.json")
+    assert "E502" in failed_card(model, "--data", "news", "--licences", licences, "--scores", tmp_path / "none.json")
+    assert "E683" in failed_card(tmp_path, "--data", "news", "--licences", licences)
 
 
 @pytest.fixture
@@ -332,10 +334,12 @@ def test_nothing_but_an_earlier_copy_is_replaced_by_a_copy(model, licences, tmp_
     for name in ("pipeline", "with card"):
         shutil.copytree(model, tmp_path / name)
     # It was trained there, and nowhere else are its weights
-    card(tmp_path / "with card", "-d", "news", "-l", licences)
+    card(tmp_path / "with card", "--data", "news", "--licences", licences)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine").write_text("mine")
-    assert "E687" in failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", "-o", tmp_path / where)
+    assert "E687" in failed_card(
+        model, "--data", "news", "--licences", licences, "--licence", "MIT", "-o", tmp_path / where
+    )
     assert (tmp_path / "file").read_text() == (tmp_path / "other/mine").read_text() == "mine"
     assert "thesis" in (tmp_path / "theirs/meta.json").read_text() and "spacy_xlt" not in meta_of(tmp_path / "pipeline")
 
@@ -351,12 +355,12 @@ def test_nothing_but_an_earlier_copy_is_replaced_by_a_copy(model, licences, tmp_
 )
 def test_a_name_or_version_that_cannot_be_packaged_is_refused(model, licences, option, value, hint):
     before = (model / "meta.json").read_text()
-    said = failed_card(model, "-d", "news", "-l", licences, "--licence", "MIT", option, value)
+    said = failed_card(model, "--data", "news", "--licences", licences, "--licence", "MIT", option, value)
     assert "E510" in said and hint in said and (model / "meta.json").read_text() == before
 
 
 def test_names_that_can_be_packaged_are_taken(model, licences):
-    card(model, "-d", "news", "-l", licences, "--name", "My_ner2", "--version", "1.0.0b1")
+    card(model, "--data", "news", "--licences", licences, "--name", "My_ner2", "--version", "1.0.0b1")
     assert (meta_of(model)["name"], meta_of(model)["version"]) == ("My_ner2", "1.0.0b1")
 
 
@@ -364,7 +368,7 @@ def test_markup_in_names_is_text_in_the_card(model, licences, tmp_path):
     nasty = "<img src> `a` [b](http://c) d|e\nf"
     licences.write_text(json.dumps({"news": {"name": nasty, "licence": nasty}}))
     (tmp_path / "scores.json").write_text(json.dumps(SCORES | {"ents_per_type": {nasty: {"f": 0.5}}}))
-    card(model, "-d", "news", "-l", licences, "--scores", f"{nasty}={tmp_path / 'scores.json'}")
+    card(model, "--data", "news", "--licences", licences, "--scores", f"{nasty}={tmp_path / 'scores.json'}")
     notes = meta_of(model)["notes"]
     shown = "&lt;img src&gt; \\`a\\` \\[b\\](http://c) d\\|e f"
     assert notes.count(shown) == 6 and "<img" not in notes

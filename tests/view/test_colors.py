@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
 import pytest
 from helpers.view_bitexts import lisbon
@@ -12,7 +13,7 @@ from spacy.displacy.render import DEFAULT_LABEL_COLORS
 
 from spacy_xlt import render
 from spacy_xlt.errors import XltError
-from spacy_xlt.view.colors import LINE_CONTRAST, TEXT_CONTRAST, THEMES, contrast, label_colors
+from spacy_xlt.view.colors import LINE_CONTRAST, TEXT_CONTRAST, THEMES, _distance, contrast, label_colors
 from spacy_xlt.view.page import _static
 
 
@@ -62,6 +63,27 @@ def test_known_labels_look_as_in_displacy_and_others_stay_as_they_are():
     assert contrast("#000000", "#ffffff") == pytest.approx(21) and contrast("#777777", "#ffffff") == pytest.approx(
         4.48, abs=0.01
     )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["DATE", "TIME", "MONEY", "PERCENT", "PER", "PERSON"],
+        ["ACT", "DISEASE", "DRUG", "X1", "X2", "PRODUCT", "GENE"],
+        [f"LABEL_{n}" for n in range(10)],
+    ],
+)
+def test_labels_of_a_page_do_not_share_a_colour(labels):
+    looks = label_colors(labels, distinct=True)
+    colors = [look.background for look, _ in looks.values()]
+    assert min(_distance(a, b) for a, b in combinations(colors, 2)) >= 0.08
+    check_colors(looks)
+    assert label_colors(["PER"], distinct=True)["PER"] == label_colors(["PER"])["PER"]
+
+
+def test_colours_that_a_person_gives_stay_also_where_they_are_alike():
+    looks = label_colors(["A", "B"], {"A": "#7aecec", "B": "#7aecec"}, distinct=True)
+    assert {look.background for look, _ in looks.values()} == {"#7aecec"}
 
 
 def test_colours_that_a_package_gives_displacy_are_used():

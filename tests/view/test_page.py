@@ -209,7 +209,7 @@ def test_the_command_keeps_to_limits(write_corpus, tmp_path):
     assert (
         "first 10 documents" in result.output and len(data_in((tmp_path / "out.html").read_text("utf8"))["rows"]) == 10
     )
-    result = view(corpus, tmp_path / "out.html", "--only-lost", "-n", 2)
+    result = view(corpus, tmp_path / "out.html", "--only-lost", "--limit", 2)
     assert "first 2 documents" in result.output
     assert [row["doc"] for row in data_in((tmp_path / "out.html").read_text("utf8"))["rows"]] == [7, 107]
     result = view(corpus, tmp_path / "out.html", "--only-lost")

@@ -199,7 +199,7 @@ def _choose_data(request: Request, choices: Choices) -> None:
         "sources": [items["source"]],
         "dev": items["dev"],
         "test": items["test"],
-        "test_name": request.target,
+        "test_name": f"{request.target}-test",
         "dev_share": None,
     }
     if request.dev is None:
@@ -274,8 +274,8 @@ def _choose_translator(request: Request, choices: Choices) -> None:
     }
     choices.said["translator"] = str(found)
     if not is_bundled:
-        checked = "checked" if check_languages else "not checked (pip install 'spacy-xlt[langid]')"
-        choices.said["languages of the text"] = f"{checked}"
+        checked = "are left out" if check_languages else "are not found (pip install 'spacy-xlt[langid]')"
+        choices.said["sentences in a wrong language"] = checked
     _note_licence(choices, "bundled/translator" if is_bundled else "translator", found.reason)
 
 

@@ -69,7 +69,7 @@ def write_project(folder: Path, choices: Choices) -> None:
         OSError: Where it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise error("E553", path=folder, reason="is not empty")
+        raise error("E553", path=folder, reason="is not empty" if folder.is_dir() else "is a file")
     for place, source in choices.files.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, folder / place)

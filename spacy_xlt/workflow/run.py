@@ -19,7 +19,9 @@ from weasel.cli.run import check_rerun, update_lockfile
 from weasel.util import load_project_config, split_command, working_dir
 
 from ..compare.processes import tail
+from ..device import free_caches
 from ..errors import error
+from ..memory import release_memory
 
 _INTERRUPTED = 130
 
@@ -48,6 +50,13 @@ def run_steps(folder: Path, steps: Sequence[str], log: Path, expected: Mapping[s
                     for line in commands[step]["script"]:
                         _run(step, split_command(line), log)
                     update_lockfile(here, commands[step])
+                    give_back()
+
+
+def give_back() -> None:
+    """Give memory back, of a GPU too: the processes of the next step need it."""
+    free_caches()
+    release_memory()
 
 
 def _run(step: str, words: Sequence[str], log: Path) -> None:

@@ -19,7 +19,7 @@ from .choices import Choices, Request
 from .estimate import estimate
 from .render import write_project
 from .report import newest_wheel
-from .run import duration, printing_to, run_steps
+from .run import duration, give_back, printing_to, run_steps
 
 # In the output folder: what says that it is ours, the project, what its steps printed, and how long they will take
 MARKER, PROJECT, LOG, EXPECTED = "transfer.json", "project", "log.txt", "expected.json"
@@ -49,6 +49,7 @@ def transfer(request: Request, choices: Choices, output: Path, say: Callable[[st
         _open(request, choices, output)
         steps = srsly.read_yaml(folder / "project.yml")["workflows"]["all"]
         first = [step for step in steps if step in _PREPARATION]
+        say("Preparing: the data are converted, then a few documents and updates are timed.")
         run_steps(folder, first, log)
         expected = _expected(output, log)
         times = ", ".join(f"{step} {duration(seconds)}" for step, seconds in expected.items())
@@ -94,5 +95,6 @@ def _expected(output: Path, log: Path) -> dict[str, float]:
         log = log.resolve()
         with working_dir(output / PROJECT), printing_to(log):
             seconds = estimate(vars)
+        give_back()
         write_json(path, {step: round(value, 1) for step, value in seconds.items()})
     return json.loads(path.read_text(encoding="utf8"))

@@ -96,7 +96,7 @@ def test_the_sample_is_annotated_on_both_sides_and_says_its_licence(tmp_path):
     assert "UNER_Portuguese-Bosque" in (tmp_path / "assets" / "LICENSE.txt").read_text()
     licences = srsly.read_json(tmp_path / "assets" / "licences.json")
     assert all(entry["licence"] for entry in licences.values())
-    assert list(read_plan(tmp_path / "configs/compare.cfg").sets) == ["pt"]
+    assert list(read_plan(tmp_path / "configs/compare.cfg").sets) == ["pt-test"]
 
 
 def test_spans_that_overlap_are_trained_and_scored_as_spans(tmp_path):

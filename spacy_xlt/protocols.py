@@ -121,6 +121,15 @@ class Speller(Protocol):
 
 
 @runtime_checkable
+class Finder(Protocol):
+    """A translator that has translations of whole texts already, which may be longer than a sentence."""
+
+    def finds(self, text: str, *, source: str, target: str) -> bool:
+        """Whether it has a translation of the text as a whole."""
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """A translator that can judge a given translation."""
 

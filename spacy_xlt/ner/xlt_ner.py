@@ -871,6 +871,7 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
             load = registry.misc.get("spacy_xlt.load_bundled.v1")
             model, tokenizer = load(encoder.removeprefix(BUNDLED), layers=layers)
         else:
+            _check_is_there(encoder)
             tokenizer, model = _load_pretrained(encoder, layers=layers)
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer is not a fast one")
@@ -880,6 +881,22 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
     except Exception as err:
         raise ValueError(_message("E173", name=name, encoder=encoder, reason=_first_line(err))) from err
     return tokenizer, model
+
+
+def _check_is_there(encoder: str) -> None:
+    """Ask the hub once for what is no folder and not in the cache, where transformers would ask for half a minute."""
+    if Path(encoder).is_dir():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        if not isinstance(try_to_load_from_cache(encoder, "config.json"), str):
+            HfApi().model_info(encoder, timeout=5)
+    except Exception as err:
+        asked = type(err).__name__
+        raise ValueError(
+            f"there is no such folder, the local cache has no such model, and the hub gave {asked}"
+        ) from err
 
 
 def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int | None = None) -> tuple[Any, Any]:

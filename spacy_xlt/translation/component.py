@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -21,14 +22,14 @@ from ..errors import error
 from ..languages import MULTI, UNSEGMENTED, blank, to_spacy, vocab_of
 from ..links import Alignment
 from ..pipe import XltPipe
-from ..protocols import Translation
+from ..protocols import Finder, Translation
 from ..subpipeline import load_pipeline
 from .cache import CachedTranslator, TranslationCache
 from .constraints import KINDS, Glossary, is_keep, kept_spans
 from .contractions import ContractedView, contracted, contraction_table, unchanged
 from .masking import MaskingTranslator, Request
 from .quality import QualityGates
-from .sentences import Sentence, sentences_of
+from .sentences import Sentence, joined_where_known, sentences_of
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.BergamotTranslator.v1"}
 DEFAULT_QUALITY = {"@misc": "spacy_xlt.QualityGates.v1"}
@@ -180,7 +181,7 @@ class TranslatorPipe(XltPipe[Bitext]):
         """
         table = contraction_table(self.source) if self.join_contractions else {}
         views = [contracted(doc, table) if table else unchanged(doc) for doc in docs]
-        sentences = [list(sentences_of(view.doc, **self._cutting)) for view in views]
+        sentences = [self._sentences(view.doc) for view in views]
         requests = [
             request for view, of_doc in zip(views, sentences, strict=True) for request in self._requests(view, of_doc)
         ]
@@ -197,6 +198,12 @@ class TranslatorPipe(XltPipe[Bitext]):
         """Store the Bitexts on the docs."""
         for doc, bitext in zip(docs, predictions, strict=True):
             doc._.xlt[self.target] = bitext
+
+    def _sentences(self, doc: Doc) -> list[Sentence]:
+        sentences = list(sentences_of(doc, **self._cutting))
+        if not isinstance(self.engine, Finder):
+            return sentences
+        return list(joined_where_known(doc, sentences, partial(self.engine.finds, **self.codes)))
 
     def _requests(self, view: ContractedView, sentences: list[Sentence]) -> Iterator[Request]:
         terms = list(self.glossary.find(view.doc)) if self.glossary is not None else []

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..device import first_line, quiet
 from ..engine import invalid_setting, setting
-from ..errors import XltError, error
+from ..errors import XltError, error, missing_package
 from ..hub import full_name
 from .language_codes import FAMILIES, T5_TYPES, LanguageCodes, detect_family, marian_pair
 from .neural import NeuralTranslator
@@ -200,7 +201,8 @@ def loading(code: str, what: str = "", **values: Any) -> Iterator[None]:
     Each library names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
 
     Args:
-        code: The error's code; its message has `reason` for what was raised, and **values.
+        code: The error's code; its message has `reason` for what was raised, and **values. Where the package
+            sentencepiece is missing it is E106.
         what: What was being read, to stand before the reason.
     """
     try:
@@ -209,4 +211,7 @@ def loading(code: str, what: str = "", **values: Any) -> Iterator[None]:
     except XltError:
         raise
     except Exception as err:
+        # transformers says so of a tokenizer in many lines, and in some as if the model were at fault
+        if "sentencepiece" in str(err).lower() and find_spec("sentencepiece") is None:
+            raise missing_package("The model's tokenizer", "sentencepiece", "bundled") from err
         raise error(code, reason=f"{what}{first_line(err)}", **values) from err

@@ -40,7 +40,8 @@ class ParallelTranslator(Engine):
 
     A text is found where a whole unit or line of a file is the same text: composed characters (NFC) and every run of
     white space a single space on both sides, nothing else is evened out. All directions between the languages of the
-    files can be asked for. Of several translations the most frequent is taken, and of equally frequent ones the one
+    files can be asked for. `xlt_translator` asks for a whole document first, then for runs of sentences, then for each.
+    Of several translations the most frequent is taken, and of equally frequent ones the one
     that comes first in the files. Files are read when first used, into memory, and may be compressed.
 
     Args:
@@ -108,6 +109,10 @@ class ParallelTranslator(Engine):
         for i, translation in zip(missing, made, strict=True):
             results[i] = translation
         return results
+
+    def finds(self, text: str, *, source: str, target: str) -> bool:
+        """As `protocols.Finder.finds`."""
+        return self._units.translation(text, source=source, target=target) is not None
 
     def unknown(self, texts: Sequence[str], *, source: str, target: str) -> list[frozenset[str] | None]:
         """As `protocols.Speller.unknown`: what is found is known whole, and of the rest `fallback` says it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -17,6 +17,8 @@ from .constraints import find_placeholders
 # From this length on, a line without an end of sentence is taken to go on in the next one: text is commonly wrapped at
 # 60 to 80 characters, and titles and list items are mostly shorter.
 _WRAPPED_LINE = 50
+# Sentences of a line that was translated as a whole
+_LONGEST_RUN = 10
 _BREAK = re.compile(r"[^\S\r\n\v\f\x85\u2028\u2029]*(?:\r\n|[\r\n\v\f\x85\u2028\u2029])\s*")
 _ONE_BREAK = re.compile(r"\r\n|[\r\n\v\f\x85\u2028\u2029]")
 _LIST_ITEM = re.compile(r"(?:[-*•·–—▪◦]|\d{1,3}[.)]|[A-Za-z][.)])\s")
@@ -93,6 +95,41 @@ def sentences_of(doc: Doc, *, max_chars: int | None = None, protect: tuple[str, 
                 parts.append(Part(piece, begin + cut, gap))
                 gap = None
         yield Sentence(start, end, tuple(parts), full[lead + len(core) :])
+
+
+def joined_where_known(doc: Doc, sentences: Sequence[Sentence], is_known: Callable[[str], bool]) -> Iterator[Sentence]:
+    """Join sentences whose text together has a translation already: the whole document, else the longest runs first.
+
+    What people translated side by side are lines and paragraphs, which may be several sentences.
+    """
+    first = 0
+    while first < len(sentences):
+        ends = range(min(len(sentences), first + _LONGEST_RUN), first, -1)
+        for end in [len(sentences), *ends] if first == 0 else ends:
+            run = sentences[first:end]
+            if len(run) == 1 and len(run[0].parts) < 2:
+                # As it is
+                yield run[0]
+            elif (joined := _joined(doc, run)) and is_known(joined.parts[0].text):
+                yield joined
+            elif len(run) == 1:
+                yield run[0]
+            else:
+                continue
+            first = end
+            break
+
+
+def _joined(doc: Doc, run: Sequence[Sentence]) -> Sentence | None:
+    """A run of sentences as one with a single part; None where it is white space."""
+    span = doc[run[0].start : run[-1].end]
+    full = span.text_with_ws
+    core = full.strip()
+    if not core:
+        return None
+    lead = full.index(core)
+    part = Part(core, span.start_char + lead, full[:lead])
+    return Sentence(span.start, span.end, (part,), full[lead + len(core) :])
 
 
 def _ranges(doc: Doc, protect: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import error
+from ..errors import error, missing_package
 from ..languages import UNSEGMENTED
 from ..protocols import Tokens
 from ..tokens import encodable
@@ -127,12 +127,14 @@ class SentencePieceCodec:
         path: The `.spm` file.
 
     Raises:
-        XltError: E211 where it cannot be read.
+        XltError: E211 where it cannot be read, E106 without the package.
     """
 
     def __init__(self, path: Path):
-        from sentencepiece import SentencePieceProcessor
-
+        try:
+            from sentencepiece import SentencePieceProcessor
+        except ImportError as err:
+            raise missing_package("The translator", "sentencepiece", "bundled", reason=str(err)) from err
         try:
             self._processor = SentencePieceProcessor(model_proto=path.read_bytes())
         except (OSError, RuntimeError) as err:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -246,8 +247,17 @@ def test_an_invalid_setting_is_named(setting, value):
 
 
 def test_an_encoder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"XLT-E173.*no/such/encoder.*initialize.components.xlt_ner"):
+    with pytest.raises(ValueError, match=r"XLT-E173.*no/such/encoder.*no such folder.*initialize.components.xlt_ner"):
         make_ner(tmp_path / "no/such/encoder")
+
+
+def test_encoder_that_no_hub_can_give_is_said_to_be_no_folder_at_once(tmp_path, monkeypatch):
+    # A port that nothing listens on
+    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=r"XLT-E173.*models/encoder.*there is no such folder"):
+        make_ner("models/encoder")
+    assert time.monotonic() - start < 20
 
 
 def test_an_encoder_must_be_named():

@@ -11,6 +11,7 @@ from helpers.paths import ASSETS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_xlt.bitext import Bitext
 from spacy_xlt.errors import XltError
 from spacy_xlt.protocols import Translation, Translator
 from spacy_xlt.translation.parallel import ParallelTranslator, UnitIndex, memory_key
@@ -282,3 +283,41 @@ def test_a_document_is_translated_from_real_parallel_files():
     docs = list(nlp.pipe(docs))
     assert [doc._.xlt["pt"].target.text for doc in docs] == [*targets, ""]
     assert "not_in_memory" in docs[-1]._.xlt["pt"].sentences[0].flags
+
+
+def translated(text: str, lines: list[tuple[str, str]], tmp_path: Path) -> Bitext:
+    for column, name in enumerate(("a.en", "a.pt")):
+        (tmp_path / name).write_text("".join(f"{line[column]}\n" for line in lines))
+    nlp = spacy.blank("en")
+    files = {"source_file": str(tmp_path / "a.en"), "target_file": str(tmp_path / "a.pt"), "languages": ["en", "pt"]}
+    engine = {"@misc": "spacy_xlt.ParallelTranslator.v1", **files}
+    nlp.add_pipe("xlt_translator", config={"target": "pt", "engine": engine})
+    return nlp(text)._.xlt["pt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        # A line that is the document
+        ("It rains. We stay.", [("It rains. We stay.", "Chove e ficamos.")]),
+        # A line of two sentences before others
+        ("It rains. We stay. Go!", [("It rains. We stay.", "Chove e ficamos."), ("Go!", "Vai!")]),
+        # The longest line that is there
+        ("Go! It rains. We stay.", [("Go!", "Vai!"), ("It rains. We stay.", "Chove e ficamos.")]),
+    ],
+)
+def test_line_of_several_sentences_is_found_as_a_whole(text: str, pairs: list[tuple[str, str]], tmp_path: Path) -> None:
+    bitext = translated(text, [*pairs, ("It rains.", "Chove."), ("We stay.", "Ficamos.")], tmp_path)
+    found = [(bitext.source[slice(*p.source)].text, bitext.target[slice(*p.target)].text) for p in bitext.sentences]
+    assert found == pairs and not bitext.flags
+
+
+def test_line_that_breaks_in_the_text_is_found_as_a_whole(tmp_path: Path) -> None:
+    bitext = translated("It rains\nhere. Go!", [("It rains here.", "Chove aqui."), ("Go!", "Vai!")], tmp_path)
+    assert bitext.target.text.strip() == "Chove aqui. Vai!" and not bitext.flags
+
+
+def test_sentence_that_no_line_has_is_empty_and_flagged(tmp_path: Path) -> None:
+    bitext = translated("It rains. Nobody knows.", [("It rains.", "Chove."), ("Rain.", "Chuva.")], tmp_path)
+    assert bitext.target.text.strip() == "Chove."
+    assert ["not_in_memory" in pair.flags for pair in bitext.sentences] == [False, True]

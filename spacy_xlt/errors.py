@@ -249,6 +249,8 @@ _MESSAGES: dict[str, str] = {
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",
     "W514": "{path} is read as {encoding}, and looks like {found}. If characters are wrong, set --encoding to that.",
+    "W515": "{path}: {n} files .json are passed over, the first one is {first}. Where they are annotated text, "
+    "give each by itself, or set --format to jsonl.",
     "E514": "The config {path} cannot be used: {reason}",
     "E515": "No document of {path} stores a bitext. Give the folder that `spacy xlt build` wrote.",
     "E516": "{path}, line {line}: {found} cells, and line {first} has {expected}. Tabs stand between the cells, or "

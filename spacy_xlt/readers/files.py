@@ -24,6 +24,7 @@ _SUFFIXES = {
     ".tsv": "tsv",
     ".jsonl": JSONL,
     ".ndjson": JSONL,
+    ".json": JSONL,
     ANNOTATION: BRAT,
 }
 # Formats that the same files may have
@@ -82,7 +83,7 @@ def corpus_files(
             not tell its format; E541 for a setting that no file is for.
 
     Warns:
-        XltWarning: W534 for texts without annotation in a folder of brat's.
+        XltWarning: W534 for texts without annotation in a folder of brat's, W515 for files .json of a folder.
     """
     path, settings = Path(path), settings or ReadSettings()
     try:
@@ -117,6 +118,7 @@ def _format_of_file(path: Path, wanted: str) -> str:
 
 
 def _in_folder(root: Path, settings: ReadSettings, skip_corrupt: bool) -> Iterator[CorpusFile]:
+    passed_over: list[Path] = []
     for folder, paths in _folders(root):
         inside = "" if folder == root else _shown(folder.relative_to(root).as_posix()) + "/"
         texts = []
@@ -126,12 +128,16 @@ def _in_folder(root: Path, settings: ReadSettings, skip_corrupt: bool) -> Iterat
                 texts.append(path)
             elif format:
                 yield CorpusFile(path, format, inside + _shown(path.name))
+            elif suffix_of(path) == ".json" and settings.format == AUTO:
+                passed_over.append(path)
         if any(suffix_of(path) == ANNOTATION for path in texts):
             pairs = brat_pairs(folder, {} if skip_corrupt else None)
             alone = {path for path in texts if suffix_of(path) == TEXT} - {pair.text for pair in pairs}
             if alone:
                 warn("W534", n=len(alone), path=folder, first=min(alone).name, stacklevel=4)
             yield CorpusFile(folder, BRAT, f"{inside}*{ANNOTATION}")
+    if passed_over:
+        warn("W515", n=len(passed_over), path=root, first=passed_over[0].name, stacklevel=4)
 
 
 def _format_in_folder(path: Path, wanted: str) -> str:
@@ -140,7 +146,8 @@ def _format_in_folder(path: Path, wanted: str) -> str:
     if suffix == TEXT:
         is_text_format = any(wanted in family for family in _FAMILIES)
         return wanted if is_text_format else BRAT if wanted in (AUTO, BRAT) else ""
-    said = _SUFFIXES.get(suffix, "")
+    # A folder has many a .json that is no corpus
+    said = "" if suffix == ".json" and wanted == AUTO else _SUFFIXES.get(suffix, "")
     if not said or wanted in (AUTO, said):
         return said
     return wanted if any({said, wanted} <= family for family in _FAMILIES) else ""

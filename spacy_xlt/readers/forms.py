@@ -145,10 +145,29 @@ def read_object(line: str) -> dict[str, Any]:
         data = {**data[1], "text": data[0]}  # spaCy's form before its version 3
     if not isinstance(data, dict):
         raise Malformed(f"{type(data).__name__}, not an object")
+    if isinstance(data.get("data"), dict):
+        data = _from_task(data)
     for key in data:
         if key not in _KEYS and key.lower() in _KEYS:
             raise Malformed(f'the key "{key}" is spelled "{key.lower()}"')
     return data
+
+
+def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as Label Studio exports it (format JSON), in Prodigy's form."""
+    given = value_of(task, "annotations", list, [])
+    done = [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")]
+    if len(done) > 1:
+        raise Malformed(f'it has {len(done)} "annotations", by several people; leave one of them')
+    line: dict[str, Any] = {"text": value_of(task["data"], "text", str), "meta": {"id": task.get("id")}}
+    if given and not done:
+        line["answer"] = "ignore"
+    if done:
+        results = [one for one in value_of(done[0], "result", list, []) if isinstance(one, dict)]
+        spans = [one["value"] for one in results if isinstance(one.get("value"), dict) and "start" in one["value"]]
+        line["spans"] = spans
+        line["relations"] = [one for one in results if one.get("value") not in spans]
+    return line
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

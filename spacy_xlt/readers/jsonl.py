@@ -1,7 +1,8 @@
-"""Annotated text as JSON lines: as Prodigy and other tools for spaCy write them, and doccano's."""
+"""Annotated text as JSON: lines of Prodigy, doccano and other tools, or an array, as Label Studio exports it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from spacy.vocab import Vocab
 
 from ..errors import error
 from ..languages import MULTI, vocab_of
-from ..textfiles import text_lines
+from ..textfiles import plain_name, text_lines
 from .forms import Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
 from .places import (
     CODE_POINTS,
@@ -122,7 +123,7 @@ def annotated_texts(
     if not path.is_file():
         raise error("E502", what="file", path=path)
     unit = _unit(path, lang, encoding, notes)
-    for number, line in text_lines(path, encoding):
+    for number, line in _lines(path, encoding):
         if not line.strip():
             continue
         try:
@@ -168,10 +169,23 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None,
     return doc
 
 
+def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines of a file; of an array in a file .json its objects, each with its number from 1."""
+    if plain_name(path.name).lower().endswith(".json"):
+        try:
+            objects = json.loads("\n".join(line for _, line in text_lines(path, encoding)))
+        except ValueError:
+            objects = None  # lines under another name
+        if isinstance(objects, list):
+            yield from ((number, json.dumps(one, ensure_ascii=False)) for number, one in enumerate(objects, 1))
+            return
+    yield from text_lines(path, encoding)
+
+
 def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
     """What the offsets of a file count, from a look at the lines where that makes a difference."""
     votes = UnitVotes()
-    for number, line in text_lines(path, encoding):
+    for number, line in _lines(path, encoding):
         if line.isascii() and "\\u" not in line and "\\r" not in line:
             continue
         try:

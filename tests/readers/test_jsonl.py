@@ -245,7 +245,11 @@ def test_a_line_that_says_nothing_of_spans_is_missing_annotation_and_counted(tmp
         {"text": "Ana met Bo", "entities": ["U-PER", "O", "U-PER"]},
         {"text": "Ana met Bo", "spans": [], "label": [[0, 3, "PER"]]},
         {"text": "Ana met Bo", "spans": [span(0, 3)], "entities": [[0, 3, "ORG"]]},
-        {"id": 1, "data": {"text": "Ana met Bo"}, "annotations": [{"result": [{"value": span(0, 3)}]}]},
+        {
+            "id": 1,
+            "data": {"text": "Ana met Bo"},
+            "annotations": [{"result": [{"value": {"start": "/p[1]", "end": 3}}]}],
+        },
         [{"id": 0, "paragraphs": [{"raw": "Ana met Bo", "sentences": []}]}],
         [{"text": "Ana met Bo", "spans": [span(0, 3)]}],
         {"classes": ["PER"], "annotations": [["Ana met Bo", {"entities": [[0, 3, "PER"]]}]]},
@@ -403,3 +407,50 @@ def test_token_numbers_that_disagree_with_the_characters_are_said(tmp_path):
         pytest.raises(XltError),
     ):
         list(read_corpus(lines(tmp_path, data), format="prodigy"))
+
+
+def task(text: str, *results: dict, **more) -> dict:
+    """A task as Label Studio exports it; with no result, nobody has annotated it."""
+    return {"id": 7, "data": {"text": text}, "annotations": [{"result": list(results), **more}] if results else []}
+
+
+def result(start: int, end: int, label: str) -> dict:
+    return {"type": "labels", "from_name": "label", "value": {"start": start, "end": end, "labels": [label]}}
+
+
+def export(tmp_path: Path, *tasks: dict) -> Path:
+    path = tmp_path / "project.json"
+    path.write_text(json.dumps(tasks, indent=2), encoding="utf8")
+    return path
+
+
+def test_tasks_that_label_studio_exports_are_read_with_what_is_not_carried(tmp_path):
+    relation = {"type": "relation", "from_id": "a", "to_id": "b"}
+    path = export(
+        tmp_path,
+        task("Ana is in Rio", result(0, 3, "PER"), result(10, 13, "LOC"), relation),
+        task("Bo", result(0, 2, "PER"), was_cancelled=True),
+        task("Nobody looked"),
+    )
+    with pytest.warns(XltWarning) as caught:
+        docs = list(read_corpus(path, lang="en"))
+    assert [ents(doc) for doc in docs] == [[("Ana", "PER"), ("Rio", "LOC")], []]
+    assert missing_ranges(docs[1]) == [(0, 2)]
+    said = " ".join(str(warning.message) for warning in caught)
+    assert "W567" in said and "W568" in said and "W563" in said
+
+
+def test_task_that_two_people_annotated_is_an_error_with_its_number(tmp_path):
+    double = task("Ana", result(0, 3, "PER"))
+    double["annotations"] *= 2
+    with pytest.raises(XltError, match="E564.*line 2.*several people"):
+        list(read_corpus(export(tmp_path, task("Bo", result(0, 2, "PER")), double), lang="en"))
+
+
+def test_array_of_lines_in_a_json_file_is_read_and_in_a_folder_named(tmp_path):
+    path = export(tmp_path, {"text": "Ana", "label": [[0, 3, "PER"]]})
+    assert [ents(doc) for doc in read_corpus(path, lang="en")] == [[("Ana", "PER")]]
+    lines(tmp_path, {"text": "Bo", "spans": [span(0, 2)]})
+    with pytest.warns(XltWarning, match="W515.*project.json"):
+        assert len(list(read_corpus(tmp_path, lang="en"))) == 1
+    assert len(list(read_corpus(tmp_path, lang="en", format="jsonl"))) == 2

@@ -24,7 +24,7 @@ Labels = Annotated[str, typer.Option(help="Labels to keep, with commas between; 
 Task = Annotated[str, typer.Option(help="ner, or spancat for spans that may overlap")]
 Gpu = Annotated[int, typer.Option("--gpu-id", "-g", help="GPU, or -1 for the CPU")]
 Steps = Annotated[int | None, typer.Option("--max-steps", help="Updates of a training")]
-Licence = Annotated[str, typer.Option("--licence", help="Of the pipeline, for its card")]
+Licence = Annotated[str, typer.Option("--licence", "--license", help="Of the pipeline, for its card")]
 
 
 def request_of(options: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ import srsly
 from spacy.util import dot_to_object, load_config
 
 from ..build.manifest import FILE_NAME, read_header
+from ..bundled import PREFIX
+from ..bundled.encoder import MANIFEST
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
@@ -26,6 +28,9 @@ TRANSLATE_TEST, ENSEMBLE = "translate-test", "ensemble"
 FIRST = "first"
 # Names in `find_data`: the encoder, and what belongs to no training source in particular.
 ENCODER, ALL = "encoder", ""
+# The licences of what comes with this package, and the encoder's key there
+_LICENCES = Path(__file__).parent.parent / "workflow" / "licences.json"
+_BUNDLED_ENCODER = "bundled/encoder"
 # The component whose file goes into a package with the pipeline
 BUNDLED_FACTORY = "xlt_ner"
 _COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_fused": "fused", "xlt_translator": TRANSLATE_TEST}
@@ -275,7 +280,8 @@ def find_data(
 ) -> dict[str, list[DataSource]]:
     """What each thing that a pipeline is made from consists of.
 
-    A corpus that was projected from another one, or is a copy of it, is made from the same; checksums tell.
+    A corpus that was projected from another one, or is a copy of it, is made from the same; checksums tell. The licence
+    of a bundled encoder is known, also where nothing is said of it.
 
     Args:
         named: Name of a training source, "encoder", or "" for all sources of which nothing else is said → keys.
@@ -292,6 +298,9 @@ def find_data(
         if name != ALL and name not in names:
             raise error("E685", name=name, known=", ".join(names) or "none")
     keys = {name: list(named.get(name, ())) for name in names}
+    if _is_bundled(provenance.encoder):
+        known = {**read_licences([_LICENCES]), **known}
+        keys[ENCODER] = keys[ENCODER] or [_BUNDLED_ENCODER]
     for source in provenance.sources:
         alike = [other for other in provenance.sources if source.digests & other.digests]
         inherited = [key for other in alike for key in named.get(other.name, ())]
@@ -309,6 +318,11 @@ def find_data(
     if without and not allow_unknown:
         raise error("E681", names=", ".join(without), known=", ".join(sorted(known)) or "none")
     return data
+
+
+def _is_bundled(encoder: str) -> bool:
+    """Whether an encoder is a bundled one, by its name or as the folder that `spacy xlt bundled` writes."""
+    return encoder.startswith(PREFIX) or (bool(encoder) and (Path(encoder) / MANIFEST).is_file())
 
 
 def all_data(provenance: Provenance, data: Mapping[str, Sequence[DataSource]]) -> list[DataSource]:

@@ -19,6 +19,10 @@ from .neural import NeuralTranslator
 from .subwords import TokenizerCodec
 
 _UNBOUNDED = 1 << 20
+_A_MODEL = (
+    "the name or folder of a model: none is taken unasked, as each has a licence of its own. 'opus:en-de' is OPUS-MT "
+    "for a pair of languages (its page has the licence), 'nllb:600M' knows 200 (CC BY-NC 4.0: not for commercial use)"
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ class HuggingFaceTranslator(NeuralTranslator):
     """Base class of engines for NLLB-200, M2M100, MADLAD-400, mBART-50, Marian (OPUS-MT) and T5.
 
     Args:
-        model: A Hugging Face name or folder, or a short name such as "opus:en-de" or "nllb:600M". No code that comes
-            with a model is ever run.
+        model: A Hugging Face name or folder, or a short name such as "opus:en-de" or "nllb:600M". It has to be named,
+            as some may not be used commercially. No code that comes with a model is ever run.
         family: How the model is told the languages: "nllb", "m2m100", "madlad", "mbart50", "marian" or "prefix"; found
             out from the model's files where left out.
         prefix: The words before a text for models of the family "prefix", for example
@@ -87,7 +91,7 @@ class HuggingFaceTranslator(NeuralTranslator):
     # The package that runs the model: what comes out may change with its version
     runtime: ClassVar[str] = "transformers"
 
-    model: str = "facebook/nllb-200-distilled-600M"
+    model: str = ""
     family: str | None = setting(None, choices=FAMILIES)
     prefix: str | None = None
     directions: list[list[str]] | None = None
@@ -95,6 +99,8 @@ class HuggingFaceTranslator(NeuralTranslator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.model.strip():
+            raise invalid_setting(type(self).__name__, "model", self.model, _A_MODEL)
         self.model = full_name(self.model)
         if self.directions is not None and not all(len(pair) == 2 for pair in self.directions):
             raise invalid_setting(type(self).__name__, "directions", self.directions, "pairs such as ['en', 'pt']")

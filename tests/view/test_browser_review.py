@@ -139,7 +139,8 @@ def test_wrong_label_and_undo(open_review, tmp_path):
 
 def test_a_lost_span_is_placed_on_chosen_words(open_review, tmp_path):
     page = open_review([lisbon()])
-    page.keyboard.press("e")
+    for _ in range(3):  # two spans of the translation, and then the source
+        page.keyboard.press("e")
     assert "To place PER" in page.inner_text("#review-hint")
     word(page, "target", 3).click()
     page.keyboard.press("Shift+ArrowRight")
@@ -149,6 +150,17 @@ def test_a_lost_span_is_placed_on_chosen_words(open_review, tmp_path):
     one = lisbon()
     assert ("o antigo", "PER") in corrected(saved(page, tmp_path), one)
     assert one.lost == [] and one.target.spans["xlt_ents"].attrs["sources"][1] == 0
+
+
+def test_e_begins_on_the_side_that_can_be_edited(open_review):
+    page = open_review([lisbon()])
+    page.keyboard.press("e")
+    assert page.evaluate("document.activeElement.closest('.side').dataset.side") == "target"
+    page.keyboard.press("r")
+    assert said(page, "DATE “maio” is right.")
+    page.keyboard.press("e")
+    page.keyboard.press("e")
+    assert page.evaluate("document.activeElement.closest('.side').dataset.side") == "source"
 
 
 def test_a_span_is_added_from_words_drawn_over_with_the_mouse(open_review, tmp_path):

@@ -38,11 +38,14 @@ function nextSpan(by) {
   const marks = all.filter((mark, n) => all.findIndex(m => m.dataset.span === mark.dataset.span && m.closest(".side") === mark.closest(".side")) === n);
   const part = focusedPart();
   let at = by > 0 ? -1 : marks.length;
+  // A review begins on the side that can be edited, and comes to the source, with what was lost, after that
+  if (REVIEW && by > 0) at = Math.max(-1, marks.findIndex(mark => mark.closest(".target")) - 1);
   if (part) {
     const before = m => m === part || m.compareDocumentPosition(part) & Node.DOCUMENT_POSITION_FOLLOWING;
     at = marks.filter(before).length - (by > 0 || marks.includes(part) ? 1 : 0);
   }
-  if (marks[at + by]) focusPart(marks[at + by]);
+  const next = REVIEW ? (at + by + marks.length) % marks.length : at + by;
+  if (marks[next]) focusPart(marks[next]);
 }
 
 function nextLost(by) {

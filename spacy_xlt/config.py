@@ -32,7 +32,7 @@ def find_config(path: str | Path) -> Path:
     """
     path = Path(path)
     name = PurePosixPath(path.as_posix().removeprefix("configs/").removesuffix(".cfg") + ".cfg")
-    if path.exists() or path.is_absolute() or ".." in name.parts or not (CONFIGS / name).is_file():
+    if path.is_file() or path.is_absolute() or ".." in name.parts or not (CONFIGS / name).is_file():
         return path
     return CONFIGS / name
 

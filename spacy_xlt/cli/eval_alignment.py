@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from spacy.cli._util import setup_gpu
+from spacy.cli._util import import_code, setup_gpu
 
 from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg, overrides_of
 
@@ -18,6 +18,7 @@ def eval_alignment_cli(
     pairs_path: Path = typer.Argument(..., help="Sentence pairs with gold links", metavar="PAIRS.tsv"),
     source_lang: str = typer.Option("", "--source-lang", help="Language of the source, for aligners that ask"),
     target_lang: str = typer.Option("", "--target-lang", help="Language of the target"),
+    code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
 ) -> None:
@@ -32,9 +33,10 @@ def eval_alignment_cli(
 
     overrides = overrides_of(ctx)
     existing(pairs_path, what="file of sentence pairs")
-    check_outputs(json_path, inputs=[config_path, pairs_path])
+    check_outputs(json_path, inputs=[config_path, pairs_path, code])
     pairs = read_pairs(pairs_path)
     setup_gpu(gpu_id, silent=True)
+    import_code(code)
     aligner = find_component(load_pipeline_config(config_path, overrides), "xlt_aligner", config_path)
     scores = evaluate_alignment(
         aligner.engine, pairs, data=pairs_path.name, source_lang=source_lang, target_lang=target_lang

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import setup_gpu
+from spacy.cli._util import import_code, setup_gpu
 
 from ..errors import error
 from ._app import (
@@ -38,6 +38,7 @@ def eval_projection_cli(
     report: Path | None = typer.Option(None, "--report", help="Also write a page with plots to this file"),
     labels: str | None = typer.Option(None, help="Only these labels on both sides, for example PER,LOC,ORG"),
     target_lang: str = typer.Option("xx", help="Language of the gold corpus, for aligners that need to know"),
+    code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
 ) -> None:
     """Project the source's gold entities onto the target's tokens and score them against the target's gold.
@@ -58,11 +59,12 @@ def eval_projection_cli(
     configs, source_path, gold_path, overrides = _arguments(ctx, paths, compare=compare)
     existing(source_path, what="corpus")
     existing(gold_path, what="corpus")
-    check_outputs(json_path, report, inputs=[*configs, source_path, gold_path], may_be_inside=True)
+    check_outputs(json_path, report, inputs=[*configs, source_path, gold_path, code], may_be_inside=True)
     wanted = None if labels is None else names_in(labels)
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
     setup_gpu(gpu_id, silent=True)
+    import_code(code)
     read_pairs = reviewed_pairs if gold_path.suffix == ".jsonl" else corpus_pairs
     if compare or report is not None:
         scores = compare_projections(

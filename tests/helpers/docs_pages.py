@@ -90,8 +90,7 @@ def make_ready(folder: Path) -> Path:
     (folder / "mine.iob2").write_text(_cut(ROOT / "assets/uner/English-PUD/en_pud-ud-test.iob2"), encoding="utf8")
     source = str(folder / "corpus/source")
     run_spacy(["xlt", "convert", str(folder / "mine.iob2"), f"{source}/mine.spacy", "--lang", "en"])
-    config = str(ROOT / "configs/build_en_pt.cfg")
-    run_spacy(["xlt", "build", config, source, str(folder / "corpus/projected"), "--silent"])
+    run_spacy(["xlt", "build", "build_en_pt", source, str(folder / "corpus/projected"), "--silent"])
     return folder
 
 
@@ -109,8 +108,7 @@ def make_project(folder: Path, ready: Path, page: str) -> Path:
 
 
 def make_project_files(folder: Path) -> None:
-    """Configs, assets of a few sentences each, and the reader's own files that pages speak of."""
-    shutil.copytree(ROOT / "configs", folder / "configs")
+    """Assets of a few sentences each, and the reader's own files that pages speak of; configs are found by name."""
     for file in (ROOT / "assets").rglob("*"):
         if file.is_file():
             copy = folder / file.relative_to(ROOT)

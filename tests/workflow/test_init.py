@@ -180,5 +180,8 @@ def test_configs_of_the_package_are_found_by_name(tmp_path, monkeypatch):
         assert find_config(name).is_file(), name
     (tmp_path / "project.cfg").write_text("[nlp]\n")
     assert find_config("project.cfg") == Path("project.cfg")
+    # A folder is no config
+    (tmp_path / "train").mkdir()
+    assert find_config("train").is_file()
     for name in ("nothing", "../configs/project.cfg", "/project.cfg"):
         assert not find_config(name).exists()

@@ -114,8 +114,11 @@ def make_project_files(folder: Path) -> None:
             copy = folder / file.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(_cut(file), encoding="utf8")
-    for name in ("mine.conll", "dev.conll"):
-        shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / name)
+    shutil.copy(folder / "assets/wikigold/wikigold.conll.txt", folder / "mine.conll")
+    sample = (ROOT / "spacy_xlt/workflow/sample/train.jsonl").read_text(encoding="utf8").splitlines(keepends=True)
+    annotated = [line for line in sample if '"label"' in line][: 2 * SENTENCES]
+    (folder / "mine.jsonl").write_text("".join(annotated), encoding="utf8")
+    shutil.copy(folder / "assets/uner/Portuguese-Bosque/pt_bosque-ud-test.iob2", folder / "test.iob2")
     for name, lang in {"src.eng": "en", "ref.por-BR": "pt", "ref.spa": "es"}.items():
         shutil.copy(folder / f"assets/ntrex/newstest2019-{name}.txt", folder / f"a.{lang}")
     uner, labels = "assets/uner", "PER,LOC,ORG"

@@ -34,7 +34,7 @@ def python(tmp_path_factory) -> Path:
     """A Python with the packages that ours needs, and the wheel of ours."""
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / "spacy_xlt", folder / "source" / "spacy_xlt")
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "source")
     pip = [sys.executable, "-m", "pip"]
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]

@@ -56,7 +56,7 @@ def test_the_blocks_of_a_page_run_in_order(page, ready, encoders, tmp_path, monk
             continue
         if block.file:
             Path(block.file).write_text(block.code, encoding="utf8")
-        if block.language == "bash":
+        elif block.language == "bash":
             for words in block.commands():
                 run_command(words)
         elif block.language == "python":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
+import setuptools
 import spacy
 from helpers.docs_pages import PAGES, blocks_of
 from helpers.paths import ROOT
@@ -35,6 +37,15 @@ def test_the_commands_and_files_named_exist(name):
     assert set(re.findall(r"python -m spacy xlt ([a-z-]+)", PAGES[name])) <= set(xlt.commands)
     files = re.findall(r"(?<![\w/])((?:configs|benchmarks|docs|assets|scripts)/[\w./-]+\.\w+)", PAGES[name])
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_the_page_of_the_package_index_has_no_link_that_leads_nowhere(monkeypatch):
+    given: dict = {}
+    monkeypatch.setattr(setuptools, "setup", given.update)
+    runpy.run_path(str(ROOT / "setup.py"))
+    text = given["long_description"]
+    assert "[spaCy](https://spacy.io)" in text and "results (`docs/results.md`)" in text
+    assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if not link.startswith("https://")] == []
 
 
 def test_every_command_is_in_the_reference():

@@ -331,6 +331,8 @@ _MESSAGES: dict[str, str] = {
     "spans are carried.",
     "W568": "{path}: lines with another answer than 'accept' are left out: {answers}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
+    "E573": "{path}, line {line}: {reason}. In a correction, text and id are those of the sentence, and spans begin "
+    "and end with its words.",
     "E571": "{path} is in use by another process. Wait until it is finished (`build --wait` does), or choose "
     "another folder.",
     "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "

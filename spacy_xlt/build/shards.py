@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from heapq import nsmallest
 from itertools import groupby
@@ -14,7 +14,7 @@ from typing import Any
 from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
-from ..bitext import USER_DATA_KEY
+from ..bitext import USER_DATA_KEY, Bitext
 from ..docs import select_docs, tokens_digest
 from ..errors import error, warn
 from ..fused import fused_sentences
@@ -193,14 +193,17 @@ def export(
     *,
     what: str = TARGET,
     lang: str = "",
+    rows_of: Callable[[Bitext], Iterable[Row]] | None = None,
     overwrite: bool = False,
     silent: bool = True,
 ) -> int:
     """Write a JSON line for each document and language, for people outside spaCy.
 
     Args:
+        path: A file; with the name .json, the lines are an array in it.
         what: "target" for the target documents as they are trained on, "bitext" for both sides with their links.
         lang: Only this target language; all if left out.
+        rows_of: What to write of each bitext instead.
 
     Returns:
         How many lines.
@@ -212,13 +215,17 @@ def export(
     _check_what(what)
     shards.check(lang)
     _check_output(path, shards.folder, overwrite=overwrite)
-    n_rows = 0
+    n_rows, is_array = 0, path.suffix == ".json"
     with replacing(path) as beside:
         with beside.open("wb") as file:
             for shard in _with_bar(shards, "export", silent):
-                for row in _rows(shard, what, lang):
+                for row in _rows(shard, what, lang, rows_of):
+                    if is_array:
+                        file.write(b"," if n_rows else b"[")
                     file.write(json_bytes(row, allow_nan=False))
                     n_rows += 1
+            if is_array and n_rows:
+                file.write(b"]\n")
         if not n_rows:
             raise error("E556", path=shards.folder, what="an export")
     return n_rows
@@ -262,8 +269,12 @@ def draw(seed: int, name: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
-def _rows(shard: BuiltShard, what: str, lang: str) -> Iterable[Row]:
+def _rows(shard: BuiltShard, what: str, lang: str, rows_of: Callable[[Bitext], Iterable[Row]] | None) -> Iterable[Row]:
     translated = shard.translated(lang)
+    if rows_of is not None:
+        for one in translated:
+            yield from rows_of(shard.stored_bitext(one))
+        return
     docs: dict[str, list[Doc]] = {}
     if what == TARGET:
         docs = {lang: list(of.get_docs(vocab_of(lang))) for lang, of in shard.targets(translated).items()}

@@ -22,7 +22,9 @@ def build_cli(
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
     corrections: Path | None = typer.Option(
-        None, "--corrections", help="Reviewed sentences (.jsonl), saved by the page of `view --review`"
+        None,
+        "--corrections",
+        help="Reviewed sentences, from the page of `view --review`, Prodigy, doccano or Label Studio",
     ),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, the first one of several workers, or -1 for the CPU"),
     executor: str = typer.Option("local", help="local, or ray for the machines of a Ray cluster (RAY_ADDRESS)"),
@@ -85,6 +87,9 @@ def build_cli(
         spans_key=spans_key,
     )
     reviewed = None if corrections is None else Corrections(corrections)
+    if reviewed is not None and reviewed.n_as_exported and not silent:
+        untouched = f"{reviewed.n_as_exported} lines are as they were exported"
+        msg.info(f"{len(reviewed)} corrections in {corrections}; {untouched}")
     summary = build(
         nlp,
         input_path,

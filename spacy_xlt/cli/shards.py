@@ -130,6 +130,9 @@ def export_cli(
     build: Build,
     output: Annotated[Path, typer.Argument(help="File to write", metavar="OUT")],
     what: Annotated[str, typer.Option("--what", help="target, or bitext: both sides with word links")] = "target",
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="Sentences to correct instead, for: prodigy, doccano or label-studio")
+    ] = "",
     lang: Lang = "",
     overwrite: Overwrite = False,
     silent: Silent = False,
@@ -139,11 +142,21 @@ def export_cli(
 
     It has text, tokens, sentences and spans with their scores, the source and its spans, and what was lost. Annotation
     that is not known is null, and never "no entity": `spans` where nothing is known, `tag` of a token; `missing` has
-    the ranges.
+    the ranges. With --format, the projected spans are a task for each sentence; what comes back from the tool is what
+    `build --corrections` takes. A file with the name .json is an array of the lines.
     """
-    from ..build.shards import export
+    from functools import partial
 
-    n_rows = export(_shards(build, output), output, what=what, lang=lang, overwrite=overwrite, silent=silent)
+    from ..build.shards import export
+    from ..errors import error
+    from ..review.tools import TOOLS, tasks
+
+    if format and (format not in TOOLS or what != "target"):
+        raise error("E510", setting="--format", value=format, expected=f"{', '.join(TOOLS)}, of what is the target")
+    rows_of = partial(tasks, tool=format) if format else None
+    n_rows = export(
+        _shards(build, output), output, what=what, lang=lang, rows_of=rows_of, overwrite=overwrite, silent=silent
+    )
     if not silent:
         msg.good(f"{n_rows} rows", str(output))
 

@@ -19,7 +19,9 @@ from .settings import ENTS, RESERVED
 _SPAN_LISTS = ("spans", "ents", "entities", "annotations", "labels", "label")
 _MAY_BE_CLASS = ("labels", "label")
 # Keys of lists and objects that are not about spans of this text
-_ABOUT_OTHERS = frozenset("tokens meta metadata comments cats options accept config relations sents source".split())
+_ABOUT_OTHERS = frozenset(
+    "tokens meta metadata comments cats options accept config relations sents source given".split()
+)
 # What a span may say besides
 _OPTIONAL = {"text": str, "token_start": int, "token_end": int}
 # Keys of a span, in the forms of many tools
@@ -72,6 +74,7 @@ class Line:
         spans: None where nothing is said of them.
         annotated: See `AnnotatedText`.
         meta: What else stands there.
+        given: The spans of a sentence that `review.tools` exported, as it has them.
         missing: Characters of which it is not known whether they are in an entity; None for all that are in none.
     """
 
@@ -81,6 +84,7 @@ class Line:
     annotated: frozenset[str]
     meta: dict[str, Any]
     missing: list[tuple[int, int]] | None
+    given: list[Any] | None = None
 
     def tokenized(self, lang: str) -> tuple[list[str], list[bool], Tokens]:
         """Tokens, whether a space follows each of them, and where they are."""
@@ -122,13 +126,14 @@ def read_line(data: Mapping[str, Any]) -> Line:
     if groups:
         spans = [*(spans or []), *(span for of in groups.values() for span in of)]
     # doccano's lines may have keys of these names that mean something else
-    is_ours = not names or names[0] in ("spans", "ents")
+    is_ours = not names or names[0] in ("spans", "ents") or _is_task(data.get("meta"))
     return Line(
         text=value_of(data, "text" if data.get("text") is not None else "data", str, said="text"),
         tokens=value_of(data, "tokens", list, []) if is_ours else [],
         spans=spans,
         annotated=frozenset(annotated),
         meta=value_of(data, "meta", dict, {}) if is_ours else {},
+        given=data.get("given") if _is_task(data.get("meta")) else None,
         missing=None if data.get("_view_id") == _OF_ONE_SPAN else missing,
     )
 
@@ -160,14 +165,21 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
     if len(done) > 1:
         raise Malformed(f'it has {len(done)} "annotations", by several people; leave one of them')
     line: dict[str, Any] = {"text": value_of(task["data"], "text", str), "meta": {"id": task.get("id")}}
+    if _is_task(task["data"].get("meta")):
+        line |= {name: task["data"][name] for name in ("meta", "tokens", "given") if name in task["data"]}
     if given and not done:
         line["answer"] = "ignore"
     if done:
         results = [one for one in value_of(done[0], "result", list, []) if isinstance(one, dict)]
         spans = [one["value"] for one in results if isinstance(one.get("value"), dict) and "start" in one["value"]]
-        line["spans"] = spans
+        line |= {"spans": spans, "answer": "accept"}
         line["relations"] = [one for one in results if one.get("value") not in spans]
     return line
+
+
+def _is_task(meta: Any) -> bool:
+    """Whether it is that of a sentence which was exported for a tool; see `review.tools`."""
+    return isinstance(meta, dict) and isinstance(meta.get("id"), str) and isinstance(meta.get("format"), int)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

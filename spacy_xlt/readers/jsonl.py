@@ -50,6 +50,8 @@ class AnnotatedText:
         annotated: "ents" and the keys of span groups that are annotated, also without any span; nothing is known
             about others.
         missing: Tokens of which it is not known whether they are in an entity.
+        answered: Whether the answer stands there.
+        given: The spans of a sentence that was exported for a tool, as `review.tools` has them.
     """
 
     line: int
@@ -61,6 +63,8 @@ class AnnotatedText:
     meta: dict[str, Any] = field(default_factory=dict)
     annotated: frozenset[str] = frozenset()
     missing: frozenset[int] = frozenset()
+    answered: bool = True
+    given: list[Any] | None = None
 
 
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
@@ -137,7 +141,8 @@ def annotated_texts(
             relations = data.get("relations")
             for relation in relations if isinstance(relations, list) else ():
                 notes.add("not carried", str(relation))
-            yield _annotated(number, answer, read_line(data), lang, unit, widen, notes)
+            read = _annotated(number, answer, read_line(data), lang, unit, widen, notes)
+            yield replace(read, answered=bool(data.get("answer")))
         except Misfit as err:
             notes.misfits.append((number, str(err)))
         except Malformed as err:
@@ -224,7 +229,16 @@ def _annotated(
     missing = [(0, len(line.text))] if line.missing is None else line.missing
     unknown = frozenset(i for place in missing for i in range(*tokens.covering(*place)))
     return AnnotatedText(
-        number, line.text, words, spaces, list(dict.fromkeys(spans)), answer, line.meta, line.annotated, unknown
+        number,
+        line.text,
+        words,
+        spaces,
+        list(dict.fromkeys(spans)),
+        answer,
+        line.meta,
+        line.annotated,
+        unknown,
+        given=line.given,
     )
 
 

@@ -1,9 +1,9 @@
-"""Corrections: what a person said of a build's projected spans, as the page of `spacy xlt view --review` saves it."""
+"""Corrections: what a person said of a build's projected spans, as the review page or an annotation tool saves it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from ..bitext import Bitext
 from ..docs import tokens_digest
 from ..errors import error
 from ..io import file_digest
-from ..readers.jsonl import ACCEPT, AnnotatedText, TokenSpan, annotated_texts
-from ..readers.settings import ReadNotes, ReadSettings
+from ..languages import MULTI, vocab_of
+from ..readers.jsonl import ACCEPT, IGNORE, AnnotatedText, TokenSpan, annotated_texts
+from ..readers.settings import ENTS, ReadNotes, ReadSettings
 from .apply import apply_correction
 
 REVIEW_FORMAT = 1
@@ -78,27 +79,38 @@ class Correction:
 class Corrections:
     """The corrections of a file, by the sentence they are about.
 
+    A sentence that `spacy xlt shards export` wrote for a tool is corrected where its spans differ or where the tool
+    says that it was accepted or rejected; others are as they were exported, and nothing is said of them.
+
     Args:
-        path: JSON lines.
+        path: JSON lines, or an array of them in a file .json: of the page, of Prodigy, doccano or Label Studio.
+
+    Attributes:
+        n_as_exported: Lines of which nothing is said.
 
     Raises:
-        XltError: As `annotated_texts`; E564 also for a line that no page wrote, E567 where two lines contradict each
-            other, E568 where there are no lines, E569 for a line of a newer version.
+        XltError: As `annotated_texts`; E564 also for a line without the id of a sentence, E567 where two lines
+            contradict each other, E568 where there are no lines, E569 for a line of a newer version, E573 for a text
+            that was changed and for spans that do not fit its words.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         notes = ReadNotes()
         self._by_id: dict[str, Correction] = {}
+        self.n_as_exported = 0
         for line in annotated_texts(self.path, notes=notes):
-            new = _correction(line, self.path)
+            if _is_as_exported(line):
+                self.n_as_exported += 1
+                continue
+            new = _correction(_with_groups(line), self.path)
             old = self._by_id.setdefault(new.id, new)
             if (old.answer, sorted(old.spans)) != (new.answer, sorted(new.spans)):
                 raise error("E567", path=self.path, first=old.line, second=new.line)
-        if not self._by_id:
+        for number, reason in notes.misfits:
+            raise error("E573", path=self.path, line=number, reason=reason)
+        if not self._by_id and not self.n_as_exported:
             raise error("E568", path=self.path, what="lines")
-        self._misfits = [number for number, _ in notes.misfits]
-        notes.misfits.clear()  # they are counted with those that fit no sentence
         notes.warn(self.path, ReadSettings())
         self.digest = file_digest(self.path)
 
@@ -114,7 +126,7 @@ class Corrections:
         Raises:
             XltError: E565 where none of them is about one of the documents.
         """
-        if {source_of(pair_id) for pair_id in self._by_id}.isdisjoint(map(tokens_digest, docs)):
+        if self._by_id and {source_of(pair_id) for pair_id in self._by_id}.isdisjoint(map(tokens_digest, docs)):
             raise error("E565", path=self.path, n=len(self), where=where)
 
     def apply(self, bitext: Bitext) -> list[str]:
@@ -131,7 +143,7 @@ class Corrections:
     def left_over(self, used: Iterable[str]) -> list[int]:
         """The lines that were not used: all but those of the ids that fitted."""
         unused = self._by_id.keys() - set(used)
-        return sorted({self._by_id[pair_id].line for pair_id in unused} | set(self._misfits))
+        return sorted(self._by_id[pair_id].line for pair_id in unused)
 
 
 def _correction(line: AnnotatedText, path: Path) -> Correction:
@@ -139,8 +151,14 @@ def _correction(line: AnnotatedText, path: Path) -> Correction:
     if isinstance(version, int) and version > REVIEW_FORMAT:
         raise error("E569", path=path, line=line.line, found=version, known=REVIEW_FORMAT)
     if not isinstance(pair_id, str) or version != REVIEW_FORMAT:
-        reason = '"meta" has no "id" of a sentence, so that it is not from the page of `spacy xlt view --review`'
+        reason = (
+            '"meta" has no "id" of a sentence, so that it is neither from the page of `spacy xlt view --review` nor '
+            "from `spacy xlt shards export`"
+        )
         raise error("E564", path=path, line=line.line, reason=reason)
+    lang = line.meta.get("lang")
+    if isinstance(lang, str) and tokens_digest(_sentence(line), lang) != pair_id.split("-")[-1]:
+        raise error("E573", path=path, line=line.line, reason=f"the text is not that of the sentence {pair_id}")
     if line.answer == ACCEPT and not line.annotated:
         raise error("E564", path=path, line=line.line, reason='"spans" is missing, and the answer is "accept"')
     values = line.meta.get("marks", [])
@@ -151,6 +169,41 @@ def _correction(line: AnnotatedText, path: Path) -> Correction:
     except (TypeError, ValueError, AttributeError) as err:
         raise error("E564", path=path, line=line.line, reason=f'"marks" is {str(values)[:80]}') from err
     return Correction(pair_id, line.line, line.answer, tuple(line.spans), marks)
+
+
+def _is_as_exported(line: AnnotatedText) -> bool:
+    """Whether nobody has said anything of a sentence that was exported."""
+    if line.given is None:
+        return False
+    if line.answer == IGNORE or not line.annotated:
+        return True
+    spans = {span[:3] for span in line.spans}
+    return not line.answered and spans == {(start, end, label) for start, end, label, _ in _given(line)}
+
+
+def _with_groups(line: AnnotatedText) -> AnnotatedText:
+    """A line whose spans are in the groups that they were exported from, as most tools know nothing of groups.
+
+    A span that was not there is in the groups of those with its label.
+    """
+    if line.given is None:
+        return line
+    given, spans = _given(line), dict.fromkeys(span for span in line.spans if span[3] != ENTS)
+    for start, end, label, _ in (span for span in line.spans if span[3] == ENTS):
+        same_place = [key for *place, key in given if tuple(place) == (start, end, label)]
+        same_label = [key for _, _, other, key in given if other == label]
+        for key in same_place or same_label or [str(line.meta.get("key", ENTS))]:
+            spans[start, end, label, key] = None
+    return replace(line, spans=list(spans))
+
+
+def _given(line: AnnotatedText) -> list[TokenSpan]:
+    spans = map(_span, line.given or ())
+    return [span for span in spans if span is not None]
+
+
+def _sentence(line: AnnotatedText) -> Doc:
+    return Doc(vocab_of(MULTI), words=line.words, spaces=line.spaces)
 
 
 def _span(data: Any) -> TokenSpan | None:

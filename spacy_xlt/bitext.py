@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-from .docs import missing_ranges, sentence_ranges, with_vocab, without
+from .docs import META, missing_ranges, sentence_ranges, with_vocab, without
 from .errors import XltError, error
 from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
@@ -339,9 +339,12 @@ def dropped_pairs(bitext: Bitext) -> list[tuple[SentencePair, str]]:
 
 
 def training_target(bitext: Bitext) -> Doc:
-    """The target doc without the sentences that are left out; see `dropped_pairs`."""
+    """The target doc without the sentences that are left out, with the metadata of its source; see `dropped_pairs`."""
     dropped = [pair.target for pair, _ in dropped_pairs(bitext)]
-    return without(bitext.target, dropped) if dropped else bitext.target
+    target = without(bitext.target, dropped) if dropped else bitext.target
+    if META in bitext.source.user_data:
+        target.user_data[META] = bitext.source.user_data[META]
+    return target
 
 
 def span_scores(doc: Doc, key: str) -> dict[tuple[int, int, str], float]:

@@ -19,6 +19,8 @@ _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SE
 _ATTRS = [intify_attr(name) for name in _ANNOTATION.split()]
 # In `doc.user_data`, as `xlt_ner` has it: tags, and the bytes of their probabilities for each token
 SOFT_LABELS = "xlt_soft_labels"
+# In `doc.user_data`: what a corpus says of a document besides its annotation, its id among that
+META = "meta"
 
 
 def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = None) -> Span:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -148,6 +149,14 @@ def _header(nlp: Language, corpus: BuildInput, docs_per_shard: int, corrections:
     return as_read
 
 
+def lines_left_out(header: Mapping[str, Any]) -> dict[str, int]:
+    """The lines of the input that are no documents, by their answer."""
+    counts = Counter[str]()
+    for file in header.get("input", {}).values():
+        counts.update(file.get("lines_left_out", {}))
+    return dict(sorted(counts.items()))
+
+
 def _store(result: ShardResult, manifest: Manifest) -> None:
     """Write a shard's files, and only then the line that says that they are there."""
     for name, data in result.files.items():
@@ -201,6 +210,7 @@ def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Co
         **{key: value for key, value in total.to_json().items() if key not in ("failed", "seconds", "corrected")},
         **({} if corrections is None else {"sentences_reviewed": len(total.corrected)}),
         **({"inputs_left_out": left_out} if left_out else {}),
+        **({"lines_left_out": not_read} if (not_read := lines_left_out(manifest.header)) else {}),
         "spans_lost": sum(total.lost_reasons.values()),
         "docs_failed": len(total.failed),
         "failed": total.failed[:20],

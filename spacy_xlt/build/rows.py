@@ -12,7 +12,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, span_scores
-from ..docs import missing_ranges, sentence_ranges
+from ..docs import META, missing_ranges, sentence_ranges
 
 Row = dict[str, Any]
 # Scores are not surer than that
@@ -24,6 +24,7 @@ def target_row(target: Doc, bitext: Bitext) -> Row:
     whole = len(target) == len(bitext.target)
     return {
         "lang": bitext.target_lang,
+        **_meta(bitext),
         **_side(target),
         "source": {"lang": bitext.source_lang, **_annotation(bitext.source)},
         **_of_bitext(bitext, target_is_whole=whole),
@@ -35,12 +36,18 @@ def bitext_row(bitext: Bitext) -> Row:
     links = zip(bitext.alignment.links.tolist(), bitext.alignment.scores.tolist(), strict=True)
     return {
         "lang": bitext.target_lang,
+        **_meta(bitext),
         **_side(bitext.target),
         "source": {"lang": bitext.source_lang, **_side(bitext.source)},
         **_of_bitext(bitext, target_is_whole=True),
         "pairs": [_pair(pair) for pair in bitext.sentences],
         "links": [{"source": i, "target": j, "score": _number(score)} for (i, j), score in links],
     }
+
+
+def _meta(bitext: Bitext) -> Row:
+    meta = bitext.source.user_data.get(META)
+    return {} if meta is None else {META: meta}
 
 
 def _side(doc: Doc) -> Row:

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
-from ..docs import sentence_ranges
+from ..docs import META, sentence_ranges
 from ..errors import is_document_error
 from ..io import docs_bytes, json_bytes
 from ..memory import release_memory
@@ -225,7 +225,8 @@ class ShardProcessor:
         }
         for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
             targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
-            files[f"{TARGET}/{lang}-{shard}.spacy"] = docs_bytes(targets)
+            has_meta = any(META in target.user_data for target in targets)
+            files[f"{TARGET}/{lang}-{shard}.spacy"] = docs_bytes(targets, store_user_data=has_meta)
         for _, bitext in bitexts:
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)

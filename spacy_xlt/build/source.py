@@ -33,7 +33,8 @@ class BuildInput:
         reading: How it is read.
         files: Its files, in order.
         known: By file name `sha256`, `docs` and `annotated` (documents with an entity, a span or a category), and
-            `texts_left_out` of a folder of brat's where some cannot be read; or `left_out` with the code of its error.
+            `texts_left_out` of a folder of brat's where some cannot be read, and `lines_left_out` of JSON lines, by
+            their answer ("misfit": spans that do not fit the text); or `left_out` with the code of its error.
     """
 
     path: Path
@@ -64,6 +65,8 @@ class BuildInput:
                 docs = read_file(file, reading, notes=notes, skip_corrupt=skip_corrupt)
                 annotated = [_is_annotated(doc) for doc in docs]
                 known[file.name] = {"sha256": digest, "docs": len(annotated), "annotated": sum(annotated)}
+                if lines := {**notes.answers, **({"misfit": len(notes.misfits)} if notes.misfits else {})}:
+                    known[file.name]["lines_left_out"] = lines
                 if notes.left_out:
                     known[file.name]["texts_left_out"] = sorted(notes.left_out)
                 met.update(notes)

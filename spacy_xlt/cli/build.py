@@ -130,8 +130,9 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         ("Lost", "lost_reasons"),
         ("Doubtful translations", "flags"),
         ("Left out", "sentences_dropped"),
+        ("Lines left out", "lines_left_out"),
     ):
-        if summary[key]:
+        if summary.get(key):
             msg.info(f"{title}: " + ", ".join(f"{name} {n}" for name, n in summary[key].items()))
     if "sentences_reviewed" in summary:
         msg.info(f"{summary['sentences_reviewed']} sentences are as they were reviewed")

@@ -65,15 +65,15 @@ def convert_cli(
     )
     docs = _counted(docs, counts, input_path)
     if dev is None:
-        write_docs(output_path, docs)
+        write_docs(output_path, docs, store_user_data=True)
     else:
         from ..build.shards import side_of
 
         sides: dict[str, list[Doc]] = {"train": [], "dev": []}
         for doc in docs:
             sides[side_of(doc, dev=dev_share, seed=0)].append(doc)
-        write_docs(output_path, sides["train"])
-        write_docs(dev, sides["dev"])
+        write_docs(output_path, sides["train"], store_user_data=True)
+        write_docs(dev, sides["dev"], store_user_data=True)
     _report(notes, counts, output_path)
     if dev is not None:
         msg.info(f"{len(sides['dev'])} of the documents are kept back for development", str(dev))

@@ -127,12 +127,15 @@ def read_line(data: Mapping[str, Any]) -> Line:
         spans = [*(spans or []), *(span for of in groups.values() for span in of)]
     # doccano's lines may have keys of these names that mean something else
     is_ours = not names or names[0] in ("spans", "ents") or _is_task(data.get("meta"))
+    meta = dict(value_of(data, "meta", dict, {})) if is_ours else {}
+    if isinstance(data.get("id"), str | int):
+        meta.setdefault("id", data["id"])
     return Line(
         text=value_of(data, "text" if data.get("text") is not None else "data", str, said="text"),
         tokens=value_of(data, "tokens", list, []) if is_ours else [],
         spans=spans,
         annotated=frozenset(annotated),
-        meta=value_of(data, "meta", dict, {}) if is_ours else {},
+        meta=meta,
         given=data.get("given") if _is_task(data.get("meta")) else None,
         missing=None if data.get("_view_id") == _OF_ONE_SPAN else missing,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from ..docs import META
 from ..errors import error
 from ..languages import MULTI, vocab_of
 from ..textfiles import plain_name, text_lines
@@ -70,6 +71,8 @@ class AnnotatedText:
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
     """Read the accepted lines of a file, a document each. Where a line says nothing of spans, they are missing.
 
+    What a line has in `meta`, and its `id`, is in `doc.user_data["meta"]`.
+
     In the format "prodigy", a line is left out where a span does not begin and end with tokens; else a span of a text
     without tokens is widened to whole tokens.
 
@@ -88,7 +91,10 @@ def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
             notes.add("not annotated", f"line {line.line}")
         notes.dropped.update(span[2] for span in line.spans if not settings.keeps(span[2]))
         line = replace(line, spans=[span for span in line.spans if settings.keeps(span[2])])
-        yield to_doc(line, vocab_of(settings.lang), notes=notes, spans_key=settings.spans_key)
+        doc = to_doc(line, vocab_of(settings.lang), notes=notes, spans_key=settings.spans_key)
+        if line.meta:
+            doc.user_data[META] = json.loads(json.dumps(line.meta), parse_int=_storable)
+        yield doc
     if not n_docs and strict and not notes.misfits:
         raise error("E568", path=path, what='line with the answer "accept"')
     if not n_docs and (strict or not (notes.answers or notes.misfits)):
@@ -172,6 +178,11 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None,
     for key, spans in groups.items():
         doc.spans[key] = SpanGroup(doc, name=key, spans=spans)
     return doc
+
+
+def _storable(digits: str) -> int | str:
+    """A whole number; one that a `.spacy` file has no room for stays a string."""
+    return int(digits) if len(digits) < 19 else digits
 
 
 def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bitext import ENTS, REASONS
-from ..build.builder import SUMMARY
+from ..build.builder import SUMMARY, lines_left_out
 from ..build.built import BuiltShards
 from ..build.shard import READ, WRITE, ShardCounts
 from ..errors import warn
@@ -79,6 +79,7 @@ def _report(header: Mapping[str, Any], counts: ShardCounts, stats: BuildStats, *
         "spacy_xlt": header.get("spacy_xlt", ""),
         "engines": _in_order(header.get("engines", {}), header.get("config", {}).get("pipeline", ())),
         **{key: counted[key] for key in ("docs", "sentences", "sentences_dropped", "words_unlinked")},
+        "lines_left_out": lines_left_out(header),
         "docs_failed": len(counts.failed),
         "failed": [dict(failure) for failure in counts.failed[:20]],
         "score_edges": [n / SCORE_BINS for n in range(SCORE_BINS + 1)],
@@ -177,8 +178,10 @@ def _totals(report: Mapping[str, Any], rows: Sequence[Any]) -> list[tuple[str, s
     put_in, out = (sum(counts[key] for *_, counts in rows) for key in ("in", "out"))
     lost = sum(sum(counts["lost"].values()) for *_, counts in rows)
     failed = [("documents failed", f"{report['docs_failed']:,}")] if report["docs_failed"] else []
+    left_out = ", ".join(f"{n:,} {answer}" for answer, n in report["lines_left_out"].items())
     return [
         ("documents", f"{report['docs']:,}"),
+        *([("lines left out", left_out)] if left_out else []),
         ("sentences", f"{report['sentences']:,}"),
         ("spans in", f"{put_in:,}"),
         ("spans projected", f"{out:,}"),

@@ -12,6 +12,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, Bitext, is_candidates
+from ..docs import META
 from .records import REVIEW_FORMAT, pair_ids
 
 Task = dict[str, Any]
@@ -38,6 +39,7 @@ def tasks(bitext: Bitext, tool: str) -> Iterator[Task]:
             "source": bitext.source[pair.source_start : pair.source_end].text,
             "source_tokens": list(pair.source),
             **key,
+            **({"document": document} if (document := bitext.source.user_data.get(META)) else {}),
         }
         yield TOOLS[tool](_sentence(bitext.target, *pair.target), meta)
 

@@ -134,7 +134,7 @@ def test_sampled_bitexts_come_with_all_languages_or_with_one(built_shards, tmp_p
     [
         ({}, "E551.*es, pt"),
         ({"lang": "de"}, "E552.*es, pt"),
-        ({"n": 0}, "E510.*-n"),
+        ({"n": 0}, "E510.*--limit"),
         ({"what": "lost"}, "E510.*--what"),
     ],
 )
@@ -156,7 +156,7 @@ def test_damaged_shard_is_named_and_nothing_is_written(built_shards, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["built"]
 
 
-@pytest.mark.parametrize("command", [("sample", "-n", "3", "--lang", "pt"), ("export",)])
+@pytest.mark.parametrize("command", [("sample", "--limit", "3", "--lang", "pt"), ("export",)])
 def test_commands_replace_no_file_unasked(built_shards, tmp_path, command):
     out, (name, *options) = tmp_path / "out", command
     out.write_bytes(b"somebody's corpus")

@@ -454,3 +454,18 @@ def test_array_of_lines_in_a_json_file_is_read_and_in_a_folder_named(tmp_path):
     with pytest.warns(XltWarning, match="W515.*project.json"):
         assert len(list(read_corpus(tmp_path, lang="en"))) == 1
     assert len(list(read_corpus(tmp_path, lang="en", format="jsonl"))) == 2
+
+
+def test_metadata_and_ids_are_in_the_user_data(tmp_path):
+    meta = {"source": "news", "id": "a-1", "number": 10**30}
+    path = lines(
+        tmp_path,
+        {"text": "Ana", "spans": [span(0, 3)], "meta": meta},
+        {"id": 7, "text": "Ana", "label": [[0, 3, "PER"]]},
+        {"text": "Ana", "spans": []},
+    )
+    docs = list(read_corpus(path, lang="en"))
+    assert docs[0].user_data["meta"] == {**meta, "number": str(10**30)}
+    assert docs[1].user_data["meta"] == {"id": 7}
+    assert "meta" not in docs[2].user_data
+    Doc(docs[0].vocab).from_bytes(docs[0].to_bytes())

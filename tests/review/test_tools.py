@@ -189,3 +189,20 @@ def test_tasks_are_a_corpus_of_the_target_and_an_array_in_a_json_file(built, tmp
 def test_a_tool_that_is_not_known_is_an_error(built, tmp_path):
     result = CliRunner().invoke(app, ["shards", "export", str(built), str(tmp_path / "a"), "--format", "inception"])
     assert result.exit_code == 1 and "XLT-E510" in result.output and "label-studio" in result.output
+
+
+def test_metadata_of_the_input_and_lines_that_were_not_accepted_are_in_what_is_built(config, tmp_path):
+    line = {"text": "Maria saw Rio.", "spans": [{"start": 0, "end": 5, "label": "PER"}], "meta": {"id": "a-1"}}
+    others = [{**line, "answer": answer} for answer in ("reject", "ignore", "reject")]
+    path, built = write(tmp_path / "mine.jsonl", [others[0], line, *others[1:]]), tmp_path / "built"
+    said = run("build", config, path, built)
+    assert "1 documents" in said and "Lines left out: ignore 1, reject 2" in said
+    assert json.loads((built / "summary.json").read_text())["lines_left_out"] == {"ignore": 1, "reject": 2}
+    assert json.loads((built / "report.json").read_text())["lines_left_out"] == {"ignore": 1, "reject": 2}
+    assert "1 ignore, 2 reject" in (built / "report.html").read_text("utf8")
+    for part in ("bitext", "target"):
+        assert [doc.user_data["meta"] for doc in read_docs(built / part)] == [{"id": "a-1"}]
+    run("shards", "export", built, tmp_path / "rows.jsonl")
+    run("shards", "export", built, tmp_path / "tasks.jsonl", "--format", "prodigy")
+    assert json.loads((tmp_path / "rows.jsonl").read_text("utf8"))["meta"] == {"id": "a-1"}
+    assert json.loads((tmp_path / "tasks.jsonl").read_text("utf8"))["meta"]["document"] == {"id": "a-1"}

@@ -17,13 +17,14 @@ import shlex
 import struct
 import sys
 import termios
+from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 # Rich's SVG names a font on the web, which a page must not load
-FONT_FACES = re.compile(r"@font-face\s*\{\{.*?\}\}\s*", re.S)
+FONT_FACES = re.compile(r"@font-face\s*\{.*?\}\s*", re.S)
 
 
 def run(command: list[str], width: int) -> tuple[str, int]:
@@ -60,15 +61,12 @@ def lines_of(printed: str) -> list[str]:
 
 def draw(command: list[str], lines: list[str], *, width: int, title: str) -> str:
     """An SVG of a terminal with a command and its output."""
-    from rich._export_format import CONSOLE_SVG_FORMAT
-
-    console = Console(
-        record=True, width=width, file=open(os.devnull, "w"), force_terminal=True, color_system="truecolor"
-    )
+    console = Console(record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "bold green"), (shlex.join(command), "bold")))
-    for line in lines:
+    # The picture cuts the last line at its feet
+    for line in [*lines, ""]:
         console.print(Text.from_ansi(line))
-    return console.export_svg(title=title, code_format=FONT_FACES.sub("", CONSOLE_SVG_FORMAT))
+    return FONT_FACES.sub("", console.export_svg(title=title))
 
 
 def main() -> None:

@@ -70,6 +70,21 @@ def run_side_by_side(run: Callable[[Batch], Result], batches: Sequence[Batch], *
         torch.set_num_threads(threads)
 
 
+def use_device(gpu_id: int, *, silent: bool = True) -> None:
+    """Have spaCy use a GPU, or the CPU where it is -1.
+
+    Raises:
+        XltError: E510 where there is no such GPU, or spaCy cannot use it.
+    """
+    from spacy.cli._util import setup_gpu
+
+    try:
+        setup_gpu(gpu_id, silent=silent)
+    except (ValueError, RuntimeError) as err:
+        expected = f"a GPU that spaCy can use, or -1 for the CPU ({err}; `spacy xlt doctor` says more)"
+        raise error("E510", setting="--gpu-id", value=gpu_id, expected=expected) from err
+
+
 def _note_fork() -> None:
     global _forked
     _forked = True

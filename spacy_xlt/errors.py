@@ -100,6 +100,8 @@ _MESSAGES: dict[str, str] = {
     "(ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
+    "E236": "{files}: none of the first {n} annotated documents of {path} is there, the first one is {first!r}. A text "
+    "is found where a line is the whole of it or a sentence of it, as it is; give the translations of this text.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
     "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
@@ -243,8 +245,8 @@ _MESSAGES: dict[str, str] = {
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
     "--tag-col, counted from 1; take the line out if it is a header.",
-    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Set --encoding, for example "
-    "{hint}.",
+    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
+    "set --encoding (convert and build have it), for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",
@@ -270,8 +272,8 @@ _MESSAGES: dict[str, str] = {
     "E557": "The name {name!r} leads out of the folder {folder}; nothing is read or written there. The file that "
     "has the name was not made by this package, or a link was put there.",
     "E556": "{path} has no documents for {what}: all are empty, or none was translated.",
-    "W550": "{side} has no documents: with {n} documents and --dev {share} that happens by chance. Set another --seed "
-    "or --dev.",
+    "W550": "{side} has no documents: with {n} documents and a share of {share} that happens by chance. Set "
+    "another share, or another seed.",
     "E535": "{path} cannot be read: {reason}.",
     "E536": "{path}: {reason}. In the format brat, a text NAME.txt has its annotation beside it, in NAME.ann; for "
     "another format set --format, for plain text with a document a line to lines.",

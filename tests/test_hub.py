@@ -77,7 +77,10 @@ def test_missing_model_is_named_with_the_cache_and_the_command_that_fetches_it(c
 
 
 @pytest.mark.parametrize("path", ["./models/encoder", "/models/encoder", "my/models/encoder"])
-def test_missing_folder_is_called_a_folder(cache: Path, path: str) -> None:
+def test_missing_folder_is_called_a_folder(
+    cache: Path, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(XltError, match="E303.*there is no such folder"):
         EmbeddingAligner(model=path).align([(["a"], ["b"])])
 

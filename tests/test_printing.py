@@ -169,3 +169,18 @@ def test_closed_streams_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     print("ż", file=sys.stderr, flush=True)
     assert strict.buffer.getvalue() == b"\\u017c\n"
     sys.stdout.close()
+
+
+def test_lines_stay_lines_and_paths_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/a folder/" + "x" * 100
+    Printer().warn("Two ways:\n  one\n  two", f"in {path} and {path}")
+    assert capsys.readouterr().out == f"⚠ Two ways:\n  one\n  two\nin {path} and {path}\n"
+
+
+def test_lines_are_wrapped_for_a_terminal_each_by_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    Printer().text("Ways:", "What could be done is:\n  this, or else that")
+    assert capsys.readouterr().out == "Ways:\nWhat could be done\nis:\n  this, or else\n  that\n"

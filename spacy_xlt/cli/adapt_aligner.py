@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from spacy.cli._util import setup_gpu
 from tqdm import tqdm
 
+from ..device import use_device
 from ._app import app, check_outputs, existing, friendly_errors, msg
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def adapt_aligner_cli(
         existing(path, what="file")
     check_outputs(output_path, inputs=[source_path, target_path, links_path, Path(model)])
     tokenizer = pair_tokenizer(lang_src, lang_tgt) if tokenize else pair_tokenizer()
-    setup_gpu(gpu_id, silent=silent)
+    use_device(gpu_id, silent=silent)
     pairs = _pairs(source_path, target_path, links_path, tokenizer, encoding)
     with closing(pairs), tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
         summary = adapt(settings, pairs, output_path, progress=lambda step, loss: _advance(bar, loss))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import typer
-from spacy.cli._util import setup_gpu
 from tqdm import tqdm
 
+from ..device import use_device
 from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg, paths_and_overrides
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def align_cli(
     if outputs[0] is None and (also := [path for path in outputs if path is not None and is_stdout(path)]):
         raise error("E357", options=f"Standard output without OUT, and {also[0]},")
     check_outputs(*outputs, inputs=[source_path, target_path, config_path])
-    setup_gpu(gpu_id, silent=True)
+    use_device(gpu_id, silent=True)
     engine = _engine(config_path, overrides)
     cut = pair_tokenizer(lang_src or MULTI, lang_tgt or MULTI) if tokenize else pair_tokenizer()
 

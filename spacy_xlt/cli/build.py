@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import setup_gpu
 
+from ..device import use_device
 from ._app import FORMATS, WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, overrides_of, resumable
 
 
@@ -70,7 +70,7 @@ def build_cli(
     import_code(code)
     if workers == 0 and executor == "local":
         limit_allocator_caches()
-        setup_gpu(gpu_id, silent=silent)
+        use_device(gpu_id, silent=silent)
     nlp = load_pipeline_config(config_path, overrides)
     lang = source_language(nlp)
     if translated := reuse_translations(nlp, input_path):

@@ -43,7 +43,7 @@ def convert_cli(
     begin and end with tokens. brat: texts with .ann beside them. Without --format, the name of the file tells it.
     With --dev, copies of a text are on the same side, always the same one.
     """
-    from ..errors import error
+    from ..errors import error, warn
     from ..io import write_docs
     from ..readers import ReadNotes, read_corpus
 
@@ -77,6 +77,9 @@ def convert_cli(
     _report(notes, counts, output_path)
     if dev is not None:
         msg.info(f"{len(sides['dev'])} of the documents are kept back for development", str(dev))
+        for side, docs_of_side in sides.items():
+            if not docs_of_side:
+                warn("W550", side=side, n=counts["documents"], share=dev_share)
 
 
 def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[Doc]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from spacy.cli._util import import_code, setup_gpu
+from spacy.cli._util import import_code
 
+from ..device import use_device
 from ._app import WITH_OVERRIDES, app, check_outputs, existing, friendly_errors, msg, overrides_of
 
 
@@ -35,7 +36,7 @@ def eval_alignment_cli(
     existing(pairs_path, what="file of sentence pairs")
     check_outputs(json_path, inputs=[config_path, pairs_path, code])
     pairs = read_pairs(pairs_path)
-    setup_gpu(gpu_id, silent=True)
+    use_device(gpu_id, silent=True)
     import_code(code)
     aligner = find_component(load_pipeline_config(config_path, overrides), "xlt_aligner", config_path)
     scores = evaluate_alignment(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import import_code, setup_gpu
+from spacy.cli._util import import_code
 
+from ..device import use_device
 from ..errors import error
 from ._app import (
     WITH_OVERRIDES,
@@ -63,7 +64,7 @@ def eval_projection_cli(
     wanted = None if labels is None else names_in(labels)
     if wanted == []:
         raise error("E510", setting="--labels", value=labels, expected="labels with commas between")
-    setup_gpu(gpu_id, silent=True)
+    use_device(gpu_id, silent=True)
     import_code(code)
     read_pairs = reviewed_pairs if gold_path.suffix == ".jsonl" else corpus_pairs
     if compare or report is not None:

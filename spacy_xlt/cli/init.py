@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -63,5 +64,5 @@ def init_cli(
     write_project(folder, choices)
     show_choices(choices.said)
     msg.good("Project written", str(folder))
-    where = "" if os.path.realpath(folder) == os.getcwd() else f"cd {folder} && "
+    where = "" if os.path.realpath(folder) == os.getcwd() else f"cd {shlex.quote(str(folder))} && "
     msg.info(f"Next: {where}python -m spacy project run all")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from spacy.cli._util import setup_gpu
 
+from ..device import use_device
 from ..errors import error
 from ._app import FORMATS, app, check_outputs, existing, msg, resumable
 
@@ -61,7 +61,7 @@ def label_cli(
     settings = LabelSettings.of(sure=sure, doubtful=doubtful, soft=soft, agree=agree)
     format = raw_format(raw) if format == "auto" else format
     limit_allocator_caches()
-    setup_gpu(gpu_id, silent=silent)
+    use_device(gpu_id, silent=silent)
     teacher = load_teacher([str(path) for path in pipelines])
     reading = ReadSettings(format=format, lang=to_spacy(lang or teacher.lang), encoding=encoding)
     summary = label(teacher, raw, output, settings=settings, reading=reading, exclude=exclude, silent=silent)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from spacy.cli._util import setup_gpu
 from tqdm import tqdm
 
+from ..device import use_device
 from ..errors import error
 from ._app import app, echo, existing, friendly_errors, msg
 
@@ -56,7 +56,7 @@ def rank_sources_cli(
     parsed = [_parse(text) for text in corpora]
     for path in (raw, *(path for _, path in parsed)):
         existing(path, what="corpus")
-    setup_gpu(gpu_id, silent=silent)
+    use_device(gpu_id, silent=silent)
     encoder = Encoder(model, layer)
     reading = ReadSettings(format=raw_format(raw), lang=to_spacy(lang), encoding=encoding)
     text = (doc for file in corpus_files(raw, reading) for doc in read_file(file, reading))

@@ -56,7 +56,7 @@ def transfer_cli(
     """
     options = dict(locals())
     from ..workflow.choices import choose
-    from ..workflow.report import read, tables_of
+    from ..workflow.report import how_to_use, read, tables_of
     from ..workflow.transfer import PROJECT, transfer
 
     request = request_of(options)
@@ -67,4 +67,4 @@ def transfer_cli(
     echo(f"\n{scores.terminal()}\n")
     echo(f"More tables: {output / 'report.md'}. The project, to change and to run by itself: {output / PROJECT}")
     msg.good("Wheel", str(wheel))
-    echo(f"Use it: pip install {wheel}   and in Python: spacy.load({wheel.name.split('-')[0]!r})")
+    echo(how_to_use(wheel))

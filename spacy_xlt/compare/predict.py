@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.cli._util import setup_gpu
 from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from ..device import disable_cudnn_attention
+from ..device import disable_cudnn_attention, use_device
 from ..io import inside, write_docs, write_json
 from ..readers.docbin import read_docs
 from ..training.windows import bare_doc
@@ -29,7 +28,7 @@ def predict(request: dict[str, Any]) -> None:
         request: `model` (a folder), `gpu_id`, `sets` (paths by name), `folder` (gets `NAME.spacy` of each set and,
             written last, a JSON file of speeds) and `digest` (written to that file).
     """
-    setup_gpu(request["gpu_id"], silent=False)
+    use_device(request["gpu_id"], silent=False)
     nlp, folder = spacy.load(request["model"]), Path(request["folder"])
     disable_cudnn_attention()
     speeds = {}

@@ -186,6 +186,8 @@ def _given(files: Sequence[str | Path], source: str, target: str, fallback: Reso
     for path in paths:
         if not path.is_file():
             raise error("E502", what="file of translations", path=path)
+    if len(paths) == 2 and paths[0].samefile(paths[1]):
+        raise error("E510", setting="The file of translations", value=str(paths[1]), expected="another than the first")
     engine: dict[str, Any] = {"@misc": "spacy_xlt.ParallelTranslator.v1", "languages": [source, target]}
     by_columns = (".tmx", ".tsv")
     if len(paths) == 2 and not any(suffix in by_columns for path in paths for suffix in path.suffixes):

@@ -8,19 +8,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from spacy.tokens import Doc
 from spacy.util import get_lang_class
+from thinc.compat import has_gpu
 
 from ..build.shards import draw
 from ..bundled import ENCODERS, PREFIX
 from ..bundled.encoder import is_installed
 from ..docs import all_spans, tokens_digest
 from ..errors import error, missing_package
+from ..hub import located
 from ..languages import to_spacy
 from ..readers import ReadNotes, read_corpus
+from ..translation.component import TranslatorPipe
 from ..translation.engines import resolve_translator
+from ..translation.parallel import NOT_FOUND, ParallelTranslator
 
 FOLDER = Path(__file__).parent
 SAMPLE_PAIR = ("en", "pt")
@@ -34,6 +40,10 @@ _WRONG_LANGUAGE = ["wrong_language", "source_language"]
 # Updates on a CPU and on a GPU (configs/train.cfg, configs/gpu.cfg)
 _STEPS = {False: 600, True: 2000}
 TASKS = {"ner": "xlt_ner", "spancat": "xlt_spans"}
+# Settings of translation engines that name files or folders
+_PATHS = frozenset({"model", "models", "memory", "source_file", "target_file"})
+# Documents that are looked up in given translations before anything is written
+_LOOKED_UP = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +108,13 @@ class _Corpus:
 
     Attributes:
         draws: Of each annotated document, the number that decides its side in a split.
+        first: The first annotated documents.
     """
 
     n_docs: int
     labels: Counter[str]
     draws: list[float]
+    first: list[Doc]
 
 
 def choose(request: Request) -> Choices:
@@ -110,7 +122,9 @@ def choose(request: Request) -> Choices:
 
     Raises:
         XltError: E510 for an invalid value; E502, E507, E522 and those of `read_corpus` for data that cannot be used;
-            E106 where a bundled model is not installed; those of `resolve_translator`.
+            E106 where a bundled model is not installed, E303 for another encoder that is not there; those of
+            `resolve_translator`, and of `ParallelTranslator` for files with translations; E236 where they are of other
+            texts.
     """
     for name, value, valid, expected in (
         ("--task", request.task, request.task in TASKS, " or ".join(TASKS)),
@@ -121,29 +135,33 @@ def choose(request: Request) -> Choices:
         if not valid:
             raise error("E510", setting=name, value=value, expected=expected)
     request, choices = _with_sample(request), Choices()
-    source_name, target_name = language_name(request.source), language_name(request.target)
+    source, target = to_spacy(request.source), to_spacy(request.target)
+    source_name, target_name = language_name(source), language_name(target)
     choices.values |= {
-        "source": request.source,
-        "target": request.target,
+        "source": source,
+        "target": target,
+        # Which variety or script it is, only the translator has to know
+        "translate_from": request.source,
+        "translate_to": request.target,
         "source_name": source_name,
         "target_name": target_name,
-        "pipeline_lang": request.target if _has_class(request.target) else "xx",
+        "pipeline_lang": target if _has_class(target) else "xx",
         "task": request.task,
         "spans": 'spans_key = "sc"\n' if request.task == "spancat" else "",
         "package_name": TASKS[request.task],
-        "build_config": f"configs/build_{request.source}_{request.target}.cfg",
+        "build_config": f"configs/build_{source}_{target}.cfg",
         "licence": request.licence or "not stated",
         "gold": None,
         "given": None,
         "raw_text": None,
         "sample": None,
-        "back": (request.source, request.target) == SAMPLE_PAIR and request.task == "ner",
+        "back": (source, target) == SAMPLE_PAIR and request.task == "ner",
         "source_corpus": "corpus/source",
         # The sample's test set is a treebank, which takes contractions apart
         "split_contractions": 0.5 if request.test == FOLDER / "sample" / "test.jsonl" else 0.0,
     }
-    _choose_data(request, choices)
-    _choose_translator(request, choices)
+    corpus = _choose_data(request, choices)
+    _choose_translator(request, choices, corpus)
     _choose_encoder(request, choices)
     _choose_training(request, choices)
     return choices
@@ -164,16 +182,19 @@ def _has_class(code: str) -> bool:
 def _with_sample(request: Request) -> Request:
     if request.data is not None:
         return request
-    if (request.source, request.target) != SAMPLE_PAIR:
-        expected = "a file with annotated text; the sample that comes with the package is for --source en --target pt"
-        raise error("E510", setting="--data", value=None, expected=expected)
+    if (to_spacy(request.source), to_spacy(request.target)) != SAMPLE_PAIR:
+        expected = "a file (init: --data FILE); the sample that comes with the package is for --source en --target pt"
+        raise error("E510", setting="The annotated text", value="", expected=expected)
     data, dev, test = (FOLDER / "sample" / f"{name}.jsonl" for name in ("train", "dev", "test"))
     licence = request.licence or "CC BY-SA 4.0"
-    return replace(request, data=data, dev=dev, test=test, format="auto", licence=licence)
+    return replace(
+        request, data=data, dev=request.dev or dev, test=request.test or test, format="auto", licence=licence
+    )
 
 
-def _choose_data(request: Request, choices: Choices) -> None:
+def _choose_data(request: Request, choices: Choices) -> _Corpus:
     assert request.data is not None
+    _check_apart(request)
     is_sample = request.data.parent == FOLDER / "sample"
     corpus = _read(request.data, request.source, request)
     labels = list(request.labels) or sorted(corpus.labels)
@@ -222,22 +243,36 @@ def _choose_data(request: Request, choices: Choices) -> None:
         choices.sizes["test"] = _read(request.test, request.target, request, labels).n_docs
         choices.said["test set"] = f"{choices.sizes['test']} documents in {choices.values['target_name']}"
     _note_licence(choices, "uner/English-EWT" if is_sample else "data", request.data.name)
+    return corpus
+
+
+def _check_apart(request: Request) -> None:
+    """What measures or chooses is not what is trained on."""
+    named = {"--data": request.data, "--dev": request.dev, "--test": request.test}
+    paths = [(option, path) for option, path in named.items() if path is not None and path.exists()]
+    for (first, path), (second, other) in combinations(paths, 2):
+        if path.samefile(other):
+            raise error("E510", setting=second, value=str(other), expected=f"another file than {first}")
 
 
 def _read(path: Path, lang: str, request: Request, labels: Sequence[str] = ()) -> _Corpus:
     """Read a corpus once, which finds every error in it now and not in a step of the workflow."""
     if not path.exists():
         raise error("E502", what="file with annotated text", path=path)
-    notes, draws, n_docs = ReadNotes(), [], 0
+    notes, n_docs = ReadNotes(), 0
+    draws: list[float] = []
+    first: list[Doc] = []
     wanted = frozenset(labels or request.labels) or None
     spans_key = "sc" if request.task == "spancat" else ""
     for doc in read_corpus(path, notes=notes, lang=lang, format=request.format, labels=wanted, spans_key=spans_key):
         n_docs += 1
         if all_spans(doc):
             draws.append(draw(0, tokens_digest(doc)))
+            if len(first) < _LOOKED_UP:
+                first.append(doc)
     if not draws:
         raise error("E507", path=path, n=n_docs)
-    return _Corpus(n_docs, notes.labels, draws)
+    return _Corpus(n_docs, notes.labels, draws, first)
 
 
 def _dev_share(corpus: _Corpus, path: Path) -> float:
@@ -252,15 +287,19 @@ def _dev_share(corpus: _Corpus, path: Path) -> float:
     return _DEV_SHARES[-1]
 
 
-def _choose_translator(request: Request, choices: Choices) -> None:
+def _choose_translator(request: Request, choices: Choices, corpus: _Corpus) -> None:
     found = resolve_translator(
         request.translator, source=request.source, target=request.target, parallel=request.parallel or None
     )
-    moved = {}
-    for path in request.parallel:
-        place = f"assets/parallel/{path.name}"
-        choices.files[place] = path
-        moved[str(path)] = place
+    choices.said["translator"] = str(found)
+    given = _files_of(found.engine)
+    if given and "fallback" not in found.engine:
+        choices.said["translations found"] = _look_up(found.engine, request, corpus)
+    names = [re.sub(r"[^A-Za-z0-9._-]", "_", Path(path).name) for path in given]
+    if len(set(names)) < len(names):
+        names = [f"{number}_{name}" for number, name in enumerate(names)]
+    moved = {path: f"assets/parallel/{name}" for path, name in zip(given, names, strict=True)}
+    choices.files |= {place: Path(path) for path, place in moved.items()}
     engine = _with_paths(found.engine, moved)
     is_bundled = engine == {"@misc": "spacy_xlt.BergamotTranslator.v1"}
     # The bundled model is not known to write in another language than it should, and the check is not always right
@@ -272,22 +311,43 @@ def _choose_translator(request: Request, choices: Choices) -> None:
         "check_languages": check_languages,
         "drop_flags": [*_DOUBTFUL, *not_found, *(_WRONG_LANGUAGE if check_languages else [])],
     }
-    choices.said["translator"] = str(found)
     if not is_bundled:
         checked = "are left out" if check_languages else "are not found (pip install 'spacy-xlt[langid]')"
         choices.said["sentences in a wrong language"] = checked
     _note_licence(choices, "bundled/translator" if is_bundled else "translator", found.reason)
 
 
-def _with_paths(value: Any, moved: Mapping[str, str]) -> Any:
-    """Settings with the paths of files as they are seen from the project's folder."""
-    if isinstance(value, Mapping):
-        return {key: _with_paths(inner, moved) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_with_paths(inner, moved) for inner in value]
-    if isinstance(value, str) and value not in moved and Path(value).exists():
-        return str(Path(value).resolve())
-    return moved.get(value, value) if isinstance(value, str) else value
+def _files_of(engine: Mapping[str, Any]) -> list[str]:
+    """The files in which an engine looks translations up."""
+    sides = [engine[key] for key in ("source_file", "target_file") if key in engine]
+    return [*engine.get("memory", []), *sides]
+
+
+def _look_up(settings: Mapping[str, Any], request: Request, corpus: _Corpus) -> str:
+    """How many of the first documents have translations that are whole."""
+    engine = ParallelTranslator(**{name: value for name, value in settings.items() if name != "@misc"})
+    pipe = TranslatorPipe("xlt_translator", engine, source=request.source, target=request.target)
+    bitexts = [pipe(doc.copy())._.xlt[to_spacy(request.target)] for doc in corpus.first]
+    n_whole = sum(NOT_FOUND not in bitext.flags for bitext in bitexts)
+    if all(NOT_FOUND in pair.flags for bitext in bitexts for pair in bitext.sentences):
+        files = " and ".join(_files_of(settings))
+        raise error("E236", files=files, n=len(bitexts), path=request.data, first=corpus.first[0].text[:80])
+    return f"of {n_whole} of the first {len(bitexts)} annotated documents, sentence by sentence or whole"
+
+
+def _with_paths(engine: Mapping[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of an engine with the paths of files as they are seen from the project's folder."""
+
+    def seen(path: str) -> str:
+        return moved.get(path) or (str(Path(path).resolve()) if Path(path).exists() else path)
+
+    settings = dict(engine)
+    for name, value in engine.items():
+        if isinstance(value, Mapping):
+            settings[name] = _with_paths(value, moved)
+        elif name in _PATHS:
+            settings[name] = seen(value) if isinstance(value, str) else [seen(path) for path in value]
+    return settings
 
 
 def _note_licence(choices: Choices, key: str, name: str) -> None:
@@ -311,8 +371,12 @@ def _choose_encoder(request: Request, choices: Choices) -> None:
     is_bundled = encoder.startswith(PREFIX)
     if is_bundled and name not in ENCODERS:
         raise error("E703", name=name, known=", ".join(ENCODERS))
-    if Path(encoder).exists():
+    if not is_bundled:
+        located(encoder, "E303", setting="--encoder")
+    if Path(encoder).is_dir():
         encoder = str(Path(encoder).resolve())
+        if not Path(encoder, "config.json").is_file():
+            raise error("E303", model=encoder, setting="--encoder", reason="the folder has no config.json")
     choices.values |= {
         "bundled_encoder": name if is_bundled else None,
         "encoder": "models/encoder" if is_bundled else encoder,
@@ -337,6 +401,8 @@ def _choose_training(request: Request, choices: Choices) -> None:
         + (" --allow-unknown" if unknown else ""),
     }
     where = f"GPU {request.gpu_id}" if on_gpu else "the CPU"
+    if on_gpu and not has_gpu:
+        where += ", which spaCy does not see on this machine (`spacy xlt doctor` says more)"
     strategies = "zero-shot and translate-train-all" if request.test else "translate-train-all"
     choices.said["training"] = f"{strategies}, {steps} updates on {where}"
     choices.said["licence of the pipeline"] = choices.values["licence"] + (

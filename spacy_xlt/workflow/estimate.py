@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from spacy import util
-from spacy.cli._util import setup_gpu
 from spacy.training.initialize import init_nlp
 
 from ..compare.jobs import make_jobs
 from ..compare.plan import read_plan
 from ..config import load_pipeline_config
+from ..device import use_device
 from ..readers.docbin import read_docs
 
 _DOCS = 20
@@ -31,7 +31,7 @@ def estimate(vars: dict[str, Any]) -> dict[str, float]:
     Args:
         vars: Those of project.yml.
     """
-    setup_gpu(vars["gpu_id"], silent=False)
+    use_device(vars["gpu_id"], silent=False)
     docs = list(read_docs("corpus/source", lang=vars["source_lang"]))
     builder = load_pipeline_config(vars["build_config"])
     loading, per_doc = _two_rates(builder, docs)

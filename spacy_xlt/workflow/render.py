@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -61,15 +62,36 @@ def engine_text(block: Mapping[str, Any]) -> str:
     return config[config.index("[components.xlt_translator.engine]") :].rstrip()
 
 
-def write_project(folder: Path, choices: Choices) -> None:
-    """Write a project: its data first and project.yml last.
+def check_place(folder: Path, choices: Choices) -> None:
+    """Make sure that a project does not lie in a folder that is copied into it.
 
     Raises:
-        XltError: E553 for a folder with something in it.
+        XltError: E553 where it would.
+    """
+    for source in choices.files.values():
+        if source.is_dir() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
+            raise error("E553", path=folder, reason=f"is in {source}, which is read")
+
+
+def write_project(folder: Path, choices: Choices) -> None:
+    """Write a project: its data first and project.yml last. Where that fails, nothing of it stays.
+
+    Raises:
+        XltError: E553 for a folder with something in it, or in one that is read.
         OSError: Where it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise error("E553", path=folder, reason="is not empty" if folder.is_dir() else "is a file")
+    check_place(folder, choices)
+    try:
+        _write(folder, choices)
+    except BaseException:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+
+
+def _write(folder: Path, choices: Choices) -> None:
     for place, source in choices.files.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, folder / place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def newest_wheel(folder: Path) -> Path:
     return wheels[-1]
 
 
+def how_to_use(wheel: Path) -> str:
+    """What to do with a wheel, in a line."""
+    return f"Use it: pip install {shlex.quote(str(wheel))}   and in Python: spacy.load({wheel.name.split('-')[0]!r})"
+
+
 def tables_of(results: dict[str, dict[str, Any]]) -> list[Table]:
     """Scores and speeds."""
     tables = comparison_tables(results["compare"]) if "compare" in results else []
@@ -76,7 +82,9 @@ def lines_of(results: dict[str, dict[str, Any]]) -> list[str]:
     if "wheel" in results:
         path = Path(results["wheel"]["path"])
         lines.append(f"Wheel: {path}")
-        lines.append(f"Use it: pip install {path}   and in Python: spacy.load({path.name.split('-')[0]!r})")
+        lines.append(
+            f"Use it: pip install {shlex.quote(str(path))}   and in Python: spacy.load({path.name.split('-')[0]!r})"
+        )
     signatures = {name: results[name].get("signature") for name in ("build", "projection") if name in results}
     return [*lines, *(f"{name}: {signature}" for name, signature in signatures.items() if signature)]
 

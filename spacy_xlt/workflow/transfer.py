@@ -13,11 +13,12 @@ import srsly
 from weasel.util import load_project_config, working_dir
 
 from ..config import difference
+from ..device import use_device
 from ..errors import error
 from ..io import check_own_folder, lock_folder, path_digest, write_json
 from .choices import Choices, Request
 from .estimate import estimate
-from .render import write_project
+from .render import check_place, write_project
 from .report import newest_wheel
 from .run import duration, give_back, printing_to, run_steps
 
@@ -39,10 +40,14 @@ def transfer(request: Request, choices: Choices, output: Path, say: Callable[[st
         The wheel.
 
     Raises:
-        XltError: E505 where the folder is of another request or other data, E506 where it is of something else, E571
-            where another process works there, E596 for a step that fails.
+        XltError: E510 for a GPU that is not there, E553 for a folder in the data, E505 where the folder is of another
+            request or other data, E506 where it is of something else, E571 where another process works there, E596 for
+            a step that fails.
         KeyboardInterrupt: The same call goes on.
     """
+    if request.gpu_id >= 0:
+        use_device(request.gpu_id)
+    check_place(output, choices)
     check_own_folder(output, marker=MARKER, what="transfer", is_ours=lambda: _is_ours(output))
     with lock_folder(output):
         folder, log = output / PROJECT, output / LOG

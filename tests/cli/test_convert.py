@@ -89,3 +89,10 @@ def test_a_corpus_without_any_document_is_not_written(tmp_path):
         (tmp_path / name).write_text(line)
         code, said = convert(tmp_path / name, tmp_path / "out.spacy")
         assert code == 1 and "XLT-E503" in said and not (tmp_path / "out.spacy").exists()
+
+
+def test_a_development_set_without_documents_is_said(tmp_path):
+    (tmp_path / "in.iob2").write_text(IOB2, encoding="utf8")
+    outputs = [tmp_path / "train.spacy", "--dev", tmp_path / "dev.spacy", "--dev-share", "0.001"]
+    code, said = convert(tmp_path / "in.iob2", *outputs, "--lang", "pt")
+    assert code == 0 and "XLT-W550" in said and "dev has no documents" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -133,13 +134,15 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     "options, code, said",
     [
-        ({"target": "de"}, "E510", "--data"),
+        ({"target": "de"}, "E510", "--data FILE"),
         ({"target": "en-GB"}, "E510", "another language"),
         ({"task": "parsing"}, "E510", "--task"),
         ({"gpu_id": -2}, "E510", "--gpu-id"),
         ({"encoder": "bundled:other"}, "E703", "encoder-en-pt"),
         ({"data": Path("nowhere.jsonl")}, "E502", "nowhere.jsonl"),
         ({"labels": ("CITY",)}, "E522", "CITY"),
+        ({"encoder": "./nowhere"}, "E303", "there is no such folder"),
+        ({"encoder": str(ROOT)}, "E303", "no config.json"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_written(options, code, said):
@@ -158,6 +161,108 @@ def test_too_few_documents_to_keep_any_back_are_refused(tmp_path):
     data = write_data(tmp_path / "data", n=1)
     with pytest.raises(XltError, match="--dev FILE"):
         choose(Request(source="en", target="pt", data=data / "mine.jsonl"))
+
+
+def test_given_translations_of_one_name_are_both_kept(tmp_path):
+    data = write_data(tmp_path / "data")
+    files = []
+    for side in ("en", "de"):
+        (tmp_path / side).mkdir()
+        files.append((data / f"mine.{side}").rename(tmp_path / side / "text.txt"))
+    texts = [path.read_text() for path in files]
+    choices = choose(Request(source="en", target="de", data=data / "mine.jsonl", parallel=tuple(files)))
+    write_project(tmp_path / "mine", choices)
+    engine = choices.values["engine"]
+    assert [(tmp_path / "mine" / engine[f"{side}_file"]).read_text() for side in ("source", "target")] == texts
+    assert choices.said["translations found"].startswith("of 60 of the first 60")
+
+
+def test_a_translation_memory_goes_into_the_project(tmp_path):
+    data = write_data(tmp_path / "data")
+    lines = zip(*((data / f"mine.{side}").read_text().splitlines() for side in ("en", "de")), strict=True)
+    (tmp_path / "memory.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    request = Request(
+        source="en", target="de", data=data / "mine.jsonl", translator=f"parallel:{tmp_path / 'memory.tsv'}"
+    )
+    choices = choose(request)
+    assert choices.values["engine"]["memory"] == ["assets/parallel/memory.tsv"]
+    assert choices.files["assets/parallel/memory.tsv"] == tmp_path / "memory.tsv"
+
+
+@pytest.mark.parametrize(
+    "german, code, said",
+    [("Eine Zeile\n", "E234", "not parallel"), ("\n" * 60, "E235", "two languages"), (None, "E236", "Today Maria")],
+)
+def test_translations_that_cannot_be_used_are_refused_at_once(tmp_path, german, code, said):
+    data = write_data(tmp_path / "data")
+    if german is None:
+        (data / "mine.en").write_text("Another text.\n" * 60)
+    else:
+        (data / "mine.de").write_text(german)
+    files = (data / "mine.en", data / "mine.de")
+    with pytest.raises(XltError, match=said) as caught:
+        choose(Request(source="en", target="de", data=data / "mine.jsonl", parallel=files))
+    assert caught.value.code == code
+
+
+def test_only_paths_are_made_absolute(tmp_path, monkeypatch):
+    data = write_data(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    Path("en").mkdir()
+    files = (data / "mine.en", data / "mine.de")
+    choices = choose(Request(source="en", target="de", data=data / "mine.jsonl", parallel=files))
+    assert choices.values["engine"]["languages"] == ["en", "de"]
+
+
+def test_a_variety_is_known_to_the_translator_alone(tmp_path):
+    data = write_data(tmp_path / "data")
+    values = choose(Request(source="en-GB", target="pt-BR", data=data / "mine.jsonl")).values
+    assert (values["source"], values["target"], values["pipeline_lang"]) == ("en", "pt", "pt")
+    config = Config().from_str(render(values)["configs/build_en_pt.cfg"], interpolate=False)
+    assert config["nlp"]["lang"] == "en"
+    component = config["components"]["xlt_translator"]
+    assert (component["source"], component["target"]) == ("en-GB", "pt-BR")
+
+
+def test_gold_of_ones_own_takes_the_place_of_the_samples(tmp_path):
+    (tmp_path / "gold.jsonl").write_text('{"text": "Maria vive.", "spans": [{"start": 0, "end": 5, "label": "PER"}]}\n')
+    choices = choose(Request(source="en", target="pt", test=tmp_path / "gold.jsonl", labels=("PER",)))
+    assert choices.sizes["test"] == 1 and choices.files["assets/test/gold.jsonl"] == tmp_path / "gold.jsonl"
+
+
+@pytest.mark.parametrize("role", ["dev", "test"])
+def test_what_is_trained_on_neither_chooses_nor_measures(tmp_path, role):
+    data = write_data(tmp_path / "data") / "mine.jsonl"
+    with pytest.raises(XltError, match=f"--{role}.*another file than --data"):
+        choose(Request(source="en", target="pt", data=data, **{role: data}))
+
+
+def test_a_project_does_not_lie_in_its_data(tmp_path):
+    data = write_data(tmp_path / "data")
+    done = CliRunner().invoke(
+        app, ["init", str(data / "mine"), "--source", "en", "--target", "pt", "--data", str(data), "--format", "jsonl"]
+    )
+    assert done.exit_code == 1 and "XLT-E553" in done.output and not (data / "mine").exists()
+
+
+def test_nothing_stays_of_a_project_that_cannot_be_written(tmp_path, monkeypatch):
+    choices = choose(Request(source="en", target="pt"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spacy_xlt.workflow.render.write_bytes", full)
+        with pytest.raises(OSError):
+            write_project(tmp_path / "mine", choices)
+    assert list((tmp_path / "mine").iterdir()) == []
+    write_project(tmp_path / "mine", choices)
+
+
+def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(tmp_path):
+    said = init(tmp_path / "it's mine", "--source", "en", "--target", "pt")
+    command = said.partition("Next: ")[2].partition(" && ")[0]
+    assert shlex.split(command) == ["cd", str(tmp_path / "it's mine")]
 
 
 def test_documents_are_kept_back_once_for_all_copies(tmp_path):

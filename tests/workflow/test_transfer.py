@@ -72,3 +72,9 @@ def test_changed_data_are_not_gone_on_with(command, tmp_path, monkeypatch):
     data.write_text(data.read_text() * 2)
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 1 and "XLT-E505" in done.output and "assets/source/mine.jsonl" in done.output
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_written(command, tmp_path):
+    done = CliRunner().invoke(app, [*command, "--gpu-id", "99"])
+    assert done.exit_code == 1 and "XLT-E510" in done.output and "--gpu-id is 99" in done.output
+    assert not (tmp_path / "made").exists()

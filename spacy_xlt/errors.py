@@ -245,8 +245,8 @@ _MESSAGES: dict[str, str] = {
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
     "--tag-col, counted from 1; take the line out if it is a header.",
-    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
-    "set --encoding (convert and build have it), for example {hint}.",
+    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or let "
+    "`spacy xlt convert` read it with --encoding, for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",

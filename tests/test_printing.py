@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from spacy_xlt.cli._app import echo, friendly_errors, msg
 from spacy_xlt.errors import error
-from spacy_xlt.printing import markdown, markdown_code, plain
+from spacy_xlt.printing import Printer, markdown, markdown_code, plain
 from spacy_xlt.report.table import Table
 
 # Colours, a title of the window, a bell, a line that is written over, C1, turns of direction, half a pair
@@ -180,7 +180,7 @@ def test_lines_stay_lines_and_paths_whole_where_there_is_no_terminal(capsys: pyt
 def test_lines_are_wrapped_for_a_terminal_each_by_itself(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "18")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     Printer().text("Ways:", "What could be done is:\n  this, or else that")
     assert capsys.readouterr().out == "Ways:\nWhat could be done\nis:\n  this, or else\n  that\n"

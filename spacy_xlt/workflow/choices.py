@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from spacy.tokens import Doc
 from spacy.util import get_lang_class
 from thinc.compat import has_gpu
 
-from ..build.shards import draw
 from ..bundled import ENCODERS, PREFIX
 from ..bundled.encoder import is_installed
-from ..docs import all_spans, tokens_digest
 from ..errors import error, missing_package
 from ..hub import located
 from ..languages import to_spacy
-from ..readers import ReadNotes, read_corpus
 from ..translation.component import TranslatorPipe
 from ..translation.engines import resolve_translator
 from ..translation.parallel import NOT_FOUND, ParallelTranslator
+from .corpora import CorpusFacts, check_apart, dev_share, read_facts
 
 FOLDER = Path(__file__).parent
 SAMPLE_PAIR = ("en", "pt")
-# It calibrates probabilities, so that a few will do; most are to train on
-_FEWEST_DEV = 10
-_DEV_SHARES = (0.1, 0.2, 0.3)
 # What a label has in it that the lines of project.yml and lists with commas cannot carry
 _NO_LABEL = re.compile(r"[\"'\\$,{}\s]")
 _DOUBTFUL = ["empty", "copied", "looping", "length_ratio"]
@@ -42,8 +34,6 @@ _STEPS = {False: 600, True: 2000}
 TASKS = {"ner": "xlt_ner", "spancat": "xlt_spans"}
 # Settings of translation engines that name files or folders
 _PATHS = frozenset({"model", "models", "memory", "source_file", "target_file"})
-# Documents that are looked up in given translations before anything is written
-_LOOKED_UP = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,21 +90,6 @@ class Choices:
     licences: dict[str, Any] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class _Corpus:
-    """What is to be known of a corpus.
-
-    Attributes:
-        draws: Of each annotated document, the number that decides its side in a split.
-        first: The first annotated documents.
-    """
-
-    n_docs: int
-    labels: Counter[str]
-    draws: list[float]
-    first: list[Doc]
 
 
 def choose(request: Request) -> Choices:
@@ -192,11 +167,12 @@ def _with_sample(request: Request) -> Request:
     )
 
 
-def _choose_data(request: Request, choices: Choices) -> _Corpus:
+def _choose_data(request: Request, choices: Choices) -> CorpusFacts:
     assert request.data is not None
-    _check_apart(request)
+    check_apart(request.data, request.dev, request.test)
     is_sample = request.data.parent == FOLDER / "sample"
-    corpus = _read(request.data, request.source, request)
+    settings = {"format": request.format, "task": request.task}
+    corpus = read_facts(request.data, request.source, labels=request.labels, **settings)
     labels = list(request.labels) or sorted(corpus.labels)
     for label in labels:
         if _NO_LABEL.search(label):
@@ -224,7 +200,7 @@ def _choose_data(request: Request, choices: Choices) -> _Corpus:
         "dev_share": None,
     }
     if request.dev is None:
-        share = _dev_share(corpus, request.data)
+        share = dev_share(corpus, request.data)
         n_dev = sum(draw < share for draw in corpus.draws)
         choices.values["dev_share"] = share
         choices.said["development set"] = (
@@ -232,7 +208,7 @@ def _choose_data(request: Request, choices: Choices) -> _Corpus:
         )
         choices.sizes["dev"] = round(share * corpus.n_docs)
     else:
-        choices.sizes["dev"] = _read(request.dev, request.source, request, labels).n_docs
+        choices.sizes["dev"] = read_facts(request.dev, request.source, labels=labels, **settings).n_docs
         choices.said["development set"] = f"{choices.sizes['dev']} documents in {choices.values['source_name']}"
     if request.test is None:
         choices.said["test set"] = (
@@ -240,54 +216,13 @@ def _choose_data(request: Request, choices: Choices) -> _Corpus:
             f"{choices.values['target_name']}; with annotated {choices.values['target_name']} text give --test FILE"
         )
     else:
-        choices.sizes["test"] = _read(request.test, request.target, request, labels).n_docs
+        choices.sizes["test"] = read_facts(request.test, request.target, labels=labels, **settings).n_docs
         choices.said["test set"] = f"{choices.sizes['test']} documents in {choices.values['target_name']}"
     _note_licence(choices, "uner/English-EWT" if is_sample else "data", request.data.name)
     return corpus
 
 
-def _check_apart(request: Request) -> None:
-    """What measures or chooses is not what is trained on."""
-    named = {"--data": request.data, "--dev": request.dev, "--test": request.test}
-    paths = [(option, path) for option, path in named.items() if path is not None and path.exists()]
-    for (first, path), (second, other) in combinations(paths, 2):
-        if path.samefile(other):
-            raise error("E510", setting=second, value=str(other), expected=f"another file than {first}")
-
-
-def _read(path: Path, lang: str, request: Request, labels: Sequence[str] = ()) -> _Corpus:
-    """Read a corpus once, which finds every error in it now and not in a step of the workflow."""
-    if not path.exists():
-        raise error("E502", what="file with annotated text", path=path)
-    notes, n_docs = ReadNotes(), 0
-    draws: list[float] = []
-    first: list[Doc] = []
-    wanted = frozenset(labels or request.labels) or None
-    spans_key = "sc" if request.task == "spancat" else ""
-    for doc in read_corpus(path, notes=notes, lang=lang, format=request.format, labels=wanted, spans_key=spans_key):
-        n_docs += 1
-        if all_spans(doc):
-            draws.append(draw(0, tokens_digest(doc)))
-            if len(first) < _LOOKED_UP:
-                first.append(doc)
-    if not draws:
-        raise error("E507", path=path, n=n_docs)
-    return _Corpus(n_docs, notes.labels, draws, first)
-
-
-def _dev_share(corpus: _Corpus, path: Path) -> float:
-    """The smallest share that gives a development set of some annotated documents, or else the largest share."""
-    sizes = {share: sum(draw < share for draw in corpus.draws) for share in _DEV_SHARES}
-    for share, n_dev in sizes.items():
-        if n_dev >= _FEWEST_DEV:
-            return share
-    n_dev = sizes[_DEV_SHARES[-1]]
-    if not 0 < n_dev < len(corpus.draws):
-        raise error("E510", setting="--data", value=str(path), expected="more annotated documents, or also --dev FILE")
-    return _DEV_SHARES[-1]
-
-
-def _choose_translator(request: Request, choices: Choices, corpus: _Corpus) -> None:
+def _choose_translator(request: Request, choices: Choices, corpus: CorpusFacts) -> None:
     found = resolve_translator(
         request.translator, source=request.source, target=request.target, parallel=request.parallel or None
     )
@@ -323,7 +258,7 @@ def _files_of(engine: Mapping[str, Any]) -> list[str]:
     return [*engine.get("memory", []), *sides]
 
 
-def _look_up(settings: Mapping[str, Any], request: Request, corpus: _Corpus) -> str:
+def _look_up(settings: Mapping[str, Any], request: Request, corpus: CorpusFacts) -> str:
     """How many of the first documents have translations that are whole."""
     engine = ParallelTranslator(**{name: value for name, value in settings.items() if name != "@misc"})
     pipe = TranslatorPipe("xlt_translator", engine, source=request.source, target=request.target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import zlib
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ..readers.docbin import read_docs
 
 _DOCS = 20
 _UPDATES = 3
+# Bytes
+_PIECE = 1 << 22
 
 
 def estimate(vars: dict[str, Any]) -> dict[str, float]:
@@ -58,7 +61,7 @@ def estimate(vars: dict[str, Any]) -> dict[str, float]:
         "build": loading + len(docs) * per_doc,
         "train": n_runs * run,
         # It loads the pipeline to score it, to describe it and to package it
-        "package": 3 * starting + n_test * per_prediction,
+        "package": 3 * starting + n_test * per_prediction + process + _seconds_of_wheel(nlp.to_bytes()),
     }
 
 
@@ -71,6 +74,14 @@ def _two_rates(nlp: Any, docs: list[Any]) -> tuple[float, float]:
     loaded = time.perf_counter()
     list(nlp.pipe(doc.copy() for doc in sample))
     return loaded - start, (time.perf_counter() - loaded) / len(sample)
+
+
+def _seconds_of_wheel(data: bytes) -> float:
+    """Seconds to compress a pipeline, from a piece in the middle of its weights."""
+    piece = data[len(data) // 2 :][:_PIECE]
+    start = time.perf_counter()
+    zlib.compress(piece)
+    return (time.perf_counter() - start) * len(data) / len(piece)
 
 
 def _seconds_of_update(nlp: Any) -> float:

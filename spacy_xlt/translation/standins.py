@@ -160,6 +160,10 @@ def _core(text: str, constraints: Sequence[Constraint]) -> tuple[int, int]:
         at = item.end
     if constraints and not any(char.isalnum() for char in rest + text[at:]):
         return end, end
+    if len(constraints) > 1 and _is_enclosed(text, constraints[0], constraints[-1]):
+        inner = text[constraints[0].end : constraints[-1].start]
+        start, end = constraints[0].end + len(inner) - len(inner.lstrip()), constraints[0].end + len(inner.rstrip())
+        constraints = constraints[1:-1]
     for item in reversed(constraints):
         before = text[start : item.start].rstrip()
         if item.kind == TERM or text[item.end : end].strip():
@@ -175,6 +179,11 @@ def _core(text: str, constraints: Sequence[Constraint]) -> tuple[int, int]:
             break
         start = end - len(after.lstrip("".join(_AFTER_LEADING) + " "))
     return start, max(start, end)
+
+
+def _is_enclosed(text: str, first: Constraint, last: Constraint) -> bool:
+    """Whether a text begins and ends with a tag, so that its translation does."""
+    return first.kind == last.kind == "tag" and not (text[: first.start].strip() or text[last.end :].strip())
 
 
 def _is_symbol(item: Constraint) -> bool:

@@ -205,7 +205,24 @@ def test_names_that_the_bundled_model_cannot_spell_are_projected_as_they_are(to_
     assert bitext.flags == () and bitext.target.text != text
 
 
-def test_markup_and_the_bundled_model(to_portuguese):
-    text = "<b>Ana</b> works for AT&amp;T and sees %from% and :number."
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "<b>Ana</b> works for AT&amp;T and sees %from% and :number.",
+            "<b>Ana</b> trabalha para AT&amp;T e vê %from% e :number.",
+        ),
+        ("<b>Nokia</b>", "<b>Nokia</b>"),
+        ("Nokia &amp; Siemens", "Nokia &amp; Siemens"),
+        ("<p>Bob lives in <i>Rio</i>.</p>", "<p>Bob vive em <i>Rio</i>.</p>"),
+        ("1 &lt; 2", "1 &lt; 2"),
+    ],
+)
+def test_markup_and_the_bundled_model(to_portuguese, text, expected):
     bitext = to_portuguese(text)._.xlt["pt"]
-    assert bitext.target.text == "<b>Ana</b> trabalha para AT&amp;T e vê %from% e :number." and bitext.flags == ()
+    assert bitext.target.text == expected and bitext.flags == ()
+
+
+def test_a_reference_that_is_not_carried_is_flagged(to_portuguese):
+    bitext = to_portuguese("A &lt; B &amp;&amp; C")._.xlt["pt"]
+    assert "&amp;&amp;" in bitext.target.text or bitext.flags

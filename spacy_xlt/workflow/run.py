@@ -45,8 +45,11 @@ def run_steps(folder: Path, steps: Sequence[str], log: Path, expected: Mapping[s
     log = log.resolve()
     with Bar({step: (expected or {}).get(step, 0.0) for step in steps}, shown=expected is not None) as bar:
         for step in steps:
-            with bar.step(step), working_dir(folder) as here, printing_to(log):
-                if check_rerun(here, commands[step]):
+            with working_dir(folder) as here, printing_to(log):
+                if not check_rerun(here, commands[step]):
+                    bar.skip(step)
+                    continue
+                with bar.step(step):
                     for line in commands[step]["script"]:
                         _run(step, split_command(line), log)
                     update_lockfile(here, commands[step])
@@ -115,8 +118,8 @@ class Bar:
     def __init__(self, expected: Mapping[str, float], *, shown: bool):
         self._expected = dict(expected)
         self._total = sum(self._expected.values())
-        # Seconds of the steps that are finished: as was expected, and as it was
-        self._done = self._taken = 0.0
+        # Seconds of the steps that are finished: as was expected, and as it was; of those that nothing was to do for
+        self._done = self._taken = self._skipped = 0.0
         self._terminal: IO[str] | None = None
         # Its own way to the terminal, as the steps print elsewhere
         with suppress(OSError, AttributeError, ValueError):
@@ -132,6 +135,10 @@ class Bar:
         self._tqdm.close()
         if self._terminal is not None:
             self._terminal.close()
+
+    def skip(self, name: str) -> None:
+        """Pass over a step that nothing is to do for, which says nothing of how fast the others are."""
+        self._skipped += self._expected[name]
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -154,7 +161,7 @@ class Bar:
         self._taken += time.perf_counter() - start
 
     def _show(self, name: str, seconds: float) -> None:
-        self._tqdm.n = self._done + min(seconds, self._expected[name])
+        self._tqdm.n = self._skipped + self._done + min(seconds, self._expected[name])
         self._tqdm.set_description_str(name, refresh=False)
         self._tqdm.set_postfix_str(f"about {duration(self.left(name, seconds))} left")
 
@@ -166,7 +173,8 @@ class Bar:
             seconds: How long it has been.
         """
         moved = self._done + min(seconds, self._expected[name])
-        return (self._total - moved) * (self._taken + seconds) / moved if moved else self._total
+        total = self._total - self._skipped
+        return (total - moved) * (self._taken + seconds) / moved if moved else total
 
 
 def duration(seconds: float) -> str:

@@ -81,5 +81,11 @@ def test_the_time_that_is_left_follows_what_was_slower_than_expected(monkeypatch
         assert bar.left("build", 20.0) == pytest.approx(60.0)
 
 
+def test_a_step_that_nothing_is_to_do_for_says_nothing_of_the_time_that_is_left():
+    with Bar({"build": 10.0, "train": 30.0}, shown=False) as bar:
+        bar.skip("build")
+        assert bar.left("train", 0.0) == 30.0 and bar.left("train", 10.0) == pytest.approx(20.0)
+
+
 def test_durations_are_in_words():
     assert duration(0.4) == "0 s" and duration(99) == "99 s" and duration(600) == "10 min"

@@ -242,9 +242,10 @@ _MESSAGES: dict[str, str] = {
     "E508": "None of the {n} documents could be processed; the first one failed with: {reason}",
     "E509": "{path}: the config has no {component} component in [nlp] pipeline (it has: {known}).",
     "E510": "{setting} is {value!r}; expected {expected}.",
-    "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col, counted from 1.",
+    "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col (of convert "
+    "or build), counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
-    "--tag-col, counted from 1; take the line out if it is a header.",
+    "--tag-col (of convert or build), counted from 1; take the line out if it is a header.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or let "
     "`spacy xlt convert` read it with --encoding, for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "

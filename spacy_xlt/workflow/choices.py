@@ -26,7 +26,7 @@ from .corpora import CorpusFacts, check_apart, dev_share, read_facts
 FOLDER = Path(__file__).parent
 SAMPLE_PAIR = ("en", "pt")
 # What a label has in it that the lines of project.yml and lists with commas cannot carry
-_NO_LABEL = re.compile(r"[\"'\\$,{}\s]")
+_NO_LABEL = re.compile(r"^-|[\"'\\$,{}\s]")
 _DOUBTFUL = ["empty", "copied", "looping", "length_ratio"]
 _WRONG_LANGUAGE = ["wrong_language", "source_language"]
 # Updates on a CPU and on a GPU (configs/train.cfg, configs/gpu.cfg)
@@ -105,6 +105,7 @@ def choose(request: Request) -> Choices:
         ("--task", request.task, request.task in TASKS, " or ".join(TASKS)),
         ("--gpu-id", request.gpu_id, request.gpu_id >= -1, "-1 for the CPU, or the number of a GPU"),
         ("--max-steps", request.max_steps, (request.max_steps or 1) > 0, "a number from 1"),
+        ("--licence", request.licence, not set('"\\$') & set(request.licence), "text without double quotes, \\ and $"),
         ("--target", request.target, to_spacy(request.source) != to_spacy(request.target), "another language"),
     ):
         if not valid:
@@ -176,7 +177,9 @@ def _choose_data(request: Request, choices: Choices) -> CorpusFacts:
     labels = list(request.labels) or sorted(corpus.labels)
     for label in labels:
         if _NO_LABEL.search(label):
-            expected = "labels without spaces, commas and quotes; rename it in the data, or leave it out of --labels"
+            expected = (
+                "labels without spaces, commas, quotes, - in front; rename it in the data, or leave it out of --labels"
+            )
             raise error("E510", setting="--labels", value=label, expected=expected)
     counts = ", ".join(f"{label} {corpus.labels[label]}" for label in labels)
     whose = "the sample that comes with the package (UNER English-EWT)" if is_sample else str(request.data)

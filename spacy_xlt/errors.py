@@ -219,11 +219,12 @@ _MESSAGES: dict[str, str] = {
     "W630": "No snapshot was written to {path}: {reason}. The training goes on, and earlier snapshots are kept.",
     "W632": "{component} of {path} did not start from the same values as that of {first} (their weights have a cosine "
     "of {cosine:.2f}), so their average may be of no use. Train every run with spacy_xlt.head_seed.v1.",
+    "W633": "There is one pipeline to average, {path}: the average is that pipeline.",
     "E680": "{path} is not a file of licences: {reason}. Expected a JSON object: key to name, licence, url, author.",
     "E681": "No licence is known of: {names}. Whoever gets the pipeline has to know what it is made from. Name the "
     "data with --data KEY, or --data SOURCE=KEY for one training source or the encoder, and give a file that has the "
     "key with --licences (it has: {known}); or --allow-unknown.",
-    "E682": "The card needs the licence of the pipeline itself: give it with --licence. It is made from: {licences}.",
+    "E682": "The card needs the licence of the pipeline itself: give it with --license. It is made from: {licences}.",
     "E683": "{path} is no pipeline: {reason}",
     "E684": "{path} holds no scores of entities or spans: {reason}. Give what `spacy evaluate --output` wrote.",
     "E685": "--data {name}=...: the pipeline has no training source of this name. It has: {known}.",

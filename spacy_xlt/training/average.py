@@ -48,7 +48,7 @@ def find_members(paths: Sequence[str | Path]) -> list[Path]:
     """The pipelines that paths stand for: themselves, or the snapshots in a folder of them.
 
     Raises:
-        XltError: E640 for a path that is neither, E510 for a pipeline that is named twice or for fewer than two.
+        XltError: E640 for a path that is neither, E510 for a pipeline that is named twice.
     """
     members: list[Path] = []
     for path in map(Path, paths):
@@ -61,8 +61,9 @@ def find_members(paths: Sequence[str | Path]) -> list[Path]:
                 raise error("E510", setting="MODEL", value=str(folder), expected=expected)
             _check_is_pipeline(folder)
             members.append(folder)
-    if len(members) < 2:
-        raise error("E510", setting="MODEL", value=", ".join(map(str, paths)), expected="two pipelines or more")
+    if len(members) == 1:
+        # A comparison with one seed has no more
+        warn("W633", path=members[0])
     return members
 
 

@@ -105,7 +105,7 @@ def choose(request: Request) -> Choices:
         ("--task", request.task, request.task in TASKS, " or ".join(TASKS)),
         ("--gpu-id", request.gpu_id, request.gpu_id >= -1, "-1 for the CPU, or the number of a GPU"),
         ("--max-steps", request.max_steps, (request.max_steps or 1) > 0, "a number from 1"),
-        ("--licence", request.licence, not set('"\\$') & set(request.licence), "text without double quotes, \\ and $"),
+        ("--license", request.licence, not set('"\\$') & set(request.licence), "text without double quotes, \\ and $"),
         ("--target", request.target, to_spacy(request.source) != to_spacy(request.target), "another language"),
     ):
         if not valid:

@@ -176,7 +176,7 @@ def test_data_without_a_licence_stop_the_card_unless_they_may(model, licences):
 def test_the_card_needs_a_licence_and_lists_those_of_the_data(model, licences):
     before = meta_of(model)
     assert re.search(
-        "XLT-E682.*--licence.*News 1.0: CC BY-SA 3.0", failed_card(model, "--data", "news", "--licences", licences)
+        "XLT-E682.*--license.*News 1.0: CC BY-SA 3.0", failed_card(model, "--data", "news", "--licences", licences)
     )
     assert meta_of(model) == before
     card(model, "--data", "news", "--licences", licences, licence="MIT")

@@ -196,10 +196,16 @@ def test_weights_that_cannot_be_are_refused(weights):
         check_weights(weights, 2)
 
 
+def test_the_average_of_one_pipeline_is_that_pipeline_and_says_so(runs):
+    with pytest.warns(XltWarning, match="W633"):
+        nlp, average = average_pipelines(find_members(runs[:1]))
+    alone = dict(read_weights(spacy.load(runs[0])))
+    assert all((values == alone[name]).all() for name, values in read_weights(nlp)) and average.n_changed == 0
+
+
 def test_members_are_found_or_refused_by_name(runs, tmp_path):
     assert find_members(runs[:2]) == runs[:2]
     for paths, said in (
-        (runs[:1], "two pipelines or more"),
         ([runs[0], runs[0]], "each pipeline once"),
         ([runs[0], tmp_path / "none"], "it is not there"),
         ([runs[0], runs[0].parent], "Give the pipelines in it by name: apart, run-0, run-1, run-2"),

@@ -138,7 +138,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
         ({"target": "en-GB"}, "E510", "another language"),
         ({"task": "parsing"}, "E510", "--task"),
         ({"gpu_id": -2}, "E510", "--gpu-id"),
-        ({"licence": 'my "own"'}, "E510", "--licence"),
+        ({"licence": 'my "own"'}, "E510", "--license"),
         ({"encoder": "bundled:other"}, "E703", "encoder-en-pt"),
         ({"data": Path("nowhere.jsonl")}, "E502", "nowhere.jsonl"),
         ({"labels": ("CITY",)}, "E522", "CITY"),

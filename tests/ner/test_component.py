@@ -252,6 +252,7 @@ def test_an_encoder_that_is_not_there_is_named(tmp_path):
 
 
 def test_encoder_that_no_hub_can_give_is_said_to_be_no_folder_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     # A port that nothing listens on
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
     start = time.monotonic()

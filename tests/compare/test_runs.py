@@ -254,6 +254,20 @@ def test_compare_rejects_invalid_options_before_writing(folder: Path, options: s
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(("asked", "threads"), [(None, "4"), ("1", "1"), ("8", "4")])
+def test_a_process_computes_with_no_more_threads_than_asked_for(tmp_path, monkeypatch, asked, threads):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    script = tmp_path / "says.py"
+    script.write_text("import os\nprint({k: v for k, v in os.environ.items() if k.endswith('_NUM_THREADS')})")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert Children(threads=4).run(["says"], tmp_path / "log.txt") == 0
+    said = (tmp_path / "log.txt").read_text()
+    assert said.count(f"_NUM_THREADS': '{threads}'") == 3
+
+
 def test_a_child_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = "import subprocess, sys; print('begun', flush=True)\n"
     script += f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)  # {tmp_path}'])"

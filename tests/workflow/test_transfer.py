@@ -27,7 +27,8 @@ def command(tmp_path, monkeypatch) -> list[str]:
     return ["transfer", *map(str, [data / "mine.jsonl", *options])]
 
 
-@pytest.mark.slow
+# The steps one by one: tests/project/test_workflow.py; their running and stopping: test_run.py
+@pytest.mark.long
 def test_one_command_goes_from_annotated_text_to_a_wheel_and_goes_on_where_it_was_stopped(
     command, tmp_path, monkeypatch
 ):

@@ -174,8 +174,9 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("CPU", GOOD, f"{processors} processors")
+    from ..compare.processes import n_cores
+
+    yield Finding("CPU", GOOD, f"{n_cores()} processors")
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         yield Finding("memory", GOOD, f"{total / (1 << 30):.1f} GiB")

@@ -81,10 +81,7 @@ def lines_of(results: dict[str, dict[str, Any]]) -> list[str]:
             lines.append(f"Without spacy_xlt it finds in {item['text']!r}: {entities}")
     if "wheel" in results:
         path = Path(results["wheel"]["path"])
-        lines.append(f"Wheel: {path}")
-        lines.append(
-            f"Use it: pip install {shlex.quote(str(path))}   and in Python: spacy.load({path.name.split('-')[0]!r})"
-        )
+        lines += [f"Wheel: {path}", how_to_use(path)]
     signatures = {name: results[name].get("signature") for name in ("build", "projection") if name in results}
     return [*lines, *(f"{name}: {signature}" for name, signature in signatures.items() if signature)]
 

@@ -1,25 +1,48 @@
-"""`xlt_annotator`: run any spaCy pipeline on the translations, for translate-test."""
+"""`xlt_annotator`: run any spaCy pipeline on translations, for translate-test, or on the documents themselves."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .bitext import Bitext, candidates_group
-from .docs import with_vocab
+from .docs import copy_groups, copy_span, missing_ranges, with_vocab
 from .engine import check_arguments
 from .errors import error
-from .pipe import BitextPipe
+from .pipe import BitextPipe, XltPipe
 from .probabilities import Scores, annotate_scored, labels_of
 from .subpipeline import SubPipeline
+
+SIDES = ("target", "source")
 
 
 @Language.factory(
     "xlt_annotator",
+    # Of the source side, it assigns doc.ents and doc.spans; what the config makes of it, analyze_pipes cannot know
     requires=["doc._.xlt"],
     assigns=["doc._.xlt"],
-    default_config={"pipeline": None, "targets": None, "beam_width": 1, "spans_key": None},
+    default_config={"pipeline": None, "targets": None, "beam_width": 1, "spans_key": None, "side": "target"},
 )
+def make_annotator(
+    nlp: Language,
+    name: str,
+    pipeline: Any,
+    targets: Any,
+    beam_width: Any,
+    spans_key: Any,
+    side: Any,
+) -> XltPipe[Any]:
+    """Make the component: for side "source" a `SourceAnnotatorPipe`, else an `AnnotatorPipe`, which check the rest."""
+    if side not in SIDES:
+        raise error("E150", owner=name, setting="side", value=side, expected=" or ".join(SIDES))
+    if side == "source":
+        return SourceAnnotatorPipe(name, pipeline=pipeline, beam_width=beam_width, spans_key=spans_key)
+    return AnnotatorPipe(name, pipeline=pipeline, targets=targets, beam_width=beam_width, spans_key=spans_key)
+
+
 class AnnotatorPipe(BitextPipe):
     """Annotates the target docs of Bitexts.
 
@@ -45,15 +68,12 @@ class AnnotatorPipe(BitextPipe):
         self,
         name: str,
         *,
-        nlp: Language | None = None,
         pipeline: str | None,
         targets: list[str] | None,
         beam_width: int,
         spans_key: str | None,
     ):
         check_arguments(name, AnnotatorPipe.__init__, locals())
-        if beam_width < 1:
-            raise error("E150", owner=name, setting="beam_width", value=beam_width, expected="a number from 1")
         annotator = PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key)
         super().__init__(name, annotator, targets=targets)
 
@@ -76,6 +96,37 @@ class AnnotatorPipe(BitextPipe):
         return by_doc
 
 
+class SourceAnnotatorPipe(XltPipe[Doc]):
+    """Annotates the documents themselves, such as raw text before `xlt_translator` or the source of parallel text.
+
+    Entities of `xlt_ner` have their probabilities in the span group "xlt_ents", and what is projected from them keeps
+    them there as `attrs["source_scores"]`. The arguments are those of `AnnotatorPipe`.
+    """
+
+    required_method = "annotate"
+
+    def __init__(self, name: str, *, pipeline: str | None, beam_width: int, spans_key: str | None):
+        check_arguments(name, SourceAnnotatorPipe.__init__, locals())
+        super().__init__(name, PipelineAnnotator(pipeline, name=name, beam_width=beam_width, spans_key=spans_key))
+
+    def inner_pipelines(self) -> list[Language]:
+        """The annotating pipeline."""
+        return [self.engine.nlp]
+
+    def predict(self, docs: list[Doc]) -> list[Doc]:
+        """Annotated copies of the docs."""
+        return list(self.engine.annotate(docs))
+
+    def set_annotations(self, docs: list[Doc], predictions: list[Doc]) -> None:
+        """Copy entities, span groups and categories onto the docs."""
+        for doc, copy in zip(docs, predictions, strict=True):
+            if copy.has_annotation("ENT_IOB"):
+                missing = [doc[start:end] for start, end in missing_ranges(copy)]
+                doc.set_ents([copy_span(ent, doc) for ent in copy.ents], missing=missing, default="outside")
+            copy_groups(copy, doc, partial(copy_span, doc=doc))
+            doc.cats = dict(copy.cats)
+
+
 class PipelineAnnotator(SubPipeline):
     """Runs a spaCy pipeline on documents that are already tokenised.
 
@@ -84,6 +135,8 @@ class PipelineAnnotator(SubPipeline):
     """
 
     def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):
+        if beam_width < 1:
+            raise error("E150", owner=name, setting="beam_width", value=beam_width, expected="a number from 1")
         super().__init__(pipeline, name=name)
         self.beam_width = beam_width
         self.spans_key = spans_key

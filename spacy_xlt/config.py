@@ -37,12 +37,14 @@ def find_config(path: str | Path) -> Path:
     return CONFIGS / name
 
 
-def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Language:
+def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = None, *, annotator: str = "") -> Language:
     """Make the pipeline that a config describes, its components without weights of their own.
 
     Args:
         path: The config; see `find_config`.
         overrides: Settings by dotted name, as `spacy train` takes them.
+        annotator: Name or folder of a pipeline that annotates the documents first, by the config's `xlt_annotator` for
+            that or by one more; "" for what the config says.
 
     Raises:
         XltError: E502 where the file is missing, E514 with spaCy's own words where it cannot be used.
@@ -52,11 +54,23 @@ def load_pipeline_config(path: str | Path, overrides: dict[str, Any] | None = No
         raise error("E502", what="config", path=path)
     try:
         config = util.load_config(path, overrides=overrides or {}, interpolate=True)
+        if annotator:
+            _set_annotator(config, annotator)
         return util.load_model_from_config(config, auto_fill=True, validate=True)
     except XltError:
         raise
     except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
         raise error("E514", path=path, reason=str(err).strip()) from err
+
+
+def _set_annotator(config: Config, pipeline: str) -> None:
+    components, names = config["components"], config["nlp"]["pipeline"]
+    kind = {"factory": "xlt_annotator", "side": "source"}
+    name = next((name for name in names if kind.items() <= components.get(name, {}).items()), "")
+    if not name:
+        name = "source_annotator"
+        config["nlp"]["pipeline"] = [name, *names]
+    components[name] = {**kind, **components.get(name, {}), "pipeline": pipeline}
 
 
 def find_component(nlp: Language, factory: str, config: str | Path) -> Any:

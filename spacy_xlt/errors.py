@@ -75,6 +75,14 @@ _MESSAGES: dict[str, str] = {
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "
     "be aligned. Set `target_pipeline` to a pipeline that segments it.",
+    "E107": "{name}: a document has no translation beside it. `spacy xlt build --parallel` reads parallel text; for "
+    "other documents take {name} out of the pipeline.",
+    "E108": "Nothing annotates the source of the parallel text. Give --annotate a pipeline of its language, or put an "
+    'xlt_annotator with `side = "source"` first in the config.',
+    "E109": "{target}: {kept} of the {n} lines are kept ({reasons}). Is the text in the language that it should be in?",
+    "E110": "{target}: lines of both sides that should say the same are linked hardly better (score {usual:.2f}) than "
+    "lines that have nothing to do with each other ({unrelated:.2f}). Is one side shifted, or another text? Where the "
+    "aligner's encoder does not know the language, take the LinkScoreFilter out of the config.",
     "E201": "{engine} cannot translate {source!r} to {target!r}. It knows: {known}.",
     "E202": "Nothing on this machine translates {source!r} to {target!r}. Looked for: {tried}. What could be done:\n"
     "{ways}",
@@ -96,8 +104,8 @@ _MESSAGES: dict[str, str] = {
     "to [['en', 'pt']].",
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
-    "E234": "The files are not parallel, line by line: {found} lines. Give two files with the same number of lines "
-    "(ParallelTranslator: `source_file`, `target_file`).",
+    "E234": "The files are not parallel, line by line: {found} lines{place}. Give two files with the same number of "
+    "lines (ParallelTranslator: `source_file`, `target_file`).",
     "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
     "`target_file` to another file.",
     "E236": "{files}: none of the first {n} annotated documents of {path} is there, the first one is {first!r}. A text "
@@ -268,7 +276,7 @@ _MESSAGES: dict[str, str] = {
     "E524": "eval-projection needs {expected} and got {found} paths. {hint}",
     "E550": "The shard {shard} cannot be read: {path}: {reason}. The command that built it makes it again.",
     "E551": "The build has several languages ({known}); set --lang to one of them.",
-    "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set --lang to one of them.",
+    "E552": "{path} has no documents in the language {lang!r} (it has: {known}). Set {setting} to one of them.",
     "E553": "{path} {reason}; nothing was written. Choose another path.",
     "E554": "{path} is there already; nothing was written. Give --overwrite to replace it, or choose another path.",
     "E557": "The name {name!r} leads out of the folder {folder}; nothing is read or written there. The file that "

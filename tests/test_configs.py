@@ -11,7 +11,7 @@ from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.config import merge_configs
 
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
-HOLDERS = ("translate_test_", "ensemble_", "fused_")
+HOLDERS = ("translate_test_", "ensemble_", "fused_", "parallel")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves

@@ -24,7 +24,7 @@ from ..readers import ReadSettings
 from ..readers.settings import lines_named
 from .manifest import Manifest, check_folder, file_in, read_header
 from .shard import BITEXT, READ, Corrections, Shard, ShardCounts, ShardProcessor, ShardResult, shard_name
-from .source import BuildInput, plain
+from .source import BuildInput, DocInput, plain
 from .workers import WorkerPool
 
 SUMMARY = "summary.json"
@@ -34,7 +34,7 @@ _ANNOTATION = frozenset({"doc.ents", "doc.spans", "doc.cats"})
 
 def build(
     nlp: Language,
-    source: str | Path,
+    source: str | Path | DocInput,
     output: str | Path,
     *,
     docs_per_shard: int = 200,
@@ -46,6 +46,7 @@ def build(
     skip_corrupt: bool = False,
     wait: bool = False,
     silent: bool = True,
+    title: str = "build",
 ) -> dict[str, Any]:
     """Take a corpus through a pipeline of xlt components and write bitexts and target documents.
 
@@ -53,7 +54,7 @@ def build(
 
     Args:
         nlp: The pipeline.
-        source: A corpus: a file of any known format or a folder of them.
+        source: A corpus: a file of any known format or a folder of them; or documents.
         output: The build folder: new, empty, or one of the same config and input to go on with.
         docs_per_shard: Documents in an output file. What is done again after a kill is at most the shards that were
             being processed.
@@ -65,6 +66,7 @@ def build(
         skip_corrupt: Leave out an input file that cannot be read, with a warning, instead of stopping.
         wait: Wait while another process builds in the folder, instead of raising E571.
         silent: No bar.
+        title: Of the bar.
 
     Returns:
         The summary, which is also in `summary.json`.
@@ -74,26 +76,30 @@ def build(
             E506 if the output folder holds something else; E571 if another process builds there; E508 if not a single
             document could be processed.
     """
-    source, output = Path(source), Path(output)
+    output = Path(output)
     if docs_per_shard < 1:
         raise error("E510", setting="--docs-per-shard", value=docs_per_shard, expected="a number from 1")
     check_folder(output)
-    reading = reading or ReadSettings(lang=source_language(nlp))
-    before = read_header(output)
-    corpus = BuildInput.scan(source, reading, before=before, skip_corrupt=skip_corrupt, silent=silent)
+    corpus: BuildInput | DocInput
+    if isinstance(source, DocInput):
+        corpus = source
+    else:
+        reading = reading or ReadSettings(lang=source_language(nlp))
+        before = read_header(output)
+        corpus = BuildInput.scan(Path(source), reading, before=before, skip_corrupt=skip_corrupt, silent=silent)
     _check_input(nlp, corpus)
     with lock_folder(output, wait=wait):
         manifest = Manifest(output, {**_header(nlp, corpus, docs_per_shard, corrections), **(made_from or {})})
         if corrections is not None and not manifest.records:
             # Later they fit, as they did when the build began
-            corrections.check_sources(corpus.docs(), source)
+            corrections.check_sources(corpus.docs(), corpus.path)
         manifest.open()
         remove_leftovers(output)
         names = [shard_name(number) for number in range(-(-corpus.n_docs // docs_per_shard))]
         to_do = {number: name for number, name in enumerate(names) if not manifest.is_finished(name)}
         total = _sum(manifest, (name for number, name in enumerate(names) if number not in to_do))
         run = workers.run if workers else partial(map, process or ShardProcessor(nlp, corrections=corrections))
-        with _progress_bar(corpus.n_docs, total.docs, silent=silent) as bar, workers or nullcontext():
+        with _progress_bar(corpus.n_docs, total.docs, title=title, silent=silent) as bar, workers or nullcontext():
             for result in run(corpus.shards(docs_per_shard, to_do)) if to_do else ():
                 _store(result, manifest)
                 total.add(result.counts)
@@ -126,7 +132,7 @@ def reuse_translations(nlp: Language, source: Path) -> Path | None:
     return source / BITEXT
 
 
-def _check_input(nlp: Language, corpus: BuildInput) -> None:
+def _check_input(nlp: Language, corpus: BuildInput | DocInput) -> None:
     if not corpus.n_docs:
         raise error("E503", path=corpus.path)
     projects = any(getattr(pipe, "direction", "") == "source_to_target" for _, pipe in nlp.pipeline)
@@ -135,7 +141,9 @@ def _check_input(nlp: Language, corpus: BuildInput) -> None:
         raise error("E507", path=corpus.path, n=corpus.n_docs)
 
 
-def _header(nlp: Language, corpus: BuildInput, docs_per_shard: int, corrections: Corrections | None) -> dict[str, Any]:
+def _header(
+    nlp: Language, corpus: BuildInput | DocInput, docs_per_shard: int, corrections: Corrections | None
+) -> dict[str, Any]:
     header = {
         "spacy_xlt": __version__,
         "docs_per_shard": docs_per_shard,
@@ -165,14 +173,14 @@ def _store(result: ShardResult, manifest: Manifest) -> None:
     manifest.add(result.shard, digests, result.counts)
 
 
-def _progress_bar(n_docs: int, n_finished: int, *, silent: bool) -> tqdm:
+def _progress_bar(n_docs: int, n_finished: int, *, title: str, silent: bool) -> tqdm:
     # A file gets a line each time, so rarely
     seconds = 0.2 if sys.stderr.isatty() else 60.0
     return tqdm(
         total=n_docs,
         initial=n_finished,
         unit="doc",
-        desc="build",
+        desc=title,
         disable=silent,
         mininterval=seconds,
         maxinterval=seconds,

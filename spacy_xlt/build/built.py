@@ -199,4 +199,4 @@ class BuiltShards(Sequence[BuiltShard]):
         if not self:
             raise error("E580", path=self.folder, reason="no shard of it is finished")
         if lang and lang not in self.langs:
-            raise error("E552", lang=lang, path=self.folder, known=", ".join(self.langs) or "none")
+            raise error("E552", lang=lang, path=self.folder, known=", ".join(self.langs) or "none", setting="--lang")

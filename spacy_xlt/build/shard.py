@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, training_target
+from ..bitext import ENTS_GROUP, Bitext, dropped_pairs, is_candidates, span_scores, training_target
 from ..docs import META, sentence_ranges
 from ..errors import is_document_error
 from ..io import docs_bytes, json_bytes
@@ -93,6 +93,7 @@ class ShardCounts:
         flags: Sentence pairs by flag.
         sentences_dropped: Sentence pairs left out of `target/`, by flag.
         words_unlinked: Words without a link, of "source" and "target".
+        kept: Of `target/`: "sentences", "spans", and the sum of their scores, "score".
         cache: "hits" and "misses" of the translator's cache.
         corrected: Ids of the sentences whose corrections were applied.
         failed: Documents that were set aside: their text and the error.
@@ -107,6 +108,7 @@ class ShardCounts:
     flags: Counter[str] = field(default_factory=Counter)
     sentences_dropped: Counter[str] = field(default_factory=Counter)
     words_unlinked: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
     corrected: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
@@ -122,7 +124,8 @@ class ShardCounts:
         self.sentences += other["sentences"]
         self.failed += other["failed"]
         for key in (name for name, value in vars(self).items() if isinstance(value, Counter)):
-            getattr(self, key).update(other[key])
+            # Lines of earlier versions lack some
+            getattr(self, key).update(other.get(key, {}))
         for name, seconds in other["seconds"].items():
             self.spend(name, seconds)
 
@@ -223,11 +226,15 @@ class ShardProcessor:
             f"{BITEXT}/{shard}.spacy": docs_bytes(docs, store_user_data=True),
             f"{LOST}/{shard}.jsonl": b"".join(_lost_lines(i, bitext) for i, bitext in bitexts),
         }
-        for lang in sorted({bitext.target_lang for _, bitext in bitexts}):
-            targets = [training_target(bitext) for _, bitext in bitexts if bitext.target_lang == lang]
+        kept = [(bitext, training_target(bitext)) for _, bitext in bitexts]
+        for lang in sorted({bitext.target_lang for bitext, _ in kept}):
+            targets = [target for bitext, target in kept if bitext.target_lang == lang]
             has_meta = any(META in target.user_data for target in targets)
             files[f"{TARGET}/{lang}-{shard}.spacy"] = docs_bytes(targets, store_user_data=has_meta)
-        for _, bitext in bitexts:
+        for bitext, target in kept:
+            n_sentences = len(bitext.sentences) - len(dropped_pairs(bitext))
+            n_spans = sum(1 for _ in _labels(target))
+            counts.kept.update({"sentences": n_sentences, "spans": n_spans, "score": _scores(target)})
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)
             counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
@@ -240,6 +247,12 @@ class ShardProcessor:
 def shard_name(number: int) -> str:
     """The name of a shard: the documents from `number * docs_per_shard` on, counted over all files of the input."""
     return f"{number:05d}"
+
+
+def _scores(target: Doc) -> float:
+    """The sum of the scores of projected spans."""
+    keys = [key for key in target.spans if not is_candidates(key)]
+    return round(sum(score for key in keys for score in span_scores(target, key).values()), 4)
 
 
 def _labels(doc: Doc) -> Iterator[str]:

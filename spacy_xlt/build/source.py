@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -123,6 +123,36 @@ class BuildInput:
                 if n_read != n_docs:
                     raise error("E583", path=file.path, expected=n_docs, found=n_read)
             first += n_docs
+
+
+@dataclass(frozen=True)
+class DocInput:
+    """Documents that are made when they are asked for, in the place of a `BuildInput`.
+
+    Attributes:
+        path: What messages name.
+        reading: In what language they are.
+        known: What they depend on: name → `sha256` and more.
+        n_docs: How many they are.
+        make: Makes one, of its number.
+    """
+
+    path: Path
+    reading: ReadSettings
+    known: dict[str, dict[str, Any]]
+    n_docs: int
+    make: Callable[[int], Doc]
+    is_annotated: bool = True
+
+    def docs(self) -> Iterator[Doc]:
+        """All documents."""
+        return map(self.make, range(self.n_docs))
+
+    def shards(self, size: int, numbers: Collection[int]) -> Iterator[Shard]:
+        """As `BuildInput.shards`."""
+        for number in numbers:
+            docs = [self.make(n) for n in range(number * size, min((number + 1) * size, self.n_docs))]
+            yield Shard(shard_name(number), docs_bytes(docs, store_user_data=True), len(docs))
 
 
 def plain(reading: ReadSettings) -> dict[str, Any]:

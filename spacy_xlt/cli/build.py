@@ -8,7 +8,20 @@ from typing import Any
 import typer
 
 from ..device import use_device
-from ._app import FORMATS, WITH_OVERRIDES, app, check_outputs, existing, msg, names_in, overrides_of, resumable
+from ..errors import error
+from ._app import (
+    FORMATS,
+    WITH_OVERRIDES,
+    app,
+    check_outputs,
+    existing,
+    msg,
+    names_in,
+    overrides_of,
+    paths_and_overrides,
+    resumable,
+)
+from ._parallel import build_languages, report_on
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -20,6 +33,12 @@ def build_cli(
         ..., help="Annotated corpus: file or folder, or an earlier build", metavar="INPUT"
     ),
     output_path: Path = typer.Argument(..., help="Folder to build in", metavar="OUTPUT_DIR"),
+    parallel: bool = typer.Option(
+        False, "--parallel", help="INPUT is parallel text: two files SRC TGT, a .tmx, a .tsv, or a folder"
+    ),
+    source: str = typer.Option("", "--source", help="With --parallel: language code of the source; the config's"),
+    targets: str = typer.Option("", help="With --parallel: languages to build, with commas between; all if left out"),
+    annotate: str = typer.Option("", help="Pipeline that annotates the source, by its name or its folder"),
     docs_per_shard: int = typer.Option(200, help="Documents in an output file"),
     corrections: Path | None = typer.Option(
         None,
@@ -52,18 +71,38 @@ def build_cli(
     OUTPUT_DIR/lost what could not be carried over and why, OUTPUT_DIR/report.html figures, plots and examples of all
     that. A build that was interrupted goes on where it stopped when the same command is given again. Settings of the
     config can be overridden as in spacy train: --components.xlt_aligner.engine.layer 8
+
+    With --parallel, the text was translated by people, and its source is annotated once. Each language is built in a
+    folder OUTPUT_DIR/LANGUAGE; one that cannot be built does not stop the others. For example: spacy xlt build parallel
+    --parallel news.en news.de built --source en --targets de --annotate en_core_web_sm
     """
     from spacy.cli._util import import_code
 
     from ..build.builder import build, reuse_translations, source_language
-    from ..build.manifest import FILE_NAME
     from ..build.workers import make_workers
     from ..config import load_pipeline_config
     from ..memory import limit_allocator_caches
     from ..readers import ReadSettings
-    from ..report.build import REPORT_HTML, write_build_report
     from ..review.records import Corrections
 
+    if parallel:
+        more, overrides = paths_and_overrides(ctx, ctx.args)
+        inputs = [input_path, output_path, *more]
+        folder = inputs.pop()
+        build_languages(
+            config_path,
+            inputs,
+            folder,
+            lambda settings: load_pipeline_config(config_path, {**overrides, **settings}, annotator=annotate),
+            find={"source": source, "targets": names_in(targets), "encoding": encoding},
+            build={"docs_per_shard": docs_per_shard, "wait": wait, "silent": silent},
+            workers={"executor": executor, "workers": workers, "gpu_id": gpu_id, "code": code},
+            report=report,
+        )
+        return
+    for option, value in (("--source", source), ("--targets", targets)):
+        if value:
+            raise error("E510", setting=option, value=value, expected="nothing without --parallel")
     overrides = overrides_of(ctx)
     existing(input_path, what="corpus")
     check_outputs(output_path, inputs=[config_path, input_path, corrections, code])
@@ -71,7 +110,7 @@ def build_cli(
     if workers == 0 and executor == "local":
         limit_allocator_caches()
         use_device(gpu_id, silent=silent)
-    nlp = load_pipeline_config(config_path, overrides)
+    nlp = load_pipeline_config(config_path, overrides, annotator=annotate)
     lang = source_language(nlp)
     if translated := reuse_translations(nlp, input_path):
         msg.info(f"The translations of {input_path} are used, and nothing is translated")
@@ -102,17 +141,11 @@ def build_cli(
         wait=wait,
         silent=silent,
     )
-    page = output_path / REPORT_HTML
-    if report and not _is_newer(page, output_path / FILE_NAME):
-        write_build_report(output_path)
+    page = report_on(output_path) if report else None
     if not silent:
         _show(summary, output_path)
-        if report:
+        if page:
             msg.info(f"Report: {page}")
-
-
-def _is_newer(file: Path, other: Path) -> bool:
-    return file.is_file() and file.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def _show(summary: dict[str, Any], output: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates
+from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates, span_scores
 from ..docs import copy_span, missing_ranges, runs_of
 from ..protocols import Outcome, Placement
 
@@ -152,6 +152,8 @@ def _write_group(bitext: Bitext, key: str, placed: Sequence[_Placed]) -> list[Sp
         "sources": [item.n for item in placed],
     }
     before = bitext.source.spans[key].attrs.get("scores") if key in bitext.source.spans else None
+    if key == ENTS and (by_span := span_scores(bitext.source, ENTS_GROUP)):
+        before = [by_span.get((ent.start, ent.end, ent.label_), 1.0) for ent in bitext.source.ents]
     if before is not None:
         attrs["source_scores"] = [float(before[item.n]) for item in placed]
     if any(item.place.by for item in placed):

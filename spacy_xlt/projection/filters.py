@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from ..bitext import Bitext
 from ..engine import Engine, setting
+from ..links import Alignment
 from ..tokens import is_symbol
 from .annotations import Carried
 
@@ -100,6 +103,36 @@ class SpanScoreFilter(Engine):
 
     def accept(self, score: float) -> bool:
         return score >= self.min_score
+
+
+@dataclass(kw_only=True, eq=False)
+class LinkScoreFilter(Engine):
+    """How sure the aligner is that a sentence pair says the same; see `link_score`.
+
+    What is low depends on the aligner and on how well its encoder knows the language. Without a `min_score` all is
+    accepted, but `spacy xlt build --parallel` finds one for each language.
+    """
+
+    min_score: float | None = setting(None, ge=0, le=1)
+
+    def score(self, bitext: Bitext, n: int, spans: Sequence[Carried]) -> list[float]:
+        """One number for the sentence."""
+        pair = bitext.sentences[n]
+        links = bitext.alignment.between(pair.source, pair.target)
+        return [link_score(links, pair.source_end - pair.source_start, pair.target_end - pair.target_start)]
+
+    def accept(self, score: float) -> bool:
+        return self.min_score is None or score >= self.min_score
+
+
+def link_score(alignment: Alignment, n_source: int, n_target: int) -> float:
+    """The mean score of the best link of each word, 0 for one without, over both sides: from 0 to 1."""
+    means = []
+    for column, size in enumerate((n_source, n_target)):
+        best = np.zeros(max(1, size))
+        np.maximum.at(best, alignment.links[:, column], alignment.scores)
+        means.append(best.mean())
+    return float(np.mean(means))
 
 
 def _linked_share(bitext: Bitext, span: Carried, *, of_source: bool) -> float:

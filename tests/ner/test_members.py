@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import spacy
+from helpers.engines import DIAGONAL
 from helpers.tiny_ner import make_doc, make_ner, train
 from spacy.tokens import Span
 from spacy.util import split_requirement
 
 from spacy_xlt.probabilities import annotate_scored, finds, labels_of
+from spacy_xlt.translation.parallel_text import given
 
 
 def test_probabilities_are_those_of_the_component(trained):
@@ -44,6 +46,21 @@ def test_an_ensemble_reads_the_scores_of_the_pipeline_around_it(trained, tmp_pat
     assert [span.text for span in group] == ["Maria", "Lisbon"]
     for members, score in zip(group.attrs["members"], doc.spans["xlt_ents"].attrs["scores"], strict=True):
         assert members["mine"] == pytest.approx(score) and members["other"] == pytest.approx(score)
+
+
+def test_annotated_source_has_its_probabilities_and_so_has_what_is_projected_from_it(trained, tmp_path):
+    trained.to_disk(tmp_path / "member")
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("xlt_annotator", config={"pipeline": str(tmp_path / "member"), "side": "source"})
+    nlp.add_pipe("xlt_parallel")
+    nlp.add_pipe("xlt_aligner", config={"engine": DIAGONAL})
+    nlp.add_pipe("xlt_projector")
+    text = "Maria lives in Lisbon ."
+    doc = nlp(given(make_doc(nlp, text), "Maria vive em Lisboa .", source="en", target="pt"))
+    scores = doc.spans["xlt_ents"].attrs["scores"]
+    target = doc._.xlt["pt"].target
+    assert [ent.text for ent in target.ents] == ["Maria", "Lisboa"] and all(0.4 < score < 1 for score in scores)
+    assert target.spans["xlt_ents"].attrs["source_scores"] == pytest.approx(scores)
 
 
 def test_the_annotator_of_translations_saves_it(trained, tmp_path):

@@ -13,7 +13,7 @@ from spacy_xlt.docs import missing_ranges
 from spacy_xlt.errors import XltError
 from spacy_xlt.projection.annotations import carried
 from spacy_xlt.projection.component import ProjectorPipe
-from spacy_xlt.projection.filters import SpanScoreFilter
+from spacy_xlt.projection.filters import LinkScoreFilter, SpanScoreFilter
 from spacy_xlt.projection.links.projector import LinkProjector
 
 NLP = spacy.blank("en")
@@ -161,3 +161,11 @@ def test_spans_whose_words_are_apart(parts, ents, group):
     assert mirrored.attrs["sources"] == ([0, 1] if parts == "one" else [0, 0, 1])
     assert bitext.lost == [] and len(carried(bitext)) == len(group)
     assert {one.source.text for one in carried(bitext)} == {"gave up", "Ann"}
+
+
+def test_link_score_is_the_mean_over_the_words_of_both_sides():
+    bitext = bitext_of("Ann Lee sat", "Ana sentou", "0-0 2-1", (0, 1, "PER"))
+    score = LinkScoreFilter().score(bitext, 0, [])
+    assert score == pytest.approx([(2 / 3 + 1) / 2])
+    assert [LinkScoreFilter(min_score=least).accept(score[0]) for least in (None, 0.8, 0.9)] == [True, True, False]
+    assert LinkScoreFilter().score(bitext_of("", "", ""), 0, []) == [0.0]

@@ -1,0 +1,41 @@
+"""`xlt_parallel`: Bitexts of documents and the translations that were read beside them."""
+
+from __future__ import annotations
+
+import pytest
+import spacy
+
+from spacy_xlt.errors import XltError
+from spacy_xlt.translation.parallel_text import given
+
+
+@pytest.fixture
+def nlp():
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("xlt_parallel")
+    return nlp
+
+
+def test_document_and_translation_are_one_pair_cut_by_their_languages(nlp):
+    doc = nlp(
+        given(spacy.blank("en")("We saw Rome. It rained."), "我们看到了罗马。下雨了。", source="en", target="zho-CN")
+    )
+    bitext = doc._.xlt["zh"]
+    assert [token.text for token in bitext.target][:5] == ["我", "们", "看", "到", "了"]
+    assert [(pair.source, pair.target) for pair in bitext.sentences] == [((0, len(doc)), (0, 12))]
+    assert (bitext.source_lang, bitext.target_lang, bitext.flags) == ("en", "zh", ())
+    assert not doc.user_data.keys() - {"xlt"}
+
+
+def test_what_is_no_translation_is_flagged(nlp):
+    text = "They have not said what they want to do about it"
+    assert nlp(given(nlp.make_doc(text), text, source="en", target="de"))._.xlt["de"].flags == ("copied",)
+    nlp.get_pipe("xlt_parallel").engine = None
+    assert nlp(given(nlp.make_doc(text), text, source="en", target="de"))._.xlt["de"].flags == ()
+
+
+def test_document_without_a_translation_and_gates_that_are_none_are_errors(nlp):
+    with pytest.raises(XltError, match="E107"):
+        nlp("Rome")
+    with pytest.raises(XltError, match="E150.*quality"):
+        nlp.add_pipe("xlt_parallel", name="again", config={"quality": 3})

@@ -82,11 +82,11 @@ def report_on(folder: Path) -> Path:
 
 
 def _show(results: Iterable[LanguageBuild], output: Path) -> None:
-    header = ("language", "lines", "kept", "left out", "entities", "lost", "mean score")
+    header = ("language", "lines", "kept", "entities", "lost", "mean score", "left out")
     rows = [_row(result) for result in results]
     n_built = sum(row[2] != "failed" for row in rows)
     msg.good(f"{n_built} languages", str(output))
-    msg.table(rows, header=header, aligns=("l", "r", "r", "l", "r", "r", "r"), divider=True)
+    msg.table(rows, header=header, aligns=("l", "r", "r", "r", "r", "r", "l"), divider=True)
 
 
 def _row(result: LanguageBuild) -> tuple[str, ...]:
@@ -106,8 +106,8 @@ def _row(result: LanguageBuild) -> tuple[str, ...]:
         result.target,
         str(result.n_lines),
         str(kept.get("sentences", 0)),
-        left_out,
         str(spans),
         str(result.summary["spans_lost"]),
         f"{kept['score'] / spans:.2f}" if spans else "",
+        left_out,
     )

@@ -75,8 +75,8 @@ def test_each_language_is_built_in_order_and_lines_keep_their_numbers(parallel):
     for side in ("bitext", "target"):
         ids = [doc.user_data["meta"]["id"] for doc in read_docs(out / "pt" / side)]
         assert ids == [f"news.en:{n}" for n in (1, 2, 4, 5)]
-    assert row(output, "pt") == "pt 5 3 empty line 1, length_ratio 1 3 0 1.00".split()
-    assert row(output, "ha") == "ha 5 4 empty line 1 3 0 1.00".split()
+    assert row(output, "pt") == "pt 5 3 3 0 1.00 empty line 1, length_ratio 1".split()
+    assert row(output, "ha") == "ha 5 4 3 0 1.00 empty line 1".split()
 
 
 def test_language_without_a_class_of_spacy_keeps_its_code(parallel):

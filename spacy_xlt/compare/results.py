@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from .. import __version__
@@ -57,7 +58,7 @@ def collect(
         for name in plan.strategies
         if any(job.strategy.name == name for job in jobs)
     }
-    described = {}
+    described, scored = {}, {}
     for name, path in plan.sets.items():
         golds = read_gold(path, name=name, labels=plan.labels)
         described[name] = {"path": str(path), "digest": sets[name], **_describe(golds)}
@@ -67,8 +68,9 @@ def collect(
             score = score_predictions(file, golds, name=name, labels=plan.labels, spans_key=spans_key)
             scores.setdefault(job.strategy.name, {})[job.seed] = score
             runs[job.name]["sets"][name] = {"p": score.p, "r": score.r, "f": score.f, "per_label": score.per_label}
-        for strategy, of_set in compare_strategies(plan, scores).items():
-            strategies[strategy]["sets"][name] = of_set
+        scored[name] = scores
+    for strategy, compared in compare_strategies(plan, scored).items():
+        strategies[strategy] |= compared
     return {
         "baseline": plan.baseline,
         "ceiling": plan.ceiling,
@@ -154,29 +156,76 @@ def _describe(golds: Sequence[Doc]) -> dict[str, Any]:
     return {"docs": len(golds), "words": sum(map(len, golds)), "entities": dict(sorted(labels.items()))}
 
 
-def compare_strategies(plan: Plan, scores: Scores) -> dict[str, dict[str, Any]]:
-    """Every strategy on one set: means over seeds, intervals, and the difference to the baseline."""
-    sampled = {
-        name: multi_bootstrap(np.stack([score.counts for score in by_seed.values()]), samples=plan.n_bootstrap)
-        for name, by_seed in scores.items()
-    }
-    result = {name: over_seeds(list(by_seed.values())) for name, by_seed in scores.items()}
-    base, top = result.get(plan.baseline), result.get(plan.ceiling or "")
-    p_values = {}
-    for name, of_set in result.items():
-        of_set["interval"] = list(interval(sampled[name]))
-        of_set |= dict.fromkeys(("difference", "difference_interval", "p_value", "p_holm", "gap_closed"))
+def compare_strategies(plan: Plan, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
+    """Every strategy: on each of the `sets` means over seeds, intervals, and the difference to the baseline; with
+    several sets, of those that have all of them, the mean `over_sets` as well.
+
+    Args:
+        plan: The plan.
+        scores: Set → strategy → seed → score.
+    """
+    result: dict[str, dict[str, Any]] = {}
+    sampled = {}
+    for set_name, of_set in scores.items():
+        means = {name: over_seeds(list(by_seed.values())) for name, by_seed in of_set.items()}
+        sampled[set_name] = {
+            name: multi_bootstrap(np.stack([score.counts for score in by_seed.values()]), samples=plan.n_bootstrap)
+            for name, by_seed in of_set.items()
+        }
+        for name, one in _against_baseline(plan, means, sampled[set_name]).items():
+            result.setdefault(name, {"sets": {}})["sets"][set_name] = one
+    if len(scores) > 1:
+        for name, one in _over_sets(plan, result, sampled).items():
+            result[name]["over_sets"] = one
+    return result
+
+
+def _against_baseline(
+    plan: Plan, scores: Mapping[str, dict[str, Any]], sampled: Mapping[str, NDArray[np.float64]]
+) -> dict[str, dict[str, Any]]:
+    """How sure the F1 of every strategy is, and its difference to the baseline.
+
+    Args:
+        plan: The plan.
+        scores: What `f` is over seeds, by strategy.
+        sampled: float64, `(samples,)` of the bootstrap, by strategy.
+    """
+    base, top = scores.get(plan.baseline), scores.get(plan.ceiling or "")
+    p_values, result = {}, {}
+    for name, score in scores.items():
+        result[name] = score | {"interval": list(interval(sampled[name]))}
+        result[name] |= dict.fromkeys(("difference", "difference_interval", "p_value", "p_holm", "gap_closed"))
         if base is None or name == plan.baseline:
             continue
-        of_set["difference"] = round(of_set["f"]["mean"] - base["f"]["mean"], 6)
-        of_set["difference_interval"] = list(interval(sampled[name] - sampled[plan.baseline]))
-        of_set["p_value"] = p_values[name] = p_value(sampled[name], sampled[plan.baseline])
+        difference = score["f"]["mean"] - base["f"]["mean"]
+        result[name]["difference"] = round(difference, 6)
+        result[name]["difference_interval"] = list(interval(sampled[name] - sampled[plan.baseline]))
+        result[name]["p_value"] = p_values[name] = p_value(sampled[name], sampled[plan.baseline])
         # The share of the way from the baseline to the ceiling; there is none where the ceiling is not above
         if top is not None and (gap := top["f"]["mean"] - base["f"]["mean"]) > 0:
-            of_set["gap_closed"] = round((of_set["f"]["mean"] - base["f"]["mean"]) / gap, 4)
+            result[name]["gap_closed"] = round(difference / gap, 4)
     for name, p in holm(p_values).items():
         result[name]["p_holm"] = p
     return result
+
+
+def _over_sets(
+    plan: Plan, strategies: Mapping[str, Any], by_set: Mapping[str, Mapping[str, NDArray[np.float64]]]
+) -> dict[str, dict[str, Any]]:
+    """The mean of every strategy over all sets, which count the same whatever their size, and its worst set.
+
+    The samples of a set draw the same seeds as those of another, so that what differs between seeds counts once.
+    """
+    scored = [name for name, data in strategies.items() if len(data["sets"]) == len(plan.sets)]
+    means, sampled = {}, {}
+    for name in scored:
+        of_sets = {key: one["f"] for key, one in strategies[name]["sets"].items()}
+        worst = min(of_sets, key=lambda key: of_sets[key]["mean"])
+        by_seed = zip(*(f["values"] for f in of_sets.values()), strict=True)
+        f = _mean_sd([statistics.fmean(values) for values in by_seed])
+        means[name] = {"f": f, "worst": {"set": worst, "f": of_sets[worst]}}
+        sampled[name] = np.mean([samples[name] for samples in by_set.values()], axis=0)
+    return _against_baseline(plan, means, sampled)
 
 
 def over_seeds(scores: Sequence[SetScore]) -> dict[str, Any]:

@@ -14,6 +14,10 @@ from .plots import Panel, Panels, Row
 from .table import Table
 
 SIGNIFICANT = 0.05
+# What stands in the place of a set's name for the mean of all
+OVER_SETS = "mean of all sets"
+# From so many on, sets are rows
+MANY_SETS = 3
 CAPTION = (
     "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and lines "
     "are the strategies to compare with."
@@ -34,7 +38,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of a result."""
     if not result["runs"]:
         return []
-    made = [_scores(result)]
+    made = [_scores(result), _by_set(result)]
     made += [_against_baseline(result, name) for name in result["sets"]]
     made += [_per_label(result, name) for name in result["sets"]]
     return [*(table for table in made if table.rows), _cost(result), _selection(result)]
@@ -43,9 +47,9 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 def comparison_plot(result: Mapping[str, Any]) -> Panels | None:
     """The forest plot of a result; None where there is nothing to draw."""
     panels = []
-    for set_name in result["sets"]:
+    for set_name in [*([OVER_SETS] if _over_sets(result) else []), *result["sets"]]:
         rows, lines = [], {}
-        for name, scores in _scored(result, set_name):
+        for name, scores in _over_sets(result) if set_name == OVER_SETS else _scored(result, set_name):
             low, high = scores["interval"]
             special = name in (result["baseline"], result["ceiling"])
             points = [100 * value for value in scores["f"]["values"]]
@@ -123,6 +127,19 @@ def _scores(result: Mapping[str, Any]) -> Table:
     return Table(head, rows, title="F1", note=note)
 
 
+def _by_set(result: Mapping[str, Any]) -> Table:
+    """A row for each set and a column for each strategy; without rows where there are few sets."""
+    strategies = _over_sets(result)
+    sets = list(result["sets"]) if len(result["sets"]) >= MANY_SETS else []
+    rows = [
+        [name, *(_mean_sd(result["strategies"][each]["sets"][name]["f"]) for each, _ in strategies)] for name in sets
+    ]
+    if rows:
+        rows.append([OVER_SETS, *(_mean_sd(one["f"]) + _star(one) for _, one in strategies)])
+        rows.append(["worst", *(f"{_mean_sd(one['worst']['f'])} ({one['worst']['set']})" for _, one in strategies)])
+    return Table(["set", *(name for name, _ in strategies)], rows, title="F1 by set")
+
+
 def _against_baseline(result: Mapping[str, Any], set_name: str) -> Table:
     rows = []
     for name, one in _scored(result, set_name):
@@ -175,6 +192,11 @@ def _selection(result: Mapping[str, Any]) -> Table:
 def _scored(result: Mapping[str, Any], set_name: str) -> list[tuple[str, Mapping[str, Any]]]:
     strategies = result["strategies"].items()
     return [(name, data["sets"][set_name]) for name, data in strategies if set_name in data["sets"]]
+
+
+def _over_sets(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The strategies that were scored on all of several sets, with their means."""
+    return [(name, data["over_sets"]) for name, data in result["strategies"].items() if "over_sets" in data]
 
 
 def _mean_sd(value: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import langcodes
@@ -42,7 +43,7 @@ def check_labels(
     """
     if may_differ is True:
         return
-    taught = {each.source.name for each in loaded if each.source.kind == SELF_LABELLED}
+    taught = {each.source.block for each in loaded if each.source.kind == SELF_LABELLED}
     for key in _learned_by(nlp):
         by_name = _labels_by_source(loaded, key)
         every = {label for labels in by_name.values() for label in labels} - set(may_differ or ())
@@ -87,7 +88,10 @@ def _learned_by(nlp: Language) -> dict[str, set[str]]:
 
 
 def _labels_by_source(loaded: Sequence[LoadedSource], key: str) -> dict[str, dict[str, int]]:
-    return {each.source.name: dict(each.counts.labels.get(key, {})) for each in loaded}
+    by_block: dict[str, Counter[str]] = {}
+    for each in loaded:
+        by_block.setdefault(each.source.block, Counter()).update(each.counts.labels.get(key, {}))
+    return {name: dict(labels) for name, labels in by_block.items()}
 
 
 def _difference(

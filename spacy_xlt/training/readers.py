@@ -26,6 +26,7 @@ from .sources import (
     MISSING,
     LoadedSource,
     ReadingRules,
+    Source,
     SourceCounts,
     parse_sources,
 )
@@ -133,10 +134,23 @@ class MixedCorpus(Engine):
         if self._loaded is None:
             return {}
         n_read = {name: counts.read for name, counts in self.counts.items()}
-        parts = {s.name: max(1, round(n_read[s.name] * s.weight)) for s in self._sources if s.share is None}
-        shares = {s.name: s.share for s in self._sources if s.share is not None}
-        total = sum(parts.values()) / (1 - sum(shares.values()))
-        return {name: parts.get(name) or max(1, round(shares[name] * total)) for name in n_read}
+        blocks: dict[str, list[Source]] = {}
+        for source in self._sources:
+            blocks.setdefault(source.block, []).append(source)
+        totals = {
+            name: sum(n_read[s.name] for s in block) * block[0].weight
+            for name, block in blocks.items()
+            if block[0].share is None
+        }
+        shares = {name: block[0].share for name, block in blocks.items() if block[0].share is not None}
+        rest = sum(totals.values()) / (1 - sum(shares.values()))
+        totals |= {name: share * rest for name, share in shares.items()}
+        sizes: dict[str, int] = {}
+        for name, block in blocks.items():
+            even = {s.name: n_read[s.name] ** (1 / s.temperature) for s in block}
+            part = totals[name] / sum(even.values())
+            sizes |= {each: max(1, round(part * n)) for each, n in even.items()}
+        return sizes
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """Yield the examples of an epoch.
@@ -216,7 +230,10 @@ class MixedCorpus(Engine):
         """What decides what is read: settings, and the files as they are."""
         undecided = {"sources", "use", "gold_tokens", "shuffle", "labels_may_differ", "target_gold", "targets"}
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in undecided}
-        sources = [dataclasses.replace(source, augmenter=None, weight=1.0, share=None) for source in self._sources]
+        sources = [
+            dataclasses.replace(source, augmenter=None, weight=1.0, share=None, temperature=1.0)
+            for source in self._sources
+        ]
         files = [file for path in [*(self.exclude or ()), *(s.path for s in sources)] for file in corpus_files(path)]
         looks = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         return repr((self.section, nlp.lang, settings, sources, looks))

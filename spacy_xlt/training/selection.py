@@ -16,6 +16,8 @@ SOURCE_GOLD, PROJECTED, TARGET_GOLD, UNSTATED = "source gold", "projected", "tar
 SELF_LABELLED = "self-labelled"
 # The `kind` of a source whose annotation was made by machines
 _MADE = {"projected": PROJECTED, "self_labelled": SELF_LABELLED}
+# Between the name of a block and a language
+OF_BLOCK = "/"
 # Readers whose blocks of sources say what the text is
 READERS = ("spacy_xlt.MixedCorpus.v1", "spacy_xlt.DevCorpus.v1")
 
@@ -116,7 +118,21 @@ def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The blocks of the sources that a MixedCorpus or DevCorpus reads, by the block of the corpus."""
     use = corpus.get("use")
     blocks = corpus.get("sources") or {}
-    return {name: block for name, block in blocks.items() if use is None or name in use}
+    return one_a_language({name: block for name, block in blocks.items() if use is None or name in use})
+
+
+def one_a_language(blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """Blocks of sources, with one of several languages (a list as its `lang`) as a block each: "projected/sv"."""
+    made: dict[str, Any] = {}
+    for name, block in blocks.items():
+        langs = block.get("lang")
+        if not isinstance(langs, (list, tuple)):
+            made[name] = block
+            continue
+        for lang in langs:
+            path = str(block.get("path") or "").replace("{lang}", str(lang))
+            made[f"{name}{OF_BLOCK}{lang}"] = {**block, "lang": lang, "path": path}
+    return made
 
 
 def check_corpora(config: Mapping[str, Any], *settings: str, whose: str = "", made_in: tuple[str, ...] = ()) -> None:

@@ -24,6 +24,7 @@ from ..languages import MULTI, blank, to_spacy
 from ..readers.docbin import corpus_files, read_bin
 from ..tokens import has_text
 from .duplicates import NearDuplicates, distinct_ranges
+from .selection import OF_BLOCK, one_a_language
 
 Augmenter = Callable[[Language, Example], Iterable[Example]]
 
@@ -40,7 +41,10 @@ class Source:
     Args:
         name: Name of its block.
         path: A `.spacy` file or a folder of them.
-        lang: Its language, "xx" for several.
+        lang: Its language, "xx" for several. A list of languages where the path has "{lang}" in it: a corpus each.
+        temperature: Of several languages: how even they are made. One with n documents is read in proportion to
+            n^(1/temperature), all together as often as there are documents: 1.0 as they are, 5.0 nearly evenly
+            (Devlin et al. 2019, multilingual BERT; Conneau & Lample 2019).
         kind: "gold" for annotation by people, "projected" for one that was carried over, "self_labelled" for one by
             trained pipelines (`spacy xlt label`).
         weight: How often each of its documents is read in an epoch: 2.0 for twice, 0.5 for one half of them.
@@ -67,10 +71,16 @@ class Source:
     keep_empty: float = setting(1.0, ge=0, le=1)
     labels: Mapping[str, str | None] = field(default_factory=dict)
     augmenter: Any = None
+    temperature: float = setting(1.0, ge=1)
 
     def __post_init__(self) -> None:
         check_settings(self)
         self.lang = to_spacy(self.lang)
+
+    @property
+    def block(self) -> str:
+        """Name of the block that it stands in, which has several sources where it is of several languages."""
+        return self.name.partition(OF_BLOCK)[0]
 
 
 @dataclass
@@ -145,11 +155,12 @@ def parse_sources(blocks: Mapping[str, Any], section: str, *, use: Sequence[str]
         expected = f"names of its sources: {', '.join(blocks)}"
         raise error("E610", section=section.rpartition(".")[0], setting="use", value=unknown, expected=expected)
     names = [name for name in blocks if use is None or name in use]
-    sources = [_parse(name, blocks[name], f"{section}.{name}") for name in names]
+    each = one_a_language({name: blocks[name] for name in names})
+    sources = [_parse(name, block, f"{section}.{name.partition(OF_BLOCK)[0]}") for name, block in each.items()]
     if not sources:
         raise error("E610", section=section, setting="sources", value=names, expected="at least one source to read")
-    shares = {source.name: source.share for source in sources if source.share is not None}
-    if shares and (len(shares) == len(sources) or sum(shares.values()) >= 1):
+    shares = {source.block: source.share for source in sources if source.share is not None}
+    if shares and (all(source.share for source in sources) or sum(shares.values()) >= 1):
         expected = "a sum of shares below 1, and a source without one that has the rest"
         raise error("E610", section=section, setting="share", value=shares, expected=expected)
     return sources
@@ -162,7 +173,8 @@ def _parse(name: str, block: Mapping[str, Any], section: str) -> Source:
     values = {key: value for key, value in block.items() if value is not None}
     checks = [
         ("path", bool(values.get("path")), "a .spacy file or a folder of them"),
-        ("lang", bool(values.get("lang")), "the code of its language"),
+        ("lang", isinstance(values.get("lang"), str), "the code of its language"),
+        ("path", "{lang}" not in str(values.get("path")), "no {lang}, as `lang` is one language"),
         ("share", not {"share", "weight"} <= set(values), "`share` or `weight`, not both"),
         ("augmenter", callable(values.get("augmenter", len)), "a registered augmenter"),
     ]

@@ -120,27 +120,39 @@ def score(counts: NDArray[np.int64]) -> SetScore:
     return SetScore(right / predicted, right / gold, f, {"PER": {"p": f, "r": f, "f": f}}, counts)
 
 
-@pytest.fixture
-def result() -> dict[str, object]:
+def result_of(*sets: str) -> dict[str, object]:
     """As `collect` makes it, of a baseline, something better with `<b>` in its name, and a ceiling."""
     plan = Plan(
         strategies={name: Strategy(name, "train") for name in ("zero", "<b>", "top")},
-        sets={"test": Path("test.spacy")}, seeds=(0, 1, 2), baseline="zero", ceiling="top", n_bootstrap=500,
+        sets={name: Path("test.spacy") for name in sets}, seeds=(0, 1, 2), baseline="zero", ceiling="top",
+        n_bootstrap=500,
     )  # fmt: skip
     shares = {"zero": (0.5, 0.52, 0.48), "<b>": (0.7, 0.71, 0.69), "top": (0.9, 0.9, 0.9)}
-    scores = {name: {n: score(c) for n, c in enumerate(runs(*share))} for name, share in shares.items()}
-    compared = compare_strategies(plan, scores)  # type: ignore[arg-type]
+    scores = {
+        key: {
+            name: {n: score(c) for n, c in enumerate(runs(*(s - i / 20 for s in share), n=200 - i))}
+            for name, share in shares.items()
+        }
+        for i, key in enumerate(sets)
+    }
     about = {
         "type": "train", "selected_by": "source gold (en)", "needs": [], "runs": 3, "runs_wanted": 3, "seconds": 12.3,
         "train_words_per_second": None, "words_per_second": 1234.5, "devices": ["cpu"],
     }  # fmt: skip
     one = {"docs": 200, "words": 900, "entities": {"PER": 400}, "digest": "0123456789abcdef"}
+    compared = compare_strategies(plan, scores)  # type: ignore[arg-type]
     return {
-        "baseline": "zero", "ceiling": "top", "sets": {"test": one}, "missing": {"late/0": "it was ended by signal 9"},
-        "strategies": {name: {**about, "sets": {"test": of_set}} for name, of_set in compared.items()},
+        "baseline": "zero", "ceiling": "top", "sets": dict.fromkeys(sets, one),
+        "missing": {"late/0": "it was ended by signal 9"},
+        "strategies": {name: about | both for name, both in compared.items()},
         "runs": {f"{name}/0": {"signature": f"strategy:{name}|x"} for name in compared},
         "bootstrap": {"method": "some", "correction": "other", "samples": 500},
     }  # fmt: skip
+
+
+@pytest.fixture
+def result() -> dict[str, object]:
+    return result_of("test")
 
 
 def test_what_a_strategy_reaches_is_measured_between_baseline_and_ceiling(result: dict) -> None:
@@ -151,6 +163,22 @@ def test_what_a_strategy_reaches_is_measured_between_baseline_and_ceiling(result
     low, high = of["<b>"]["difference_interval"]
     assert low < of["<b>"]["difference"] < high
     assert of["<b>"]["p_holm"] >= of["<b>"]["p_value"]
+
+
+def test_several_sets_have_a_mean_and_a_worst_and_stand_in_rows() -> None:
+    result = result_of("de", "sw", "zh")
+    over = {name: data["over_sets"] for name, data in result["strategies"].items()}
+    of_sets = [one["f"]["values"] for one in result["strategies"]["<b>"]["sets"].values()]
+    assert over["<b>"]["f"]["values"] == pytest.approx([sum(by_seed) / 3 for by_seed in zip(*of_sets, strict=True)])
+    assert over["<b>"]["worst"] == {"set": "zh", "f": result["strategies"]["<b>"]["sets"]["zh"]["f"]}
+    low, high = over["<b>"]["difference_interval"]
+    assert 0 < low < over["<b>"]["difference"] < high and over["<b>"]["p_holm"] < 0.05
+    # Of three sets the mean is surer than one alone
+    assert high - low < np.subtract(*reversed(result["strategies"]["<b>"]["sets"]["de"]["difference_interval"]))
+    (table,) = (table for table in tables(result) if table.title == "F1 by set")
+    assert [row[0] for row in table.rows] == ["de", "sw", "zh", "mean of all sets", "worst"]
+    assert "(zh)" in table.rows[-1][1] and "mean of all sets" in render_plot(comparison_plot(result))
+    assert not any(table.title == "F1 by set" for table in tables(result_of("de", "sw")))
 
 
 def test_one_seed_has_no_spread() -> None:

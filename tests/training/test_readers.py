@@ -252,6 +252,9 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
         ({"share": 0.5}, {}, "E610.*share.*'a': 0.5.*a source without one"),
         ({"lang": None}, {}, "E610.*lang"),
         ({"lang": "zzzz"}, {}, "E010"),
+        ({"lang": ["de", "zzzz"], "path": "{lang}"}, {}, "E010"),
+        ({"lang": []}, {}, "E610.*at least one source"),
+        ({"path": "{lang}"}, {}, "E610.*{lang}.*`lang` is one language"),
         ({"path": None}, {}, r"E610.*corpora.train.sources.a\] `path`"),
         ({"kind": "silver"}, {}, "E610.*silver"),
         ({"min_score": 2}, {}, "E610.*min_score"),
@@ -312,6 +315,26 @@ def test_a_share_is_a_part_of_the_epoch_whatever_the_sizes(nlp, numbered):
     assert corpus.epoch_sizes == {"few": 125, "large": 90, "small": 10, "some": 25}
     assert Counter(text.rstrip("0123456789") for text in epoch) == corpus.epoch_sizes
     assert {Counter(epoch)[f"few{i}"] for i in range(4)} == {31, 32}
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(1.0, [90, 9, 1]), (2.0, [70, 22, 7]), (1000.0, [33, 33, 33])])
+def test_a_block_of_several_languages_is_a_corpus_each_made_even_by_its_temperature(
+    nlp, numbered, tmp_path, temperature, expected
+):
+    paths = {lang: numbered(lang, n) for lang, n in [("de", 90), ("sv", 9), ("sw", 1)]}
+    pattern = paths["de"].replace("de.spacy", "{lang}.spacy")
+    many = {"path": pattern, "lang": list(paths), "temperature": temperature}
+    corpus = mixed({"many": many, "en": source(numbered("en", 5))})
+    epoch = Counter(text.rstrip("0123456789") for text in texts(corpus, nlp))
+    assert epoch == {**dict(zip(paths, expected, strict=True)), "en": 5}
+    assert list(corpus.counts) == ["many/de", "many/sv", "many/sw", "en"]
+
+
+def test_a_share_of_a_block_of_several_languages_is_that_of_all_of_them(nlp, numbered):
+    pattern = numbered("de", 10).replace("de.spacy", "{lang}.spacy")
+    numbered("sv", 30)
+    corpus = mixed({"many": {"path": pattern, "lang": ["de", "sv"], "share": 0.5}, "en": source(numbered("en", 80))})
+    assert texts(corpus, nlp) and corpus.epoch_sizes == {"many/de": 20, "many/sv": 60, "en": 80}
 
 
 def test_a_source_with_a_tiny_share_gives_one_document(nlp, numbered):

@@ -57,7 +57,8 @@ _MESSAGES: dict[str, str] = {
     "E010": "Unknown language code {code!r}: give a spaCy, BCP-47, ISO 639-3 or NLLB code such as 'pt', 'por' or "
     "'por_Latn'.",
     "E011": "spaCy's tokenizer for {lang!r} cannot be made: {reason}. Install what it names; text that is given in "
-    "tokens, such as columns, needs none, and `target_pipeline` can name an installed pipeline for translations.",
+    "tokens, such as columns, needs none, and another pipeline can cut translations: `target_pipeline` of "
+    "xlt_translator, `target_pipelines` of xlt_parallel.",
     "E101": "{name}: the engine {engine} has no method `{method}`. Set `{setting}` to one that has it.",
     "E102": "{name}: no bitext on the document. Run xlt_translator before it, or set doc._.xlt[LANG].",
     "E104": "{name}: cannot load the pipeline {pipeline!r} that `{setting}` names: {reason}",
@@ -74,7 +75,8 @@ _MESSAGES: dict[str, str] = {
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "
-    "be aligned. Set `target_pipeline` to a pipeline that segments it.",
+    "be aligned. Set `target_pipeline` of xlt_translator, or `target_pipelines` of xlt_parallel, to a pipeline that "
+    "segments it.",
     "E107": "{name}: a document has no translation beside it. `spacy xlt build --parallel` reads parallel text; for "
     "other documents take {name} out of the pipeline.",
     "E108": "Nothing annotates the source of the parallel text. Give --annotate a pipeline of its language, or put an "
@@ -155,7 +157,7 @@ _MESSAGES: dict[str, str] = {
     "E342": "The tokenizer makes piece {piece} of {token!r}, and the model knows {known} pieces. They do not belong "
     "together; set `model` to a folder in which they do.",
     "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "
-    "`target_pipeline` to a pipeline that cuts it into words.",
+    "`target_pipeline` of xlt_translator, or `target_pipelines` of xlt_parallel, to a pipeline that cuts words.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "

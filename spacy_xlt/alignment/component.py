@@ -17,6 +17,8 @@ from ..protocols import PairContext, TokenPair
 from ..tokens import has_text
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.EmbeddingAligner.v1"}
+# Characters: words of languages without spaces are shorter in the mean, stretches between spaces and signs are longer
+_LONG = 10
 
 
 @Language.factory(
@@ -80,10 +82,10 @@ class AlignerPipe(BitextPipe):
         for (lang, doc), unlinked in zip(sides, bitext.unlinked, strict=True):
             if lang not in UNSEGMENTED or lang in self._warned:
                 continue
-            words = sum(has_text(token.text) for token in doc)
-            if 2 * unlinked > words:
+            words = [token.text for token in doc if has_text(token.text)]
+            if 2 * unlinked > len(words) and sum(map(len, words)) > _LONG * len(words):
                 self._warned.add(lang)
-                warn("W340", name=self.name, unlinked=unlinked, words=words, lang=lang)
+                warn("W340", name=self.name, unlinked=unlinked, words=len(words), lang=lang)
 
 
 def _tokens(bitext: Bitext, pair: SentencePair) -> TokenPair:

@@ -16,7 +16,7 @@ from spacy.tokens import Doc, DocBin
 from ..docs import META
 from ..errors import XltError, error
 from ..io import fingerprint, path_digest
-from ..languages import blank, vocab_of
+from ..languages import blank, to_spacy, vocab_of
 from ..links import Alignment
 from ..pipe import XltPipe
 from ..projection.filters import LinkScoreFilter, link_score
@@ -271,9 +271,9 @@ def _least_scores(nlp: Language, filters: Sequence[str], text: ParallelText, pai
     if len(pairs) < _FEWEST:
         return {}
     chosen = [pairs[n] for n in np.linspace(0, len(pairs) - 1, min(_SAMPLE, len(pairs))).astype(int)]
-    sources = [_words(text.source, row.source) for row in chosen]
-    targets = [_words(text.target, row.target) for row in chosen]
-    aligner: Any = next(nlp.get_pipe(name) for name in nlp.pipe_names if nlp.pipe_factories[name] == "xlt_aligner")
+    given_pairs, aligner = (_first(nlp, factory) for factory in ("xlt_parallel", "xlt_aligner"))
+    sources = [_words(blank(text.source).tokenizer(row.source)) for row in chosen]
+    targets = [_words(given_pairs.cut(row.target, to_spacy(text.target))) for row in chosen]
     context = PairContext(text.source, text.target)
     half = len(chosen) // 2
     usual, unrelated = (
@@ -296,8 +296,12 @@ def _scores(alignments: Sequence[Alignment], pairs: Sequence[TokenPair]) -> list
     ]
 
 
-def _words(lang: str, text: str) -> list[str]:
-    return [token.text for token in blank(lang).tokenizer(text)]
+def _first(nlp: Language, factory: str) -> Any:
+    return next(nlp.get_pipe(name) for name in nlp.pipe_names if nlp.pipe_factories[name] == factory)
+
+
+def _words(doc: Doc) -> list[str]:
+    return [token.text for token in doc]
 
 
 def _reading(text: ParallelText) -> ReadSettings:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..bitext import Bitext, SentencePair
+from ..docs import with_vocab
 from ..errors import error
-from ..languages import blank, to_spacy
+from ..languages import blank, to_spacy, vocab_of
 from ..pipe import XltPipe
+from ..subpipeline import load_pipeline
 from .quality import QualityGates, TranslationPair
 
 # In `doc.user_data`: the text of a translation and both languages, as `given` puts it there
@@ -26,7 +29,7 @@ def given(doc: Doc, text: str, *, source: str, target: str) -> Doc:
 @Language.factory(
     "xlt_parallel",
     assigns=["doc._.xlt"],
-    default_config={"quality": {"@misc": "spacy_xlt.QualityGates.v1"}},
+    default_config={"quality": {"@misc": "spacy_xlt.QualityGates.v1"}, "target_pipelines": {}},
 )
 class ParallelPipe(XltPipe[Bitext]):
     """Adds to each document a Bitext with the translation that was read beside it: `doc._.xlt[target]`.
@@ -38,20 +41,58 @@ class ParallelPipe(XltPipe[Bitext]):
         name: The component's name.
         nlp: The pipeline; not used.
         quality: The `QualityGates` that flag what is no translation; none where null.
+        target_pipelines: Language code → name or path of a pipeline whose tokenizer cuts translations into that
+            language; spaCy's tokenizer for the language where it has none. It should be the one that the final pipeline
+            uses.
 
     Raises:
-        XltError: E150 for something that is no `QualityGates`.
+        XltError: E150 for an invalid setting, E010 for an unknown language.
     """
 
-    def __init__(self, name: str, *, nlp: Language | None = None, quality: Any):
-        if quality is not None and not isinstance(quality, QualityGates):
-            raise error("E150", owner=name, setting="quality", value=quality, expected="QualityGates, or null")
+    def __init__(
+        self,
+        name: str,
+        *,
+        nlp: Language | None = None,
+        quality: Any = None,
+        target_pipelines: Mapping[str, str] | None = None,
+    ):
+        pipelines = {} if target_pipelines is None else target_pipelines
+        is_mapping = isinstance(pipelines, Mapping) and all(isinstance(path, str) for path in pipelines.values())
+        for setting, value, is_valid, expected in (
+            ("quality", quality, quality is None or isinstance(quality, QualityGates), "QualityGates, or null"),
+            ("target_pipelines", pipelines, is_mapping, "pipelines by the code of their language"),
+        ):
+            if not is_valid:
+                raise error("E150", owner=name, setting=setting, value=value, expected=expected)
         super().__init__(name, quality)
+        self.target_pipelines = {to_spacy(lang): path for lang, path in pipelines.items()}
+        self._pipelines: dict[str, Language] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Some tokenizers (Japanese, Thai) hold objects that cannot be pickled
+        return {**self.__dict__, "_pipelines": {}}
 
     @property
     def signature(self) -> str:
-        """The signature of the gates."""
-        return "none" if self.engine is None else super().signature
+        """The signature of the gates, and what cuts words where it is not spaCy's tokenizer."""
+        gates = "none" if self.engine is None else super().signature
+        pipelines = [f"target_pipelines.{lang}:{path}" for lang, path in sorted(self.target_pipelines.items())]
+        return "|".join([gates, *pipelines])
+
+    def cut(self, text: str, lang: str) -> Doc:
+        """The words of a translation.
+
+        Raises:
+            XltError: E104 where a pipeline of `target_pipelines` cannot be loaded, E011 where a language's tokenizer
+                cannot be made.
+        """
+        if lang not in self.target_pipelines:
+            return blank(lang).tokenizer(text)
+        if lang not in self._pipelines:
+            setting = f"target_pipelines.{lang}"
+            self._pipelines[lang] = load_pipeline(self.target_pipelines[lang], name=self.name, setting=setting)
+        return with_vocab(self._pipelines[lang].make_doc(text), vocab_of(lang))
 
     def predict(self, docs: list[Doc]) -> list[Bitext]:
         """The documents with their translations.
@@ -66,7 +107,7 @@ class ParallelPipe(XltPipe[Bitext]):
         if noted is None:
             raise error("E107", name=self.name)
         text, source, target = noted["text"], to_spacy(noted["source"]), to_spacy(noted["target"])
-        translation = blank(target).tokenizer(text)
+        translation = self.cut(text, target)
         flags = () if self.engine is None else self.engine.flags(TranslationPair(doc.text, text, source, target))
         pair = SentencePair(0, len(doc), 0, len(translation), None, flags)
         return Bitext(doc, translation, source_lang=source, target_lang=target, sentences=[pair])

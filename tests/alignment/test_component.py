@@ -27,9 +27,9 @@ def test_words_without_a_link_are_counted_on_both_sides(make_doc):
     assert Bitext(source, make_doc("", lang="pt")).unlinked == (3, 0)
 
 
-@pytest.mark.parametrize("lang, said", [("th", 1), ("pt", 0)])
-def test_a_language_without_spaces_whose_words_stay_unlinked_is_named_once(make_doc, lang, said):
-    target = spacy.tokens.Doc(spacy.blank("xx").vocab, words=["x", "y", "z"])
+@pytest.mark.parametrize("lang, length, said", [("th", 20, 1), ("th", 3, 0), ("pt", 20, 0)])
+def test_a_language_without_spaces_whose_uncut_words_stay_unlinked_is_named_once(make_doc, lang, length, said):
+    target = spacy.tokens.Doc(spacy.blank("xx").vocab, words=[letter * length for letter in "xyz"])
     pipe = AlignerPipe("xlt_aligner", First())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

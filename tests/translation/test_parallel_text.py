@@ -39,3 +39,24 @@ def test_document_without_a_translation_and_gates_that_are_none_are_errors(nlp):
         nlp("Rome")
     with pytest.raises(XltError, match="E150.*quality"):
         nlp.add_pipe("xlt_parallel", name="again", config={"quality": 3})
+
+
+def test_a_pipeline_cuts_the_translations_into_its_language(nlp, tmp_path):
+    text = "我们 看到了 罗马"
+    spacy.blank("xx").to_disk(tmp_path / "by_spaces")
+    nlp.add_pipe("xlt_parallel", name="cut", config={"target_pipelines": {"zho-CN": str(tmp_path / "by_spaces")}})
+    nlp.remove_pipe("xlt_parallel")
+    make = lambda target: nlp(given(spacy.blank("en")("We saw Rome"), text, source="en", target=target))  # noqa: E731
+    assert [token.text for token in make("zh")._.xlt["zh"].target] == ["我们", "看到了", "罗马"]
+    assert len(make("zh-Hant")._.xlt["zh"].target) == 3
+    assert "target_pipelines.zh:" in nlp.get_pipe("cut").signature
+
+
+def test_pipelines_that_cut_are_a_mapping_and_have_to_be_there(nlp):
+    with pytest.raises(XltError, match="E150.*target_pipelines"):
+        nlp.add_pipe("xlt_parallel", name="again", config={"target_pipelines": {"zh": 3}})
+    with pytest.raises(XltError, match="E010"):
+        nlp.add_pipe("xlt_parallel", name="unknown", config={"target_pipelines": {"no code": "x"}})
+    nlp.add_pipe("xlt_parallel", name="missing", config={"target_pipelines": {"zh": "no_such_pipeline"}})
+    with pytest.raises(XltError, match="E104.*no_such_pipeline.*target_pipelines.zh"):
+        nlp.get_pipe("missing").cut("我们", "zh")

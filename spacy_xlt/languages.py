@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from spacy.vocab import Vocab
 
 MULTI = "xx"
+# Stands for the code of each of several languages in paths and names
+LANG = "{lang}"
 # BCP-47 and ISO 639-3 allow a macrolanguage where NLLB-200 names the one variety it was trained on.
 # Source: the language list of the FLORES-200 data set.
 _FLORES_VARIETY = {
@@ -29,8 +34,15 @@ _FLORES_SCRIPT = {
 }  # fmt: skip
 # Written without spaces between words: white space does not cut them.
 UNSEGMENTED = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo", "dz"})
+# Scripts that a language may be written in beside another one, and the first word of their letters' names in Unicode
+_SCRIPTS = {"Arab": "ARABIC", "Cyrl": "CYRILLIC", "Deva": "DEVANAGARI", "Latn": "LATIN"}
 # Words that the vocab of a shared blank pipeline takes in; they are some 50 MB
 MAX_NEW_STRINGS = 100_000
+
+
+def codes_in(text: str) -> list[str]:
+    """The codes of several languages, from text with commas between: "de, sv" → ["de", "sv"]."""
+    return [code.strip() for code in text.split(",") if code.strip()]
 
 
 @lru_cache(maxsize=1024)
@@ -84,6 +96,33 @@ def to_nllb(code: str) -> str:
 def same_language(first: str, second: str) -> bool:
     """Whether two codes, of whatever kind, mean the same language ("pt", "por_Latn")."""
     return to_spacy(first) == to_spacy(second)
+
+
+def closest(wanted: str, codes: Sequence[str]) -> list[str]:
+    """The code that is the same, else those with language, script and region the same, else the language alone.
+
+    So "deu" finds "de", and "srp" both "srp-Cyrl" and "srp-Latn". What is no code of a language is passed over.
+    """
+    if wanted in codes:
+        return [wanted]
+    key = code_key(wanted)
+    same = [code for code in codes if key and code_key(code) == key]
+    return same or [code for code in codes if key and code_key(code)[:1] == key[:1]]
+
+
+def code_key(code: str) -> tuple[str | None, ...]:
+    """Language, script and region of a code; nothing for what is none."""
+    with suppress(XltError):
+        language = parse(code)
+        return to_spacy(code), language.script, language.territory
+    return ()
+
+
+def in_script_of(text: str, code: str) -> bool:
+    """Whether most letters are of the script that a code names ("srp-Cyrl"); true where it names none of `_SCRIPTS`."""
+    script = _SCRIPTS.get(parse(code).script or "")
+    letters = [unicodedata.name(char, "") for char in text if char.isalpha()]
+    return script is None or not letters or 2 * sum(name.startswith(script) for name in letters) > len(letters)
 
 
 def is_right_to_left(code: str) -> bool:

@@ -53,6 +53,25 @@ def test_unknown_codes_are_named(code):
         languages.to_spacy(code)
 
 
+def test_the_closest_codes_are_found_among_those_of_other_kinds():
+    assert languages.closest("deu", ["pud", "en", "de"]) == ["de"]
+    assert languages.closest("zho-CN", ["zh", "zho-CN"]) == ["zho-CN"]
+    assert languages.closest("sr", ["srp-Cyrl", "srp-Latn", "hr"]) == ["srp-Cyrl", "srp-Latn"]
+    assert languages.closest("srp-Latn", ["srp-Cyrl", "sr-Latn"]) == ["sr-Latn"]
+    assert languages.closest("swe", ["pud", "nb"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "expected"),
+    [
+        ("Beograd 2019", "srp-Latn", True), ("Beograd", "srp-Cyrl", False), ("Београд (EU)", "sr-Cyrl", True),
+        ("Beograd", "sr", True), ("北京", "zh-Hans", True), ("2019", "srp-Cyrl", True),
+    ],
+)  # fmt: skip
+def test_a_text_is_told_from_one_in_another_script(text, code, expected):
+    assert languages.in_script_of(text, code) is expected
+
+
 def test_the_multi_language_class_is_no_language_of_its_own():
     assert languages.to_spacy("xx") == "xx"
     with pytest.raises(XltError, match="E010"):

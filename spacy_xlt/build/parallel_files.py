@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import XltError, error
-from ..languages import parse, to_spacy
+from ..languages import closest, code_key, to_spacy
 from ..readers.lines import read_parallel
 from ..textfiles import plain_name, text_lines
 from ..translation.parallel import read_tmx
@@ -157,7 +156,7 @@ def _of_columns(path: Path, source: str, targets: Sequence[str], encoding: str) 
     first = next((line.split("\t") for _, line in text_lines(path, encoding, cr_ends=False)), [])
     columns = [cell.strip() for cell in first] if _is_header(first) else [source, *targets]
     at = {name: n for n, name in enumerate(columns)}
-    own = next((name for name in at if _key(name) == _key(source)), None)
+    own = next((name for name in at if code_key(name) == code_key(source)), None)
     if own is None:
         return {}
     return {
@@ -168,12 +167,12 @@ def _of_columns(path: Path, source: str, targets: Sequence[str], encoding: str) 
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and all(_key(cell.strip()) for cell in cells)
+    return len(cells) > 1 and all(code_key(cell.strip()) for cell in cells)
 
 
 def _of_tmx(path: Path, source: str) -> dict[str, ParallelText]:
     codes = list(dict.fromkeys(code for unit in read_tmx(path) for code, _ in unit))
-    own = _closest(source, codes)
+    own = closest(source, codes)
     return {
         code: ParallelText(code, source, [(path, path)], (own[0], code))
         for code in codes
@@ -192,7 +191,7 @@ def _of_folder(folder: Path, source: str, encoding: str) -> dict[str, ParallelTe
         pairs: dict[str, list[tuple[Path, Path]]] = defaultdict(list)
         for (_, rest), by_code in groups.items():
             # "corpus.en-de" has these two alone, even where "de" is of the same name in another case
-            for own in _closest(source, list(by_code))[:1]:
+            for own in closest(source, list(by_code))[:1]:
                 for code in by_code:
                     if code != own and _fits(rest, own, code):
                         pairs[code].append((by_code[own], by_code[code]))
@@ -204,14 +203,14 @@ def _of_folder(folder: Path, source: str, encoding: str) -> dict[str, ParallelTe
 def _fits(rest: str, source: str, code: str) -> bool:
     """Whether what a name has before its code, where that is a pair of codes, is the pair of these."""
     pair = rest.rpartition(".")[2]
-    return pair.count("-") != 1 or not all(map(_key, pair.split("-"))) or set(pair.split("-")) == {source, code}
+    return pair.count("-") != 1 or not all(map(code_key, pair.split("-"))) or set(pair.split("-")) == {source, code}
 
 
 def _codes_in(name: str, position: int = -1) -> list[tuple[str, str]]:
     """The language code at a place of a file's name, with the rest of the name; nothing where there is none."""
     parts = plain_name(name).removesuffix(".txt").split(".")
     code = parts.pop(position)
-    if not parts or not _key(code):
+    if not parts or not code_key(code):
         return []
     for side in _SIDES:
         parts = [part.removesuffix(side) for part in parts]
@@ -220,7 +219,7 @@ def _codes_in(name: str, position: int = -1) -> list[tuple[str, str]]:
 
 def _wanted(target: str, found: dict[str, ParallelText], path: Path) -> ParallelText:
     """The text of a language that is asked for, under the code that it is asked for with."""
-    names = _closest(target, list(found))
+    names = closest(target, list(found))
     if len(names) == 1:
         text = found[names[0]]
         return ParallelText(target, text.source, text.files, text.codes, text.encoding)
@@ -230,23 +229,6 @@ def _wanted(target: str, found: dict[str, ParallelText], path: Path) -> Parallel
     except XltError as err:
         reason = err
     return ParallelText(target, "", failure=reason)
-
-
-def _closest(wanted: str, codes: Sequence[str]) -> list[str]:
-    """The code that is the same, else those with language, script and region the same, else the language alone."""
-    if wanted in codes:
-        return [wanted]
-    key = _key(wanted)
-    same = [code for code in codes if key and _key(code) == key]
-    return same or [code for code in codes if key and _key(code)[:1] == key[:1]]
-
-
-def _key(code: str) -> tuple[str | None, ...]:
-    """Language, script and region of a code; nothing for what is none."""
-    with suppress(XltError):
-        language = parse(code)
-        return to_spacy(code), language.script, language.territory
-    return ()
 
 
 def _digest(texts: Iterator[str]) -> str:

@@ -17,8 +17,10 @@ from .. import __version__
 from ..config import merge_configs
 from ..errors import error, warn
 from ..io import fingerprint, inside, path_digest
+from ..languages import LANG
 from ..readers.docbin import corpus_files
 from ..training.selection import check_corpora, without_unused_sources
+from .languages import each_language
 from .plan import AVERAGE, RUN, SEED, SOURCE_DEV, TRAIN, Plan, Strategy, substitute
 from .score import read_gold
 
@@ -97,6 +99,8 @@ class Job:
         def replace(name: str, all_seeds: bool, rest: str) -> str:
             if name == SEED:
                 return str(self.seed)
+            if name == LANG.strip("{}"):
+                return LANG
             # What follows the name lies below the run folder; the name alone is the model.
             job = self if name == RUN else jobs[name]
             path = str(job.folder if name == RUN or rest.startswith("/") else job.model)
@@ -126,7 +130,7 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
         plan: The plan.
         folder: The comparison's folder.
         seeds: Those of the plan to take; all where left out.
-        only: Only these strategies, and what they need.
+        only: Only these strategies, and what they need; "{lang}" in a name stands for each language.
 
     Raises:
         XltError: E664 for seeds or strategies that the plan does not have; E557 for a link that
@@ -135,6 +139,7 @@ def make_jobs(plan: Plan, folder: Path, seeds: Sequence[int] | None = None, only
     ordered = in_order(plan)
     seeds = plan.seeds if seeds is None else seeds
     _check_known("--seeds", seeds, plan.seeds)
+    only = each_language(only, plan.langs)
     _check_known("--only", only, list(plan.strategies))
     wanted = set(only or plan.compared or plan.strategies)
     for strategy in reversed(ordered):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from thinc.api import Config
 
 from ..config import find_config, merge_configs
 from ..errors import XltError, error
+from ..languages import LANG
+from .languages import each_language, expand_lists, expand_sections, expand_sets, languages_of
 
 TRAIN, ASSEMBLE, AVERAGE = "train", "assemble", "average"
 # The settings of a strategy of each type
@@ -25,6 +27,8 @@ _LABEL = {"pipelines", "raw", "sure", "doubtful", "soft", "agree", "lang", "form
 _COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
 RUN, SEED = "run", "seed"
+# What stands in braces for other things than a strategy
+_RESERVED = (RUN, SEED, LANG.strip("{}"))
 # The name of the evaluation set where there is no gold in the target language: it is the development set of the source
 SOURCE_DEV = "source-dev"
 # A strategy's name is a folder's name, and stands in braces in the settings of others
@@ -56,6 +60,8 @@ class Strategy:
         spans_key: The span group that the pipeline writes to; None for `doc.ents`.
         label: What is labelled before a training, to `{run}/labelled`: `pipelines` (as `models`) annotate `raw`, and
             the other options of `spacy xlt label`. The sentences of the evaluation sets are left out.
+        lang: The language that it is for, where there is one for each: it is run on the sets of this language.
+        pattern: The name of all of these, with "{lang}".
     """
 
     name: str
@@ -66,13 +72,20 @@ class Strategy:
     model: str = MODELS[0]
     spans_key: str | None = None
     label: Mapping[str, Any] = field(default_factory=dict)
+    lang: str = ""
+    pattern: str = ""
+
+    @property
+    def group(self) -> str:
+        """The name that it is reported under."""
+        return self.pattern or self.name
 
     def references(self) -> list[Reference]:
         """The strategies that this one names in its settings, each once."""
         references: dict[Reference, None] = {}
 
         def collect(name: str, all_seeds: bool, rest: str) -> str:
-            if name not in (RUN, SEED):
+            if name not in _RESERVED:
                 references[Reference(name, all_seeds)] = None
             return ""
 
@@ -98,6 +111,8 @@ class Plan:
         compared: The strategies that are run, with what they need; all where empty.
         labels: The labels that count; None for all.
         n_bootstrap: Samples of the bootstrap.
+        langs: The target languages, where the plan has something for each.
+        set_langs: The languages of the sets that there are for each.
     """
 
     strategies: Mapping[str, Strategy]
@@ -108,6 +123,17 @@ class Plan:
     compared: tuple[str, ...] = ()
     labels: tuple[str, ...] | None = None
     n_bootstrap: int = 5000
+    langs: tuple[str, ...] = ()
+    set_langs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def no_gold(self) -> list[str]:
+        """The languages without a set, where others have one."""
+        return [lang for lang in self.langs if self.set_langs and lang not in self.set_langs.values()]
+
+    def sets_of(self, strategy: Strategy) -> dict[str, Path]:
+        """The sets that a strategy is measured on."""
+        return {name: path for name, path in self.sets.items() if strategy.lang in ("", self.set_langs.get(name))}
 
 
 def substitute(value: Any, replace: Callable[[str, bool, str], str]) -> Any:
@@ -174,18 +200,29 @@ def _plan(config: Config) -> Plan:
     for name in ("compare", "strategies", "sets"):
         section = config.get(name)
         _check(isinstance(section, dict) and section, name, section, "a section with something in it")
-    head, sections, sets = config["compare"], config["strategies"], config["sets"]
+    head, common = config["compare"], _flat(config.get("overrides", {}))
     _check_keys("compare", head, _COMPARE)
-    for where, name in [("strategies", name) for name in sections] + [("sets", name) for name in sets]:
-        valid = _NAME.fullmatch(name) and name not in (RUN, SEED)
-        expected = f"a name of letters, digits, '-' and '_' other than {RUN} and {SEED}"
-        _check(valid, f"{where}.{name}", name, expected)
-    for name, value in sets.items():
+    langs = languages_of(targets := common.get("languages.targets"))
+    for where in ("strategies", "sets"):
+        for name in config[where]:
+            expected = f"languages with commas between, as there is [{where}] {name}"
+            _check(langs or LANG not in name, "overrides.languages.targets", targets, expected)
+            valid = _NAME.fullmatch(name.replace(LANG, "x")) and name not in _RESERVED
+            expected = f"a name of letters, digits, '-' and '_' other than {', '.join(_RESERVED)}"
+            _check(valid, f"{where}.{name}", name, expected)
+    for name, value in config["sets"].items():
         _check(isinstance(value, str), f"sets.{name}", value, "a .spacy file or a folder")
-    common = _flat(config.get("overrides", {}))
-    strategies = {name: _strategy(name, sections, common) for name in sections}
+        _check((LANG in name) == (LANG in value), f"sets.{name}", value, f"{LANG} in the name and in the path")
+    sets, set_langs = expand_sets(config["sets"], langs)
+    sections, patterns = expand_sections(config["strategies"], langs)
+    strategies = {}
+    for name, (lang, pattern) in patterns.items():
+        strategy = _strategy(name, sections, common)
+        overrides = expand_lists(strategy.overrides, langs)
+        strategies[name] = replace(strategy, overrides=overrides, lang=lang, pattern=pattern)
     one_of = f"one of: {', '.join(strategies)}"
     compared = _texts("compare.strategies", head["strategies"]) if head.get("strategies") else ()
+    compared = tuple(each_language(compared, langs))
     for name in compared:
         _check(name in strategies, "compare.strategies", name, one_of)
     seeds = head.get("seeds")
@@ -200,13 +237,15 @@ def _plan(config: Config) -> Plan:
     _check(type(samples) is int and samples >= 100, "compare.n_bootstrap", samples, "a number from 100")
     return Plan(
         strategies=strategies,
-        sets={name: Path(value) for name, value in sets.items()},
+        sets=sets,
         seeds=tuple(seeds),
         baseline=baseline,
         ceiling=ceiling,
         compared=compared,
         labels=None if head.get("labels") is None else _texts("compare.labels", head["labels"]),
         n_bootstrap=samples,
+        langs=langs,
+        set_langs=set_langs,
     )
 
 
@@ -229,6 +268,7 @@ def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any])
         _check(isinstance(raw, str), f"{where}.label.raw", raw, "a file or folder of text")
     files = "models" if kind == AVERAGE else "configs"
     values = data.get(files)
+    named: dict[str, Any] = {files: _texts(f"{where}.{files}", [values] if isinstance(values, str) else values)}
     return Strategy(
         name=name,
         type=kind,
@@ -236,7 +276,7 @@ def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any])
         model=model,
         spans_key=spans_key,
         label=label,
-        **{files: _texts(f"{where}.{files}", [values] if isinstance(values, str) else values)},
+        **named,
     )
 
 

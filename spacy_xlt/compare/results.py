@@ -43,8 +43,8 @@ def collect(
         reasons: Why jobs failed, by name.
 
     Returns:
-        `strategies`, `runs`, `sets`, `bootstrap`, `baseline`, `ceiling` and `missing`. Scores are fractions, times
-        seconds.
+        `strategies`, `runs`, `sets`, `bootstrap`, `baseline`, `ceiling`, `missing` and `no_gold` (languages without a
+        set). Scores are fractions, times seconds. Strategies that there are for each language are one.
 
     Raises:
         XltError: E503 and E669 for a set without documents or entities.
@@ -53,20 +53,21 @@ def collect(
     missing = {job.name: found[job.name].reason or "not done" for job in jobs if job not in finished}
     missing |= {name: reason for name, reason in (reasons or {}).items() if name in missing}
     runs: dict[str, Any] = {job.name: _run(job) for job in finished}
+    groups = dict.fromkeys(strategy.group for strategy in plan.strategies.values())
     strategies = {
-        name: _summary([job for job in jobs if job.strategy.name == name], runs)
-        for name in plan.strategies
-        if any(job.strategy.name == name for job in jobs)
+        name: _summary(of_group, runs)
+        for name in groups
+        if (of_group := [job for job in jobs if job.strategy.group == name])
     }
     described, scored = {}, {}
     for name, path in plan.sets.items():
         golds = read_gold(path, name=name, labels=plan.labels)
         described[name] = {"path": str(path), "digest": sets[name], **_describe(golds)}
         scores: Scores = {}
-        for job in finished:
+        for job in (job for job in finished if name in plan.sets_of(job.strategy)):
             file, spans_key = predictions_folder(job) / f"{name}.spacy", job.strategy.spans_key
             score = score_predictions(file, golds, name=name, labels=plan.labels, spans_key=spans_key)
-            scores.setdefault(job.strategy.name, {})[job.seed] = score
+            scores.setdefault(job.strategy.group, {})[job.seed] = score
             runs[job.name]["sets"][name] = {"p": score.p, "r": score.r, "f": score.f, "per_label": score.per_label}
         scored[name] = scores
     for strategy, compared in compare_strategies(plan, scored).items():
@@ -79,6 +80,7 @@ def collect(
         "strategies": strategies,
         "runs": runs,
         "missing": missing,
+        "no_gold": plan.no_gold,
         "bootstrap": {"method": METHOD, "correction": CORRECTION, "samples": plan.n_bootstrap, "seed": SEED},
         "version": __version__,
     }
@@ -216,7 +218,12 @@ def _over_sets(
 
     The samples of a set draw the same seeds as those of another, so that what differs between seeds counts once.
     """
-    scored = [name for name, data in strategies.items() if len(data["sets"]) == len(plan.sets)]
+    # A strategy that has one pipeline for each language may have other seeds for another
+    scored = [
+        name
+        for name, data in strategies.items()
+        if len(data["sets"]) == len(plan.sets) and len({one["seeds"] for one in data["sets"].values()}) == 1
+    ]
     means, sampled = {}, {}
     for name in scored:
         of_sets = {key: one["f"] for key, one in strategies[name]["sets"].items()}

@@ -143,7 +143,7 @@ class Runner:
         request = {
             "model": str(job.model),
             "gpu_id": self.gpu_id,
-            "sets": {name: str(path) for name, path in self.plan.sets.items()},
+            "sets": {name: str(path) for name, path in self.plan.sets_of(job.strategy).items()},
             "folder": str(predictions_folder(job)),
             "digest": prediction_digest(job, self.sets),
         }

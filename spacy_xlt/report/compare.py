@@ -121,6 +121,8 @@ def _scores(result: Mapping[str, Any]) -> Table:
     note += f"p < {SIGNIFICANT} ({result['bootstrap']['method']}; corrected: {result['bootstrap']['correction']})."
     if has_ceiling:
         note += f" Gap closed: the share of the way from {result['baseline']} to {result['ceiling']}."
+    if result.get("no_gold"):
+        note += f" No gold: {', '.join(result['no_gold'])}."
     if SOURCE_DEV in sets:
         note += f" {SOURCE_DEV} is text in the source language that chose the checkpoints:"
         note += " no measure of the target language."

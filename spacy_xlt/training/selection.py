@@ -10,7 +10,7 @@ from typing import Any
 from spacy.util import dot_to_object, load_config
 
 from ..errors import error
-from ..languages import MULTI, same_language
+from ..languages import LANG, MULTI, codes_in, same_language
 
 SOURCE_GOLD, PROJECTED, TARGET_GOLD, UNSTATED = "source gold", "projected", "target gold", "not stated"
 SELF_LABELLED = "self-labelled"
@@ -122,16 +122,16 @@ def used_sources(corpus: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def one_a_language(blocks: Mapping[str, Any]) -> dict[str, Any]:
-    """Blocks of sources, with one of several languages (a list as its `lang`) as a block each: "projected/sv"."""
+    """Blocks of sources, with one of several languages ("{lang}" in its `path`) as a block each: "projected/sv"."""
     made: dict[str, Any] = {}
     for name, block in blocks.items():
-        langs = block.get("lang")
-        if not isinstance(langs, (list, tuple)):
+        path, langs = str(block.get("path")), block.get("lang")
+        langs = codes_in(langs) if isinstance(langs, str) else langs
+        if LANG not in path or not isinstance(langs, (list, tuple)) or not langs:
             made[name] = block
             continue
         for lang in langs:
-            path = str(block.get("path") or "").replace("{lang}", str(lang))
-            made[f"{name}{OF_BLOCK}{lang}"] = {**block, "lang": lang, "path": path}
+            made[f"{name}{OF_BLOCK}{lang}"] = {**block, "lang": lang, "path": path.replace(LANG, str(lang))}
     return made
 
 

@@ -20,7 +20,7 @@ from ..bitext import ENTS, ENTS_GROUP
 from ..docs import copy_ents, filter_group, replace_ents, slice_doc
 from ..engine import check_settings, setting
 from ..errors import XltError, error, warn
-from ..languages import MULTI, blank, to_spacy
+from ..languages import LANG, MULTI, blank, codes_in, to_spacy
 from ..readers.docbin import corpus_files, read_bin
 from ..tokens import has_text
 from .duplicates import NearDuplicates, distinct_ranges
@@ -41,7 +41,8 @@ class Source:
     Args:
         name: Name of its block.
         path: A `.spacy` file or a folder of them.
-        lang: Its language, "xx" for several. A list of languages where the path has "{lang}" in it: a corpus each.
+        lang: Its language, "xx" for several. Where the path has "{lang}" in it, languages as a list or as text with
+            commas between: a corpus each.
         temperature: Of several languages: how even they are made. One with n documents is read in proportion to
             n^(1/temperature), all together as often as there are documents: 1.0 as they are, 5.0 nearly evenly
             (Devlin et al. 2019, multilingual BERT; Conneau & Lample 2019).
@@ -171,10 +172,14 @@ def _parse(name: str, block: Mapping[str, Any], section: str) -> Source:
     if unknown := sorted(set(block) - set(known)):
         raise error("E611", section=section, found=", ".join(unknown), known=", ".join(known))
     values = {key: value for key, value in block.items() if value is not None}
+    path, lang = str(values.get("path") or ""), values.get("lang")
+    several = len(codes_in(lang) if isinstance(lang, str) else lang or ()) > 1
     checks = [
-        ("path", bool(values.get("path")), "a .spacy file or a folder of them"),
-        ("lang", isinstance(values.get("lang"), str), "the code of its language"),
-        ("path", "{lang}" not in str(values.get("path")), "no {lang}, as `lang` is one language"),
+        ("path", path, "a .spacy file or a folder of them"),
+        ("path", not several, "{lang} in it, as `lang` is several languages"),
+        # Where there are any, it was taken apart
+        ("lang", LANG not in path, "languages, as `path` has {lang}"),
+        ("lang", isinstance(lang, str) and lang, "the code of its language"),
         ("share", not {"share", "weight"} <= set(values), "`share` or `weight`, not both"),
         ("augmenter", callable(values.get("augmenter", len)), "a registered augmenter"),
     ]

@@ -96,3 +96,32 @@ def test_a_development_set_without_documents_is_said(tmp_path):
     outputs = [tmp_path / "train.spacy", "--dev", tmp_path / "dev.spacy", "--dev-share", "0.001"]
     code, said = convert(tmp_path / "in.iob2", *outputs, "--lang", "pt")
     assert code == 0 and "XLT-W550" in said and "dev has no documents" in said
+
+
+def test_each_language_gets_a_file_and_what_fails_does_not_stop_the_others(tmp_path):
+    for name, text in {
+        "A/de_pud-test": "1\tBonn\tB-LOC\n", "A/pt_pud-test": "1\tRio\tB-LOC\n", "B/pt_bosque-test": "1\tLula\tB-PER\n",
+        "B/sr_set-test": "1\tBeograd\tB-LOC\n", "B/hr_set-test": "1\tZagreb\n", "B/pt_bosque-train": "1\tno\tO\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.iob2").write_text(text, encoding="utf8")
+    pattern, output = tmp_path / "*" / "{lang}_*-test.iob2", tmp_path / "out" / "{lang}.spacy"
+    code, said = convert(pattern, output, "--lang", "deu, por-BR,swe,srp-Latn,srp-Cyrl,hrv")
+    texts = {path.stem: " ".join(doc[0].text for doc in read_docs(path)) for path in (tmp_path / "out").iterdir()}
+    assert texts == {"deu": "Bonn", "por-BR": "Rio Lula", "srp-Latn": "Beograd"}
+    assert "No file for swe" in said and "No file for srp-Cyrl: this one is in another script" in said
+    assert code == 1 and "hrv: XLT-E511" in said and "1 of 6 languages failed: hrv" in said
+    assert convert(pattern, output, "--lang", "de,sv")[0] == 0
+
+
+def test_paths_of_several_languages_are_checked_before_anything_is_written(tmp_path):
+    (tmp_path / "a.de.iob2").write_text(IOB2, encoding="utf8")
+    for source, output, lang, said in [
+        ("a.{lang}.iob2", "out.spacy", "de", "OUTPUT"),
+        ("a.de.iob2", "{lang}.spacy", "de", "INPUT"),
+        ("a.{lang}.iob2", "{lang}.spacy", "sv,da", "No such file of sv, da"),
+        ("a.{lang}.iob2", "{lang}.spacy", "de,klingon", "XLT-E010"),
+    ]:
+        code, message = convert(tmp_path / source, tmp_path / output, "--lang", lang)
+        assert code == 1 and said in message
+    assert [path.name for path in tmp_path.iterdir()] == ["a.de.iob2"]

@@ -298,6 +298,63 @@ def test_compare_rejects_set_without_entities(
     assert caught.value.code == "E503"
 
 
+MANY = """
+[strategies.many]
+type = "train"
+configs = ["base.cfg"]
+overrides = {"paths.built": "built/{lang}"}
+
+[strategies.one-{lang}]
+extends = "many"
+overrides = {"languages.targets": "{lang}"}
+"""
+
+
+def many_languages(folder: Path, targets: object = "deu,srp-Latn,srp-Cyrl,swe") -> Plan:
+    path = write_plan(folder, MANY, baseline="many")
+    path.write_text(path.read_text().replace("[sets]\n", '[sets]\n{lang} = "{lang}.spacy"\n'))
+    return read_plan(
+        path, {"overrides.languages.targets": targets, "overrides.paths.evaluation": ["test.spacy", "{lang}.spacy"]}
+    )
+
+
+def test_what_has_lang_in_it_is_there_for_each_target_language(corpora: Path) -> None:
+    for lang in ("deu", "srp-Latn", "srp-Cyrl"):
+        shutil.copy("test.spacy", f"{lang}.spacy")
+    plan = many_languages(corpora)
+    assert plan.sets == {name: Path(f"{name}.spacy") for name in ("deu", "srp-Latn", "srp-Cyrl", "test")}
+    assert plan.no_gold == ["swe"]
+    assert list(plan.strategies) == ["many", "one-deu", "one-srp-Latn", "one-srp-Cyrl", "one-swe"]
+    many, one = plan.strategies["many"], plan.strategies["one-srp-Latn"]
+    # A language without a file is in no list of files
+    assert many.overrides["paths.evaluation"] == ["test.spacy", "deu.spacy", "srp-Latn.spacy", "srp-Cyrl.spacy"]
+    assert (many.overrides["paths.built"], many.references()) == ("built/{lang}", [])
+    assert (one.overrides["languages.targets"], one.group) == ("srp-Latn", "one-{lang}")
+    assert (plan.sets_of(many), list(plan.sets_of(one))) == (plan.sets, ["srp-Latn"])
+    assert not plan.sets_of(plan.strategies["one-swe"])
+    assert read_plan(write_plan(corpora, TWO, baseline="first")).no_gold == []
+
+
+def test_strategies_of_each_language_can_be_asked_for_alone(corpora: Path) -> None:
+    (corpora / "base.cfg").write_text(f'{BASE}\n[languages]\ntargets = ""\n')
+    shutil.copy("test.spacy", "deu.spacy")
+    plan = many_languages(corpora, ["deu", "swe"])
+    assert names(plan, seeds=[0], only=["one-{lang}"]) == ["one-deu/0", "one-swe/0"]
+    assert names(plan, seeds=[0], only=["one-swe"]) == ["one-swe/0"]
+    (job, *_) = make_jobs(plan, Path("out"), only=["many"])
+    assert job.config()["paths"]["built"] == "built/{lang}"
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [("", "targets"), (3, "targets"), ("deu,klingon", "klingon"), ("deu", "missing: deu.spacy")],
+)
+def test_languages_of_a_plan_are_checked(corpora: Path, targets: object, said: str) -> None:
+    with pytest.raises(XltError, match=said.removeprefix("missing: ")) as caught:
+        set_digests(many_languages(corpora, targets))
+    assert caught.value.code == ("E502" if "missing" in said else "E660")
+
+
 LABELLED = (
     TWO
     + """

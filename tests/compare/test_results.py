@@ -181,6 +181,18 @@ def test_several_sets_have_a_mean_and_a_worst_and_stand_in_rows() -> None:
     assert not any(table.title == "F1 by set" for table in tables(result_of("de", "sw")))
 
 
+def test_a_language_without_gold_is_named_once(result: dict) -> None:
+    assert to_markdown({**result, "no_gold": ["swe", "srp-Cyrl"]}).count("No gold: swe, srp-Cyrl.") == 1
+    assert "No gold" not in to_markdown(result)
+
+
+def test_a_strategy_with_other_seeds_in_a_set_has_no_mean_over_sets() -> None:
+    plan = Plan({"zero": Strategy("zero", "train")}, {"de": Path(), "sw": Path()}, (0, 1), "zero", n_bootstrap=200)
+    first, second = (score(counts) for counts in runs(0.5, 0.6))
+    compared = compare_strategies(plan, {"de": {"zero": {0: first, 1: second}}, "sw": {"zero": {0: first}}})
+    assert set(compared["zero"]["sets"]) == {"de", "sw"} and "over_sets" not in compared["zero"]
+
+
 def test_one_seed_has_no_spread() -> None:
     counts = runs(0.5, 0.7)
     assert over_seeds([score(counts[0])])["f"]["sd"] is None

@@ -253,8 +253,11 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
         ({"lang": None}, {}, "E610.*lang"),
         ({"lang": "zzzz"}, {}, "E010"),
         ({"lang": ["de", "zzzz"], "path": "{lang}"}, {}, "E010"),
-        ({"lang": []}, {}, "E610.*at least one source"),
-        ({"path": "{lang}"}, {}, "E610.*{lang}.*`lang` is one language"),
+        ({"lang": "de,zzzz", "path": "{lang}"}, {}, "E010"),
+        ({"lang": "de,sv"}, {}, "E610.*path.*`lang` is several languages"),
+        ({"lang": ["de", "sv"]}, {}, "E610.*path.*`lang` is several languages"),
+        ({"lang": []}, {}, "E610.*lang"),
+        ({"lang": "", "path": "{lang}"}, {}, "E610.*lang.*languages, as `path` has {lang}"),
         ({"path": None}, {}, r"E610.*corpora.train.sources.a\] `path`"),
         ({"kind": "silver"}, {}, "E610.*silver"),
         ({"min_score": 2}, {}, "E610.*min_score"),
@@ -328,6 +331,9 @@ def test_a_block_of_several_languages_is_a_corpus_each_made_even_by_its_temperat
     epoch = Counter(text.rstrip("0123456789") for text in texts(corpus, nlp))
     assert epoch == {**dict(zip(paths, expected, strict=True)), "en": 5}
     assert list(corpus.counts) == ["many/de", "many/sv", "many/sw", "en"]
+    as_text = mixed({"many": {**many, "lang": "de, sv,sw"}, "en": source(numbered("en", 5))})
+    assert texts(as_text, nlp) and as_text.epoch_sizes == corpus.epoch_sizes
+    assert texts(mixed({"many": {**many, "lang": "sw"}}), nlp) == ["sw0"]
 
 
 def test_a_share_of_a_block_of_several_languages_is_that_of_all_of_them(nlp, numbered):

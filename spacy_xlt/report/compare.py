@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ SIGNIFICANT = 0.05
 OVER_SETS = "mean of all sets"
 # From so many on, sets are rows
 MANY_SETS = 3
+MISSING = "missing"
 CAPTION = (
     "F1 of every strategy: the mean over seeds and its 95% interval. Rings are single seeds; squares and lines "
     "are the strategies to compare with."
@@ -45,23 +46,48 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def comparison_plot(result: Mapping[str, Any]) -> Panels | None:
-    """The forest plot of a result; None where there is nothing to draw."""
-    panels = []
-    for set_name in [*([OVER_SETS] if _over_sets(result) else []), *result["sets"]]:
-        rows, lines = [], {}
-        for name, scores in _over_sets(result) if set_name == OVER_SETS else _scored(result, set_name):
-            low, high = scores["interval"]
-            special = name in (result["baseline"], result["ceiling"])
-            points = [100 * value for value in scores["f"]["values"]]
-            mean = 100 * scores["f"]["mean"]
-            note = _mean_sd(scores["f"]) + _star(scores)
-            rows.append(Row(name, mean, 100 * low, 100 * high, points if len(points) > 1 else (), note, special))
-            if special:
-                lines[name] = mean
-        if rows:
-            panels.append(Panel(set_name, rows, lines))
-    title = "F1 of every strategy on " + ", ".join(panel.title for panel in panels)
+    """The forest plot of a result; None where there is nothing to draw.
+
+    Of many sets it shows the mean, and of each strategy the difference to the baseline by set, on one axis.
+    """
+    over, sets = _over_sets(result), list(result["sets"])
+    gains = _gains(result) if _is_many(result) else []
+    of_sets = [] if gains else [_f1_panel(result, name, _scored(result, name)) for name in sets]
+    made = [_f1_panel(result, OVER_SETS, over), *of_sets, *gains]
+    panels = [panel for panel in made if panel.rows]
+    title = "F1 of every strategy on " + ", ".join([OVER_SETS, *sets] if over else sets)
     return Panels(title, panels, "F1, with 95% intervals") if panels else None
+
+
+def _f1_panel(result: Mapping[str, Any], title: str, scored: Sequence[tuple[str, Mapping[str, Any]]]) -> Panel:
+    rows, lines = [], {}
+    for name, scores in scored:
+        low, high = scores["interval"]
+        special = name in (result["baseline"], result["ceiling"])
+        points = [100 * value for value in scores["f"]["values"]]
+        mean = 100 * scores["f"]["mean"]
+        note = _mean_sd(scores["f"]) + _star(scores)
+        rows.append(Row(name, mean, 100 * low, 100 * high, points if len(points) > 1 else (), note, special))
+        if special:
+            lines[name] = mean
+    return Panel(title, rows, lines)
+
+
+def _gains(result: Mapping[str, Any]) -> list[Panel]:
+    """A panel for each strategy but the baseline: its differences to that, a row for each set."""
+    panels = []
+    for strategy, data in result["strategies"].items():
+        rows = []
+        for name, one in data["sets"].items():
+            if one["difference"] is not None:
+                mean, low, high = (100 * value for value in (one["difference"], *one["difference_interval"]))
+                f = 100 * one["f"]["mean"]
+                note = f"{mean:+.1f}{_star(one)} ({f - mean:.1f} → {f:.1f})"
+                rows.append(Row(name, mean, low, high, note=note))
+        if rows:
+            unit = f"F1 of {strategy} less that of {result['baseline']}, with 95% intervals"
+            panels.append(Panel(strategy, rows, {result["baseline"]: 0.0}, unit))
+    return panels
 
 
 def to_markdown(result: Mapping[str, Any], *, picture: str | None = None) -> str:
@@ -103,17 +129,18 @@ def _sets(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _scores(result: Mapping[str, Any]) -> Table:
-    sets = list(result["sets"])
+    """A row for each strategy. Many sets are rows of the next table, and their mean stands here."""
+    sets = [OVER_SETS] if _is_many(result) else list(result["sets"])
     has_ceiling = bool(result["ceiling"])
     head = ["strategy", "seeds"]
     for name in sets:
-        head += [f"{name} F1", *(["gap closed (%)"] if has_ceiling else [])]
+        head += [f"{name} F1" if name != OVER_SETS else f"F1, {name}", *(["gap closed (%)"] if has_ceiling else [])]
     rows = []
     for strategy, data in result["strategies"].items():
         row = [strategy, f"{data['runs']} of {data['runs_wanted']}"]
         for name in sets:
-            one = data["sets"].get(name)
-            row.append("missing" if one is None else _mean_sd(one["f"]) + _star(one))
+            one = data.get("over_sets") if name == OVER_SETS else data["sets"].get(name)
+            row.append(_cell(one))
             if has_ceiling:
                 row.append("" if one is None or one["gap_closed"] is None else f"{100 * one['gap_closed']:.0f}")
         rows.append(row)
@@ -123,7 +150,7 @@ def _scores(result: Mapping[str, Any]) -> Table:
         note += f" Gap closed: the share of the way from {result['baseline']} to {result['ceiling']}."
     if result.get("no_gold"):
         note += f" No gold: {', '.join(result['no_gold'])}."
-    if SOURCE_DEV in sets:
+    if SOURCE_DEV in result["sets"]:
         note += f" {SOURCE_DEV} is text in the source language that chose the checkpoints:"
         note += " no measure of the target language."
     return Table(head, rows, title="F1", note=note)
@@ -131,15 +158,15 @@ def _scores(result: Mapping[str, Any]) -> Table:
 
 def _by_set(result: Mapping[str, Any]) -> Table:
     """A row for each set and a column for each strategy; without rows where there are few sets."""
-    strategies = _over_sets(result)
-    sets = list(result["sets"]) if len(result["sets"]) >= MANY_SETS else []
-    rows = [
-        [name, *(_mean_sd(result["strategies"][each]["sets"][name]["f"]) for each, _ in strategies)] for name in sets
-    ]
+    strategies = result["strategies"]
+    sets = list(result["sets"]) if _is_many(result) else []
+    rows = [[name, *(_cell(data["sets"].get(name)) for data in strategies.values())] for name in sets]
     if rows:
-        rows.append([OVER_SETS, *(_mean_sd(one["f"]) + _star(one) for _, one in strategies)])
-        rows.append(["worst", *(f"{_mean_sd(one['worst']['f'])} ({one['worst']['set']})" for _, one in strategies)])
-    return Table(["set", *(name for name, _ in strategies)], rows, title="F1 by set")
+        over = [data.get("over_sets") for data in strategies.values()]
+        rows.append([OVER_SETS, *map(_cell, over)])
+        worst = (f"{_mean_sd(one['worst']['f'])} ({one['worst']['set']})" if one else MISSING for one in over)
+        rows.append(["worst", *worst])
+    return Table(["set", *strategies], rows, title="F1 by set")
 
 
 def _against_baseline(result: Mapping[str, Any], set_name: str) -> Table:
@@ -196,6 +223,10 @@ def _scored(result: Mapping[str, Any], set_name: str) -> list[tuple[str, Mapping
     return [(name, data["sets"][set_name]) for name, data in strategies if set_name in data["sets"]]
 
 
+def _is_many(result: Mapping[str, Any]) -> bool:
+    return len(result["sets"]) >= MANY_SETS
+
+
 def _over_sets(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The strategies that were scored on all of several sets, with their means."""
     return [(name, data["over_sets"]) for name, data in result["strategies"].items() if "over_sets" in data]
@@ -204,6 +235,10 @@ def _over_sets(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
 def _mean_sd(value: Mapping[str, Any]) -> str:
     sd = "" if value["sd"] is None else f" ± {100 * value['sd']:.1f}"
     return f"{100 * value['mean']:.1f}{sd}"
+
+
+def _cell(one: Mapping[str, Any] | None) -> str:
+    return MISSING if one is None else _mean_sd(one["f"]) + _star(one)
 
 
 def _star(one: Mapping[str, Any]) -> str:

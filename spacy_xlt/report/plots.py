@@ -95,11 +95,13 @@ class Panel:
 
     Attributes:
         lines: Vertical lines to compare with: name → value.
+        unit: What is below its axis; that of all panels where left out.
     """
 
     title: str
     rows: Sequence[Row]
     lines: Mapping[str, float] = field(default_factory=dict)
+    unit: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:

@@ -130,6 +130,7 @@ def choose(request: Request) -> Choices:
         "gold": None,
         "given": None,
         "raw_text": None,
+        "parallel": None,
         "sample": None,
         "back": (source, target) == SAMPLE_PAIR and request.task == "ner",
         "source_corpus": "corpus/source",

@@ -177,8 +177,34 @@ def test_several_sets_have_a_mean_and_a_worst_and_stand_in_rows() -> None:
     assert high - low < np.subtract(*reversed(result["strategies"]["<b>"]["sets"]["de"]["difference_interval"]))
     (table,) = (table for table in tables(result) if table.title == "F1 by set")
     assert [row[0] for row in table.rows] == ["de", "sw", "zh", "mean of all sets", "worst"]
-    assert "(zh)" in table.rows[-1][1] and "mean of all sets" in render_plot(comparison_plot(result))
+    assert "(zh)" in table.rows[-1][1]
     assert not any(table.title == "F1 by set" for table in tables(result_of("de", "sw")))
+
+
+def test_many_sets_are_drawn_as_differences_to_the_baseline_on_one_axis() -> None:
+    result = result_of("de", "sw", "zh")
+    plot = comparison_plot(result)
+    assert plot is not None
+    assert [(panel.title, len(panel.rows)) for panel in plot.panels] == [
+        ("mean of all sets", 3),
+        ("<b>", 3),
+        ("top", 3),
+    ]
+    panel, of_sets = plot.panels[1], result["strategies"]["<b>"]["sets"]
+    assert [row.mean for row in panel.rows] == [100 * of_sets[row.name]["difference"] for row in panel.rows]
+    before, after = (100 * result["strategies"][name]["sets"]["zh"]["f"]["mean"] for name in ("zero", "<b>"))
+    assert panel.lines == {"zero": 0.0} and panel.rows[2].note.endswith(f"({before:.1f} → {after:.1f})")
+    assert panel.unit in render_plot(plot).replace("&lt;b&gt;", "<b>")
+    few = comparison_plot(result_of("de", "sw"))
+    assert few is not None and [panel.title for panel in few.panels] == ["mean of all sets", "de", "sw"]
+
+
+def test_a_strategy_that_misses_a_set_stands_in_the_table_of_many() -> None:
+    result = result_of("de", "sw", "zh")
+    del result["strategies"]["top"]["sets"]["sw"], result["strategies"]["top"]["over_sets"]
+    first, by_set = tables(result)[:2]
+    assert [row[-1] for row in by_set.rows] == [by_set.rows[0][-1], "missing", by_set.rows[2][-1], "missing", "missing"]
+    assert first.rows[-1][2] == "missing" and "missing" not in by_set.rows[0][-1]
 
 
 def test_a_language_without_gold_is_named_once(result: dict) -> None:

@@ -24,6 +24,11 @@ FILES = {
         "target": "uner/Portuguese-PUD/pt_pud-ud-test.iob2",
     },
     "raw_text": "ntrex/newstest2019-ref.por-BR.txt",
+    "parallel": {
+        "targets": "deu,swe,rus,zho-CN,hrv,srp-Latn,dan,slv,por-BR,glg,swa,hau",
+        "text": "ntrex",
+        "test": "uner/*/{lang}_*-ud-test.iob2",
+    },
     "sample": "O presidente Jorge Sampaio visitou ontem a sede das Nações Unidas em Nova York.",
 }
 

@@ -18,6 +18,7 @@ from weasel.cli.run import project_run
 from weasel.schemas import ProjectConfigSchema, validate
 
 from spacy_xlt.cli import app
+from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.compare.processes import Children
 
 
@@ -55,9 +56,10 @@ def test_values_with_spaces_and_quotes_stay_one_word_of_a_command(project):
         assert len(shlex.split(filled)) == len(line.split()), line
 
 
-def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project):
+@pytest.mark.parametrize("workflow", ["all", "projection", "parallel"])
+def test_every_dependency_is_shipped_or_made_by_an_earlier_command(project, workflow):
     made: set[str] = set()
-    for name in project["workflows"]["all"]:
+    for name in project["workflows"][workflow]:
         (command,) = [command for command in project["commands"] if command["name"] == name]
         for dependency in command["deps"] if "deps" in command else []:
             for variable, value in project["vars"].items():
@@ -75,18 +77,33 @@ def test_no_gold_of_the_target_language_is_read_without_being_named(project):
     assert project["vars"]["source_dev"] not in (project["vars"]["given_source"], project["vars"]["target_test"])
 
 
+def test_every_target_language_has_parallel_text_and_its_gold_is_not_the_annotators(project):
+    variables = project["vars"]
+    names = [path.name for path in (ROOT / "assets" / variables["parallel_text"]).glob("*.txt")]
+    assert all(f"newstest2019-ref.{lang}.txt" in names for lang in variables["targets"].split(","))
+    assert (
+        variables["targets"]
+        == read_plan(ROOT / "configs/compare_parallel.cfg").strategies["parallel"].overrides["languages.targets"]
+    )
+    # English PUD says the same as the German and the Portuguese one, which are test sets
+    assert not any("PUD" in str(variables[f"source_{name}"]) for name in ("a", "b", "c", "dev"))
+
+
 def make_miniature(project: dict, folder: Path) -> None:
     """The project with the first sentences of each of its texts."""
     shutil.copy(ROOT / "project.yml", folder)
     for name in ("configs", "scripts"):
         shutil.copytree(ROOT / name, folder / name)
     for name, path in project["vars"].items():
-        if str(path).endswith((".iob2", ".txt", ".conll02")):
-            sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split("\n\n")
-            (folder / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
-            n = 40 if name in ("source_a", "target_train") else 10
-            (folder / "assets" / path).write_text("\n\n".join(sentences[:n]) + "\n\n", encoding="utf8")
+        if str(path).endswith((".iob2", ".txt", ".conll02")) and "{lang}" not in path:
+            copy_beginning(path, folder, 40 if name in ("source_a", "target_train") else 10)
     shutil.copy(ROOT / "assets" / "licences.json", folder / "assets")
+
+
+def copy_beginning(path: str, folder: Path, n: int, *, between: str = "\n\n") -> None:
+    sentences = (ROOT / "assets" / path).read_text(encoding="utf8").split(between)
+    (folder / "assets" / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / "assets" / path).write_text(between.join(sentences[:n]) + between, encoding="utf8")
 
 
 @pytest.fixture
@@ -118,3 +135,21 @@ def test_the_whole_workflow_runs_on_a_miniature_of_the_data(project, tmp_path, m
         listed = CliRunner().invoke(app, ["compare", f"configs/{name}.cfg", "training/compare", "--dry-run"])
         assert listed.exit_code == 0 and listed.output.count("to do") == n_runs, listed.output
         assert name != "compare" or ("source-first/1" in listed.output and "averaged-runs/all" in listed.output)
+
+
+@pytest.mark.slow
+def test_many_languages_are_made_from_a_miniature_of_parallel_text(project, tmp_path, in_process, capsys):
+    make_miniature(project, tmp_path)
+    copy_beginning("uner/German-PUD/de_pud-ud-test.iob2", tmp_path, 10)
+    for name in ("src.eng", "ref.deu", "ref.srp-Latn"):
+        copy_beginning(f"ntrex/newstest2019-{name}.txt", tmp_path, 30, between="\n")
+    # So few updates find no entities of some labels
+    few = {"training.max_steps": 2, "training.eval_frequency": 2, "corpora.train.labels_may_differ": "true"}
+    options = " ".join(f"--overrides.{name} {value}" for name, value in few.items())
+    project_run(tmp_path, "parallel", overrides={"vars.targets": "deu,srp-Latn", "vars.options": options})
+    out = capsys.readouterr().out
+    assert "No file for srp-Latn" in out and "No gold: srp-Latn." in out
+    report = json.loads((tmp_path / "metrics" / "parallel" / "report.json").read_text())["compare"]
+    assert list(report["sets"]) == ["deu"] and set(report["strategies"]) == {"zero-shot", "parallel"}
+    assert {path.name for path in (tmp_path / "corpus" / "parallel").iterdir()} == {"source", "deu", "srp-Latn"}
+    assert "projected/srp-Latn" in (tmp_path / "training/parallel/runs/parallel/0/log.txt").read_text()

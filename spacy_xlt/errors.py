@@ -370,7 +370,7 @@ _MESSAGES: dict[str, str] = {
     "models and packages everywhere.",
     "E591": "{n} workers ended one after the other without finishing anything. Set --workers lower if memory is short.",
     "E592": "Nothing of {path} is left to label ({reasons}). Give text that is in no evaluation set of --exclude.",
-    "E593": "{path} has no annotation to agree with. With --agree, RAW is the target folder of a build.",
+    "E593": "{path} has no annotation to agree with. With --agree or --either, RAW is the target folder of a build.",
     "E594": "None of the {n} documents of {path} has an entity, so there is nothing to learn from it. Leave it out.",
     "E596": "The step {step} failed. What was finished is kept; when the cause is gone, the same command goes on from "
     "there. All that was printed is in {log}, which ends with:\n{reason}",

@@ -93,7 +93,8 @@ class ShardCounts:
         flags: Sentence pairs by flag.
         sentences_dropped: Sentence pairs left out of `target/`, by flag.
         words_unlinked: Words without a link, of "source" and "target".
-        kept: Of `target/`: "sentences", "spans", and the sum of their scores, "score".
+        kept: Of `target/`: "sentences", "spans", and the sum of their scores, "score"; of `spacy xlt label` entities by
+            the views that have them, and "missing words".
         cache: "hits" and "misses" of the translator's cache.
         corrected: Ids of the sentences whose corrections were applied.
         failed: Documents that were set aside: their text and the error.

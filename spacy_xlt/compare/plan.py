@@ -23,7 +23,7 @@ _SETTINGS = {
     AVERAGE: {"models", "spans_key"},
 }
 # What the teachers of a training do, as the options of `spacy xlt label`
-_LABEL = {"pipelines", "raw", "sure", "doubtful", "soft", "agree", "lang", "format", "encoding"}
+_LABEL = {"pipelines", "raw", "sure", "doubtful", "soft", "agree", "either", "lang", "format", "encoding"}
 _COMPARE = {"extends", "strategies", "seeds", "baseline", "ceiling", "labels", "n_bootstrap"}
 MODELS = ("model-best", "model-last")
 RUN, SEED = "run", "seed"

@@ -13,16 +13,17 @@ import numpy as np
 import spacy
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..bitext import ENTS_GROUP
+from ..bitext import ENTS_GROUP, span_scores
 from ..build.builder import build
 from ..build.shard import KEPT_TEXT, READ, TARGET, WRITE, Shard, ShardCounts, ShardResult
 from ..docs import missing_ranges, runs_of, sentence_ranges, slice_doc, with_vocab
 from ..ensemble.combining import best_set
 from ..errors import error, is_document_error
 from ..io import docs_bytes, path_digest
-from ..languages import blank
+from ..languages import MULTI, vocab_of
 from ..ner.xlt_ner import set_soft_labels
 from ..probabilities import MIN_SCORE, Scores, SpanKey
+from ..projection.annotations import overlapping
 from ..readers import ReadSettings, corpus_files, read_file
 from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
@@ -34,6 +35,8 @@ from .teachers import Found, Teacher
 
 LABEL = "label"
 DOUBTFUL, NOT_FOUND, NOT_PROJECTED = "doubtful", "not found", "not projected"
+# In `summary["kept"]`: entities of both views, and of either alone; and words whose annotation is missing
+BOTH, ONLY_PROJECTED, ONLY_FOUND, MISSING = "both", "only projected", "only found", "missing words"
 # Documents in a shard: what is done again after a kill
 _DOCS_PER_SHARD = 200
 
@@ -48,16 +51,29 @@ class LabelSettings:
         soft: Whether to store the probabilities of tags, too.
         agree: Whether the text is annotated already, by another view: what both find is a label, and what one of them
             finds is missing (co-training: Blum & Mitchell 1998).
+        either: The same, and what one of them finds is a label, too; see `combine_views`.
     """
 
     sure: float
     doubtful: float
     soft: bool = False
     agree: bool = False
+    either: bool = False
+
+    @property
+    def two_views(self) -> bool:
+        """Whether the text is annotated already."""
+        return self.agree or self.either
 
     @classmethod
     def of(
-        cls, *, sure: float | None, doubtful: float | None, soft: bool = False, agree: bool = False
+        cls,
+        *,
+        sure: float | None,
+        doubtful: float | None,
+        soft: bool = False,
+        agree: bool = False,
+        either: bool = False,
     ) -> LabelSettings:
         """Settings with the defaults of what is left out.
 
@@ -65,15 +81,17 @@ class LabelSettings:
         view agrees, the pipeline's own choice is enough. A word is outside of entities with the same certainty.
 
         Raises:
-            XltError: E510 for a number out of range.
+            XltError: E510 for a number out of range, and for both ways of putting two views together.
         """
+        if agree and either:
+            raise error("E510", setting="--either", value=True, expected="nothing beside --agree")
         sure = (0.5 if agree else 0.9) if sure is None else sure
         doubtful = 1 - sure if doubtful is None else doubtful
         if not 0.5 <= sure <= 1:
             raise error("E510", setting="--sure", value=sure, expected="a probability from 0.5 to 1")
         if not 0 <= doubtful <= sure:
             raise error("E510", setting="--doubtful", value=doubtful, expected=f"a probability up to --sure ({sure})")
-        return cls(sure=sure, doubtful=max(MIN_SCORE, doubtful), soft=soft, agree=agree)
+        return cls(sure=sure, doubtful=max(MIN_SCORE, doubtful), soft=soft, agree=agree, either=either)
 
 
 def raw_format(path: Path) -> str:
@@ -85,40 +103,78 @@ class Decision(NamedTuple):
     """What a document is labelled with.
 
     Attributes:
-        kept: Entities and their probabilities, in order.
+        kept: Entities and their scores, in order.
         missing: Tokens whose annotation is missing.
         lost: Spans that are not kept, with the reason.
+        views: Entities that are kept, by the views that have them.
     """
 
     kept: list[tuple[SpanKey, float]]
     missing: set[int]
     lost: dict[SpanKey, str]
+    views: Counter[str] = Counter()
 
 
 def decide(doc: Doc, found: Found, settings: LabelSettings) -> Decision:
     """Tell sure entities from doubtful words.
 
     Args:
-        doc: With the annotation of the other view, where `settings.agree`.
+        doc: With the annotation of the other view, where there are two.
         found: What the teacher found in it.
     """
     scores = _without_spaces(doc, found.scores)
     sure = sorted(span for span, score in scores.items() if score >= settings.sure)
     chosen = {sure[i] for i in best_set([span[:2] for span in sure], [scores[span] for span in sure])}
+    kept = {span: scores[span] for span in chosen}
     lost = {span: DOUBTFUL for span, score in scores.items() if score >= settings.doubtful and span not in chosen}
     silent = set(found.silent)
-    if settings.agree:
-        projected = {SpanKey(ent.start, ent.end, ent.label_) for ent in doc.ents}
-        lost |= {**dict.fromkeys(chosen - projected, NOT_PROJECTED), **dict.fromkeys(projected - chosen, NOT_FOUND)}
-        chosen &= projected
+    views: Counter[str] = Counter()
+    if settings.two_views:
+        by_key = span_scores(doc, ENTS_GROUP)
+        keys = [SpanKey(ent.start, ent.end, ent.label_) for ent in doc.ents]
+        projected = {key: by_key.get(key, 1.0) for key in keys}
+        kept, apart = combine_views(kept, projected, either=settings.either)
+        lost = {span: why for span, why in {**lost, **apart}.items() if span not in kept}
         silent.update(i for start, end in missing_ranges(doc) for i in range(start, end))
+        views.update(
+            BOTH if span in chosen and span in projected else ONLY_FOUND if span in chosen else ONLY_PROJECTED
+            for span in kept
+        )
     inside = np.zeros(len(doc))
     for span, score in scores.items():
         inside[span.start : span.end] += score
-    taken = {i for span in chosen for i in range(span.start, span.end)}
+    taken = {i for span in kept for i in range(span.start, span.end)}
     unclear = np.flatnonzero(inside >= settings.doubtful).tolist()
     missing = silent.union(unclear, *(range(span.start, span.end) for span in lost)) - taken
-    return Decision([(span, scores[span]) for span in sorted(chosen)], missing, lost)
+    return Decision(sorted(kept.items()), missing, lost, views)
+
+
+def combine_views(found: Scores, projected: Scores, *, either: bool) -> tuple[Scores, dict[SpanKey, str]]:
+    """Put the entities of two views together.
+
+    Args:
+        found: What a pipeline finds, with probabilities; none overlap.
+        projected: What was projected, with the projector's scores; none overlap.
+        either: Whether to keep what one of them has, too. Where two overlap, what both have stays, else what has the
+            higher score. Of two labels for the same words none is kept.
+
+    Returns:
+        What is kept, with the scores of the pipeline where it has it; and the others, with who does not have them.
+    """
+    both = found.keys() & projected.keys()
+    apart = {
+        **dict.fromkeys(found.keys() - both, NOT_PROJECTED),
+        **dict.fromkeys(projected.keys() - both, NOT_FOUND),
+    }
+    kept = {span: found[span] for span in both}
+    if either:
+        labels = Counter(span[:2] for span in apart)
+        wanted = sorted(both.union(span for span in apart if labels[span[:2]] == 1))
+        scores = {**projected, **found}
+        ranks = [scores[span] + (span in both) for span in wanted]
+        beaten = overlapping(ranks, [span[:2] for span in wanted])
+        kept = {span: scores[span] for i, span in enumerate(wanted) if i not in beaten}
+    return kept, {span: why for span, why in apart.items() if span not in kept}
 
 
 def _without_spaces(doc: Doc, scores: Scores) -> Scores:
@@ -156,7 +212,7 @@ class Labeller:
         """
         counts = ShardCounts(docs=shard.n_docs)
         start = time.perf_counter()
-        parts = [part for doc in shard.docs(blank(self.lang).vocab) for part in self._parts(doc, counts)]
+        parts = [part for doc in shard.docs(vocab_of(self.lang)) for part in self._parts(doc, counts)]
         counts.spend(READ, time.perf_counter() - start)
         start = time.perf_counter()
         with self.teacher.memory_zone():
@@ -194,19 +250,20 @@ class Labeller:
 
     def _labelled(self, doc: Doc, found: Found, counts: ShardCounts) -> Doc:
         decision = decide(doc, found, self.settings)
-        new = with_vocab(doc, blank(self.lang).vocab)
+        new = with_vocab(doc, vocab_of(self.lang))
         ents = [Span(new, span.start, span.end, label=span.label) for span, _ in decision.kept]
         new.set_ents(ents, missing=runs_of(new, decision.missing), default="outside")
         attrs = {"scores": [score for _, score in decision.kept]}
         new.spans[ENTS_GROUP] = SpanGroup(new, name=ENTS_GROUP, attrs=attrs, spans=ents)
         if self.settings.soft:
             soft = found.soft
-            if self.settings.agree:
+            if self.settings.two_views:
                 soft = soft.copy()
                 soft[sorted(decision.missing)] = 0
             set_soft_labels(new, self.teacher.tags, soft)
         counts.spans_projected.update(span.label for span, _ in decision.kept)
         counts.lost_reasons.update(decision.lost.values())
+        counts.kept.update({**decision.views, MISSING: len(decision.missing)})
         counts.spans_in.update([span.label for span, _ in decision.kept] + [span.label for span in decision.lost])
         return new
 
@@ -225,7 +282,7 @@ def label(
 
     Args:
         teacher: Annotates it; see `load_teacher`.
-        raw: Text: a file of any known format or a folder of them, whose annotation counts where `settings.agree`.
+        raw: Text: a file of any known format or a folder of them, whose annotation counts where there are two views.
         output: A folder: new, empty, or one of the same settings to go on with.
         settings: What becomes a label.
         reading: How the text is read.
@@ -239,7 +296,7 @@ def label(
         XltError: As `build`; E510 for soft labels of pipelines that do not say their labels; E592 where nothing is
             left of the text, E593 where the other view has no annotation.
     """
-    if settings.agree and not _has_entities(raw, reading):
+    if settings.two_views and not _has_entities(raw, reading):
         raise error("E593", path=raw)
     if settings.soft and len(teacher.tags) == 1:
         raise error("E510", setting="--soft", value=True, expected="pipelines that say which labels they give")
@@ -248,7 +305,7 @@ def label(
         sentences = (text for path in exclude for doc in read_docs(path) for _, text in sentences_of(doc))
         known = NearDuplicates(sentences, threshold=MixedCorpus.near_duplicates)
     summary = build(
-        spacy.blank(blank(reading.lang).lang),
+        spacy.blank(MULTI),
         raw,
         output,
         docs_per_shard=_DOCS_PER_SHARD,

@@ -20,7 +20,7 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.ner.xlt_ner import get_soft_labels
 from spacy_xlt.probabilities import SpanKey
 from spacy_xlt.readers.docbin import read_docs
-from spacy_xlt.teaching.label import LabelSettings, decide
+from spacy_xlt.teaching.label import LabelSettings, combine_views, decide
 from spacy_xlt.teaching.teachers import Found
 from spacy_xlt.training.readers import MixedCorpus
 
@@ -87,6 +87,42 @@ def test_of_two_views_what_both_find_is_kept(make_doc: Callable[..., Doc]) -> No
     decision = decide(doc, scores, LabelSettings.of(sure=None, doubtful=None, agree=True))
     assert decision.kept == [(SpanKey(0, 1, "PER"), 0.6)] and decision.missing == {2, 3, 4}
     assert sorted(decision.lost.values()) == ["not found", "not found", "not projected", "not projected"]
+
+
+def views(**scores: float) -> dict[SpanKey, float]:
+    return found(**scores).scores
+
+
+def test_what_both_views_have_keeps_the_score_of_the_pipeline() -> None:
+    kept, lost = combine_views(views(PER_0_1=0.6, LOC_3_4=0.9), views(PER_0_1=0.8, ORG_6_7=0.7), either=False)
+    assert kept == views(PER_0_1=0.6)
+    assert lost == {SpanKey(3, 4, "LOC"): "not projected", SpanKey(6, 7, "ORG"): "not found"}
+
+
+def test_what_either_view_has_is_kept() -> None:
+    kept, lost = combine_views(views(PER_0_1=0.6, LOC_3_4=0.9), views(PER_0_1=0.8, ORG_6_7=0.7), either=True)
+    assert kept == views(PER_0_1=0.6, LOC_3_4=0.9, ORG_6_7=0.7) and not lost
+
+
+def test_of_overlapping_views_the_higher_score_stays_and_what_both_have_before_it() -> None:
+    kept, lost = combine_views(views(PER_0_2=0.9, LOC_4_6=0.7), views(PER_1_3=0.8, LOC_5_7=0.8), either=True)
+    assert kept == views(PER_0_2=0.9, LOC_5_7=0.8)
+    assert lost == {SpanKey(1, 3, "PER"): "not found", SpanKey(4, 6, "LOC"): "not projected"}
+
+
+def test_two_labels_for_the_same_words_are_none() -> None:
+    kept, lost = combine_views(views(PER_0_2=0.9), views(ORG_0_2=0.4), either=True)
+    assert not kept and set(lost.values()) == {"not found", "not projected"}
+
+
+def test_what_was_projected_is_kept_beside_what_the_pipeline_doubts(make_doc: Callable[..., Doc]) -> None:
+    doc = make_doc("a b c d e f", (0, 1, "PER"), (2, 3, "LOC"))
+    scores = found(PER_0_1=0.6, ORG_2_3=0.95, PER_4_5=0.95, LOC_5_6=0.5)
+    decision = decide(doc, scores, LabelSettings.of(sure=None, doubtful=None, either=True))
+    # Projected entities without a score of the projector are certain
+    assert decision.kept == [(SpanKey(0, 1, "PER"), 1.0), (SpanKey(4, 5, "PER"), 0.95)]
+    assert decision.missing == {2, 5}
+    assert decision.views == {"only projected": 1, "only found": 1}
 
 
 @pytest.mark.parametrize(("sure", "doubtful"), [(0.4, None), (1.1, None), (0.8, 0.9), (0.8, -1)])
@@ -208,3 +244,43 @@ def test_what_cannot_be_labelled_is_said(
     assert "E592" in run(ruler, raw, tmp_path / "nothing", "-x", test).output
     plain = write_corpus([make_doc("nothing here")], "plain.spacy")
     assert "E593" in run(ruler, plain, tmp_path / "two", "--agree").output and not (tmp_path / "two").exists()
+
+
+@pytest.fixture
+def built(tmp_path: Path, make_doc: Callable[..., Doc], write_corpus: Callable[..., Path]) -> Path:
+    """Projected corpora of two languages, and one without annotation."""
+    for lang, spans in {"pt": [(3, 4, "LOC")], "ha": [(0, 1, "PER"), (3, 4, "LOC")], "de": []}.items():
+        (tmp_path / f"built/{lang}/target").mkdir(parents=True)
+        write_corpus([make_doc("Maria is in Lisbon", *spans)], f"built/{lang}/target/x.spacy")
+    (tmp_path / "built/source").mkdir()
+    saved_ruler(tmp_path / "ruler", "en", {"Lisbon": "LOC", "Maria": "PER"})
+    return tmp_path / "built"
+
+
+def test_all_languages_are_labelled_at_once_and_one_that_fails_is_in_the_table(built: Path) -> None:
+    root = built.parent
+    result = run(root / "ruler", built / "{lang}/target", root / "out/{lang}", "--agree")
+    assert result.exit_code == 1 and "1 of 3 languages failed: de" in result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["pt", *"1 1 1 0 1 0 1".split()] in rows and ["ha", *"1 2 2 0 0 0 0".split()] in rows
+    assert ["de", "failed", "XLT-E593"] in rows
+    # As a training takes several languages
+    block = {"path": str(root / "out/{lang}"), "lang": ["pt", "ha"], "kind": "self_labelled"}
+    corpus = MixedCorpus(sources={"taught": block}, check_language=False)
+    assert len(list(corpus(spacy.blank("xx")))) == 2
+
+
+def test_languages_that_are_named_are_labelled(built: Path) -> None:
+    root = built.parent
+    printed = label(root / "ruler", built / "{lang}/target", root / "out/{lang}", "--either", "--lang", "pt,ha")
+    assert sorted(path.name for path in (root / "out").iterdir()) == ["ha", "pt"]
+    assert ["pt", *"1 2 1 0 1 0 0".split()] in [line.split() for line in printed.splitlines()]
+
+
+def test_several_languages_need_a_place_in_both_paths(built: Path) -> None:
+    root = built.parent
+    assert "E510" in run(root / "ruler", built / "{lang}/target", root / "out", "--agree").output
+    assert "E510" in run(root / "ruler", built, root / "out", "--lang", "pt,ha").output
+    assert "E502" in run(root / "ruler", built / "{lang}/none", root / "out/{lang}").output
+    assert "E510" in run(root / "ruler", built / "pt", root / "out", "--agree", "--either").output
+    assert not (root / "out").exists()

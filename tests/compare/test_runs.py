@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,3 +312,28 @@ def test_a_training_labels_text_first_without_the_evaluation_sets(
     report = json.loads(Path("out/report.json").read_text())
     assert set(report["strategies"]) == {"trained", "taught"} and not report["missing"]
     assert "taught/0: label took" in result.output
+
+
+@pytest.mark.slow
+def test_pipelines_of_each_language_are_one_strategy_in_the_report(folder: Path, in_process: None) -> None:
+    (folder / "base.cfg").write_text(f'{BASE}\n[languages]\ntargets = ""\n')
+    strategies = (
+        '[strategies.all]\ntype = "train"\nconfigs = ["base.cfg"]\n\n[strategies.one-{lang}]\nextends = "all"\n'
+    )
+    plan = write_plan(folder, strategies, baseline="all", seeds="[0]")
+    text = plan.read_text().replace('test = "test.spacy"', '{lang} = "{lang}.spacy"')
+    plan.write_text(text.replace("[overrides]\n", '[overrides]\nlanguages.targets = "de,sv,nb"\n'))
+    for lang in ("de", "sv"):
+        shutil.copy("test.spacy", f"{lang}.spacy")
+    done = compare()
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out/report.json").read_text())
+    of = report["strategies"]
+    assert {name: (data["runs"], list(data["sets"])) for name, data in of.items()} == {
+        "all": (1, ["de", "sv"]), "one-{lang}": (3, ["de", "sv"])
+    }  # fmt: skip
+    values = [report["runs"][f"one-{lang}/0"]["sets"][lang]["f"] for lang in ("de", "sv")]
+    assert of["one-{lang}"]["over_sets"]["f"]["mean"] == pytest.approx(sum(values) / 2)
+    assert report["no_gold"] == ["nb"] and done.output.count("No gold: nb.") == 1
+    found = {path.parent.parent.parent.name: path.name for path in Path("out").rglob("one-*/0/predictions/*.spacy")}
+    assert found == {"one-de": "de.spacy", "one-sv": "sv.spacy"}

@@ -9,6 +9,7 @@ from helpers.paths import CONFIGS
 
 from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.config import merge_configs
+from spacy_xlt.training.selection import used_sources
 
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
 HOLDERS = ("translate_test_", "ensemble_", "fused_", "parallel")
@@ -55,6 +56,16 @@ def test_a_strategy_is_the_list_of_its_sources(name):
     dev = merged["corpora"]["dev"]
     assert (dev["use"], dev["target_gold"]) == ((["gold"], True) if name == "gold" else (["source"], False))
     assert merged["corpora"]["train"] == base["corpora"]["train"] and merged["training"] == base["training"]
+
+
+def test_the_languages_of_a_project_are_a_source_each():
+    files = [CONFIGS / f"{name}.cfg" for name in ("train", "strategies/translate_train_all", "parts/languages")]
+    config = merge_configs(files, {"languages.targets": "de, srp-Latn", "paths.projected": "built"}).interpolate()
+    sources = used_sources(config["corpora"]["train"])
+    assert {name: (one["lang"], one["path"]) for name, one in sources.items() if name != "source"} == {
+        "projected/de": ("de", "built/de/target"), "projected/srp-Latn": ("srp-Latn", "built/srp-Latn/target")
+    }  # fmt: skip
+    assert sources["projected/de"]["augmenter"] is None
 
 
 def test_every_strategy_and_part_that_ships_is_tested():

@@ -42,10 +42,10 @@ def find_by_language(pattern: str, langs: Sequence[str]) -> list[LanguageFiles]:
     for lang in langs:
         to_spacy(lang)
     by_code: defaultdict[str, list[Path]] = defaultdict(list)
-    shape = _regex(pattern)
-    for path in sorted(glob.glob(pattern.replace("[", "[[]").replace(LANG, "*"))):
-        if match := shape.fullmatch(path):
-            by_code[match["lang"]].append(Path(path))
+    shape = _regex(Path(pattern).as_posix())
+    for path in sorted(map(Path, glob.glob(pattern.replace("[", "[[]").replace(LANG, "*")))):
+        if match := shape.fullmatch(path.as_posix()):
+            by_code[match["lang"]].append(path)
     found = {lang: closest(lang, list(by_code)) for lang in langs}
     return [
         LanguageFiles(lang, tuple(codes), tuple(path for code in codes for path in by_code[code]))

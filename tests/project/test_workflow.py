@@ -12,6 +12,7 @@ import srsly
 import weasel.cli.run
 from helpers.in_process import run_python
 from helpers.paths import ROOT
+from spacy.util import load_config
 from typer.main import get_command
 from typer.testing import CliRunner
 from weasel.cli.run import project_run
@@ -20,6 +21,7 @@ from weasel.schemas import ProjectConfigSchema, validate
 from spacy_xlt.cli import app
 from spacy_xlt.compare.plan import read_plan
 from spacy_xlt.compare.processes import Children
+from spacy_xlt.training.selection import used_sources
 
 
 @pytest.fixture(scope="module")
@@ -152,4 +154,5 @@ def test_many_languages_are_made_from_a_miniature_of_parallel_text(project, tmp_
     report = json.loads((tmp_path / "metrics" / "parallel" / "report.json").read_text())["compare"]
     assert list(report["sets"]) == ["deu"] and set(report["strategies"]) == {"zero-shot", "parallel"}
     assert {path.name for path in (tmp_path / "corpus" / "parallel").iterdir()} == {"source", "deu", "srp-Latn"}
-    assert "projected/srp-Latn" in (tmp_path / "training/parallel/runs/parallel/0/log.txt").read_text()
+    config = load_config(tmp_path / "training/parallel/runs/parallel/0/model-best/config.cfg", interpolate=True)
+    assert list(used_sources(config["corpora"]["train"])) == ["source", "projected/deu", "projected/srp-Latn"]

@@ -72,8 +72,9 @@ def row(golds: list[Doc], view: list[tuple[set[SpanKey], set[int]]]) -> list[str
         lost, outside = lost + len(missing), outside + len(doc) - len(words(spans) | missing)
         false += len(words(wanted) - words(spans) - missing)
     shares = [right / kept, right / gold, 2 * right / (kept + gold), 2 * right / (kept + known)]
-    counts = [lost / sum(map(len, golds)), false / outside]
-    return [str(kept), *(f"{100 * share:.1f}" for share in shares), *(f"{100 * share:.1f}%" for share in counts)]
+    missing_words, false_o = lost / sum(map(len, golds)), false / outside
+    rates = [f"{100 * missing_words:.1f}%", f"{100 * false_o:.2f}%"]
+    return [str(kept), *(f"{100 * share:.1f}" for share in shares), *rates]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,7 +20,8 @@ PIPELINE = "(the pipeline)"
 
 # A text is in another language where so many of its words are stop words of that one alone,
 MIN_WORDS = 20
-# stop words of that one are so large a share of its words (where the declared language has no list, the larger one),
+# stop words of that one are so large a share of its words (the larger one where the declared language has none in the
+# script of the text),
 MIN_SHARE, MIN_SHARE_ALONE = 0.25, 0.38
 # and words of that list alone are so many times those of the declared language's alone.
 MIN_RATIO = 4
@@ -158,16 +160,26 @@ def wrong_language(words: Mapping[str, int], declared: str, others: Iterable[str
         return ""
     expected = stop_words(declared)
     n_words, n_expected = sum(words.values()), _n_in(words, expected)
+    # Of Serbian in Latin letters a list in Cyrillic ones says nothing
+    comparable = bool(expected) and _script(words) == _script(dict.fromkeys(expected, 1))
     for other in dict.fromkeys(others):
         foreign = stop_words(other)
         if other in (declared, MULTI) or len(foreign) < MIN_LIST or _related(declared, other):
             continue
         n_foreign, only_foreign = _n_in(words, foreign), _n_in(words, foreign - expected)
-        least = MIN_SHARE if expected else MIN_SHARE_ALONE
+        least = MIN_SHARE if comparable else MIN_SHARE_ALONE
         only_expected = _n_in(words, expected - foreign)
         if only_foreign >= max(MIN_WORDS, MIN_RATIO * only_expected) and n_foreign >= least * n_words:
             return f"of {n_words} words {n_foreign} are stop words of {other!r}, {n_expected} of {declared!r}"
     return ""
+
+
+def _script(words: Mapping[str, int]) -> str:
+    """The script of most words, as Unicode calls it; "" of none."""
+    scripts: Counter[str] = Counter()
+    for word, n in words.items():
+        scripts[unicodedata.name(word[0], "").partition(" ")[0]] += n
+    return scripts.most_common(1)[0][0] if scripts else ""
 
 
 def _n_in(words: Mapping[str, int], listed: frozenset[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -154,6 +155,15 @@ def test_where_the_language_is_not_sure_nothing_is_said():
     # Serbian is written in two scripts; spaCy's list is in one of them
     serbian = "ovo je tekst koji nije na ruskom jeziku i to je sve što se može reći " * 5
     assert wrong_language(words(serbian), "sr", ["ru"]) == ""
+
+
+def test_a_list_of_stop_words_in_another_script_says_nothing():
+    text = (ASSETS / "ntrex" / "newstest2019-ref.srp-Latn.txt").read_text(encoding="utf8").lower()
+    serbian = Counter(text.split())
+    # spaCy's list of Serbian is in Cyrillic letters
+    assert wrong_language(serbian, "sr", ["hr", "en"]) == ""
+    english = (ASSETS / "ntrex" / "newstest2019-src.eng.txt").read_text(encoding="utf8").lower()
+    assert wrong_language(Counter(english.split()), "sr", ["hr", "en"])
 
 
 def test_gold_in_the_pipelines_language_is_refused_as_a_development_set(nlp, pud):

@@ -3,8 +3,8 @@
     python benchmarks/two_views.py SOURCE.spacy TARGET.spacy --lang pt --annotate PIPELINE [--find PIPELINE]
 
 The corpora are the same sentences in the same order, both with gold. A pipeline annotates the source without its gold,
-which is projected onto the target's tokens with `configs/project.cfg`; it, or another one, finds entities there. Both are
-put together as `spacy xlt label` does. Known is gold without missing words; false O are words of gold said to be outside.
+which is projected onto the target's tokens with `configs/project.cfg`; it, or another, finds entities there. Both are
+put together as by `spacy xlt label`. Known: gold without missing words; false O: words of gold said to be outside.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def row(golds: list[Doc], projected: list[Doc], found: list[Found], settings: La
     for doc, carried, of_doc in zip(golds, projected, found, strict=True):
         spans, missing = entities(carried), words(missing_ranges(carried))
         if settings is not None:
-            kept_here, missing, *_ = decide(carried, of_doc, settings)
-            spans = {span for span, _ in kept_here}
+            decided, missing, *_ = decide(carried, of_doc, settings)
+            spans = set(dict(decided))
         wanted = entities(doc)
         right, kept, gold = right + len(spans & wanted), kept + len(spans), gold + len(wanted)
         known += sum(span in spans or missing.isdisjoint(words([span])) for span in wanted)
@@ -73,9 +73,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("source", "target"):
         parser.add_argument(name, type=Path)
-    for name in ("--lang", "--annotate"):
-        parser.add_argument(name, required=True)
-    parser.add_argument("--find")
+    for name in ("--lang", "--annotate", "--find"):
+        parser.add_argument(name, required=name != "--find")
     args = parser.parse_args()
     sources, golds = list(read_docs(args.source)), list(read_docs(args.target, lang=args.lang))
     raw = [with_vocab(doc, vocab_of(args.lang)) for doc in golds]

@@ -20,3 +20,13 @@ def encodable(token: str) -> str:
 def is_symbol(token: str) -> bool:
     """Whether a token has no letter or digit in it."""
     return not any(char.isalnum() for char in token)
+
+
+# Scripts that have no spaces between words, as Unicode's names of characters begin
+_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA ", "BOPOMOFO ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
+
+
+@lru_cache(maxsize=1 << 14)
+def is_unspaced(char: str) -> bool:
+    """Whether a character is of a script that has no spaces between words."""
+    return unicodedata.name(char, "").startswith(_UNSPACED)

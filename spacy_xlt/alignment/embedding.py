@@ -54,7 +54,7 @@ class EmbeddingAligner(Engine):
         XltError: E150 for an invalid setting.
     """
 
-    output_version: ClassVar[int] = 2
+    output_version: ClassVar[int] = 3
     model: str = "bundled:encoder"
     layer: int = setting(6, ge=0)
     method: str = setting("softmax", choices=METHODS)

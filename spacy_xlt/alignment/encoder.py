@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from ..device import batches_by_length, one_thread_after_fork, run_side_by_side, without_cudnn_attention
 from ..errors import error
-from ..tokens import encodable, has_text
+from ..tokens import encodable, has_text, is_unspaced
 from . import pretrained
 
 if TYPE_CHECKING:
     import torch
 
+# SentencePiece's piece for a space
+BLANK = "▁"
 # On a GPU, a batch has so many times as many pieces
 GPU_BATCH = 32
 
@@ -76,8 +78,13 @@ class Encoder:
         # One by one: a batch would start threads, which do not survive a fork for nlp.pipe(n_process=...)
         if self.tokenizer.is_fast:
             encode = self.tokenizer.backend_tokenizer.encode
-            return list(encode([word], is_pretokenized=True, add_special_tokens=False).ids)
-        return list(self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(word)))
+            ids = list(encode([word], is_pretokenized=True, add_special_tokens=False).ids)
+        else:
+            ids = list(self.tokenizer.convert_tokens_to_ids(self.tokenizer.tokenize(word)))
+        # Text without spaces has no piece for one before each word
+        if len(ids) > 1 and is_unspaced(word[0]) and self.tokenizer.convert_ids_to_tokens(ids[0]) == BLANK:
+            return ids[1:]
+        return ids
 
     def embed(
         self, texts: Sequence[NDArray[np.int64]], *, batch_tokens: int, window: int | None = None

@@ -82,6 +82,16 @@ def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path):
     assert pieces == {"ab": [alphabet.index(p) for p in ("Ġ", "a", "b")], "c": [alphabet.index(p) for p in ("Ġ", "c")]}
 
 
+def test_words_of_scripts_without_spaces_have_no_piece_that_is_a_space():
+    encoder = Encoder("bundled:encoder", 1)
+    pieces = {
+        word: encoder.tokenizer.convert_ids_to_tokens(ids) for word, ids in encoder.pieces(["半島", "…Ω"]).items()
+    }
+    assert encoder.tokenizer.tokenize("半島")[0] == "▁" and pieces["半島"] == ["半", "島"]
+    # In other scripts words do begin with a space
+    assert pieces["…Ω"][0].startswith("▁")
+
+
 def test_windows_cover_a_text_once_with_context_on_both_sides():
     for length in (1, 9, 10, 11, 17, 18, 100):
         windows = list(windows_of(3, length, 10))

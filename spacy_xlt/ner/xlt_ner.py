@@ -7,16 +7,19 @@ Without postponed annotations: `spacy package` runs the file as no module, and d
 """
 
 import copy
+import json
 import math
 import os
 import re
 import tempfile
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.util import find_spec
-from itertools import accumulate, count
+from itertools import accumulate, count, groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +57,8 @@ _NEVER = -1e9
 _HEAD_RATE = 10.0
 # A new label's score before it is trained: nothing that was found is taken for it
 _NEW_LABEL_BIAS = -10.0
+# Scripts that have no spaces between words, as Unicode's names of characters begin
+_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA ", "BOPOMOFO ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
 # In `to_bytes`: nothing that leads out of a folder
 _FILE_NAME = re.compile(r"cfg|model/(\w+/)?\w[\w.-]*")
 
@@ -883,6 +888,26 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
     return tokenizer, model
 
 
+def load_tokenizer(name: str, encoder: str) -> Any:
+    """An encoder's tokenizer alone; see `load_encoder`."""
+    try:
+        if encoder.startswith(BUNDLED):
+            return registry.misc.get("spacy_xlt.load_bundled.v1")(encoder.removeprefix(BUNDLED), layers=1)[1]
+        from transformers import AutoTokenizer
+
+        _check_is_there(encoder)
+        tokenizer = AutoTokenizer.from_pretrained(encoder, **_trusted(encoder))
+        if not tokenizer.is_fast:
+            raise ValueError("its tokenizer is not a fast one")
+    except Exception as err:
+        raise ValueError(_message("E173", name=name, encoder=encoder, reason=_first_line(err))) from err
+    return tokenizer
+
+
+def _trusted(encoder: str) -> dict[str, Any]:
+    return {"trust_remote_code": False, "local_files_only": Path(encoder).is_dir()}
+
+
 def _check_is_there(encoder: str) -> None:
     """Ask the hub once for what is no folder and not in the cache, where transformers would ask for half a minute."""
     if Path(encoder).is_dir():
@@ -902,7 +927,7 @@ def _check_is_there(encoder: str) -> None:
 def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int | None = None) -> tuple[Any, Any]:
     from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-    trusted: dict[str, Any] = {"trust_remote_code": False, "local_files_only": Path(encoder).is_dir()}
+    trusted = _trusted(encoder)
     config = AutoConfig.from_pretrained(encoder, **trusted)
     if getattr(config, "auto_map", None) and type(config) not in MODEL_MAPPING:
         raise ValueError("its code would have to be run")
@@ -1527,6 +1552,122 @@ def _trimmed(doc: Doc, start: int, end: int) -> tuple[int, int]:
     return (first, last) if first < last else (start, end)
 
 
+# --- Words of scripts without spaces ---------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 14)
+def is_unspaced(char: str) -> bool:
+    """Whether a character is of a script that has no spaces between words."""
+    return unicodedata.name(char, "").startswith(_UNSPACED)
+
+
+def unspaced_pieces(tokenizer: Any) -> str:
+    """What an encoder's tokenizer cuts scripts without spaces with, as JSON.
+
+    Args:
+        tokenizer: A transformers.PreTrainedTokenizerFast. Of a unigram model's pieces, those of other scripts are left
+            out: most of 17 MB.
+    """
+    data = json.loads(tokenizer.backend_tokenizer.to_str())
+    data.update(truncation=None, padding=None, post_processor=None, added_tokens=[])
+    if data["model"]["type"] == "Unigram":
+        first, vocab = (data["model"]["unk_id"] or 0) + 1, data["model"]["vocab"]
+        kept = (item for item in vocab[first:] if item[0] == "▁" or any(map(is_unspaced, item[0])))
+        data["model"]["vocab"] = [*vocab[:first], *kept]
+    return json.dumps(data, ensure_ascii=False)
+
+
+class PieceTokenizer(util.DummyTokenizer):
+    """Registered tokenizer `spacy_xlt.PieceTokenizer.v1`: spaCy's own, and the pieces of an encoder where a script has
+    no spaces between words.
+
+    To spaCy's tokenizer, a sentence in Chinese, Japanese, Thai, ... is one word, in which no name can begin or end. An
+    encoder's pieces are made of what often stands together, in every language that it reads.
+
+    Args:
+        rules: What cuts everything else.
+
+    Attributes:
+        pieces: What `unspaced_pieces` gives; "" until `initialize`, and everything is left to the rules.
+    """
+
+    def __init__(self, rules: Any):
+        self.rules, self.vocab = rules, rules.vocab
+        self.pieces = ""
+        self._backend: Any = None
+
+    def initialize(self, get_examples: Any = None, *, nlp: Language | None = None, encoder: str | None = None) -> None:
+        """Take over the pieces of an encoder.
+
+        Args:
+            get_examples: Not used.
+            nlp: Not used.
+            encoder: A model folder, a Hugging Face name, or "bundled:NAME".
+
+        Raises:
+            ValueError: E173 for one that cannot be used.
+        """
+        if encoder is not None:
+            self._set_pieces(unspaced_pieces(load_tokenizer("nlp.tokenizer", encoder)))
+
+    def _set_pieces(self, pieces: str) -> None:
+        from tokenizers import Tokenizer
+
+        self.pieces, self._backend = pieces, Tokenizer.from_str(pieces) if pieces else None
+
+    def __call__(self, text: str) -> Doc:
+        """Cut a text."""
+        doc: Doc = self.rules(text)
+        if self._backend is None or not any(map(is_unspaced, text)):
+            return doc
+        words: list[str] = []
+        spaces: list[bool] = []
+        for token in doc:
+            parts = self.cut(token.text)
+            words += parts
+            spaces += [False] * (len(parts) - 1) + [bool(token.whitespace_)]
+        return Doc(self.vocab, words=words, spaces=spaces)
+
+    def cut(self, word: str) -> list[str]:
+        """The parts of a word: the pieces of what is in a script without spaces, and what stands between."""
+        parts: list[str] = []
+        for unspaced, chars in groupby(word, is_unspaced):
+            run = "".join(chars)
+            encoding = self._backend.encode(run, add_special_tokens=False) if unspaced else None
+            starts = {start for start, end in encoding.offsets if start < end} if encoding else set()
+            places = [*sorted({0, *starts}), len(run)]
+            parts += [run[start:end] for start, end in pairwise(places)]
+        return parts
+
+    def to_bytes(self, **kwargs: Any) -> bytes:
+        """The rules and the pieces."""
+        return bytes(srsly.msgpack_dumps({"rules": self.rules.to_bytes(exclude=["vocab"]), "pieces": self.pieces}))
+
+    def from_bytes(self, data: bytes, **kwargs: Any) -> "PieceTokenizer":
+        """Read what `to_bytes` gave."""
+        saved = srsly.msgpack_loads(data)
+        self.rules.from_bytes(saved["rules"])
+        self._set_pieces(saved["pieces"])
+        return self
+
+    def to_disk(self, path: str | Path, **kwargs: Any) -> None:
+        """Write `to_bytes` as a file."""
+        Path(path).write_bytes(self.to_bytes())
+
+    def from_disk(self, path: str | Path, **kwargs: Any) -> "PieceTokenizer":
+        """Read what `to_disk` wrote."""
+        return self.from_bytes(Path(path).read_bytes())
+
+
+def make_piece_tokenizer() -> Callable[[Language], PieceTokenizer]:
+    """The registered function of `PieceTokenizer`."""
+
+    def make(nlp: Language) -> PieceTokenizer:
+        return PieceTokenizer(registry.tokenizers.get("spacy.Tokenizer.v1")()(nlp))
+
+    return make
+
+
 def make_xlt_ner(
     nlp: Language,
     name: str,
@@ -1553,7 +1694,7 @@ def make_xlt_ner(
 
 
 # As the functions of a file that `--code` names: else `spacy package` would have every wheel require spacy_xlt
-make_xlt_ner.__module__ = "xlt_ner"
+make_xlt_ner.__module__ = make_piece_tokenizer.__module__ = "xlt_ner"
 
 # Two wheels that have this file, or one beside spacy_xlt, may be loaded in one process
 if not Language.has_factory("xlt_ner"):
@@ -1564,3 +1705,5 @@ if not Language.has_factory("xlt_ner"):
         default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
         func=make_xlt_ner,
     )
+if not registry.has("tokenizers", "spacy_xlt.PieceTokenizer.v1"):
+    registry.tokenizers("spacy_xlt.PieceTokenizer.v1", func=make_piece_tokenizer)

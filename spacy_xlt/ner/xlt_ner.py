@@ -1629,14 +1629,16 @@ class PieceTokenizer(util.DummyTokenizer):
         return Doc(self.vocab, words=words, spaces=spaces)
 
     def cut(self, word: str) -> list[str]:
-        """The parts of a word: the pieces of what is in a script without spaces, and what stands between."""
+        """The parts of a word: pieces of what is in a script without spaces, and what the rules make of the rest."""
         parts: list[str] = []
         for unspaced, chars in groupby(word, is_unspaced):
             run = "".join(chars)
-            encoding = self._backend.encode(run, add_special_tokens=False) if unspaced else None
-            starts = {start for start, end in encoding.offsets if start < end} if encoding else set()
-            places = [*sorted({0, *starts}), len(run)]
-            parts += [run[start:end] for start, end in pairwise(places)]
+            if not unspaced:
+                parts += [token.text for token in self.rules(run)]
+                continue
+            offsets = self._backend.encode(run, add_special_tokens=False).offsets
+            starts = sorted({0, *(start for start, end in offsets if start < end)})
+            parts += [run[start:end] for start, end in pairwise([*starts, len(run)])]
         return parts
 
     def to_bytes(self, **kwargs: Any) -> bytes:

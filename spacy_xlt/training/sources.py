@@ -92,6 +92,7 @@ class SourceCounts:
         documents: In the files.
         read: Read, in one pass over the source.
         blank: Documents left out because they have no text.
+        not_built: Projected documents without text, which the build has left out.
         duplicates: Sentences left out because they are in an evaluation set.
         near_duplicates: Sentences left out because they are nearly so.
         doubtful: Documents left out because of a span with a low score.
@@ -106,6 +107,7 @@ class SourceCounts:
     documents: int = 0
     read: int = 0
     blank: int = 0
+    not_built: int = 0
     duplicates: int = 0
     near_duplicates: int = 0
     doubtful: int = 0
@@ -132,7 +134,11 @@ class SourceCounts:
         return text
 
     def __str__(self) -> str:
-        asked = [(self.empty, "without an entity"), (self.over_limit, "over the limit")]
+        asked = [
+            (self.not_built, "that the build has"),
+            (self.empty, "without an entity"),
+            (self.over_limit, "over the limit"),
+        ]
         parts = [self.left_out(), *(f"{n} documents {what} left out" for n, what in asked if n)]
         lost = ", ".join(f"{label} {n}" for label, n in sorted(self.labels_out.items()))
         parts.append(f"spans left out by label: {lost}" if lost else "")
@@ -310,7 +316,10 @@ class LoadedSource:
         source, rules, counts = self.source, self.rules, self.counts
         counts.documents += 1
         if not any(has_text(token.text) for token in doc):
-            counts.blank += 1
+            if source.kind == PROJECTED:
+                counts.not_built += 1
+            else:
+                counts.blank += 1
             return []
         if self.words.total() < MAX_WORDS:
             self.words.update(token.lower_ for token in doc if token.is_alpha)

@@ -180,6 +180,14 @@ def test_documents_without_text_are_left_out_and_counted_once(nlp, make_doc, wri
         list(mixed({"a": source(write_corpus(docs[1:]))})(nlp))
 
 
+def test_lines_that_a_build_left_out_are_counted_without_a_warning(nlp, make_doc, write_corpus):
+    corpus = mixed({"a": source(write_corpus([make_doc("Maria ."), Doc(nlp.vocab)]), kind="projected")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XltWarning)
+        assert len(list(corpus(nlp))) == 1
+    assert "1 of 2 documents read; 1 documents that the build has left out" in str(corpus.counts["a"])
+
+
 def test_a_share_of_the_documents_without_entities_is_drawn_by_the_text(nlp, make_doc, write_corpus, caplog):
     docs = [make_doc("Maria canta .", (0, 1, "PER"))] * 5 + [
         Doc(nlp.vocab, words=["chove", str(i)]) for i in range(200)

@@ -3,8 +3,8 @@
     python benchmarks/without_spaces.py SOURCE.spacy TARGET.spacy PIPELINE --lang zh [--limit 300]
 
 The corpora are the same sentences in the same order, both with gold. The target's words, put together without spaces,
-are cut into themselves, into characters, and into pieces of the pipeline's encoder (`PieceTokenizer`). Projected: the source's gold, with
-`configs/project.cfg` and the encoder of all languages. Found: what the pipeline finds. F1 of spans that are exact by
+are cut into themselves, into characters, and into the pieces of the encoder of all languages (`PieceTokenizer`).
+Projected: the source's gold, with `configs/project.cfg`. Found: what the pipeline finds. F1 of spans that are exact by
 their characters. Possible: spans of gold that begin and end where a word does.
 """
 

@@ -75,8 +75,7 @@ _MESSAGES: dict[str, str] = {
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "
-    "be aligned. Set `target_pipeline` of xlt_translator, or `target_pipelines` of xlt_parallel, to a pipeline that "
-    "segments it.",
+    "be aligned. Set `target_pipeline` of xlt_translator to a pipeline that segments it, or `encoder` of xlt_parallel.",
     "E107": "{name}: a document has no translation beside it. `spacy xlt build --parallel` reads parallel text; for "
     "other documents take {name} out of the pipeline.",
     "E108": "Nothing annotates the source of the parallel text. Give --annotate a pipeline of its language, or put an "
@@ -157,7 +156,7 @@ _MESSAGES: dict[str, str] = {
     "E342": "The tokenizer makes piece {piece} of {token!r}, and the model knows {known} pieces. They do not belong "
     "together; set `model` to a folder in which they do.",
     "W340": "{name}: {unlinked} of {words} words of {lang!r} found no link. It is written without spaces; set "
-    "`target_pipeline` of xlt_translator, or `target_pipelines` of xlt_parallel, to a pipeline that cuts words.",
+    "`target_pipeline` of xlt_translator to a pipeline that cuts words, or `encoder` of xlt_parallel.",
     "E402": '{name}: with `direction = "target_to_source"` one translation can annotate the document, and it has '
     "several ({known}). Set `targets` to one of them.",
     "E404": "{name}: {text!r} has the label {label!r}, which `labels` does not have (it has: {known}). Add it there, "

@@ -98,7 +98,8 @@ class ParallelPipe(XltPipe[Bitext]):
         if lang not in self.target_pipelines:
             if self.encoder is None or lang not in UNSEGMENTED:
                 return blank(lang).tokenizer(text)
-            return with_vocab(self._pieces(text), vocab_of(lang))
+            doc: Doc = self._pieces(text)
+            return doc
         if lang not in self._pipelines:
             setting = f"target_pipelines.{lang}"
             self._pipelines[lang] = load_pipeline(self.target_pipelines[lang], name=self.name, setting=setting)

@@ -52,6 +52,21 @@ def test_a_pipeline_cuts_the_translations_into_its_language(nlp, tmp_path):
     assert "target_pipelines.zh:" in nlp.get_pipe("cut").signature
 
 
+def test_an_encoder_cuts_languages_without_spaces(nlp):
+    cut = nlp.add_pipe("xlt_parallel", name="cut", config={"encoder": "bundled:encoder"}).cut
+    assert [token.text for token in cut("总统在北京大学讲话。", "zh")] == ["总统", "在北京", "大学", "讲话", "。"]
+    # Neither has what spaCy needs for it: a class, or a package
+    for lang, text in (("km", "ទៅទីក្រុងភ្នំពេញ"), ("th", "ไปกรุงเทพฯ"), ("ja", "東京の大学")):
+        assert len(cut(text, lang)) > 1 and cut(text, lang).text == text
+    assert len(cut("Roma bela", "pt")) == 2
+    assert "encoder:bundled:encoder" in nlp.get_pipe("cut").signature
+    missing = nlp.add_pipe("xlt_parallel", name="missing", config={"encoder": "no/such"})
+    with pytest.raises(XltError, match=r"E303.*missing.encoder"):
+        missing.cut("北京", "zh")
+    with pytest.raises(XltError, match="E150.*encoder"):
+        nlp.add_pipe("xlt_parallel", name="again", config={"encoder": 3})
+
+
 def test_pipelines_that_cut_are_a_mapping_and_have_to_be_there(nlp):
     with pytest.raises(XltError, match="E150.*target_pipelines"):
         nlp.add_pipe("xlt_parallel", name="again", config={"target_pipelines": {"zh": 3}})

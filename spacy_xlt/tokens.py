@@ -23,7 +23,8 @@ def is_symbol(token: str) -> bool:
 
 
 # Scripts that have no spaces between words, as Unicode's names of characters begin
-_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA ", "BOPOMOFO ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
+_UNSPACED: tuple[str, ...] = ("CJK ", "IDEOGRAPHIC ITERATION ", "IDEOGRAPHIC NUMBER ", "HIRAGANA ", "BOPOMOFO ")
+_UNSPACED += ("KATAKANA", "HALFWIDTH KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
 
 
 @lru_cache(maxsize=1 << 14)

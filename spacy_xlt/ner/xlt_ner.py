@@ -19,7 +19,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import accumulate, count, groupby, pairwise
+from itertools import accumulate, count, groupby, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +59,8 @@ _HEAD_RATE = 10.0
 # A new label's score before it is trained: nothing that was found is taken for it
 _NEW_LABEL_BIAS = -10.0
 # Scripts that have no spaces between words, as Unicode's names of characters begin
-_UNSPACED = ("CJK ", "HIRAGANA ", "KATAKANA ", "BOPOMOFO ", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
+_UNSPACED: tuple[str, ...] = ("CJK ", "IDEOGRAPHIC ITERATION ", "IDEOGRAPHIC NUMBER ", "HIRAGANA ", "BOPOMOFO ")
+_UNSPACED += ("KATAKANA", "HALFWIDTH KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "YI ")
 # In `to_bytes`: nothing that leads out of a folder
 _FILE_NAME = re.compile(r"cfg|model/(\w+/)?\w[\w.-]*")
 
@@ -67,8 +69,8 @@ _ERRORS = {
     "E171": "[{name}] This needs PyTorch and transformers ({reason}): pip install {packages}",
     "E172": "[{name}] There are no weights. Initialize the pipeline (nlp.initialize, or `spacy train` with "
     "[initialize.components.{name}] encoder), or load a trained one, with all files of its folder `model`.",
-    "E173": "[{name}] The encoder {encoder!r} cannot be used: {reason}. Set [initialize.components.{name}] encoder to "
-    "a model folder or a Hugging Face name.",
+    "E173": "[{name}] The encoder {encoder!r} cannot be used: {reason}. Set [initialize.{section}] encoder to a "
+    "model folder or a Hugging Face name.",
     "E174": "[{name}] The label {label!r} is in the examples, and the component has only: {known}. Add it with "
     "add_label, or give all of them with [initialize.components.{name}] labels.",
     "E175": "[{name}] There are no labels: no example has {what}. Give them with [initialize.components.{name}] "
@@ -76,7 +78,7 @@ _ERRORS = {
     "E176": "[{name}] The soft labels of a document are for the tags {found}, and the component has {known}. Make them "
     "with a pipeline that has the same labels and mode.",
     "E177": "[{name}] The soft labels of a document do not fit: {reason}.",
-    "E178": "[{name}] The component cannot be {action} {path}: {reason}",
+    "E178": "[{name}] It cannot be {action} {path}: {reason}",
     "E179": "[{name}] PyTorch's Adam cannot be set so: {reason}. Set [training.optimizer] to Adam.v1 with beta1 and "
     "beta2 between 0 and 1, and with eps above 0.",
     "W170": "[{name}] precision is 'bfloat16', and this {device} computes it slowly or not at all: float32 it is.",
@@ -884,12 +886,13 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
             raise ValueError("it is an encoder with a decoder")
     # Each library has its own kinds of errors for a broken folder
     except Exception as err:
-        raise ValueError(_message("E173", name=name, encoder=encoder, reason=_first_line(err))) from err
+        values = {"name": name, "section": f"components.{name}", "encoder": encoder, "reason": _first_line(err)}
+        raise ValueError(_message("E173", **values)) from err
     return tokenizer, model
 
 
-def load_tokenizer(name: str, encoder: str) -> Any:
-    """An encoder's tokenizer alone; see `load_encoder`."""
+def load_tokenizer(encoder: str) -> Any:
+    """The tokenizer of an encoder, for `PieceTokenizer`; see `load_encoder`."""
     try:
         if encoder.startswith(BUNDLED):
             return registry.misc.get("spacy_xlt.load_bundled.v1")(encoder.removeprefix(BUNDLED), layers=1)[1]
@@ -900,7 +903,8 @@ def load_tokenizer(name: str, encoder: str) -> Any:
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer is not a fast one")
     except Exception as err:
-        raise ValueError(_message("E173", name=name, encoder=encoder, reason=_first_line(err))) from err
+        values = {"name": "nlp.tokenizer", "section": "tokenizer", "encoder": encoder, "reason": _first_line(err)}
+        raise ValueError(_message("E173", **values)) from err
     return tokenizer
 
 
@@ -1123,7 +1127,8 @@ class XltNer(TrainablePipe):
             what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"
             raise ValueError(_message("E175", name=self.name, what=what))
         if not encoder:
-            raise ValueError(_message("E173", name=self.name, encoder=encoder, reason="none is named"))
+            section = f"components.{self.name}"
+            raise ValueError(_message("E173", name=self.name, section=section, encoder=encoder, reason="none is named"))
         if lora_rank < 0 or (lora_rank and find_spec("peft") is None):
             expected = "a number from 0, and above 0 the package peft (pip install peft)"
             values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
@@ -1561,6 +1566,10 @@ def is_unspaced(char: str) -> bool:
     return unicodedata.name(char, "").startswith(_UNSPACED)
 
 
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char) == "Mn"
+
+
 def unspaced_pieces(tokenizer: Any) -> str:
     """What an encoder's tokenizer cuts scripts without spaces with, as JSON.
 
@@ -1608,7 +1617,7 @@ class PieceTokenizer(util.DummyTokenizer):
             ValueError: E173 for one that cannot be used.
         """
         if encoder is not None:
-            self._set_pieces(unspaced_pieces(load_tokenizer("nlp.tokenizer", encoder)))
+            self._set_pieces(unspaced_pieces(load_tokenizer(encoder)))
 
     def _set_pieces(self, pieces: str) -> None:
         from tokenizers import Tokenizer
@@ -1623,7 +1632,7 @@ class PieceTokenizer(util.DummyTokenizer):
         words: list[str] = []
         spaces: list[bool] = []
         for token in doc:
-            parts = self.cut(token.text)
+            parts = self.cut(token.text) if any(map(is_unspaced, token.text)) else [token.text]
             words += parts
             spaces += [False] * (len(parts) - 1) + [bool(token.whitespace_)]
         return Doc(self.vocab, words=words, spaces=spaces)
@@ -1631,13 +1640,15 @@ class PieceTokenizer(util.DummyTokenizer):
     def cut(self, word: str) -> list[str]:
         """The parts of a word: pieces of what is in a script without spaces, and what the rules make of the rest."""
         parts: list[str] = []
-        for unspaced, chars in groupby(word, is_unspaced):
-            run = "".join(chars)
+        # Marks belong to what they stand on
+        inside = accumulate(word, lambda before, char: before if _is_mark(char) else is_unspaced(char), initial=False)
+        for unspaced, chars in groupby(zip(word, islice(inside, 1, None), strict=True), itemgetter(1)):
+            run = "".join(char for char, _ in chars)
             if not unspaced:
                 parts += [token.text for token in self.rules(run)]
                 continue
             offsets = self._backend.encode(run, add_special_tokens=False).offsets
-            starts = sorted({0, *(start for start, end in offsets if start < end)})
+            starts = sorted({0, *(start for start, end in offsets if start < end and not _is_mark(run[start]))})
             parts += [run[start:end] for start, end in pairwise([*starts, len(run)])]
         return parts
 
@@ -1646,10 +1657,21 @@ class PieceTokenizer(util.DummyTokenizer):
         return bytes(srsly.msgpack_dumps({"rules": self.rules.to_bytes(exclude=["vocab"]), "pieces": self.pieces}))
 
     def from_bytes(self, data: bytes, **kwargs: Any) -> "PieceTokenizer":
-        """Read what `to_bytes` gave."""
-        saved = srsly.msgpack_loads(data)
-        self.rules.from_bytes(saved["rules"])
-        self._set_pieces(saved["pieces"])
+        """Read what `to_bytes` gave.
+
+        Raises:
+            ValueError: E178 for anything else, such as what another tokenizer gave.
+        """
+        return self._read(data, "bytes")
+
+    def _read(self, data: bytes, path: str | Path) -> "PieceTokenizer":
+        try:
+            saved = srsly.msgpack_loads(data)
+            self.rules.from_bytes(saved["rules"])
+            self._set_pieces(saved["pieces"])
+        # Tokenizers raises plain exceptions
+        except Exception as err:
+            raise _unreadable("nlp.tokenizer", path, f"{type(err).__name__}: {_first_line(err)}") from err
         return self
 
     def to_disk(self, path: str | Path, **kwargs: Any) -> None:
@@ -1657,8 +1679,8 @@ class PieceTokenizer(util.DummyTokenizer):
         Path(path).write_bytes(self.to_bytes())
 
     def from_disk(self, path: str | Path, **kwargs: Any) -> "PieceTokenizer":
-        """Read what `to_disk` wrote."""
-        return self.from_bytes(Path(path).read_bytes())
+        """Read what `to_disk` wrote; raises as `from_bytes`."""
+        return self._read(Path(path).read_bytes(), path)
 
 
 def make_piece_tokenizer() -> Callable[[Language], PieceTokenizer]:

@@ -111,7 +111,7 @@ class ParallelPipe(XltPipe[Bitext]):
         try:
             tokenizer.initialize(encoder=self.encoder)
         except ValueError as err:
-            raise error("E303", model=self.encoder, setting=f"{self.name}.encoder", reason=err) from err
+            raise error("E303", model=self.encoder, setting=f"{self.name}.encoder", reason=err.__cause__) from err
         return tokenizer
 
     def predict(self, docs: list[Doc]) -> list[Bitext]:

@@ -47,6 +47,27 @@ def test_chinese_and_thai_are_cut_into_pieces_and_the_text_stays(nlp):
         assert doc.text == text
 
 
+def test_marks_and_signs_of_japanese_stay_in_their_word(tmp_path):
+    pieces = ["サーバー", "佐々木", "〇", "ｻｰﾊﾞｰ", "葛", "コ", "\u3099", "བ", "ོ"]
+    tokenizer = Tokenizer(Unigram([("<unk>", 0.0), ("▁", -1), *((piece, -2.0) for piece in pieces)], unk_id=0))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(tmp_path)
+    nlp = spacy.blank("xx", config=CONFIG)
+    nlp.tokenizer.initialize(encoder=str(tmp_path))
+    for text, expected in (
+        ("サーバー佐々木〇ｻｰﾊﾞｰ", ["サーバー", "佐々木", "〇", "ｻｰﾊﾞｰ"]),
+        ("葛\U000e0100葛", ["葛\U000e0100", "葛"]),
+        ("コ\u3099コ", ["コ\u3099", "コ"]),
+        ("བོ", ["བོ"]),
+        ("e\u0301葛", ["e\u0301", "葛"]),
+    ):
+        assert words(nlp(text)) == expected
+
+
+def test_words_beside_chinese_are_cut_as_without_it(nlp):
+    text = "=)/Y?😀Z 9(%😀}@0"
+    assert words(nlp(text + " 在"))[:-1] == words(nlp(text))
+
+
 def test_other_scripts_are_cut_as_by_spacy(nlp):
     plain = spacy.blank("xx")
     for text in ("Don't visit  U.K.-based https://a.b/c, hello!\n", "Ο Γιώργος, Київ.", "", " "):
@@ -67,6 +88,13 @@ def test_rules_and_pieces_are_saved(nlp, tmp_path):
         assert [words(doc) for doc in other.pipe(["大学", "hello"])] == [["大学"], ["hel", "lo"]]
 
 
+@pytest.mark.parametrize("data", [b"", b"garbage", b"\x80", spacy.blank("xx").tokenizer.to_bytes()])
+def test_what_is_no_saved_tokenizer_is_an_error_with_its_path(nlp, tmp_path, data):
+    (tmp_path / "tokenizer").write_bytes(data)
+    with pytest.raises(ValueError, match=r"E178.*nlp\.tokenizer.*read from .*tokenizer"):
+        nlp.tokenizer.from_disk(tmp_path / "tokenizer")
+
+
 def test_of_a_unigram_model_only_the_pieces_without_spaces_are_kept(nlp):
     assert "北京" in nlp.tokenizer.pieces
     assert "hello" not in nlp.tokenizer.pieces
@@ -82,7 +110,7 @@ def test_tokenizers_of_other_kinds_cut_as_well(tmp_path):
 
 
 def test_an_encoder_that_is_not_there_is_an_error(nlp, tmp_path):
-    with pytest.raises(ValueError, match="E173.*nlp.tokenizer"):
+    with pytest.raises(ValueError, match=r"E173.*nlp\.tokenizer.*Set \[initialize\.tokenizer\]"):
         nlp.tokenizer.initialize(encoder=str(tmp_path / "none"))
 
 

@@ -107,8 +107,8 @@ _MESSAGES: dict[str, str] = {
     "or `source_file` and `target_file` to line-parallel ones.",
     "E234": "The files are not parallel, line by line: {found} lines{place}. Give two files with the same number of "
     "lines (ParallelTranslator: `source_file`, `target_file`).",
-    "E235": "{path}: there is no text in two languages, so nothing to look up. Set `memory`, `source_file` or "
-    "`target_file` to another file.",
+    "E235": "{path}: there is no text in two languages, no line or unit with both sides. Give another "
+    "file (ParallelTranslator: `memory`, `source_file` or `target_file`).",
     "E236": "{files}: none of the first {n} annotated documents of {path} is there, the first one is {first!r}. A text "
     "is found where a line is the whole of it or a sentence of it, as it is; give the translations of this text.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
@@ -256,8 +256,8 @@ _MESSAGES: dict[str, str] = {
     "or build), counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
     "--tag-col (of convert or build), counted from 1; take the line out if it is a header.",
-    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or let "
-    "`spacy xlt convert` read it with --encoding, for example {hint}.",
+    "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
+    "let convert, build or label read it with --encoding, for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",

@@ -119,13 +119,17 @@ def find_parallel(
 
     Raises:
         XltError: E010 for an unknown source language; E502 for a path that is not there; E510 where the languages of
-            files cannot be told, and where no other language is there.
+            files cannot be told, where no other language is there, and for two files that are one.
     """
     to_spacy(source)
+    targets = list(dict.fromkeys(targets))
     for path in paths:
         if not path.exists():
             raise error("E502", what="parallel text", path=path)
     if len(paths) == 2:
+        if paths[0].samefile(paths[1]):
+            value = " ".join(map(str, paths))
+            raise error("E510", setting="--parallel", value=value, expected="two files, and they are one")
         return [_of_two_files(paths[0], paths[1], source, targets, encoding)]
     (path,) = paths
     name = plain_name(path.name).lower()

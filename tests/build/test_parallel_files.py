@@ -53,6 +53,18 @@ def test_language_of_two_files_that_their_names_do_not_tell_is_asked_for(tmp_pat
     assert read(paths, targets=["de"]) == {"de": [("source.txt:1", "One.", "Eins.")]}
 
 
+def test_a_language_that_is_asked_for_twice_is_read_once(tmp_path):
+    write(tmp_path, {"a.en": "One.\n", "a.de": "Eins.\n"})
+    assert len(find_parallel([tmp_path], source="en", targets=["de", "de"])) == 1
+    assert len(find_parallel([tmp_path / "a.en", tmp_path / "a.de"], source="en", targets=["de", "de"])) == 1
+
+
+def test_a_file_beside_itself_is_no_parallel_text(tmp_path):
+    write(tmp_path, {"a.en": "One.\n"})
+    with pytest.raises(XltError, match="E510.*--parallel.*they are one"):
+        find_parallel([tmp_path / "a.en", tmp_path / "a.en"], source="en", targets=["de"])
+
+
 def test_folder_of_moses_has_a_source_of_its_own_for_each_pair(tmp_path):
     write(
         tmp_path,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..languages import LANG, in_script_of, parse
+from ..languages import LANG, MULTI, in_script_of, parse
 from ._app import FORMATS, app, check_outputs, friendly_errors, msg, names_in
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def convert_cli(
     format: str = typer.Option("auto", "--format", "-f", help=FORMATS),
     token_col: int | None = typer.Option(None, help="Column of the token, counted from 1; negative from the end"),
     tag_col: int | None = typer.Option(None, help="Column of the entity tag, counted from 1; negative from the end"),
-    lang: str = typer.Option("xx", "--lang", "-l", help="Language code of the text; with {lang}, of several: de,pt"),
+    lang: str = typer.Option(MULTI, "--lang", "-l", help="Language code of the text; with {lang}, of several: de,pt"),
     labels: str = typer.Option("", help="Labels to keep, with commas between; all if left out"),
     n_sents: int = typer.Option(1, "--n-sents", "-n", help="Sentences a document"),
     spans_key: str = typer.Option("", help="Also put the entities into this span group, to train and score spancat"),
@@ -78,6 +78,8 @@ def convert_cli(
     for name, path in paths.items():
         if LANG not in str(path):
             raise error("E510", setting=name, value=str(path), expected=f"a path with {LANG} in it, as the others have")
+    if lang == MULTI:
+        raise error("E510", setting="--lang", value=lang, expected=f"languages that {LANG} stands for: de,pt")
     _convert_languages(read, str(input_path), output_path, dev, dev_share, langs=names_in(lang))
 
 

@@ -119,6 +119,7 @@ def test_paths_of_several_languages_are_checked_before_anything_is_written(tmp_p
     for source, output, lang, said in [
         ("a.{lang}.iob2", "out.spacy", "de", "OUTPUT"),
         ("a.de.iob2", "{lang}.spacy", "de", "INPUT"),
+        ("a.{lang}.iob2", "{lang}.spacy", "xx", "--lang"),
         ("a.{lang}.iob2", "{lang}.spacy", "sv,da", "No such file of sv, da"),
         ("a.{lang}.iob2", "{lang}.spacy", "de,klingon", "XLT-E010"),
     ]:

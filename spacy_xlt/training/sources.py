@@ -50,7 +50,7 @@ class Source:
             trained pipelines (`spacy xlt label`).
         weight: How often each of its documents is read in an epoch: 2.0 for twice, 0.5 for one half of them.
         share: In place of a weight: its part of an epoch's documents, whatever the size of the others: 0.5 for as many
-            as all others have together. Its documents are read as often as that takes. The only source has all.
+            as all others have together. Its documents are read as often as that takes.
         min_score: The least score of a projected span, from 0 to 1; see `on_low_score` of the reader.
         limit: The most documents to read, drawn at random; 0 for all.
         limit_seed: What they are drawn by; the reader's seed where left out. Runs with different seeds and the same
@@ -167,11 +167,7 @@ def parse_sources(blocks: Mapping[str, Any], section: str, *, use: Sequence[str]
     if not sources:
         raise error("E610", section=section, setting="sources", value=names, expected="at least one source to read")
     shares = {source.block: source.share for source in sources if source.share is not None}
-    if len({source.block for source in sources}) == 1:
-        # Nothing to have a share of, as with a strategy that reads one source of a config
-        for source in sources:
-            source.share = None
-    elif shares and (all(source.share for source in sources) or sum(shares.values()) >= 1):
+    if shares and (all(source.share for source in sources) or sum(shares.values()) >= 1):
         expected = "a sum of shares below 1, and a source without one that has the rest"
         raise error("E610", section=section, setting="share", value=shares, expected=expected)
     return sources

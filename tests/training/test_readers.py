@@ -257,6 +257,7 @@ def test_the_pipelines_vocabulary_takes_in_only_what_is_read(nlp, numbered):
         ({"share": 1.0}, {}, "E610.*share"),
         ({"share": "half"}, {}, "E610.*share"),
         ({"share": 0.5, "weight": 2}, {}, "E610.*not both"),
+        ({"share": 0.5}, {}, "E610.*share.*'a': 0.5.*a source without one"),
         ({"lang": None}, {}, "E610.*lang"),
         ({"lang": "zzzz"}, {}, "E010"),
         ({"lang": ["de", "zzzz"], "path": "{lang}"}, {}, "E010"),
@@ -348,13 +349,6 @@ def test_a_share_of_a_block_of_several_languages_is_that_of_all_of_them(nlp, num
     numbered("sv", 30)
     corpus = mixed({"many": {"path": pattern, "lang": ["de", "sv"], "share": 0.5}, "en": source(numbered("en", 80))})
     assert texts(corpus, nlp) and corpus.epoch_sizes == {"many/de": 20, "many/sv": 60, "en": 80}
-
-
-def test_the_only_source_has_all_and_several_cannot_all_have_a_share(nlp, numbered):
-    blocks = {"a": source(numbered("a", 3), share=0.5), "b": source(numbered("b", 3), share=0.4)}
-    assert len(texts(mixed(blocks, use=["a"]), nlp)) == 3
-    with pytest.raises(XltError, match="E610.*share.*'a': 0.5.*a source without one"):
-        mixed(blocks)
 
 
 def test_a_source_with_a_tiny_share_gives_one_document(nlp, numbered):

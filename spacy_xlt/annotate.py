@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .bitext import Bitext, candidates_group
-from .docs import copy_groups, copy_span, missing_ranges, with_vocab
+from .docs import copy_entities, copy_groups, copy_span, with_vocab
 from .engine import check_arguments
 from .errors import error
 from .pipe import BitextPipe, XltPipe
@@ -121,8 +121,7 @@ class SourceAnnotatorPipe(XltPipe[Doc]):
         """Copy entities, span groups and categories onto the docs."""
         for doc, copy in zip(docs, predictions, strict=True):
             if copy.has_annotation("ENT_IOB"):
-                missing = [doc[start:end] for start, end in missing_ranges(copy)]
-                doc.set_ents([copy_span(ent, doc) for ent in copy.ents], missing=missing, default="outside")
+                copy_entities(copy, doc)
             copy_groups(copy, doc, partial(copy_span, doc=doc))
             doc.cats = dict(copy.cats)
 

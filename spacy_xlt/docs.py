@@ -37,6 +37,12 @@ def copy_span(span: Span, doc: Doc, start: int | None = None, end: int | None = 
     return Span(doc, start, end, label=span.label_, kb_id=span.kb_id_, span_id=span.id_)
 
 
+def copy_entities(source: Doc, target: Doc) -> None:
+    """Write the entities of a document onto another one with the same tokens; what is missing there is missing."""
+    missing = [target[start:end] for start, end in missing_ranges(source)]
+    target.set_ents([copy_span(ent, target) for ent in source.ents], missing=missing, default="outside")
+
+
 def copy_groups(source: Doc, target: Doc, move: Callable[[Span], Span | None]) -> None:
     """Copy all span groups; a span that `move` makes None is dropped, and its entries in the group's attributes."""
     for key, group in source.spans.items():

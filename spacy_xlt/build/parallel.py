@@ -113,7 +113,7 @@ class ParallelBuilder:
         """What annotates the source.
 
         Raises:
-            XltError: E507 where the config has nothing that does.
+            XltError: E108 where the config has nothing that does.
         """
         nlp = self.make_pipeline({})
         first = next((n for n, name in enumerate(nlp.pipe_names) if nlp.pipe_factories[name] in _FIRST), 0)

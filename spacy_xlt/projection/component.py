@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext
-from ..docs import copy_span, missing_ranges
+from ..docs import copy_entities, copy_span
 from ..engine import check_arguments
 from ..errors import error, warn
 from ..pipe import BitextPipe
@@ -241,8 +241,7 @@ def _annotate_source(doc: Doc, transposed: Bitext) -> Bitext:
     """
     copy = transposed.target
     if copy.has_annotation("ENT_IOB"):
-        missing = [doc[start:end] for start, end in missing_ranges(copy)]
-        doc.set_ents([copy_span(ent, doc) for ent in copy.ents], missing=missing, default="outside")
+        copy_entities(copy, doc)
     else:
         clear_entities(doc)
     for key in {*transposed.source.spans, ENTS_GROUP}:

@@ -12,6 +12,7 @@ import pytest
 import spacy
 from helpers.builds import CONFIG, built, files, make_pipeline, write_texts
 from helpers.engines import DIAGONAL
+from helpers.killing import killed_after
 from spacy.cli._util import app
 from spacy.strings import hash_string
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
@@ -77,26 +78,12 @@ def test_shards_are_cut_over_all_files_and_only_those_needed_are_read(nlp, make_
     assert read == ["c.spacy"] and files(tmp_path / "three") == expected
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("after", [0, 1, 3, 8])
-def test_killed_build_goes_on_to_the_same_output(nlp, corpus, tmp_path, monkeypatch, after):
+def test_killed_build_goes_on_to_the_same_output(nlp, corpus, tmp_path, after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     build(nlp, corpus, whole, docs_per_shard=4)
-    write, written = builder.write_bytes, []
-
-    def write_or_die(path, data):
-        if len(written) == after:
-            raise Killed
-        written.append(path)
-        write(path, data)
-
-    monkeypatch.setattr(builder, "write_bytes", write_or_die)
-    with pytest.raises(Killed):
+    with killed_after(after, builder):
         build(nlp, corpus, killed, docs_per_shard=4)
-    monkeypatch.undo()
     build(nlp, corpus, killed, docs_per_shard=4)
     assert built(killed) == built(whole)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.builds import built
+from helpers.killing import killed_after
 from helpers.tiny_pipelines import saved_ruler
 from spacy.cli._util import app
 from typer.testing import CliRunner
@@ -95,28 +96,14 @@ def test_source_is_annotated_once_for_all_languages(parallel, monkeypatch):
     assert sorted(annotated[1:]) == ["A short line", "Maria sleeps now", "Nobody saw Maria here"]
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("after", [2, 12])
-def test_killed_build_goes_on_to_the_same_output(parallel, monkeypatch, after):
+def test_killed_build_goes_on_to_the_same_output(parallel, after):
     out = parallel.parent / "out"
     run(parallel, "--docs-per-shard", 2)
     whole = {name: built(out / name) for name in ("pt", "ha")}
     out.rename(parallel.parent / "whole")
-    write, written = builder.write_bytes, []
-
-    def write_or_die(path, data):
-        if len(written) == after:
-            raise Killed
-        written.append(path)
-        write(path, data)
-
-    monkeypatch.setattr(builder, "write_bytes", write_or_die)
-    with pytest.raises(Killed):
+    with killed_after(after, builder):
         run(parallel, "--docs-per-shard", 2)
-    monkeypatch.undo()
     run(parallel, "--docs-per-shard", 2)
     assert {name: built(out / name) for name in ("pt", "ha")} == whole
 

@@ -10,6 +10,7 @@ import pytest
 import spacy
 from helpers.builds import CONFIG
 from helpers.engines import DIAGONAL, UPPER
+from helpers.killing import killed_after
 from helpers.vocabs import vocab_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,10 +30,6 @@ from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")
 HOSTILE = "</script><script>window.ran=1</script>"
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.fixture
@@ -100,21 +97,11 @@ def test_examples_link_into_the_page_of_view(lost_build):
 
 
 @pytest.mark.parametrize("after", [3, 7])
-def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, monkeypatch, after):
+def test_a_killed_build_has_the_same_report(nlp, corpus, tmp_path, after):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     build(nlp, corpus, whole, docs_per_shard=4)
-    written, write = [], build_module.write_bytes
-
-    def write_or_die(path, data):
-        if len(written) == after:
-            raise Killed
-        written.append(path)
-        write(path, data)
-
-    monkeypatch.setattr(build_module, "write_bytes", write_or_die)
-    with pytest.raises(Killed):
+    with killed_after(after, build_module):
         build(nlp, corpus, killed, docs_per_shard=4)
-    monkeypatch.undo()
     half = write_build_report(killed)
     assert half["docs"] == 4 * (after // 3) and not half["finished"]
     assert "Not finished" in (killed / "report.html").read_text(encoding="utf8")

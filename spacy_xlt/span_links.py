@@ -1,0 +1,159 @@
+"""Links between spans (relations, arguments) and records of several (events, tuples): `doc._.xlt_links`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from spacy.tokens import Doc, Span, SpanGroup
+
+# Where links are kept, in the attributes of a group without spans: groups go wherever a document goes
+LINKS_GROUP = "xlt_links"
+ENTS = "ents"
+
+
+class End(NamedTuple):
+    """A span of a document.
+
+    Attributes:
+        key: Its group: "ents" for entities, or the key in `doc.spans`.
+        index: Its place there.
+    """
+
+    key: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """A labelled arrow from a span to another one.
+
+    Attributes:
+        head: Where it begins: "founded by" leads from the company to its founder.
+        child: Where it ends.
+        score: How sure it is, from 0 to 1; 1.0 for annotation by people.
+    """
+
+    head: End
+    child: End
+    label: str
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event or tuple.
+
+    Attributes:
+        label: Its type.
+        anchor: The span that says it, such as a verb; None for a tuple.
+        roles: Each a role and what has it: a span, or by its number in the document's records another record.
+    """
+
+    label: str
+    anchor: End | None = None
+    roles: tuple[tuple[str, End | int], ...] = ()
+
+
+@dataclass
+class SpanLinks:
+    """The links and records of a document.
+
+    Attributes:
+        complete: Whether pairs of spans without a link are known to have none, as `doc.ents` has missing annotation.
+    """
+
+    links: list[Link] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    complete: bool = True
+
+    def __bool__(self) -> bool:
+        return bool(self.links or self.records)
+
+    def ends(self) -> set[End]:
+        """The spans that have a part in it."""
+        ends = {end for link in self.links for end in (link.head, link.child)}
+        for record in self.records:
+            ends.update(end for _, end in record.roles if isinstance(end, End))
+            ends.update([record.anchor] if record.anchor else [])
+        return ends
+
+    def moved(self, place: Callable[[End], End | None]) -> SpanLinks:
+        """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.
+
+        Args:
+            place: Where a span is now; None where it is no more.
+        """
+        links = []
+        for link in self.links:
+            head, child = place(link.head), place(link.child)
+            if head is not None and child is not None:
+                links.append(replace(link, head=head, child=child))
+        kept: dict[int, int] = {}
+        anchors = [None if record.anchor is None else place(record.anchor) for record in self.records]
+        for n, (record, anchor) in enumerate(zip(self.records, anchors, strict=True)):
+            if record.anchor is None or anchor is not None:
+                kept[n] = len(kept)
+        records = []
+        for n in kept:
+            moved = [(role, kept.get(end) if isinstance(end, int) else place(end)) for role, end in self.records[n].roles]
+            roles = tuple((role, end) for role, end in moved if end is not None)
+            records.append(replace(self.records[n], anchor=anchors[n], roles=roles))
+        return SpanLinks(links, records, self.complete)
+
+
+def get_links(doc: Doc) -> SpanLinks:
+    """The links and records of a document; empty where it has none."""
+    group = doc.spans.get(LINKS_GROUP)
+    if group is None:
+        return SpanLinks()
+    stored: Mapping[str, Any] = group.attrs
+    links = [Link(End(*head), End(*child), label, score) for head, child, label, score in stored.get("links", ())]
+    records = [
+        Record(label, End(*anchor) if anchor else None, tuple((role, _end(end)) for role, end in roles))
+        for label, anchor, roles in stored.get("records", ())
+    ]
+    return SpanLinks(links, records, bool(stored.get("complete", True)))
+
+
+def set_links(doc: Doc, links: SpanLinks) -> None:
+    """Replace the links and records of a document."""
+    attrs = {
+        "links": [[list(link.head), list(link.child), link.label, link.score] for link in links.links],
+        "records": [
+            [
+                record.label,
+                list(record.anchor) if record.anchor else None,
+                [[role, list(end) if isinstance(end, End) else end] for role, end in record.roles],
+            ]
+            for record in links.records
+        ],
+        "complete": links.complete,
+    }
+    doc.spans[LINKS_GROUP] = SpanGroup(doc, name=LINKS_GROUP, attrs=attrs)
+
+
+def span_at(doc: Doc, end: End) -> Span:
+    """The span that an end stands for.
+
+    Raises:
+        IndexError: For one that is not there.
+    """
+    return (doc.ents if end.key == ENTS else doc.spans[end.key])[end.index]
+
+
+def end_of(doc: Doc, key: str, start: int, stop: int, label: str) -> End | None:
+    """The end of a span by its tokens `[start, stop)` and label; None where there is no such span."""
+    spans: Iterable[Span] = doc.ents if key == ENTS else doc.spans.get(key, ())
+    for n, span in enumerate(spans):
+        if (span.start, span.end, span.label_) == (start, stop, label):
+            return End(key, n)
+    return None
+
+
+def _end(stored: Sequence[Any] | int) -> End | int:
+    return stored if isinstance(stored, int) else End(*stored)
+
+
+Doc.set_extension("xlt_links", getter=get_links, setter=set_links, force=True)

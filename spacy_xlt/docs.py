@@ -14,6 +14,8 @@ from spacy.attrs import intify_attr
 from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
 from spacy.vocab import Vocab
 
+from .span_links import ENTS, LINKS_GROUP, End, get_links, set_links
+
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
 _ATTRS = [intify_attr(name) for name in _ANNOTATION.split()]
@@ -44,9 +46,41 @@ def copy_entities(source: Doc, target: Doc) -> None:
 
 
 def copy_groups(source: Doc, target: Doc, move: Callable[[Span], Span | None]) -> None:
-    """Copy all span groups; a span that `move` makes None is dropped, and its entries in the group's attributes."""
+    """Copy all span groups, and the links between spans; entities have to be there already.
+
+    A span that `move` makes None is dropped, its entries in the group's attributes, and its links.
+    """
+    places: dict[End, End] = {}
     for key, group in source.spans.items():
-        target.spans[key] = filter_group(group, target, [move(span) for span in group])
+        if key != LINKS_GROUP:
+            moved = [move(span) for span in group]
+            target.spans[key] = filter_group(group, target, moved)
+            places.update(_places(key, moved))
+    if LINKS_GROUP in source.spans:
+        places.update(_entity_places(source, target, move))
+        set_links(target, get_links(source).moved(places.get))
+
+
+def _places(key: str, successors: Sequence[Span | None]) -> dict[End, End]:
+    """Where the spans of a group are in the group of their successors."""
+    kept = [n for n, span in enumerate(successors) if span is not None]
+    return {End(key, n): End(key, place) for place, n in enumerate(kept)}
+
+
+def _entity_places(source: Doc, target: Doc, move: Callable[[Span], Span | None]) -> dict[End, End]:
+    """Where the entities of a document are among those of another."""
+    among = {(ent.start, ent.end): n for n, ent in enumerate(target.ents)}
+    moved = ((n, move(ent)) for n, ent in enumerate(source.ents))
+    ranges = {n: (span.start, span.end) for n, span in moved if span is not None}
+    return {End(ENTS, n): End(ENTS, among[place]) for n, place in ranges.items() if place in among}
+
+
+def replace_spans(doc: Doc, key: str, successors: Sequence[Span | None]) -> None:
+    """Replace the spans of a group, each by another or by None; attributes and links follow."""
+    doc.spans[key] = filter_group(doc.spans[key], doc, successors)
+    if LINKS_GROUP in doc.spans:
+        places = _places(key, successors)
+        set_links(doc, get_links(doc).moved(lambda end: places.get(end) if end.key == key else end))
 
 
 def filter_group(group: SpanGroup, doc: Doc, spans: Sequence[Span | None]) -> SpanGroup:
@@ -247,13 +281,18 @@ def runs_of(doc: Doc, tokens: Iterable[int]) -> list[Span]:
 
 
 def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int, int]] = ()) -> None:
-    """Replace the entities of a document; what was missing stays missing.
+    """Replace the entities of a document; what was missing stays missing, and links stay with the same words.
 
     Args:
         missing: Token ranges `[start, end)` that are missing from now on.
     """
     ranges = [*missing_ranges(doc), *missing]
+    before = [(ent.start, ent.end) for ent in doc.ents]
     doc.set_ents(list(ents), missing=[Span(doc, start, end) for start, end in ranges], default="outside")
+    if LINKS_GROUP in doc.spans:
+        among = {(ent.start, ent.end): End(ENTS, n) for n, ent in enumerate(doc.ents)}
+        places = [among.get(place) for place in before]
+        set_links(doc, get_links(doc).moved(lambda end: places[end.index] if end.key == ENTS else end))
 
 
 def copy_ents(doc: Doc, key: str) -> bool:

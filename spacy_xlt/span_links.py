@@ -97,7 +97,9 @@ class SpanLinks:
                 kept[n] = len(kept)
         records = []
         for n in kept:
-            moved = [(role, kept.get(end) if isinstance(end, int) else place(end)) for role, end in self.records[n].roles]
+            moved = [
+                (role, kept.get(end) if isinstance(end, int) else place(end)) for role, end in self.records[n].roles
+            ]
             roles = tuple((role, end) for role, end in moved if end is not None)
             records.append(replace(self.records[n], anchor=anchors[n], roles=roles))
         return SpanLinks(links, records, self.complete)

@@ -17,11 +17,12 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from ..bitext import ENTS, ENTS_GROUP
-from ..docs import copy_ents, filter_group, replace_ents, slice_doc
+from ..docs import copy_ents, replace_ents, replace_spans, slice_doc
 from ..engine import check_settings, setting
 from ..errors import XltError, error, warn
 from ..languages import LANG, MULTI, blank, codes_in, to_spacy
 from ..readers.docbin import corpus_files, read_bin
+from ..span_links import LINKS_GROUP
 from ..tokens import has_text
 from .duplicates import NearDuplicates, distinct_ranges
 from .selection import OF_BLOCK, one_a_language
@@ -365,7 +366,11 @@ def _draw(doc: Doc, purpose: str) -> int:
 def labels_of(doc: Doc) -> dict[str, Counter[str]]:
     """Labels and their numbers, of the entities ("ents") and of each span group but the one with projected scores."""
     counts = {ENTS: Counter(ent.label_ for ent in doc.ents)} if doc.has_annotation("ENT_IOB") else {}
-    groups = {key: Counter(span.label_ for span in group) for key, group in doc.spans.items() if key != ENTS_GROUP}
+    groups = {
+        key: Counter(span.label_ for span in group)
+        for key, group in doc.spans.items()
+        if key not in (ENTS_GROUP, LINKS_GROUP)
+    }
     return counts | groups
 
 
@@ -388,7 +393,7 @@ def map_labels(doc: Doc, labels: Mapping[str, str | None]) -> Counter[str]:
             continue
         if key != ENTS_GROUP:
             removed.update(span.label_ for span in group if not labels.get(span.label_, span.label_))
-        doc.spans[key] = filter_group(group, doc, [_relabelled(span, labels) for span in group])
+        replace_spans(doc, key, [_relabelled(span, labels) for span in group])
     return removed
 
 

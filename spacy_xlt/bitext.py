@@ -15,21 +15,20 @@ from .docs import META, missing_ranges, sentence_ranges, with_vocab, without
 from .errors import XltError, error
 from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
+from .span_links import ENTS, End
 from .tokens import has_text
 
-__all__ = ["Alignment", "Bitext", "BitextStore", "LostSpan", "SentencePair"]
+__all__ = ["ENTS", "Alignment", "Bitext", "BitextStore", "LostLink", "LostSpan", "SentencePair"]
 
 STORED_FORMAT = 1
 USER_DATA_KEY = "xlt"
-# What `doc.ents` is called where span groups go by their keys.
-ENTS = "ents"
 # The span group that mirrors projected entities, because `doc.ents` has no room for scores.
 ENTS_GROUP = "xlt_ents"
 # The span group of entities that an annotator holds possible, with their probabilities.
 CANDIDATES_GROUP = "xlt_candidates"
 # Why a span is not there, and what is said of a sentence, that a person has corrected
 REVIEWED = "reviewed"
-# Why a span was lost.
+# Why a span or a link was lost.
 REASONS = {
     "empty": "the source span has no tokens",
     "no_links": "no word of the span is linked, and nothing else says where it went",
@@ -39,6 +38,8 @@ REASONS = {
     "too_long": "its sentence is longer than the projector can read",
     "no_agreement": "the projectors that voted do not agree on its place",
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
+    "same_words": "both ends of the link came to the same words",
+    "not_projected": "an end of the link is in a group that is not projected",
     REVIEWED: "who reviewed the sentence took it away",
 }
 # Flag of the sentence pairs that are to be left out of the training corpus; the flag before it says why.
@@ -100,6 +101,22 @@ class LostSpan:
     side: str = "source"
 
 
+@dataclass(frozen=True)
+class LostLink:
+    """A link of the source that could not be carried over, or a part of a record, and why.
+
+    Attributes:
+        head: Its ends in the source; of a record the anchor and what was lost.
+        label: Of a record its type, with the role behind a dot.
+        reason: That of a lost end, a key of `REASONS`; "same_words", "not_projected".
+    """
+
+    head: End
+    child: End
+    label: str
+    reason: str
+
+
 @dataclass
 class Bitext:
     """One source Doc and one target Doc that say the same thing.
@@ -114,6 +131,7 @@ class Bitext:
         projector: Signature of what made the annotation; "" before that.
         attention: Soft links that came with the translation, scores are attention weights.
         lost: Spans of the source that could not be projected.
+        lost_links: Links between spans that could not.
 
     Raises:
         XltError: E002 for links and E006 for sentences outside the docs.
@@ -130,6 +148,7 @@ class Bitext:
     projector: str = ""
     attention: Alignment | None = None
     lost: list[LostSpan] = field(default_factory=list)
+    lost_links: list[LostLink] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.source_lang = self.source_lang or self.source.lang_ or MULTI
@@ -233,6 +252,8 @@ class Bitext:
             "projector": self.projector,
             "lost": [[s.start, s.end, s.label, s.reason, s.key, s.side] for s in self.lost],
         }
+        if self.lost_links:
+            stored["lost_links"] = [[list(k.head), list(k.child), k.label, k.reason] for k in self.lost_links]
         if self.attention is not None:
             stored["attention"] = self.attention.to_stored()
         return stored
@@ -270,6 +291,7 @@ class Bitext:
             projector=data["projector"],
             attention=None if attention is None else Alignment.from_stored(attention),
             lost=[LostSpan(*span) for span in data["lost"]],
+            lost_links=[LostLink(End(*head), End(*child), *rest) for head, child, *rest in data.get("lost_links", ())],
         )
 
 

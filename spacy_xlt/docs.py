@@ -292,7 +292,7 @@ def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int,
     if LINKS_GROUP in doc.spans:
         among = {(ent.start, ent.end): End(ENTS, n) for n, ent in enumerate(doc.ents)}
         places = [among.get(place) for place in before]
-        set_links(doc, get_links(doc).moved(lambda end: places[end.index] if end.key == ENTS else end))
+        set_links(doc, get_links(doc).moved(lambda end: places[end.number] if end.key == ENTS else end))
 
 
 def copy_ents(doc: Doc, key: str) -> bool:

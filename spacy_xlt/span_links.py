@@ -18,11 +18,11 @@ class End(NamedTuple):
 
     Attributes:
         key: Its group: "ents" for entities, or the key in `doc.spans`.
-        index: Its place there.
+        number: Its place there.
     """
 
     key: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def span_at(doc: Doc, end: End) -> Span:
     Raises:
         IndexError: For one that is not there.
     """
-    return (doc.ents if end.key == ENTS else doc.spans[end.key])[end.index]
+    return (doc.ents if end.key == ENTS else doc.spans[end.key])[end.number]
 
 
 def end_of(doc: Doc, key: str, start: int, stop: int, label: str) -> End | None:

@@ -10,6 +10,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, Bitext, LostSpan, is_candidates, span_scores
 from ..docs import copy_span, missing_ranges, runs_of
 from ..protocols import Outcome, Placement
+from ..span_links import LINKS_GROUP
 
 # Groups whose spans are entities
 ENTITY_GROUPS = frozenset({ENTS, CANDIDATES_GROUP})
@@ -47,7 +48,8 @@ def spans_to_project(bitext: Bitext, *, ents: bool, spans_keys: Sequence[str] | 
     if ents and source.has_annotation("ENT_IOB"):
         groups[ENTS] = list(source.ents)
     if len(source.spans):
-        keys = [key for key in source.spans if key != ENTS_GROUP] if spans_keys is None else spans_keys
+        known = [key for key in source.spans if key not in (ENTS_GROUP, LINKS_GROUP)]
+        keys = known if spans_keys is None else spans_keys
         groups.update((key, list(source.spans[key])) for key in keys if key in source.spans)
     return groups
 

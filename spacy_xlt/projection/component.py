@@ -18,8 +18,18 @@ from ..errors import error, warn
 from ..pipe import BitextPipe
 from ..protocols import Outcome
 from .annotations import clear_entities, score_of, spans_to_project, write
+from .carried_links import carry_links
 from .filters import ProjectionFilter
-from .sentences import POLICIES, clear_flags, drop_flagged, filter_sentences, flag_outcomes, mark_lost, mark_unknown
+from .sentences import (
+    POLICIES,
+    clear_flags,
+    drop_flagged,
+    drop_lost_links,
+    filter_sentences,
+    flag_outcomes,
+    mark_lost,
+    mark_unknown,
+)
 
 DEFAULT_ENGINE = {"@misc": "spacy_xlt.LinkProjector.v1"}
 DIRECTIONS = ("source_to_target", "target_to_source")
@@ -38,6 +48,7 @@ DIRECTIONS = ("source_to_target", "target_to_source")
         "spans_keys": None,
         "min_score": 0.0,
         "on_lost": "missing",
+        "on_lost_link": "keep",
         "missing_flags": [],
         "drop_flags": [],
         "filters": {},
@@ -62,6 +73,9 @@ class ProjectorPipe(BitextPipe):
         on_lost: What becomes of a sentence that a span was lost for: "missing" makes its tokens outside entities
             missing instead of "no entity", "drop" flags it with "lost_span" and to be left out, "keep" leaves it as it
             is.
+        on_lost_link: What becomes of the sentences of a link between spans that was lost: "keep" says of the document
+            that its links are not complete (`SpanLinks.complete`), so that none teaches "no link"; "drop" also flags
+            them with "lost_link" and to be left out.
         missing_flags: Sentences with one of these flags of the translator's, such as "looping", are treated as with
             "missing". Those that have no translation at all always have missing entities in the direction
             "target_to_source".
@@ -92,6 +106,7 @@ class ProjectorPipe(BitextPipe):
         spans_keys: list[str] | None = None,
         min_score: float = 0.0,
         on_lost: str = "missing",
+        on_lost_link: str = "keep",
         missing_flags: Sequence[str] = (),
         drop_flags: Sequence[str] = (),
         filters: Mapping[str, Any] | None = None,
@@ -104,6 +119,7 @@ class ProjectorPipe(BitextPipe):
         for setting, value, is_valid, expected in (
             ("direction", direction, direction in DIRECTIONS, " or ".join(DIRECTIONS)),
             ("on_lost", on_lost, on_lost in POLICIES, " or ".join(POLICIES)),
+            ("on_lost_link", on_lost_link, on_lost_link in ("keep", "drop"), "keep or drop"),
             ("on_filtered", on_filtered, on_filtered in POLICIES, " or ".join(POLICIES)),
             ("ents", ents, isinstance(ents, bool), "true or false"),
             ("spans_keys", spans_keys, spans_keys is None or _is_texts(spans_keys), "a list of span group names"),
@@ -123,6 +139,7 @@ class ProjectorPipe(BitextPipe):
         self.spans_keys = None if spans_keys is None else list(spans_keys)
         self.min_score = float(min_score)
         self.on_lost = on_lost
+        self.on_lost_link = on_lost_link
         self.missing_flags = tuple(missing_flags)
         self.drop_flags = tuple(drop_flags)
         self.filters = dict(filters or {})
@@ -185,7 +202,10 @@ class ProjectorPipe(BitextPipe):
         clear_flags(bitext)
         flag_outcomes(bitext, groups, outcomes)
         write(bitext, groups, {key: [self._limited(o) for o in of_group] for key, of_group in outcomes.items()})
+        carry_links(bitext, groups)
         mark_lost(bitext, policy=self.on_lost)
+        if self.on_lost_link == "drop":
+            drop_lost_links(bitext)
         mark_unknown(bitext, flags=self.missing_flags)
         if self.filters:
             filter_sentences(bitext, self.filters, policy=self.on_filtered)

@@ -11,12 +11,15 @@ from spacy.tokens import Doc, Span
 from ..bitext import DROP_FLAG, ENTS, Bitext
 from ..docs import missing_ranges, runs_of
 from ..protocols import Outcome
+from ..span_links import span_at
 from ..tokens import has_text
 from .annotations import Carried, carried, parts_of
 from .filters import ProjectionFilter
 
 # Flag of the sentence pairs that hold a lost span.
 LOST_FLAG = "lost_span"
+# And of those with an end of a lost link.
+LOST_LINK_FLAG = "lost_link"
 # Flag of the sentence pairs with a span whose markers were lost; the reason of lost spans has the same name
 MARKERS_FLAG = "markers_lost"
 # What may become of a doubtful sentence.
@@ -26,7 +29,9 @@ POLICIES = ("keep", "missing", "drop")
 def clear_flags(bitext: Bitext) -> None:
     """Take off what an earlier projection of the same bitext said of its sentence pairs."""
     for n, pair in enumerate(bitext.sentences):
-        bitext.sentences[n] = replace(pair, flags=tuple(f for f in pair.flags if f not in (LOST_FLAG, DROP_FLAG)))
+        bitext.sentences[n] = replace(
+            pair, flags=tuple(f for f in pair.flags if f not in (LOST_FLAG, LOST_LINK_FLAG, DROP_FLAG))
+        )
 
 
 def flag_outcomes(
@@ -62,6 +67,13 @@ def mark_lost(bitext: Bitext, *, policy: str) -> None:
     else:
         for n in pairs:
             _drop(bitext, n, LOST_FLAG)
+
+
+def drop_lost_links(bitext: Bitext) -> None:
+    """Flag the sentence pairs of lost links with "lost_link", and to be left out."""
+    spans = [span_at(bitext.source, end) for link in bitext.lost_links for end in (link.head, link.child)]
+    for n in _pairs_of(bitext, [(span.start, span.end) for span in spans]):
+        _drop(bitext, n, LOST_LINK_FLAG)
 
 
 def mark_unknown(bitext: Bitext, *, flags: Collection[str] = ()) -> None:

@@ -15,7 +15,7 @@ from .docs import META, missing_ranges, sentence_ranges, with_vocab, without
 from .errors import XltError, error
 from .languages import MULTI, to_spacy, vocab_of
 from .links import Alignment
-from .span_links import ENTS, End
+from .span_links import ENTS, LINKS_GROUP, End
 from .tokens import has_text
 
 __all__ = ["ENTS", "Alignment", "Bitext", "BitextStore", "LostLink", "LostSpan", "SentencePair"]
@@ -349,6 +349,11 @@ def candidates_group(spans_key: str | None = None) -> str:
 def is_candidates(key: str) -> bool:
     """Whether a span group has what is only possible, and not annotation."""
     return key.split(":")[0] == CANDIDATES_GROUP
+
+
+def is_annotation(key: str) -> bool:
+    """Whether a span group is annotation: not the one that mirrors entities, not what is only possible, no links."""
+    return key not in (ENTS_GROUP, LINKS_GROUP) and not is_candidates(key)
 
 
 def dropped_pairs(bitext: Bitext) -> list[tuple[SentencePair, str]]:

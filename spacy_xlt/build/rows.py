@@ -11,7 +11,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_candidates, span_scores
+from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_annotation, span_scores
 from ..docs import META, missing_ranges, sentence_ranges
 
 Row = dict[str, Any]
@@ -72,7 +72,7 @@ def _side(doc: Doc) -> Row:
 def _annotation(doc: Doc) -> Row:
     """Text and spans. What is not known is not the same as what is not there: `spans` is None where nothing is known,
     `annotated` names what is, and `missing` has the tokens of which it is not known whether they are in an entity."""
-    groups = {key: list(group) for key, group in doc.spans.items() if key != ENTS_GROUP and not is_candidates(key)}
+    groups = {key: list(group) for key, group in doc.spans.items() if is_annotation(key)}
     if doc.has_annotation("ENT_IOB"):
         groups = {ENTS: list(doc.ents), **groups}
     spans = []

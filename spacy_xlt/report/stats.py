@@ -13,7 +13,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, Bitext, SentencePair, is_candidates, span_scores
+from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, Bitext, SentencePair, is_annotation, span_scores
 from ..view.data import Row, rows
 
 SCORE_BINS = 20
@@ -174,7 +174,7 @@ def _spans(doc: Doc) -> Iterator[tuple[str, str, int, float | None]]:
     for ent in doc.ents:
         yield ENTS, ent.label_, ent.start, scores.get((ent.start, ent.end, ent.label_))
     for key in doc.spans:
-        if key != ENTS_GROUP and not is_candidates(key):
+        if is_annotation(key):
             scores = span_scores(doc, key)
             for span in doc.spans[key]:
                 yield key, span.label_, span.start, scores.get((span.start, span.end, span.label_))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacy.tokens import Span, SpanGroup
 
-from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, REVIEWED, Bitext, LostSpan, SentencePair, is_candidates
+from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, REVIEWED, Bitext, LostSpan, SentencePair, is_annotation
 from ..docs import missing_ranges
 from ..readers.jsonl import ACCEPT, REJECT
 
@@ -38,7 +38,7 @@ def apply_correction(bitext: Bitext, number: int, correction: Correction) -> Non
         flags = tuple(dict.fromkeys((*pair.flags, DROP_FLAG, REVIEWED)))
         bitext.sentences[number] = replace(pair, flags=flags)
         return
-    keys = [ENTS, *(key for key in bitext.target.spans if key != ENTS_GROUP and not is_candidates(key))]
+    keys = [ENTS, *filter(is_annotation, bitext.target.spans)]
     keys += [span[3] for span in correction.spans]
     keys += [span[3] for mark in correction.marks for span in (mark.before, mark.after) if span]
     for key in dict.fromkeys(keys):

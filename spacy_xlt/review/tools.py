@@ -11,7 +11,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, Bitext, is_candidates
+from ..bitext import DROP_FLAG, ENTS, Bitext, is_annotation
 from ..docs import META
 from .records import REVIEW_FORMAT, pair_ids
 
@@ -74,7 +74,7 @@ def _sentence(doc: Doc, first: int, stop: int) -> Task:
 
 
 def _groups(doc: Doc) -> list[str]:
-    return [key for key in doc.spans if key != ENTS_GROUP and not is_candidates(key)]
+    return [key for key in doc.spans if is_annotation(key)]
 
 
 def _prodigy(sentence: Task, meta: Task) -> Task:

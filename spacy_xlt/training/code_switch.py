@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..bitext import ENTS_GROUP, Bitext, SentencePair
+from ..bitext import Bitext, SentencePair, is_annotation
 from ..docs import Replacement, edit, missing_ranges, sentence_ranges
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error
@@ -201,7 +201,7 @@ def side_of(doc: Doc, start: int, end: int) -> Side:
     def inside(spans: Iterable[Span]) -> list[Range]:
         return [(span.start - start, span.end - start) for span in spans if span.start < end and span.end > start]
 
-    groups = [("ents", doc.ents), *((key, group) for key, group in doc.spans.items() if key != ENTS_GROUP)]
+    groups = [("ents", doc.ents), *((key, group) for key, group in doc.spans.items() if is_annotation(key))]
     return Side(
         words=[doc[i].text for i in range(start, end)],
         spaces=[bool(doc[i].whitespace_) for i in range(start, end)],

@@ -65,7 +65,8 @@ def _places(bitext: Bitext, key: str) -> dict[End, tuple[End, float]]:
     for n, (span, source, score) in enumerate(zip(group, group.attrs["sources"], group.attrs["scores"], strict=True)):
         index = among.get((span.start, span.end, span.label)) if key == ENTS else n
         end = End(key, source)
-        if index is not None and score > places.get(end, (end, -1.0))[1]:
+        # A reviewer may add spans that come from none of the source
+        if source >= 0 and index is not None and score > places.get(end, (end, -1.0))[1]:
             places[end] = End(key, index), float(score)
     return places
 

@@ -10,7 +10,9 @@ from spacy.tokens import Span, SpanGroup
 
 from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, REVIEWED, Bitext, LostSpan, SentencePair, is_annotation
 from ..docs import missing_ranges
+from ..projection.carried_links import carry_links
 from ..readers.jsonl import ACCEPT, REJECT
+from ..span_links import LINKS_GROUP
 
 if TYPE_CHECKING:
     from .records import Correction
@@ -43,6 +45,9 @@ def apply_correction(bitext: Bitext, number: int, correction: Correction) -> Non
     keys += [span[3] for mark in correction.marks for span in (mark.before, mark.after) if span]
     for key in dict.fromkeys(keys):
         _Group(bitext, key).correct(pair, correction)
+    if LINKS_GROUP in bitext.target.spans:
+        # What a link joins may have another place now, or be there again
+        carry_links(bitext, [ENTS, *filter(is_annotation, bitext.source.spans)])
 
 
 @dataclass

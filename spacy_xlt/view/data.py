@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from spacy.tokens import Doc
 
-from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, REASONS, Bitext, span_scores
+from ..bitext import CANDIDATES_GROUP, ENTS, ENTS_GROUP, REASONS, Bitext, LostLink, span_scores
 from ..docs import missing_ranges
 from ..errors import XltError
 from ..languages import MULTI, is_right_to_left
 from ..review.records import REVIEW_FORMAT, page_digest, pair_ids
+from ..span_links import LINKS_GROUP, End, get_links, span_at
 
 # Of the data in the page. Rows have token positions of the whole documents, so that what is said about them there can
 # be brought back to the documents.
@@ -24,6 +25,8 @@ PAGE_FORMAT = 1
 SIDES = ("source", "target")
 # start, end, label, key ("ents" or that of a span group), score or None, reason why it was lost or None
 ShownSpan = tuple[int, int, str, str, float | None, str | None]
+# start and end of the head, and of the child, label, score or None, reason why it was lost or None
+ShownLink = tuple[int, int, int, int, str, float | None, str | None]
 Row = dict[str, Any]
 
 
@@ -34,7 +37,8 @@ def rows(bitext: Bitext, *, doc: int = 0) -> Iterator[Row]:
         `doc`, the number of the document, counted from 0; `pair`, the number of the pair in it; `langs`; `flags` and
         `score` of the translation; `links`, flat: source token, target token, score; for `source` and `target` a dict:
         `at`, the position of its first token; `words`, each with the space after it; `spans`, each a `ShownSpan`;
-        `missing`, ranges of tokens without annotation.
+        `missing`, ranges of tokens without annotation; and, where the documents have any, `arcs`, each a `ShownLink`
+        that begins there.
     """
     source, target = _Side(bitext, "source"), _Side(bitext, "target")
     links, scores = bitext.alignment.links, bitext.alignment.scores
@@ -112,7 +116,9 @@ def direction(lang: str) -> str:
 
 
 def _reasons(found: Iterable[Row]) -> set[str]:
-    return {span[5] for row in found for side in SIDES for span in row[side]["spans"] if span[5] is not None}
+    spans = (span[5] for row in found for side in SIDES for span in row[side]["spans"])
+    arcs = (arc[6] for row in found for side in SIDES for arc in row[side].get("arcs", ()))
+    return {reason for reason in chain(spans, arcs) if reason is not None}
 
 
 class _Side:
@@ -121,13 +127,16 @@ class _Side:
     def __init__(self, bitext: Bitext, name: str):
         self.doc: Doc = bitext.source if name == "source" else bitext.target
         self.spans = _shown_spans(self.doc, [span for span in bitext.lost if span.side == name])
+        self.arcs = _shown_links(self.doc, bitext.lost_links if name == "source" else [])
         self.missing = missing_ranges(self.doc) if self.doc.has_annotation("ENT_IOB") else []
         self._starts = [[item[0] for item in items] for items in (self.spans, self.missing)]
         self._longest = [max((i[1] - i[0] for i in items), default=0) for items in (self.spans, self.missing)]
 
     def between(self, start: int, end: int) -> dict[str, Any]:
-        """The words from `start` to `end`, with the spans that reach into them."""
+        """The words from `start` to `end`, with the spans that reach into them and the links that begin there."""
+        arcs = [list(arc) for arc in self.arcs if start <= arc[0] < end]
         return {
+            **({"arcs": arcs} if arcs else {}),
             "at": start,
             "words": [token.text_with_ws for token in self.doc[start:end]],
             "spans": [list(span) for span in self._reaching(0, self.spans, start, end)],
@@ -147,7 +156,7 @@ def _shown_spans(doc: Doc, lost: Iterable[Any]) -> list[ShownSpan]:
     for span in doc.ents:
         found[span.start, span.end, span.label_, ENTS] = _number(scores.get((span.start, span.end, span.label_))), None
     for key in doc.spans:
-        if key != ENTS_GROUP:
+        if key not in (ENTS_GROUP, LINKS_GROUP):
             scored = span_scores(doc, key)
             for place in dict.fromkeys((span.start, span.end, span.label_) for span in doc.spans[key]):
                 whole = (*place, key)
@@ -158,6 +167,23 @@ def _shown_spans(doc: Doc, lost: Iterable[Any]) -> list[ShownSpan]:
             found[whole] = found.get(whole, (None, None))[0], str(span.reason)
     ordered = sorted(found.items(), key=lambda item: (item[0][0], -item[0][1], item[0][3] != ENTS, item[0][2:]))
     return [(*place, score, reason) for place, (score, reason) in ordered]
+
+
+def _shown_links(doc: Doc, lost: Iterable[LostLink]) -> list[ShownLink]:
+    """Links between spans, and of records those from the anchor, or else the first role, to the roles."""
+    found = get_links(doc)
+    reasons = {(link.head, link.child, link.label): link.reason for link in lost}
+    ends = [(link.head, link.child, link.label, _number(link.score)) for link in found.links]
+    for record in found.records:
+        roles = [(role, end) for role, end in record.roles if isinstance(end, End)]
+        anchor = record.anchor or (roles.pop(0)[1] if roles else None)
+        ends += [(anchor, end, f"{record.label}.{role}", None) for role, end in roles if anchor]
+    shown = []
+    for head, child, label, score in ends:
+        first, second = span_at(doc, head), span_at(doc, child)
+        reason = reasons.get((head, child, label))
+        shown.append((first.start, first.end, second.start, second.end, label, score, reason))
+    return sorted(shown, key=lambda arc: arc[:5])
 
 
 def _number(value: Any) -> float | None:

@@ -111,6 +111,10 @@ def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
                 text = plain("".join(words[max(0, start - at) : max(0, end - at)]).strip())
                 lost = Text(f"lost {_named(label)} “{text}”: {plain(reason)}")
                 yield from hanging("      ✗ ", lost, indent=8, colors=colors)
+    for side, lang in zip(SIDES, row["langs"], strict=True):
+        for arc in row[side].get("arcs", ()):
+            mark = " " if arc[6] is None else "✗"
+            yield from hanging(f"  {plain(lang)[:3]:<3} {mark} ", _link(row[side], arc), indent=8, colors=colors)
 
 
 def _side(part: dict[str, Any]) -> Text:
@@ -135,6 +139,20 @@ def _side(part: dict[str, Any]) -> Text:
         inside = [span for span in inside if span not in ending]
         text.append(space, style if inside else "")
     return text
+
+
+def _link(part: dict[str, Any], arc: list[Any]) -> Text:
+    """A link between spans: the words of its ends, which may be in another sentence, and its label."""
+    start, end, child_start, child_end, label, score, reason = arc
+    words = [_words(part, *place) for place in ((start, end), (child_start, child_end))]
+    score = "" if score in (None, 1.0) else f" {score:.2f}"
+    lost = "" if reason is None else f": lost, {plain(reason)}"
+    return Text(f"{words[0]} → {_named(label)}{score} → {words[1]}{lost}")
+
+
+def _words(part: dict[str, Any], start: int, end: int) -> str:
+    inside = part["words"][max(0, start - part["at"]) : max(0, end - part["at"])]
+    return f"“{plain(''.join(inside).strip())}”" if inside else "(another sentence)"
 
 
 def _named(label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import spacy
 from helpers.view_bitexts import (
     ANSI,
     arabic,
@@ -23,7 +24,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 
+from spacy_xlt.bitext import Bitext
+from spacy_xlt.links import Alignment
+from spacy_xlt.span_links import End, Link, Record, SpanLinks
 from spacy_xlt.view.terminal import as_text, hanging, plain
 
 
@@ -78,3 +84,18 @@ def test_wrapping_keeps_the_text_and_the_width(texts):
     lines = list(hanging("> ", Text(text), indent=2))
     assert all(cell_len(line) <= 80 for line in lines)
     assert "".join("".join(line[2:] for line in lines).split()) == "".join(text.split())
+
+
+def test_links_between_spans_are_lines_with_their_ends_and_why_they_were_lost():
+    source = Doc(Vocab(), "Ada works at IBM . She was born in Rome .".split())
+    source.ents = [Span(source, 0, 1, "PER"), Span(source, 3, 4, "ORG"), Span(source, 9, 10, "LOC")]
+    links = [Link(End("ents", 1), End("ents", 0), "employs", 0.5), Link(End("ents", 0), End("ents", 2), "born_in")]
+    records = [Record("work", End("ents", 1), (("who", End("ents", 0)),))]
+    source._.xlt_links = SpanLinks(links, records)
+    target = Doc(Vocab(), "IBM beschäftigt Ada .".split())
+    one = Bitext(source, target, Alignment([(0, 2), (1, 1), (3, 0), (4, 3)]))
+    spacy.blank("xx").add_pipe("xlt_projector").project([one])
+    lines = [line.strip() for line in str(one).splitlines()]
+    assert "“IBM” → employs 0.50 → “Ada”" in lines[-1] + lines[-2]
+    assert any("✗ “Ada” → born_in → “Rome”: lost, no_links" in line for line in lines)
+    assert sum("“IBM” → work.who → “Ada”" in line for line in lines) == 2

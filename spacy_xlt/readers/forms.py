@@ -52,6 +52,8 @@ class LineSpan(NamedTuple):
     text: str | None = None
     token_start: int | None = None
     token_end: int | None = None
+    # What relations call it
+    id: str = ""
 
     @property
     def own_tokens(self) -> tuple[int, int] | None:
@@ -174,9 +176,11 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
         line["answer"] = "ignore"
     if done:
         results = [one for one in value_of(done[0], "result", list, []) if isinstance(one, dict)]
-        spans = [one["value"] for one in results if isinstance(one.get("value"), dict) and "start" in one["value"]]
+        marked = [one for one in results if isinstance(one.get("value"), dict) and "start" in one["value"]]
+        spans = [{**one["value"], "id": one.get("id")} for one in marked]
         line |= {"spans": spans, "answer": "accept"}
-        line["relations"] = [one for one in results if one.get("value") not in spans]
+        if others := [one for one in results if one not in marked]:
+            line["relations"] = others
     return line
 
 
@@ -248,6 +252,7 @@ def _spans(name: str, values: Any) -> list[LineSpan]:
                 raise Malformed(f"{said}, whose label is no name")
             key = _group(value_of(value, "key", str, ENTS))
             own = {name: value_of(value, name, kind) for name, kind in _OPTIONAL.items() if value.get(name) is not None}
+            own["id"] = "" if value.get("id") is None else str(value["id"])
             spans.append(LineSpan(start, end, label.strip(), key, **own))
     return list(dict.fromkeys(spans))
 

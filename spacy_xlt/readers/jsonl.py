@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 from ..docs import META
 from ..errors import error
 from ..languages import MULTI, vocab_of
+from ..span_links import End, Link, SpanLinks, end_of, set_links
 from ..textfiles import plain_name, text_lines
 from .forms import Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
 from .places import (
@@ -29,6 +30,7 @@ from .places import (
     set_entities,
     trimmed,
 )
+from .relations import read_relations
 from .settings import ENTS, PRODIGY, ReadNotes, ReadSettings
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
@@ -53,6 +55,7 @@ class AnnotatedText:
         missing: Tokens of which it is not known whether they are in an entity.
         answered: Whether the answer stands there.
         given: The spans of a sentence that was exported for a tool, as `review.tools` has them.
+        links: Relations, from a span to another one with a label; None where nothing is said of them.
     """
 
     line: int
@@ -66,6 +69,7 @@ class AnnotatedText:
     missing: frozenset[int] = frozenset()
     answered: bool = True
     given: list[Any] | None = None
+    links: list[tuple[TokenSpan, TokenSpan, str]] | None = None
 
 
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
@@ -144,10 +148,16 @@ def annotated_texts(
             if accepted and answer != ACCEPT:
                 notes.answers[answer] += 1
                 continue
-            relations = data.get("relations")
-            for relation in relations if isinstance(relations, list) else ():
-                notes.add("not carried", str(relation))
-            read = _annotated(number, answer, read_line(data), lang, unit, widen, notes)
+            said = read_line(data)
+            read, places = _annotated(number, answer, said, lang, unit, widen, notes)
+            if isinstance(data.get("relations"), list):
+                relations, problems = read_relations(data, said.spans or ())
+                for problem in problems:
+                    notes.add("not carried", f"line {number}: {problem}")
+                inside = [r for r in relations if r.head in places and r.child in places]
+                links = [(places[r.head], places[r.child], r.label) for r in inside]
+                # Where nothing is said of spans, nothing is said of what joins them
+                read = replace(read, links=None if said.spans is None else links)
             yield replace(read, answered=bool(data.get("answer")))
         except Misfit as err:
             notes.misfits.append((number, str(err)))
@@ -177,7 +187,20 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None,
             groups[spans_key] = sorted([*doc.spans[spans_key], *also], key=lambda span: (span.start, span.end))
     for key, spans in groups.items():
         doc.spans[key] = SpanGroup(doc, name=key, spans=spans)
+    if line.links is not None:
+        set_links(doc, SpanLinks(_links(doc, line.links, spans_key)))
     return doc
+
+
+def _links(doc: Doc, links: Sequence[tuple[TokenSpan, TokenSpan, str]], spans_key: str) -> list[Link]:
+    """Links between the spans that the document has; an entity that overlaps another may be in the group alone."""
+
+    def end(span: TokenSpan) -> End | None:
+        start, stop, label, key = span
+        return end_of(doc, key, start, stop, label) or end_of(doc, spans_key, start, stop, label)
+
+    ends = ((end(head), end(child), label) for head, child, label in links)
+    return [Link(head, child, label) for head, child, label in ends if head and child]
 
 
 def _storable(digits: str) -> int | str:
@@ -225,32 +248,34 @@ def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
 
 def _annotated(
     number: int, answer: str, line: Line, lang: str, unit: str, widen: bool, notes: ReadNotes
-) -> AnnotatedText:
+) -> tuple[AnnotatedText, dict[LineSpan, TokenSpan]]:
+    """A line in tokens, and the tokens of each of its spans."""
     words, spaces, tokens = line.tokenized(lang)
     ruler, wide = Ruler(line.text, unit), widen and not line.tokens
-    spans: list[TokenSpan] = []
+    spans: dict[LineSpan, TokenSpan] = {}
     placed: dict[str, list[tuple[int, int, int, int]]] = {}
     for span in line.spans or ():
         place = _place(span, ruler, tokens, wide, notes)
         if place[0] < place[1]:
-            spans.append((*place[:2], span.label, span.key))
+            spans[span] = (*place[:2], span.label, span.key)
             placed.setdefault(span.key, []).append(place)
     for places in placed.values():
         note_shared(places, line.text, tokens, notes)
     missing = [(0, len(line.text))] if line.missing is None else line.missing
     unknown = frozenset(i for place in missing for i in range(*tokens.covering(*place)))
-    return AnnotatedText(
+    read = AnnotatedText(
         number,
         line.text,
         words,
         spaces,
-        list(dict.fromkeys(spans)),
+        list(dict.fromkeys(spans.values())),
         answer,
         line.meta,
         line.annotated,
         unknown,
         given=line.given,
     )
+    return read, spans
 
 
 def _place(span: LineSpan, ruler: Ruler, tokens: Tokens, wide: bool, notes: ReadNotes) -> tuple[int, int, int, int]:

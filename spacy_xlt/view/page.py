@@ -15,7 +15,18 @@ from .colors import THEMES, LabelColor, label_colors
 
 # In this order they make one script. Each begins where the one before it ended: they share their names.
 REVIEW_SCRIPTS = ("marks.js", "saving.js", "editing.js", "handles.js", "review.js")
-SCRIPTS = ("model.js", "text.js", "links.js", "rows.js", "arcs.js", "list.js", "filters.js", "keys.js", *REVIEW_SCRIPTS, "main.js")
+SCRIPTS = (
+    "model.js",
+    "text.js",
+    "links.js",
+    "rows.js",
+    "arcs.js",
+    "list.js",
+    "filters.js",
+    "keys.js",
+    *REVIEW_SCRIPTS,
+    "main.js",
+)
 STYLES = ("page.css", "review.css")
 
 

@@ -93,12 +93,6 @@ def test_forms_may_be_mixed_and_only_accepted_lines_are_documents(tmp_path):
     assert notes.answers == {"reject": 1, "ignore": 1}
 
 
-def test_relations_are_counted_as_they_are_not_carried(tmp_path):
-    both = {"text": "Ana met Bo", "spans": [span(0, 3), span(8, 10)], "relations": [{"head": 0, "child": 2}]}
-    with pytest.warns(XltWarning, match="W567.* 1 relations, .*head"):
-        list(read_corpus(lines(tmp_path, both)))
-
-
 def test_texts_without_tokens_get_those_of_their_language(tmp_path):
     line = {"text": "🇵🇹 Lisboa, no 𝔗ejo.", "spans": [span(3, 9, "LOC"), span(14, 18, "LOC")]}
     (doc,) = read_corpus(lines(tmp_path, line), format="prodigy", lang="pt")

@@ -14,16 +14,19 @@ from typing import NamedTuple
 
 from spacy.tokens import Doc, Span
 
+from ..docs import copy_span, replace_ents, replace_spans
 from ..errors import XltError, error
 from ..languages import blank
 from ..limits import MARKS, check_size, marks_in_a_row
+from ..span_links import ENTS, End, end_of, set_links
 from ..textfiles import MARK, SUFFIXES, plain_name, read_text, text_lines
 from .places import CODE_POINTS, UNITS, UTF8, Ruler, Tokens, note_shared, same_text, set_entities, trimmed
 from .settings import ReadNotes, ReadSettings
+from .standoff import read_standoff
 
 TEXT, ANNOTATION = ".txt", ".ann"
 _PIECE = "[0-9]{1,15} [0-9]{1,15}"
-_SPAN = re.compile(rf"T[^\t ]*\t(?P<label>\S+) (?P<pieces>{_PIECE}(?:;{_PIECE})*)(?:\t(?P<text>.*))?")
+_SPAN = re.compile(rf"(?P<id>T[^\t ]*)\t(?P<label>\S+) (?P<pieces>{_PIECE}(?:;{_PIECE})*)(?:\t(?P<text>.*))?")
 # Events, relations, attributes, normalisations, equivalences and notes name the spans they are about, and are none
 _ABOUT = r"[^\t ]*\t(?!\S+ \d+ \d)[^\t]*\b[TERAMN]\d[^\t]*"
 _OTHER = re.compile(rf"[ERAM*]{_ABOUT}\s*|[N#]{_ABOUT}(?:\t[^\t]*)?|#[^\t\d][^\t]*")
@@ -84,7 +87,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
     notes.counts["texts"] += len(pairs) + len(notes.left_out or ())
     for pair in pairs:
         try:
-            doc, annotations = _read(pair, settings, notes)
+            doc, annotations, about = _read(pair, settings, notes)
             if not len(doc) and len(pairs) == 1:
                 raise error("E503", path=pair.text)
         except XltError as err:
@@ -92,7 +95,9 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
                 raise
             notes.left_out[pair.annotation.name] = err.message
             continue
-        yield _annotate(doc, annotations, settings, notes)
+        doc, ends = _annotate(doc, annotations, settings, notes)
+        _join(doc, about, ends, notes)
+        yield doc
 
 
 @dataclass
@@ -100,6 +105,7 @@ class _Annotation:
     """A line of annotation: pieces of the text by their offsets, ascending, and what the line says that they cover."""
 
     line: int
+    id: str
     label: str
     pieces: list[tuple[int, int]]
     covered: str | None
@@ -130,9 +136,12 @@ def _reach(pieces: list[tuple[int, int]]) -> tuple[int, int]:
     return pieces[0][0], max(end for _, end in pieces)
 
 
-def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc, list[_Annotation]]:
-    """A text without its byte order mark, and its annotation in characters of it."""
-    annotations = list(_annotations(pair.annotation, settings.encoding, notes))
+def _read(
+    pair: BratPair, settings: ReadSettings, notes: ReadNotes
+) -> tuple[Doc, list[_Annotation], list[tuple[int, str]]]:
+    """A text without its byte order mark, its annotation in characters of it, and lines that are about that."""
+    about: list[tuple[int, str]] = []
+    annotations = list(_annotations(pair.annotation, settings.encoding, about))
     raw = read_text(pair.text, settings.encoding)
     check_size(pair.text, "marks in a row without a word or a space", marks_in_a_row(raw), MARKS)
     mark = len(MARK) if raw.startswith(MARK) else 0
@@ -142,7 +151,7 @@ def _read(pair: BratPair, settings: ReadSettings, notes: ReadNotes) -> tuple[Doc
         notes.add("other unit", ruler.unit)
     for item in annotations:
         item.pieces = [(max(0, start - mark), end - mark) for start, end in item.characters(ruler)]
-    return doc, annotations
+    return doc, annotations, about
 
 
 def _ruler(pair: BratPair, raw: str, tokens: Tokens, mark: int, annotations: list[_Annotation]) -> Ruler:
@@ -178,13 +187,14 @@ def _ruler(pair: BratPair, raw: str, tokens: Tokens, mark: int, annotations: lis
     return ruler
 
 
-def _annotations(path: Path, encoding: str, notes: ReadNotes) -> Iterator[_Annotation]:
+def _annotations(path: Path, encoding: str, about: list[tuple[int, str]]) -> Iterator[_Annotation]:
+    """The spans of a file; `about` is filled in with the lines that are about them, and their numbers."""
     for number, line in text_lines(path, encoding):
         if not line.strip():
             continue
         if _OTHER.fullmatch(line):
             if not line.startswith("#"):
-                notes.add("not carried", line)
+                about.append((number, line))
             continue
         match = _SPAN.fullmatch(line)
         if match is None:
@@ -192,12 +202,16 @@ def _annotations(path: Path, encoding: str, notes: ReadNotes) -> Iterator[_Annot
         pieces = sorted((int(a), int(b)) for a, b in (piece.split() for piece in match["pieces"].split(";")))
         if any(start >= end for start, end in pieces):
             raise error("E537", path=path, line=number, reason=f"a span has no characters: {match['pieces']}")
-        yield _Annotation(number, match["label"], pieces, match["text"])
+        yield _Annotation(number, match["id"], match["label"], pieces, match["text"])
 
 
-def _annotate(doc: Doc, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes) -> Doc:
+def _annotate(
+    doc: Doc, annotations: list[_Annotation], settings: ReadSettings, notes: ReadNotes
+) -> tuple[Doc, dict[str, End]]:
+    """Write the spans onto a document, and say where it has each, by its id."""
     text, tokens = doc.text, Tokens.of(doc)
     spans: dict[tuple[int, int, str], Span] = {}
+    keys: dict[str, tuple[int, int, str]] = {}
     places = []
     for item in annotations:
         if not settings.keeps(item.label):
@@ -214,10 +228,31 @@ def _annotate(doc: Doc, annotations: list[_Annotation], settings: ReadSettings, 
         if not tokens.fit(start, end):
             notes.add("widened", found)
         places.append((first, stop, start, end))
-        spans.setdefault((first, stop, item.label), Span(doc, first, stop, label=item.label))
+        keys[item.id] = first, stop, item.label
+        spans.setdefault(keys[item.id], Span(doc, first, stop, label=item.label))
     note_shared(places, text, tokens, notes)
     set_entities(doc, spans.values(), notes, spans_key=settings.spans_key)
-    return doc
+    ends = {id: end_of(doc, ENTS, *key) or end_of(doc, settings.spans_key, *key) for id, key in keys.items()}
+    return doc, {id: end for id, end in ends.items() if end}
+
+
+def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End], notes: ReadNotes) -> None:
+    """Write relations, events and identifiers onto a document."""
+    found = read_standoff(about, ends)
+    for number, problem in found.problems:
+        notes.add("not carried", f"line {number}: {problem}")
+    if found.links:
+        set_links(doc, found.links)
+    named = {ends[id]: kb_id for id, kb_id in found.kb_ids.items() if id in ends}
+    for key in {end.key for end in named}:
+        spans = list(doc.ents if key == ENTS else doc.spans[key])
+        made = [copy_span(span, doc) for span in spans]
+        for n, span in enumerate(made):
+            span.kb_id_ = named.get(End(key, n), span.kb_id_)
+        if key == ENTS:
+            replace_ents(doc, made)
+        else:
+            replace_spans(doc, key, made)
 
 
 def _pair(path: Path) -> BratPair:

@@ -9,6 +9,7 @@ from spacy.tokens import Doc
 
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import ReadNotes, ReadSettings, corpus_files, read_corpus, read_file
+from spacy_xlt.span_links import End, span_at
 
 
 def ents(doc: Doc) -> list[tuple[str, str]]:
@@ -24,14 +25,80 @@ def brat(tmp_path: Path, text: str | bytes, annotation: str) -> Path:
 def test_spans_are_entities_and_other_lines_are_not(tmp_path):
     text = "Ana saw\nBo Li in São Paulo."
     note = "T1\tPER 0 3\tAna\nT2\tPER 8 13\tBo Li\nT12\tLOC 17 26\tSão Paulo\n"
-    others = "E1\tSee:T1 Who:T2\nR1\tknows Arg1:T1 Arg2:T2\t\nA1\tSure T1\n#1\tNote T1\tx y\n"
-    others += "*\tEquiv T1 T2\nN1\tRef T1 W:1\tx\n\n"
+    others = "A1\tSure T1\n#1\tNote T1\tx y\n*\tEquiv T1 T2\n\n"
     # What is about spans and not carried is counted, but for what people note
-    with pytest.warns(XltWarning, match="W567.* 5 relations, .*E1 See:T1") as warned:
+    with pytest.warns(XltWarning, match="W567.* 2 relations, .*line 4: A1 Sure") as warned:
         (doc,) = read_corpus(brat(tmp_path, text, note + others))
     assert len(warned) == 1
     assert doc.text == text
     assert ents(doc) == [("Ana", "PER"), ("Bo Li", "PER"), ("São Paulo", "LOC")]
+    assert not doc.spans
+
+
+BOUGHT = "T1\tORG 0 3\tIBM\nT2\tBuy 4 10\tbought\nT3\tORG 11 18\tRed Hat\nT4\tSay 20 24\tsays\nT5\tPER 25 28\tAda\n"
+
+
+def read_bought(tmp_path: Path, others: str, **settings: str) -> Doc:
+    (doc,) = read_corpus(brat(tmp_path, "IBM bought Red Hat, says Ada.", BOUGHT + others), **settings)
+    return doc
+
+
+def name(doc: Doc, end: End | int) -> str | int:
+    return end if isinstance(end, int) else span_at(doc, end).text
+
+
+def test_relations_join_spans(tmp_path):
+    doc = read_bought(tmp_path, "R1\towns Arg1:T1 Arg2:T3\t\nR2\tof Arg1:T3 Arg2:T1\n")
+    links = doc._.xlt_links.links
+    assert [(name(doc, k.head), k.label, name(doc, k.child)) for k in links] == [
+        ("IBM", "owns", "Red Hat"),
+        ("Red Hat", "of", "IBM"),
+    ]
+
+
+def test_events_are_records_with_roles_that_may_be_events(tmp_path):
+    doc = read_bought(tmp_path, "E2\tSay:T4 Who:T5 What:E1\nE1\tBuy:T2 Buyer:T1 Thing:T3 Thing2:T1\nE3\tSay:T4\n")
+    say, buy, bare = doc._.xlt_links.records
+    assert (say.label, name(doc, say.anchor)) == ("Say", "says")
+    assert [(role, name(doc, end)) for role, end in say.roles] == [("Who", "Ada"), ("What", 1)]
+    assert [(role, name(doc, end)) for role, end in buy.roles] == [
+        ("Buyer", "IBM"),
+        ("Thing", "Red Hat"),
+        ("Thing", "IBM"),
+    ]
+    assert bare.roles == ()
+
+
+def test_normalisations_are_identifiers_of_spans(tmp_path):
+    doc = read_bought(tmp_path, "N1\tReference T3 Wikidata:Q485593\tRed Hat Inc.\nN2\tReference T5 Wikidata:Q7259\n")
+    assert [ent.kb_id_ for ent in doc.ents] == ["", "", "Wikidata:Q485593", "", "Wikidata:Q7259"]
+
+
+def test_spans_in_a_group_alone_have_links_and_identifiers(tmp_path):
+    others = "T9\tPART 15 18\tHat\nR1\tpart Arg1:T9 Arg2:T3\nN1\tReference T9 W:1\n"
+    with pytest.warns(XltWarning, match="W536"):
+        doc = read_bought(tmp_path, others, spans_key="sc")
+    (link,) = doc._.xlt_links.links
+    assert (name(doc, link.head), link.head.key, link.child.key) == ("Hat", "sc", "ents")
+    assert [span.kb_id_ for span in doc.spans["sc"] if span.text == "Hat"] == ["W:1"]
+
+
+@pytest.mark.parametrize(
+    ("others", "reason", "n_left"),
+    [
+        ("R1\towns Arg1:T1 Arg2:T7\nR2\towns Arg1:T1 Arg2:T3\n", "line 6: an end that is not there", 1),
+        ("R1\towns Arg1:T1 Arg2:T1\nR2\towns Arg1:T1 Arg2:T3\n", "line 6: from a span to itself", 1),
+        ("E1\tBuy:T7 Buyer:T1\nE2\tBuy:T2\n", "line 6: a trigger that is not there", 1),
+        ("E1\tBuy:T2 Buyer:T7 Thing:T3\n", "line 6: a role that is not there", 1),
+        ("E1\tSay:T4 What:E2\nE2\tBuy:T2 Thing:E1\n", "line 6: an event that is a part of itself", 2),
+    ],
+)
+def test_what_joins_no_spans_is_said_and_the_rest_is_kept(tmp_path, others, reason, n_left):
+    with pytest.warns(XltWarning, match=f"W567.*{reason}"):
+        doc = read_bought(tmp_path, others)
+    links = doc._.xlt_links
+    assert len(links.links) + len(links.records) == n_left
+    assert len(doc.ents) == 5
 
 
 def test_spans_that_overlap_are_counted_or_go_into_a_group(tmp_path):

@@ -345,6 +345,7 @@ _MESSAGES: dict[str, str] = {
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
     "E573": "{path}, line {line}: {reason}. In a correction, text and id are those of the sentence, and spans begin "
     "and end with its words.",
+    "E574": "{path}, line {line}: {reason}. It is read as --format {format} has it.",
     "E571": "{path} is in use by another process. Wait until it is finished (`build --wait` does), or choose "
     "another folder.",
     "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "

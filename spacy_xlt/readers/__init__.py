@@ -17,7 +17,10 @@ from .docbin import check_doc, read_docbin
 from .files import CorpusFile, corpus_files
 from .jsonl import read_jsonl
 from .lines import read_lines
-from .settings import BRAT, COLUMNS, JSONL, LINES, PRODIGY, SPACY, ReadNotes, ReadSettings
+from .marked import read_marked
+from .settings import BRAT, COLUMNS, JSONL, LINES, MARKED, PRODIGY, SPACY, SQUAD, TACRED, ReadNotes, ReadSettings
+from .squad import read_squad
+from .tacred import read_tacred
 
 __all__ = ["CorpusFile", "ReadNotes", "ReadSettings", "corpus_files", "read_corpus", "read_file"]
 
@@ -28,6 +31,9 @@ _READERS: dict[str, Callable[[Path, ReadSettings, ReadNotes], Iterator[Doc]]] = 
     PRODIGY: read_jsonl,
     BRAT: read_brat,
     LINES: read_lines,
+    MARKED: read_marked,
+    TACRED: read_tacred,
+    SQUAD: read_squad,
 }
 
 

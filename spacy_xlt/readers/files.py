@@ -12,7 +12,20 @@ from ..errors import error, warn
 from ..io import file_digest
 from .brat import ANNOTATION, TEXT, brat_pairs, suffix_of
 from .docbin import in_order
-from .settings import AUTO, BRAT, COLUMNS, FORMATS, JSONL, LINES, PRODIGY, SPACY, ReadSettings
+from .settings import (
+    AUTO,
+    BRAT,
+    COLUMNS,
+    FORMATS,
+    JSONL,
+    LINES,
+    MARKED,
+    PRODIGY,
+    SPACY,
+    SQUAD,
+    TACRED,
+    ReadSettings,
+)
 
 # What a suffix says; ".txt" says only that it is text
 _SUFFIXES = {
@@ -28,7 +41,7 @@ _SUFFIXES = {
     ANNOTATION: BRAT,
 }
 # Formats that the same files may have
-_FAMILIES = (frozenset(COLUMNS), frozenset({JSONL, PRODIGY}), frozenset({LINES}))
+_FAMILIES = (frozenset(COLUMNS), frozenset({JSONL, PRODIGY, TACRED, SQUAD}), frozenset({LINES}), frozenset({MARKED}))
 
 
 @dataclass(frozen=True)

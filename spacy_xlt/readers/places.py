@@ -213,3 +213,30 @@ def set_entities(
     doc.set_ents(ents, missing=runs_of(doc, missing), default="outside")
     if spans_key:
         doc.spans[spans_key] = SpanGroup(doc, name=spans_key, spans=ordered)
+
+
+def write_group(
+    doc: Doc,
+    key: str,
+    spans: Iterable[tuple[int, int, str] | tuple[int, int, str, str]],
+    tokens: Tokens,
+    notes: ReadNotes,
+) -> None:
+    """Make spans of characters a span group, widened to whole tokens.
+
+    Args:
+        spans: Start, end, label, and if there is one an id.
+        notes: Where those that are widened, and those without text, are counted.
+    """
+    made = []
+    for start, end, label, *id in spans:
+        found = doc.text[start:end]
+        start, end = trimmed(doc.text, start, end, notes)
+        first, stop = tokens.covering(start, end)
+        if first == stop:
+            notes.add("empty", found)
+            continue
+        if not tokens.fit(start, end):
+            notes.add("widened", found)
+        made.append(Span(doc, first, stop, label=label, span_id=id[0] if id else ""))
+    doc.spans[key] = SpanGroup(doc, name=key, spans=made)

@@ -1,0 +1,134 @@
+"""Files of relation extraction and of question answering."""
+
+import json
+
+import pytest
+
+from spacy_xlt.docs import missing_ranges
+from spacy_xlt.errors import XltError, XltWarning
+from spacy_xlt.readers import read_corpus
+from spacy_xlt.span_links import span_at
+
+SEMEVAL = """1	"The <e1>system</e1> has its greatest application in an array of <e2>antenna</e2>."
+Component-Whole(e2,e1)
+Comment: Not a collection.
+
+2	"The <e1>child</e1> was carefully wrapped into the <e2>cradle</e2>."
+Other
+Comment:
+"""
+RELX = '17647\t"L\'<e1> Sacramento Heatwave </e1> est basée en <e2> Californie </e2>."\norg:state(e1,e2)\n\n\n'
+
+
+def read(tmp_path, text, format, **settings):
+    path = tmp_path / "file.json"
+    path.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf8")
+    return list(read_corpus(path, **{"format": format, "lang": "en", **settings}))
+
+
+def named(doc):
+    return [(span_at(doc, k.head).text, k.label, span_at(doc, k.child).text) for k in doc._.xlt_links.links]
+
+
+def test_marked_text_has_two_spans_and_a_directed_link(tmp_path):
+    first, second = read(tmp_path, SEMEVAL, "marked")
+    assert first.text == "The system has its greatest application in an array of antenna."
+    assert [(span.text, span.label_) for span in first.spans["sc"]] == [("system", "e1"), ("antenna", "e2")]
+    assert named(first) == [("antenna", "Component-Whole", "system")]
+    assert named(second) == [] and second._.xlt_links.complete
+    assert second.user_data["meta"] == {"id": "2", "relation": "Other"}
+    assert missing_ranges(first) == [(0, len(first))]
+
+
+def test_spaces_inside_marks_are_not_the_text_s(tmp_path):
+    (doc,) = read(tmp_path, RELX, "marked", lang="fr", spans_key="rel")
+    assert doc.text == "L'Sacramento Heatwave est basée en Californie."
+    assert [span.text for span in doc.spans["rel"]] == ["Sacramento Heatwave", "Californie"]
+
+
+def test_text_without_words_in_a_mark_is_left_out_with_its_line(tmp_path):
+    with pytest.warns(XltWarning, match="W562.*line 1.*no words between"):
+        docs = read(tmp_path, '"a <e1> </e1> b <e2>c</e2>"\nr(e1,e2)\n\n' + RELX, "marked")
+    assert len(docs) == 1
+    with pytest.raises(XltError, match="E574.*line 1.*no <e1>.*--format marked"):
+        read(tmp_path, "plain text\nOther\n", "marked")
+    with pytest.raises(XltError, match="E574.*line 1.*no line with its relation"):
+        read(tmp_path, "<e1>a</e1> <e2>b</e2>\n\nOther\n", "marked")
+
+
+def example(**more):
+    return {
+        "id": "61b3a5c8c9a882dcfcd2", "docid": "AFP_1", "relation": "org:founded_by",
+        "token": ["Ada", "founded", "Red", "Hat", "-LRB-", "RH", "-RRB-"], "subj_start": 2, "subj_end": 3,
+        "obj_start": 0, "obj_end": 0, "subj_type": "ORGANIZATION", "obj_type": "PERSON", **more,
+    }  # fmt: skip
+
+
+def test_tacred_has_a_link_from_subject_to_object(tmp_path):
+    first, second = read(tmp_path, [example(), example(relation="no_relation")], "tacred")
+    assert named(first) == [("Red Hat", "org:founded_by", "Ada")]
+    assert [span.label_ for span in first.spans["sc"]] == ["ORGANIZATION", "PERSON"]
+    assert first[4].text == "(" and first.user_data["meta"]["docid"] == "AFP_1"
+    assert named(second) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "not an array"),
+        ("[", "no JSON"),
+        ([example(), {"token": ["a"]}], "example 2: the example lacks 'subj_start'"),
+        ([example(subj_end=9)], "subj_end 9, and there are 7 tokens"),
+        ([example(subj_start=3, subj_end=2)], "subj_start is 3"),
+    ],
+)
+def test_what_is_no_example_of_tacred_is_an_error(tmp_path, text, message):
+    with pytest.raises(XltError, match=f"E574.*{message}"):
+        read(tmp_path, text, "tacred")
+
+
+CONTEXT = "Ω: Ada was born in 1815. She died in London."
+
+
+def squad(*questions, context=CONTEXT):
+    return {"version": "1.1", "data": [{"title": "Ada", "paragraphs": [{"context": context, "qas": list(questions)}]}]}
+
+
+def question(id, *answers, **more):
+    asked = {"id": id, "question": f"What is {id}?", **more}
+    return {**asked, "answers": [{"text": text, "answer_start": start} for start, text in answers]}
+
+
+def test_answers_are_spans_with_the_question_s_id_and_questions_are_documents(tmp_path):
+    asked = [question("q1", (19, "1815"), (19, "1815")), question("q2", (37, "London"), (34, "in London"))]
+    asked.append(question("q3", is_impossible=True))
+    paragraph, *questions = read(tmp_path, squad(*asked), "squad")
+    assert [(span.text, span.label_, span.id_) for span in paragraph.spans["answers"]] == [
+        ("1815", "answer", "q1"),
+        ("London", "answer", "q2"),
+        ("in London", "answer", "q2"),
+    ]
+    assert paragraph.user_data["meta"] == {"paragraph": 0, "title": "Ada"}
+    assert [doc.text for doc in questions] == ["What is q1?", "What is q2?", "What is q3?"]
+    assert [doc.user_data["meta"]["possible"] for doc in questions] == [True, True, False]
+    assert questions[1].user_data["meta"]["question"] == "q2"
+
+
+def test_an_answer_that_does_not_stand_at_its_place_is_said_and_the_rest_is_kept(tmp_path):
+    with pytest.warns(XltWarning, match="W567.*paragraph 1: an answer '1815'"):
+        paragraph, *questions = read(tmp_path, squad(question("q1", (3, "1815"), (19, "1815"))), "squad")
+    assert len(paragraph.spans["answers"]) == 1 and len(questions) == 1
+
+
+def test_offsets_in_bytes_are_refused(tmp_path):
+    shifted = squad(question("q1", (20, "1815")), question("q2", (38, "London")))
+    with pytest.raises(XltError, match="E574.*UTF-8 bytes.*code points"):
+        read(tmp_path, shifted, "squad")
+
+
+def test_what_is_no_squad_file_is_an_error(tmp_path):
+    for text, message in (("[]", "as SQuAD's files have"), ("{", "no JSON"), ({"data": [{"a": 1}]}, "'paragraphs'")):
+        with pytest.raises(XltError, match=f"E574.*{message}"):
+            read(tmp_path, text, "squad")
+    with pytest.raises(XltError, match="E503"):
+        read(tmp_path, {"data": []}, "squad")

@@ -18,9 +18,25 @@ from .files import CorpusFile, corpus_files
 from .jsonl import read_jsonl
 from .lines import read_lines
 from .marked import read_marked
-from .settings import BRAT, COLUMNS, JSONL, LINES, MARKED, PRODIGY, SPACY, SQUAD, TACRED, ReadNotes, ReadSettings
+from .pubtator import read_pubtator
+from .settings import (
+    BRAT,
+    COLUMNS,
+    JSONL,
+    LINES,
+    MARKED,
+    PRODIGY,
+    PUBTATOR,
+    SPACY,
+    SQUAD,
+    TACRED,
+    TEXTS,
+    ReadNotes,
+    ReadSettings,
+)
 from .squad import read_squad
 from .tacred import read_tacred
+from .texts import read_texts
 
 __all__ = ["CorpusFile", "ReadNotes", "ReadSettings", "corpus_files", "read_corpus", "read_file"]
 
@@ -34,6 +50,8 @@ _READERS: dict[str, Callable[[Path, ReadSettings, ReadNotes], Iterator[Doc]]] = 
     MARKED: read_marked,
     TACRED: read_tacred,
     SQUAD: read_squad,
+    TEXTS: read_texts,
+    PUBTATOR: read_pubtator,
 }
 
 

@@ -29,6 +29,7 @@ class _Block:
 
     rows: list[Row] = field(default_factory=list)
     text: str | None = None
+    intent: str = ""
     starts_document: bool = False
     is_sentence: bool = False
 
@@ -39,6 +40,7 @@ class _Sentence:
     tags: list[str]
     spaces: list[bool]
     starts_document: bool
+    intent: str = ""
 
 
 def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
@@ -46,7 +48,8 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
 
     Spaces or tabs separate cells, as in the first row, and no other white space; all rows have as many cells as that
     one. Lines that begin with # are comments, unless they are rows of a token that does. Sentences end at blank lines;
-    where none does, and in what has more than 200 tokens, they end by the rule of spaCy's sentencizer.
+    where none does, and in what has more than 200 tokens, they end by the rule of spaCy's sentencizer. A comment
+    `# intent = NAME`, as xSID has it, is a category of its document.
 
     Raises:
         XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E516 for a row with
@@ -124,7 +127,7 @@ def _sentences(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
                 notes.add("cut", " ".join(words[:20]))
         for start, end in zip(starts, [*starts[1:], len(words)], strict=True):
             starts_document = block.starts_document and start == 0
-            yield _Sentence(words[start:end], tags[start:end], spaces[start:end], starts_document)
+            yield _Sentence(words[start:end], tags[start:end], spaces[start:end], starts_document, block.intent)
 
 
 def _blocks(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[tuple[_Block, Columns]]:
@@ -150,6 +153,8 @@ def _blocks(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[tu
             block.starts_document = True
         elif name == "text" and value:
             block.text = value[1:].strip(" \t")
+        elif name == "intent" and value:
+            block.intent = value[1:].strip(" \t")
         elif not is_comment:
             block.rows.append((number, cells))
     if block.rows:
@@ -184,6 +189,7 @@ def _doc(group: Sequence[_Sentence], settings: ReadSettings, notes: ReadNotes) -
         ents.append(span)
     missing = [doc[i : i + 1] for i, tag in enumerate(tags) if tag == MISSING]
     doc.set_ents(ents, missing=missing, default="outside")
+    doc.cats = {one.intent: 1.0 for one in group if one.intent}
     if settings.spans_key:
         copy_ents(doc, settings.spans_key)
     return doc

@@ -21,9 +21,11 @@ from .settings import (
     LINES,
     MARKED,
     PRODIGY,
+    PUBTATOR,
     SPACY,
     SQUAD,
     TACRED,
+    TEXTS,
     ReadSettings,
 )
 
@@ -41,7 +43,11 @@ _SUFFIXES = {
     ANNOTATION: BRAT,
 }
 # Formats that the same files may have
-_FAMILIES = (frozenset(COLUMNS), frozenset({JSONL, PRODIGY, TACRED, SQUAD}), frozenset({LINES}), frozenset({MARKED}))
+_FAMILIES = (
+    frozenset((*COLUMNS, TEXTS)),
+    frozenset({JSONL, PRODIGY, TACRED, SQUAD}),
+    *map(frozenset, ([LINES], [MARKED], [PUBTATOR])),
+)
 
 
 @dataclass(frozen=True)

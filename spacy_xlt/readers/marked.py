@@ -16,7 +16,7 @@ from ..errors import error
 from ..languages import blank
 from ..span_links import End, Link, SpanLinks, set_links
 from ..textfiles import text_lines
-from .places import Tokens, write_group
+from .places import CharSpan, write_group
 from .settings import ReadNotes, ReadSettings
 
 # The span group where no other one is asked for, as spaCy calls its own
@@ -96,7 +96,7 @@ def _doc(
 ) -> Doc:
     doc = blank(settings.lang).tokenizer(text)
     key = settings.spans_key or DEFAULT_KEY
-    write_group(doc, key, [(*places[name], name) for name in MARKS], Tokens.of(doc), notes)
+    write_group(doc, key, [CharSpan(*places[name], name) for name in MARKS], notes)
     links = []
     if match := _RELATION.fullmatch(relation):
         head, child = (End(key, MARKS.index(match[role])) for role in ("head", "child"))

@@ -215,28 +215,36 @@ def set_entities(
         doc.spans[spans_key] = SpanGroup(doc, name=spans_key, spans=ordered)
 
 
-def write_group(
-    doc: Doc,
-    key: str,
-    spans: Iterable[tuple[int, int, str] | tuple[int, int, str, str]],
-    tokens: Tokens,
-    notes: ReadNotes,
-) -> None:
+class CharSpan(NamedTuple):
+    """A span by its characters `[start, end)`."""
+
+    start: int
+    end: int
+    label: str
+    id: str = ""
+    kb_id: str = ""
+
+
+def write_group(doc: Doc, key: str, spans: Iterable[CharSpan], notes: ReadNotes) -> list[CharSpan]:
     """Make spans of characters a span group, widened to whole tokens.
 
     Args:
-        spans: Start, end, label, and if there is one an id.
         notes: Where those that are widened, and those without text, are counted.
+
+    Returns:
+        Those that are in the group, in its order.
     """
-    made = []
-    for start, end, label, *id in spans:
-        found = doc.text[start:end]
-        start, end = trimmed(doc.text, start, end, notes)
+    text, tokens = doc.text, Tokens.of(doc)
+    made, kept = [], []
+    for span in spans:
+        start, end = trimmed(text, span.start, span.end, notes)
         first, stop = tokens.covering(start, end)
         if first == stop:
-            notes.add("empty", found)
+            notes.add("empty", text[span.start : span.end])
             continue
         if not tokens.fit(start, end):
-            notes.add("widened", found)
-        made.append(Span(doc, first, stop, label=label, span_id=id[0] if id else ""))
+            notes.add("widened", text[start:end])
+        made.append(Span(doc, first, stop, label=span.label, span_id=span.id, kb_id=span.kb_id))
+        kept.append(span)
     doc.spans[key] = SpanGroup(doc, name=key, spans=made)
+    return kept

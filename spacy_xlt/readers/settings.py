@@ -13,10 +13,10 @@ from ..languages import MULTI
 from ..textfiles import check_encoding
 
 AUTO, SPACY, JSONL, PRODIGY, BRAT, LINES = "auto", "spacy", "jsonl", "prodigy", "brat", "lines"
-MARKED, TACRED, SQUAD = "marked", "tacred", "squad"
+MARKED, TACRED, SQUAD, TEXTS, PUBTATOR = "marked", "tacred", "squad", "texts", "pubtator"
 # Default columns of the formats, counted from 1 (negative: from the end): token, tag.
 COLUMNS = {"iob2": (2, 3), "conll": (1, -1), "tsv": (1, 2)}
-FORMATS = (SPACY, *COLUMNS, JSONL, PRODIGY, BRAT, LINES, MARKED, TACRED, SQUAD)
+FORMATS = (SPACY, *COLUMNS, JSONL, PRODIGY, BRAT, LINES, MARKED, TACRED, SQUAD, TEXTS, PUBTATOR)
 # Which formats a setting is for
 _USED_BY = {
     "token_col": tuple(COLUMNS),
@@ -65,7 +65,7 @@ class ReadSettings:
         format: "auto" for what each file's name says, else "spacy", "iob2", "conll", "tsv", "jsonl", "brat",
             "prodigy": JSON lines of which those with a span that does not begin and end with tokens are left out;
             "lines": plain text, a document on each line; "marked": `<e1>…</e1>`, as SemEval and RELX have relations;
-            "tacred" and "squad": JSON of these data sets.
+            "tacred" and "squad": JSON of these data sets; "texts": a text and its label in two columns; "pubtator".
         lang: Language code of the text, whose vocabulary the documents get; its tokenizer cuts text that has no tokens.
         encoding: Of files of text.
         token_col: Column of the token, counted from 1; negative from the end. The format's own where left out.

@@ -13,7 +13,7 @@ from ..docs import META
 from ..errors import error
 from ..languages import blank
 from ..textfiles import read_text
-from .places import CODE_POINTS, CR_LF, UTF8, UTF16, Ruler, Tokens, same_text, write_group
+from .places import CODE_POINTS, CR_LF, UTF8, UTF16, CharSpan, Ruler, same_text, write_group
 from .settings import ReadNotes, ReadSettings
 
 ANSWERS, ANSWER = "answers", "answer"
@@ -91,8 +91,8 @@ def _docs(
         if not same_text(found, text):
             notes.add("not carried", f"paragraph {number + 1}: an answer {text!r} where the text has {found!r}")
         else:
-            spans.append((start, start + len(text), ANSWER, id))
-    write_group(doc, ANSWERS, spans, Tokens.of(doc), notes)
+            spans.append(CharSpan(start, start + len(text), ANSWER, id))
+    write_group(doc, ANSWERS, spans, notes)
     doc.user_data[META] = {"paragraph": number, "title": str(article.get("title", ""))}
     yield doc
     for question in paragraph["qas"]:

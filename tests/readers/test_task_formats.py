@@ -132,3 +132,58 @@ def test_what_is_no_squad_file_is_an_error(tmp_path):
             read(tmp_path, text, "squad")
     with pytest.raises(XltError, match="E503"):
         read(tmp_path, {"data": []}, "squad")
+
+
+def test_texts_have_their_label_as_a_category(tmp_path):
+    docs = read(tmp_path, "text\tlabel\nHe won the cup .\tsports\nTaxes rise\tpolitics|economy\n\n", "texts")
+    assert [(doc.text, doc.cats) for doc in docs] == [
+        ("He won the cup .", {"sports": 1.0}),
+        ("Taxes rise", {"politics": 1.0, "economy": 1.0}),
+    ]
+    assert [doc.text for doc in read(tmp_path, "label\ttext\nA\tb c\n", "texts")] == ["b c"]
+    with pytest.raises(XltError, match="E574.*line 2.*'only text'.*1 columns"):
+        read(tmp_path, "a\tB\nonly text\n", "texts")
+    with pytest.raises(XltError, match="E503"):
+        read(tmp_path, "text\tlabel\n", "texts")
+
+
+PUBTATOR = """1|t|Naloxone and clonidine
+1|a|Clonidine lowers blood pressure. Naloxone does not.
+1\t0\t8\tNaloxone\tChemical\tD009270
+1\t13\t22\tclonidine\tChemical\tD003000
+1\t23\t32\tClonidine\tChemical\tD003000
+1\t40\t54\tblood pressure\tDisease\tD006973|D001794
+1\t56\t64\tNaloxone\tChemical\tD009270
+1\tCID\tD003000\tD006973
+1\tCID\tD003000\tD000000
+
+2|t|Aspirin
+2|a|
+"""
+
+
+def test_pubtator_has_mentions_with_identifiers_and_links_between_the_closest(tmp_path):
+    with pytest.warns(XltWarning, match="W567.*line 9: an end that is not there: CID D003000 D000000"):
+        first, second = read(tmp_path, PUBTATOR, "pubtator")
+    assert first.text.startswith("Naloxone and clonidine\nClonidine lowers")
+    assert [(span.text, span.kb_id_) for span in first.spans["sc"]][2:4] == [
+        ("Clonidine", "D003000"),
+        ("blood pressure", "D006973|D001794"),
+    ]
+    assert named(first) == [("Clonidine", "CID", "blood pressure")]
+    assert first.user_data["meta"] == {"id": "1"} and named(second) == []
+
+
+def test_a_mention_that_is_not_at_its_place_is_an_error(tmp_path):
+    with pytest.raises(XltError, match="E574.*line 2.*the mention is 'Ada'"):
+        read(tmp_path, "1|t|Hello\n1\t1\t4\tAda\tPER\tx\n", "pubtator")
+    with pytest.raises(XltError, match="E574.*line 1.*no text, mention"):
+        read(tmp_path, "nothing\n", "pubtator")
+
+
+def test_intents_are_categories_and_slots_entities(tmp_path):
+    text = "# text = wake at nine\n# intent = alarm/set\n1\twake\talarm/set\tO\n2\tat\talarm/set\tO\n"
+    text += "3\tnine\talarm/set\tB-datetime\n\n# text = stop\n# intent = alarm/cancel\n1\tstop\talarm/cancel\tO\n"
+    first, second = read(tmp_path, text, "conll", token_col=2, tag_col=4)
+    assert (first.cats, second.cats) == ({"alarm/set": 1.0}, {"alarm/cancel": 1.0})
+    assert [(ent.text, ent.label_) for ent in first.ents] == [("nine", "datetime")]

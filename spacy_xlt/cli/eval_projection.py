@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from spacy.cli._util import import_code
 
+from ..bitext import ENTS
 from ..device import use_device
 from ..errors import error
 from ._app import (
@@ -38,6 +39,7 @@ def eval_projection_cli(
     json_path: Path | None = typer.Option(None, "--json", help="Also write the scores to this file"),
     report: Path | None = typer.Option(None, "--report", help="Also write a page with plots to this file"),
     labels: str | None = typer.Option(None, help="Only these labels on both sides, for example PER,LOC,ORG"),
+    spans_key: str | None = typer.Option(None, "--spans-key", help="Score this span group in the place of entities"),
     target_lang: str = typer.Option("xx", help="Language of the gold corpus, for aligners that need to know"),
     code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU"),
@@ -46,8 +48,9 @@ def eval_projection_cli(
 
     Exact match of label and both ends. SOURCE and GOLD are .spacy files, or folders of them, with the same sentences
     in the same order; or GOLD is what the page of `view --review` saved (.jsonl), and SOURCE the corpus that was built
-    from: then the sentences that were accepted count. The config's aligner and projector are used; its translator is
-    not. Settings can be overridden as in spacy train: --components.xlt_aligner.engine.method itermax
+    from: then the sentences that were accepted count. Links between spans are scored where the gold has some. The
+    config's aligner and projector are used; its translator is not. Settings can be overridden as in spacy train:
+    --components.xlt_aligner.engine.method itermax
 
     With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
     bootstrap.
@@ -73,6 +76,7 @@ def eval_projection_cli(
             source_path,
             gold_path,
             labels=wanted,
+            key=spans_key or ENTS,
             target_lang=target_lang,
             overrides=overrides,
             read_pairs=read_pairs,
@@ -92,6 +96,7 @@ def eval_projection_cli(
             source_path,
             gold_path,
             labels=wanted,
+            key=spans_key or ENTS,
             target_lang=target_lang,
             config=configs[0],
             read_pairs=read_pairs,
@@ -136,6 +141,11 @@ def _show(scores: dict[str, Any]) -> None:
         f"{scores['spans_in']} spans in, {scores['spans_projected']} projected, {scores['spans_lost']} lost"
         + (f" ({reasons})" if reasons else "")
     )
+    if scores.get("links_gold"):
+        exact, ends = _percent(scores["links_f"]), _percent(scores["links_ends_r"])
+        msg.info(
+            f"{scores['links_gold']} links in the gold, {scores['links']} projected: F {exact}; ends found: {ends}"
+        )
     filtered = scores["filtered"]
     if filtered["dropped"]:
         why = ", ".join(f"{reason} {n}" for reason, n in filtered["reasons"].items())

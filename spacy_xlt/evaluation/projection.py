@@ -25,7 +25,9 @@ from ..docs import without
 from ..errors import error
 from ..languages import MULTI
 from ..readers.docbin import read_docs
+from ..span_links import get_links
 from .bootstrap import SAMPLES, SEED, interval, p_value, resampled_f1
+from .links import score_links
 from .spans import (
     counts_by_doc,
     counts_by_label,
@@ -35,6 +37,7 @@ from .spans import (
     per_length,
     prf,
     reliability,
+    spans_of,
 )
 
 # Documents aligned and projected at a time.
@@ -90,6 +93,7 @@ def evaluate_projection(
     gold: Path,
     *,
     labels: Sequence[str] | None = None,
+    key: str = ENTS,
     target_lang: str = MULTI,
     config: str | Path = "config",
     read_pairs: ReadPairs = corpus_pairs,
@@ -101,6 +105,7 @@ def evaluate_projection(
         source: The corpus whose entities are projected.
         gold: Its translation, with entities of its own.
         labels: The labels to keep on both sides; None for all.
+        key: "ents", or the span group that is scored in their place.
         target_lang: Language of the gold corpus, for aligners that need to know.
         config: What to call the pipeline in errors.
         read_pairs: What reads the two corpora.
@@ -111,7 +116,7 @@ def evaluate_projection(
         annotations of the two sides allow, see `label_count_f1`), `spans_in`, `spans_projected`, `spans_lost`,
         `lost_reasons`, `filtered` (`sentences`, those that the projector's filters drop, by reason, and `ents_p`,
         `ents_r`, `ents_f` of the rest), `seconds` of aligning and projecting without loading, `pairs`,
-        `pairs_per_second`, `signature`.
+        `pairs_per_second`, `signature`; and what `score_links` gives where the gold documents have links between spans.
 
     Raises:
         XltError: E509 where the pipeline lacks a component; E521 where a corpus has no entities, E522 where one has
@@ -120,9 +125,9 @@ def evaluate_projection(
     aligner, projector = (find_component(nlp, name, config) for name in ("xlt_aligner", "xlt_projector"))
     pairs = read_pairs(source, gold, vocab=nlp.vocab, target_lang=target_lang)
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
-        _check_labels(path, docs, labels)
+        _check_labels(path, docs, labels, key)
     for doc in (doc for pair in pairs for doc in pair):
-        keep_entities(doc, labels)
+        keep_entities(doc, labels, key)
     bitexts = [Bitext.of_docs(first, second) for first, second in pairs]
     # Loads the model
     aligner.align([next((b for b in bitexts if len(b.source) and len(b.target)), bitexts[0])])
@@ -133,19 +138,21 @@ def evaluate_projection(
         projector.project(batch)
     seconds = time.perf_counter() - start
     golds = [second for _, second in pairs]
-    projected, wanted = match_entities([bitext.target for bitext in bitexts], golds)
+    projected, wanted = match_entities([bitext.target for bitext in bitexts], golds, key)
     kept = "all" if labels is None else ",".join(sorted(labels))
+    of_group = "" if key == ENTS else f"spans:{key}|"
     scores = {
-        **_spacy_scores(bitexts, golds),
+        **_spacy_scores(bitexts, golds, key),
         "ents_per_length": per_length(projected, wanted),
         "reliability": reliability(projected),
-        "ceiling_f": round(label_count_f1(pairs), 4),
-        **_span_outcomes(bitexts),
-        "filtered": _filtered(bitexts, golds),
+        "ceiling_f": round(label_count_f1(pairs, key), 4),
+        **_span_outcomes(bitexts, key),
+        "filtered": _filtered(bitexts, golds, key),
+        **(score_links([bitext.target for bitext in bitexts], golds) if any(map(get_links, golds)) else {}),
         "seconds": round(seconds, 3),
         "pairs": len(bitexts),
         "pairs_per_second": round(len(bitexts) / seconds, 2) if seconds else None,
-        "signature": f"exact span F1|labels:{kept}|{aligner.signature}|{projector.signature}"
+        "signature": f"exact span F1|labels:{kept}|{of_group}{aligner.signature}|{projector.signature}"
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
     by_label = counts_by_label(projected, wanted, len(pairs), most=LABELS_WITH_INTERVAL)
@@ -158,6 +165,7 @@ def compare_projections(
     gold: Path,
     *,
     labels: Sequence[str] | None = None,
+    key: str = ENTS,
     target_lang: str = MULTI,
     overrides: dict[str, Any] | None = None,
     read_pairs: ReadPairs = corpus_pairs,
@@ -167,7 +175,7 @@ def compare_projections(
 
     Args:
         configs: The configs; the first is what the others are compared with.
-        source: As for `evaluate_projection`, like `gold`, `labels`, `target_lang` and `read_pairs`.
+        source: As for `evaluate_projection`, like `gold`, `labels`, `key`, `target_lang` and `read_pairs`.
         overrides: Settings for all of the configs.
         progress: Called with the name of each config before its turn.
 
@@ -186,7 +194,7 @@ def compare_projections(
         progress(name)
         nlp = load_pipeline_config(config, overrides or {})
         scores, counts, by_label = evaluate_projection(
-            nlp, source, gold, labels=labels, target_lang=target_lang, config=config, read_pairs=read_pairs
+            nlp, source, gold, labels=labels, key=key, target_lang=target_lang, config=config, read_pairs=read_pairs
         )
         # One model in memory at a time
         del nlp
@@ -207,16 +215,26 @@ def compare_projections(
     return {"baseline": names[0], "systems": systems, "bootstrap": bootstrap}
 
 
-def _spacy_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
+def _spacy_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc], key: str) -> dict[str, Any]:
     examples = [Example(bitext.target, gold) for bitext, gold in zip(bitexts, golds, strict=True)]
-    scores = Scorer.score_spans(examples, "ents", has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
-    return {key: scores[key] for key in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
+    if key == ENTS:
+        scores = Scorer.score_spans(examples, ENTS, has_annotation=lambda doc: doc.has_annotation("ENT_IOB"))
+    else:
+        # Under the same names, whatever the group is called
+        scores = Scorer.score_spans(
+            examples,
+            ENTS,
+            getter=lambda doc, _: spans_of(doc, key),
+            has_annotation=lambda doc: key in doc.spans,
+            allow_overlap=True,
+        )
+    return {name: scores[name] for name in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
 
 
-def _span_outcomes(bitexts: Sequence[Bitext]) -> dict[str, Any]:
+def _span_outcomes(bitexts: Sequence[Bitext], key: str) -> dict[str, Any]:
     """How many of the source's entities were projected, and why the others were lost."""
-    spans_in = sum(len(bitext.source.ents) for bitext in bitexts)
-    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == ENTS)
+    spans_in = sum(len(spans_of(bitext.source, key)) for bitext in bitexts)
+    lost = Counter(span.reason for bitext in bitexts for span in bitext.lost if span.key == key)
     return {
         "spans_in": spans_in,
         "spans_projected": spans_in - lost.total(),
@@ -225,7 +243,7 @@ def _span_outcomes(bitexts: Sequence[Bitext]) -> dict[str, Any]:
     }
 
 
-def _filtered(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]:
+def _filtered(bitexts: Sequence[Bitext], golds: Sequence[Doc], key: str) -> dict[str, Any]:
     """What the projector's filters refuse, and the scores of the sentences that are not left out."""
     pairs = [pair for bitext in bitexts for pair in bitext.sentences]
     reasons = Counter(flag for pair in pairs for flag in pair.flags if flag != DROP_FLAG)
@@ -234,8 +252,8 @@ def _filtered(bitexts: Sequence[Bitext], golds: Sequence[Doc]) -> dict[str, Any]
     if dropped:
         ranges = [[pair.target for pair in bitext.sentences if DROP_FLAG in pair.flags] for bitext in bitexts]
         kept = [without(gold, gone) for gold, gone in zip(golds, ranges, strict=True)]
-        rest = prf(*match_entities(map(training_target, bitexts), kept))
-        result |= {f"ents_{key}": value for key, value in rest.items()}
+        rest = prf(*match_entities(map(training_target, bitexts), kept, key))
+        result |= {f"ents_{name}": value for name, value in rest.items()}
     return result
 
 
@@ -248,9 +266,9 @@ def _names(configs: Sequence[Path]) -> list[str]:
     return names
 
 
-def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None) -> None:
-    in_corpus = {ent.label_ for doc in docs for ent in doc.ents}
+def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None, key: str) -> None:
+    in_corpus = {span.label_ for doc in docs for span in spans_of(doc, key)}
     if not in_corpus:
-        raise error("E521", path=path, what="entities")
+        raise error("E521", path=path, what="entities" if key == ENTS else f"spans in the group {key!r}")
     if labels is not None and not in_corpus.intersection(labels):
         raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(in_corpus)))

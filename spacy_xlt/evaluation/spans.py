@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
-from ..bitext import ENTS_GROUP, span_scores
+from ..bitext import ENTS, ENTS_GROUP, span_scores
+from ..docs import replace_spans
 
 # Lengths in tokens that are reported together: from the first to the second.
 LENGTHS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, None))
@@ -37,20 +38,28 @@ class EntityMatch(NamedTuple):
     correct: bool
 
 
-def match_entities(predicted: Iterable[Doc], gold: Iterable[Doc]) -> tuple[list[EntityMatch], list[EntityMatch]]:
+def spans_of(doc: Doc, key: str = ENTS) -> Sequence[Span]:
+    """The entities of a document, or the spans of a group; none where it does not have the group."""
+    return doc.ents if key == ENTS else list(doc.spans.get(key, ()))
+
+
+def match_entities(
+    predicted: Iterable[Doc], gold: Iterable[Doc], key: str = ENTS
+) -> tuple[list[EntityMatch], list[EntityMatch]]:
     """Match the entities of documents with the gold ones, exactly.
 
     Args:
         predicted: Docs with projected entities and their scores in the span group `xlt_ents`.
         gold: The same docs with gold entities.
+        key: "ents", or the span group that has them.
 
     Returns:
         The projected entities, and the gold ones.
     """
     projected, wanted = [], []
     for n, (doc, gold_doc) in enumerate(zip(predicted, gold, strict=True)):
-        scores = span_scores(doc, ENTS_GROUP)
-        ours, theirs = ({(ent.start, ent.end, ent.label_) for ent in side.ents} for side in (doc, gold_doc))
+        scores = span_scores(doc, ENTS_GROUP if key == ENTS else key)
+        ours, theirs = ({(s.start, s.end, s.label_) for s in spans_of(side, key)} for side in (doc, gold_doc))
         projected += [EntityMatch(n, k[2], k[1] - k[0], scores.get(k, 1.0), k in theirs) for k in sorted(ours)]
         wanted += [EntityMatch(n, k[2], k[1] - k[0], 1.0, k in ours) for k in sorted(theirs)]
     return projected, wanted
@@ -106,19 +115,24 @@ def counts_by_label(
     return result
 
 
-def keep_entities(doc: Doc, labels: Sequence[str] | None) -> None:
+def keep_entities(doc: Doc, labels: Sequence[str] | None, key: str = ENTS) -> None:
     """Remove the entities with other labels from a document; their words are outside of entities then.
 
     Args:
         doc: Changed in place.
         labels: The labels to keep; None for all.
+        key: "ents", or the span group that has them.
     """
+    if key != ENTS:
+        if labels is not None and key in doc.spans:
+            replace_spans(doc, key, [span if span.label_ in labels else None for span in doc.spans[key]])
+        return
     others = [] if labels is None else [ent for ent in doc.ents if ent.label_ not in labels]
     if others:
         doc.set_ents([], outside=others, default="unmodified")
 
 
-def label_count_f1(pairs: Iterable[tuple[Doc, Doc]]) -> float:
+def label_count_f1(pairs: Iterable[tuple[Doc, Doc]], key: str = ENTS) -> float:
     """F1 of the numbers of entities of each label, sentence by sentence: the most that a projection can reach.
 
     Where the two sides of a bitext were annotated apart, one has entities that the other lacks. A projection gives each
@@ -126,13 +140,14 @@ def label_count_f1(pairs: Iterable[tuple[Doc, Doc]]) -> float:
 
     Args:
         pairs: A document and its translation each, both with entities.
+        key: "ents", or the span group that has them.
 
     Returns:
         Between 0 and 1; 0 where neither side has an entity.
     """
     matched = in_source = in_target = 0
     for source, target in pairs:
-        first, second = (Counter(ent.label_ for ent in doc.ents) for doc in (source, target))
+        first, second = (Counter(span.label_ for span in spans_of(doc, key)) for doc in (source, target))
         matched += (first & second).total()
         in_source += first.total()
         in_target += second.total()

@@ -70,7 +70,8 @@ def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
 def _without_marks(marked: str) -> tuple[str, dict[str, tuple[int, int]]]:
     """A text without its marks and the spaces that only they set off, and the characters of each mark."""
-    text, at, begun = "", 0, {}
+    text, at = "", 0
+    begun: dict[str, int] = {}
     places: dict[str, tuple[int, int]] = {}
     for match in _MARK.finditer(marked):
         text += marked[at : match.start()]

@@ -31,13 +31,13 @@ def read_relations(data: Mapping[str, Any], spans: Sequence[LineSpan]) -> tuple[
     found, problems = [], []
     by_id = {span.id: span for span in reversed(spans) if span.id}
     for value in data["relations"]:
-        ends = [_end(value, role, spans, by_id) for role in ("head", "child")] if isinstance(value, Mapping) else []
-        if not ends or None in ends:
+        is_relation = isinstance(value, Mapping)
+        head, child = (_end(value, role, spans, by_id) if is_relation else None for role in ("head", "child"))
+        if head is None or child is None:
             problems.append(f"an end that is not there: {value}")
-        elif ends[0] == ends[1]:
+        elif head == child:
             problems.append(f"from a span to itself: {value}")
         else:
-            head, child = ends
             pairs = {"left": [(child, head)], "bi": [(head, child), (child, head)]}
             for pair in pairs.get(str(value.get("direction")), [(head, child)]):
                 found += [LineRelation(*pair, label) for label in _labels(value)]

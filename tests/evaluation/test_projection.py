@@ -7,10 +7,11 @@ import json
 import pytest
 from helpers.engines import DIAGONAL
 from spacy.cli._util import app
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.span_links import End, Link, SpanLinks
 
 CONFIG = f"""
 [nlp]
@@ -81,6 +82,25 @@ def test_labels_restrict_both_sides(evaluate, corpora):
     assert scores["spans_in"] == 4 and set(scores["ents_per_type"]) == {"PER", "LOC"}
     _, scores = evaluate(*corpora, "--labels", "PER")
     assert scores["spans_in"] == 2 and scores["ents_r"] == 1.0 and scores["ents_p"] == 0.5
+
+
+def test_span_groups_and_the_links_between_their_spans_are_scored(evaluate, make_doc):
+    docs = []
+    for place in (2, 1):
+        source, gold = make_doc("Ann saw Bo"), make_doc("Ana viu Bo")
+        source.spans["sc"] = [Span(source, 0, 1, "A"), Span(source, 2, 3, "B")]
+        gold.spans["sc"] = [Span(gold, 0, 1, "A"), Span(gold, place, place + 1, "B")]
+        for doc in (source, gold):
+            doc._.xlt_links = SpanLinks([Link(End("sc", 0), End("sc", 1), "saw")])
+        docs.append((source, gold))
+    result, scores = evaluate(*map(list, zip(*docs, strict=True)), "--spans-key", "sc")
+    assert result.exit_code == 0, result.output
+    assert (scores["ents_p"], scores["ents_f"], scores["spans_in"]) == (0.75, 0.75, 4)
+    assert (scores["links_f"], scores["links"], scores["links_gold"]) == (0.5, 2, 2)
+    assert "2 links in the gold, 2 projected: F 50.00; ends found: 50.00" in result.output
+    assert "|spans:sc|" in scores["signature"]
+    result, _ = evaluate(*map(list, zip(*docs, strict=True)), "--spans-key", "other")
+    assert result.exit_code == 1 and "XLT-E521" in result.output
 
 
 def test_settings_can_be_overridden(evaluate, corpora):

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 
 from ..bitext import DROP_FLAG, ENTS, Bitext, is_annotation
 from ..docs import META
+from ..span_links import LINKS_GROUP, End, get_links, span_at
 from .records import REVIEW_FORMAT, pair_ids
 
 Task = dict[str, Any]
@@ -70,7 +71,20 @@ def _sentence(doc: Doc, first: int, stop: int) -> Task:
         }
         for start, end, label, key in given
     ]
-    return {"text": doc[first:stop].text, "tokens": tokens, "spans": spans, "given": [list(span) for span in given]}
+    task = {"text": doc[first:stop].text, "tokens": tokens, "spans": spans, "given": [list(span) for span in given]}
+    if LINKS_GROUP in doc.spans:
+        numbers = {span: n for n, span in enumerate(given)}
+        ends = (
+            (link.label, [_place(doc, end, first) for end in (link.head, link.child)]) for link in get_links(doc).links
+        )
+        # A link that leads out of the sentence has no end there
+        task["links"] = [[*map(numbers.get, pair), label] for label, pair in ends if numbers.keys() >= set(pair)]
+    return task
+
+
+def _place(doc: Doc, end: End, first: int) -> tuple[int, int, str, str]:
+    span = span_at(doc, end)
+    return span.start - first, span.end - first, span.label_, end.key
 
 
 def _groups(doc: Doc) -> list[str]:
@@ -78,21 +92,62 @@ def _groups(doc: Doc) -> list[str]:
 
 
 def _prodigy(sentence: Task, meta: Task) -> Task:
-    return {**sentence, "meta": meta}
+    task = {name: value for name, value in sentence.items() if name != "links"} | {"meta": meta}
+    spans = sentence["spans"]
+    if "links" in sentence:
+        task["relations"] = [
+            {
+                "head": spans[head]["token_end"],
+                "child": spans[child]["token_end"],
+                "head_span": spans[head],
+                "child_span": spans[child],
+                "label": label,
+            }
+            for head, child, label in sentence["links"]
+        ]
+    return task
 
 
 def _doccano(sentence: Task, meta: Task) -> Task:
-    # A span of several groups is there once
-    spans = list(dict.fromkeys((span["start"], span["end"], span["label"]) for span in sentence["spans"]))
+    if "links" in sentence:
+        return _doccano_with_relations(sentence, meta)
+    spans = [[span["start"], span["end"], span["label"]] for span in _spans_once(sentence)]
     kept = {name: sentence[name] for name in ("tokens", "given")}
-    return {"text": sentence["text"], "label": [list(span) for span in spans], "meta": meta, **kept}
+    return {"text": sentence["text"], "label": spans, "meta": meta, **kept}
+
+
+def _spans_once(sentence: Task) -> list[Task]:
+    """The spans, one of several groups once."""
+    return list({(span["start"], span["end"], span["label"]): span for span in reversed(sentence["spans"])}.values())[
+        ::-1
+    ]
+
+
+def _doccano_with_relations(sentence: Task, meta: Task) -> Task:
+    """The form of doccano's projects with relations, in which spans have ids."""
+    entities = [
+        {"id": n, "label": span["label"], "start_offset": span["start"], "end_offset": span["end"]}
+        for n, span in enumerate(sentence["spans"])
+    ]
+    relations = [
+        {"id": n, "from_id": head, "to_id": child, "type": label}
+        for n, (head, child, label) in enumerate(sentence["links"])
+    ]
+    kept = {name: sentence[name] for name in ("tokens", "given")}
+    return {"text": sentence["text"], "entities": entities, "relations": relations, "meta": meta, **kept}
 
 
 def _label_studio(sentence: Task, meta: Task) -> Task:
     text, result = sentence["text"], []
-    for n, (start, end, label) in enumerate(_doccano(sentence, meta)["label"]):
-        value = {"start": start, "end": end, "text": text[start:end], "labels": [label]}
+    # Of several groups a span is there once, but where links tell them apart
+    spans = sentence["spans"] if "links" in sentence else _spans_once(sentence)
+    for n, span in enumerate(spans):
+        start, end = span["start"], span["end"]
+        value = {"start": start, "end": end, "text": text[start:end], "labels": [span["label"]]}
         result.append({"id": str(n), "from_name": "label", "to_name": "text", "type": "labels", "value": value})
+    for head, child, label in sentence.get("links", ()):
+        ends = {"from_id": str(head), "to_id": str(child)}
+        result.append({**ends, "type": "relation", "direction": "right", "labels": [label]})
     kept = {name: sentence[name] for name in ("tokens", "given")}
     return {
         "data": {"text": text, "source": meta["source"], "meta": meta, **kept},

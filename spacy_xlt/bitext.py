@@ -109,12 +109,14 @@ class LostLink:
         head: Its ends in the source; of a record the anchor and what was lost.
         label: Of a record its type, with the role behind a dot.
         reason: That of a lost end, a key of `REASONS`; "same_words", "not_projected".
+        side: "target" where annotation was projected from the target to the source; then the ends are the target's.
     """
 
     head: End
     child: End
     label: str
     reason: str
+    side: str = "source"
 
 
 @dataclass
@@ -253,7 +255,7 @@ class Bitext:
             "lost": [[s.start, s.end, s.label, s.reason, s.key, s.side] for s in self.lost],
         }
         if self.lost_links:
-            stored["lost_links"] = [[list(k.head), list(k.child), k.label, k.reason] for k in self.lost_links]
+            stored["lost_links"] = [[list(k.head), list(k.child), k.label, k.reason, k.side] for k in self.lost_links]
         if self.attention is not None:
             stored["attention"] = self.attention.to_stored()
         return stored

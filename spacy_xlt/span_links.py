@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -78,6 +78,13 @@ class SpanLinks:
             ends.update(end for _, end in record.roles if isinstance(end, End))
             ends.update([record.anchor] if record.anchor else [])
         return ends
+
+    def labels(self) -> Iterator[str]:
+        """The labels of links, the types of records, and for each role that a span has the type, a dot and the role."""
+        yield from (link.label for link in self.links)
+        for record in self.records:
+            yield record.label
+            yield from (f"{record.label}.{role}" for role, end in record.roles if isinstance(end, End))
 
     def moved(self, place: Callable[[End], End | None]) -> SpanLinks:
         """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.

@@ -220,6 +220,7 @@ def _finish(nlp: Language, manifest: Manifest, names: list[str], corrections: Co
         **({"inputs_left_out": left_out} if left_out else {}),
         **({"lines_left_out": not_read} if (not_read := lines_left_out(manifest.header)) else {}),
         "spans_lost": sum(total.lost_reasons.values()),
+        "links_lost": sum(total.lost_link_reasons.values()),
         "docs_failed": len(total.failed),
         "failed": total.failed[:20],
         "cache_hit_share": total.cache_hit_share,

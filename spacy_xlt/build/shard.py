@@ -19,6 +19,7 @@ from ..docs import META, sentence_ranges
 from ..errors import is_document_error
 from ..io import docs_bytes, json_bytes
 from ..memory import release_memory
+from ..span_links import End, get_links, span_at
 
 TARGET, BITEXT, LOST = "target", "bitext", "lost"
 READ, WRITE = "read", "write"
@@ -90,6 +91,9 @@ class ShardCounts:
         spans_in: Entities and spans of the input by label.
         spans_projected: Entities and spans of the target by label.
         lost_reasons: Lost spans by reason.
+        links_in: Links between spans and records of the input by label; see `SpanLinks.labels`.
+        links_projected: Those of the target.
+        lost_link_reasons: Lost links and parts of records by reason.
         flags: Sentence pairs by flag.
         sentences_dropped: Sentence pairs left out of `target/`, by flag.
         words_unlinked: Words without a link, of "source" and "target".
@@ -106,6 +110,9 @@ class ShardCounts:
     spans_in: Counter[str] = field(default_factory=Counter)
     spans_projected: Counter[str] = field(default_factory=Counter)
     lost_reasons: Counter[str] = field(default_factory=Counter)
+    links_in: Counter[str] = field(default_factory=Counter)
+    links_projected: Counter[str] = field(default_factory=Counter)
+    lost_link_reasons: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     sentences_dropped: Counter[str] = field(default_factory=Counter)
     words_unlinked: Counter[str] = field(default_factory=Counter)
@@ -189,6 +196,7 @@ class ShardProcessor:
                 continue
             docs.append(doc)
             counts.spans_in.update(_labels(doc))
+            counts.links_in.update(get_links(doc).labels())
             counts.sentences += len(sentence_ranges(doc))
         counts.spend(READ, time.perf_counter() - start)
         for name in self.nlp.pipe_names:
@@ -238,6 +246,8 @@ class ShardProcessor:
             counts.kept.update({"sentences": n_sentences, "spans": n_spans, "score": _scores(target)})
             counts.spans_projected.update(_labels(bitext.target))
             counts.lost_reasons.update(span.reason for span in bitext.lost)
+            counts.links_projected.update(get_links(bitext.target).labels())
+            counts.lost_link_reasons.update(link.reason for link in bitext.lost_links)
             counts.flags.update(flag for pair in bitext.sentences for flag in pair.flags)
             counts.sentences_dropped.update(reason for _, reason in dropped_pairs(bitext))
             if bitext.aligner:
@@ -264,10 +274,18 @@ def _labels(doc: Doc) -> Iterator[str]:
 
 
 def _lost_lines(i: int, bitext: Bitext) -> bytes:
-    lines = []
+    """A line for each lost span, then one for each lost link, with "head" and "child" in the place of a text."""
+    where = {"doc": i, "lang": bitext.target_lang}
+    docs = {"source": bitext.source, "target": bitext.target}
+    lines: list[dict[str, Any]] = []
     for span in bitext.lost:
-        side = bitext.target if span.side == "target" else bitext.source
-        text = side[span.start : span.end].text
-        record = {"doc": i, "lang": bitext.target_lang, "text": text, **vars(span)}
-        lines.append(json_bytes(record))
-    return b"".join(lines)
+        lines.append({**where, "text": docs[span.side][span.start : span.end].text, **vars(span)})
+    for link in bitext.lost_links:
+        ends = {name: _end(docs[link.side], end) for name, end in (("head", link.head), ("child", link.child))}
+        lines.append({**where, **ends, "label": link.label, "reason": link.reason, "side": link.side})
+    return b"".join(map(json_bytes, lines))
+
+
+def _end(doc: Doc, end: End) -> dict[str, Any]:
+    span = span_at(doc, end)
+    return {"text": span.text, "start": span.start, "end": span.end, "label": span.label_, "key": end.key}

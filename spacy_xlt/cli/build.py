@@ -161,6 +161,8 @@ def _show(summary: dict[str, Any], output: Path) -> None:
     msg.table(rows, header=("stage", "seconds", "sentences/s"), aligns=("l", "r", "r"), divider=True)
     for title, key in (
         ("Lost", "lost_reasons"),
+        ("Links between spans", "links_projected"),
+        ("Lost links", "lost_link_reasons"),
         ("Doubtful translations", "flags"),
         ("Left out", "sentences_dropped"),
         ("Lines left out", "lines_left_out"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,10 @@ def _page(
     lost = Counter[str]()
     for *_, counts in rows:
         lost.update(counts["lost"])
+    links = [(name, *item) for name, one in report["directions"].items() for item in one["links"].items()]
+    lost_links = Counter[str]()
+    for *_, counts in links:
+        lost_links.update(counts["lost"])
     flags = Counter[str]()
     for one in report["directions"].values():
         flags.update(one["flags"])
@@ -108,6 +112,7 @@ def _page(
     sections = {
         "spans": "Spans in and out",
         "lost": "Lost spans",
+        **({"links": "Links between spans"} if links else {}),
         "scores": "Scores of spans",
         "lengths": "Length of translations",
         "flags": "Flags",
@@ -127,10 +132,12 @@ def _page(
         label_number={label: n for n, label in enumerate(labels)},
         sections=sections,
         report=report,
-        totals=_totals(report, rows),
+        totals=_totals(report, rows, links),
         spans=_span_table(rows),
         lost=lost,
         lost_table=_lost_table(rows, lost),
+        lost_links=lost_links,
+        link_table=_link_table(links, lost_links),
         reasons=REASONS,
         score_plots=_score_plots(rows, report["score_edges"]),
         score_table=_score_table(rows, report["score_edges"]),
@@ -174,9 +181,10 @@ def _label_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapp
                 yield name, key, label, counts
 
 
-def _totals(report: Mapping[str, Any], rows: Sequence[Any]) -> list[tuple[str, str]]:
+def _totals(report: Mapping[str, Any], rows: Sequence[Any], links: Sequence[Any]) -> list[tuple[str, str]]:
     put_in, out = (sum(counts[key] for *_, counts in rows) for key in ("in", "out"))
     lost = sum(sum(counts["lost"].values()) for *_, counts in rows)
+    links_in, links_out = (sum(counts[key] for *_, counts in links) for key in ("in", "out"))
     failed = [("documents failed", f"{report['docs_failed']:,}")] if report["docs_failed"] else []
     left_out = ", ".join(f"{n:,} {answer}" for answer, n in report["lines_left_out"].items())
     return [
@@ -186,6 +194,7 @@ def _totals(report: Mapping[str, Any], rows: Sequence[Any]) -> list[tuple[str, s
         ("spans in", f"{put_in:,}"),
         ("spans projected", f"{out:,}"),
         ("spans lost", f"{lost:,} ({share(lost, put_in)})"),
+        *([("links in", f"{links_in:,}"), ("links projected", f"{links_out:,}")] if links else []),
         ("sentences left out", f"{sum(report['sentences_dropped'].values()):,}"),
         *failed,
     ]
@@ -209,6 +218,17 @@ def _lost_table(rows: Sequence[Any], reasons: Sequence[str] | Mapping[str, int])
         if counts["lost"]
     ]
     return Table(["label", "languages", *reasons], cells, text=(1,))
+
+
+def _link_table(links: Sequence[Any], reasons: Iterable[str]) -> Table:
+    reasons = list(reasons)
+    cells = [
+        (label, name, *(f"{counts[key]:,}" for key in ("in", "out")), *(counts["lost"].get(r, 0) for r in reasons))
+        for name, label, counts in links
+    ]
+    note = "By the reason for which a link was lost: that of its lost end, or same_words where both ends came to the "
+    note += "same words. Of a record each role has a line; one that has lost its anchor has lost them all."
+    return Table(["label", "languages", "in", "out", *reasons], cells, note=note, text=(1,))
 
 
 def _scores_by_label(rows: Sequence[Any]) -> list[tuple[str, list[int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import exp, isfinite
@@ -14,6 +14,7 @@ from typing import Any
 from spacy.tokens import Doc
 
 from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, Bitext, SentencePair, is_annotation, span_scores
+from ..span_links import get_links, span_at
 from ..view.data import Row, rows
 
 SCORE_BINS = 20
@@ -57,12 +58,27 @@ class LabelStats:
 
 
 @dataclass
+class LinkStats:
+    """Links between spans, or records or parts of them, of a label in one direction: in, out, lost by reason."""
+
+    put_in: int = 0
+    out: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
 class DirectionStats:
-    """A pair of languages: its sentence pairs and their words, spans by group and label, ratios, scores and flags."""
+    """A pair of languages: its sentence pairs and their words, spans, links, ratios, scores and flags.
+
+    Attributes:
+        spans: By group and label.
+        links: By label, see `SpanLinks.labels`.
+    """
 
     pairs: int = 0
     words: list[int] = field(default_factory=lambda: [0, 0])
     spans: dict[tuple[str, str], LabelStats] = field(default_factory=dict)
+    links: defaultdict[str, LinkStats] = field(default_factory=lambda: defaultdict(LinkStats))
     ratios: list[int] = field(default_factory=lambda: [0] * (len(RATIO_EDGES) + 1))
     translation_scores: list[int] = field(default_factory=lambda: [0] * SCORE_BINS)
     flags: Counter[str] = field(default_factory=Counter)
@@ -81,6 +97,10 @@ class DirectionStats:
             "pairs": self.pairs,
             "words": self.words,
             "spans": spans,
+            "links": {
+                label: {"in": s.put_in, "out": s.out, "lost": dict(sorted(s.lost.items()))}
+                for label, s in sorted(self.links.items())
+            },
             "ratios": self.ratios,
             "translation_scores": self.translation_scores,
             "flags": dict(sorted(self.flags.items())),
@@ -120,6 +140,7 @@ class BuildStats:
             self.examples[kind] = heapq.nsmallest(EXAMPLES, [*kept, example])
 
         self._add_spans(stats, bitext, keep)
+        self._add_links(stats, bitext, keep)
         words = [_words_before(bitext.source), _words_before(bitext.target)]
         for n, pair in enumerate(bitext.sentences):
             self._add_pair(stats, n, pair, words, keep)
@@ -140,6 +161,18 @@ class BuildStats:
             if score is not None:
                 counts.scores[score_bin(score)] += 1
                 keep("least sure", max(0, bisect_right(made_starts, start) - 1), score)
+
+    def _add_links(self, stats: DirectionStats, bitext: Bitext, keep: Callable[..., None]) -> None:
+        given, made = (bitext.target, bitext.source) if self.backwards else (bitext.source, bitext.target)
+        for label in get_links(given).labels():
+            stats.links[label].put_in += 1
+        for label in get_links(made).labels():
+            stats.links[label].out += 1
+        starts = [pair.target_start if self.backwards else pair.source_start for pair in bitext.sentences]
+        for link in bitext.lost_links:
+            stats.links[link.label].lost[link.reason] += 1
+            head = span_at(given, link.head)
+            keep(f"lost link: {link.reason}", max(0, bisect_right(starts, head.start) - 1))
 
     def _add_pair(
         self, stats: DirectionStats, n: int, pair: SentencePair, words: list[list[int]], keep: Callable[..., None]

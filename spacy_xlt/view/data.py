@@ -127,7 +127,7 @@ class _Side:
     def __init__(self, bitext: Bitext, name: str):
         self.doc: Doc = bitext.source if name == "source" else bitext.target
         self.spans = _shown_spans(self.doc, [span for span in bitext.lost if span.side == name])
-        self.arcs = _shown_links(self.doc, bitext.lost_links if name == "source" else [])
+        self.arcs = _shown_links(self.doc, [link for link in bitext.lost_links if link.side == name])
         self.missing = missing_ranges(self.doc) if self.doc.has_annotation("ENT_IOB") else []
         self._starts = [[item[0] for item in items] for items in (self.spans, self.missing)]
         self._longest = [max((i[1] - i[0] for i in items), default=0) for items in (self.spans, self.missing)]

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ..bitext import ENTS, Bitext
 from ..printing import plain
+from ..span_links import get_links
 from .colors import label_colors
 from .data import SIDES, Row, has_lost, rows
 
@@ -178,6 +179,8 @@ class Summary:
     scores: dict[str, list[float]] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    span_links: Counter[str] = field(default_factory=Counter)
+    lost_links: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
 
     def add(self, number: int, bitext: Bitext, made: Iterable[Row]) -> None:
@@ -186,6 +189,9 @@ class Summary:
         self.n_links += len(bitext.alignment)
         self.words["source"] += len(bitext.source)
         self.words["target"] += len(bitext.target)
+        for side, doc in zip(SIDES, (bitext.source, bitext.target), strict=True):
+            self.span_links[side] += sum(1 for _ in get_links(doc).labels())
+        self.lost_links.update(link.reason for link in bitext.lost_links)
         seen = set()
         for row in made:
             self.n_sentences += 1
@@ -209,6 +215,10 @@ class Summary:
             "flagged": ", ".join(f"{flag} {n:,}" for flag, n in self.flags.most_common()) or "none",
             "lost": ", ".join(f"{reason} {n:,}" for reason, n in self.reasons.most_common()) or "none",
         }
+        if self.span_links.total():
+            counts["span links"] = f"{self.span_links['source']:,} → {self.span_links['target']:,}"
+            lost = ", ".join(f"{reason} {n:,}" for reason, n in self.lost_links.most_common())
+            counts["lost links"] = lost or "none"
         for name, value in counts.items():
             shown = f"{value:,}" if isinstance(value, int) else plain(str(value))
             yield from hanging(f"{name:<11}", Text(shown), indent=11)

@@ -26,6 +26,7 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.report.build import pieces, write_build_report
 from spacy_xlt.report.plots import Histogram, nice_ticks
 from spacy_xlt.report.stats import EXAMPLES, RATIO_EDGES, SCORE_BINS, BuildStats
+from spacy_xlt.span_links import End, Link, Record, SpanLinks
 
 # a report that lacks something says so
 pytestmark = pytest.mark.filterwarnings("error::spacy_xlt.errors.XltWarning")
@@ -54,6 +55,64 @@ def lost_build(make_doc, write_corpus, tmp_path) -> Path:
     nlp.add_pipe("xlt_projector")
     build(nlp, write_corpus([lossy(make_doc, i) for i in range(30)]), tmp_path / "built", docs_per_shard=7)
     return tmp_path / "built"
+
+
+@pytest.fixture
+def linked(make_doc, write_corpus) -> Path:
+    """Six documents with bitexts in which "Rio" is lost, and with it a link and the role of a record."""
+    docs = [lossy(make_doc, i) for i in range(6)]
+    maria, rio = End("ents", 0), End("ents", 1)
+    for doc in docs:
+        doc._.xlt_links = SpanLinks([Link(maria, rio, "saw")], [Record("visit", maria, (("where", rio),))])
+    return write_corpus(docs)
+
+
+def test_lost_links_are_listed_counted_and_shown(linked, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_projector")
+    summary = build(nlp, linked, tmp_path / "built", docs_per_shard=4)
+    assert summary["links_in"] == {"saw": 6, "visit": 6, "visit.where": 6}
+    assert summary["links_projected"] == {"visit": 6}
+    assert summary["lost_link_reasons"] == {"no_links": 12} and summary["links_lost"] == 12
+    lines = [json.loads(line) for line in (tmp_path / "built" / "lost" / "00001.jsonl").open(encoding="utf8")]
+    assert [line["label"] for line in lines if line["doc"] == 0] == ["LOC", "saw", "visit.where"]
+    maria = {"text": "Maria", "start": 0, "end": 1, "label": "PER", "key": "ents"}
+    rio = {"text": "Rio", "start": 2, "end": 3, "label": "LOC", "key": "ents"}
+    where = {"doc": 0, "lang": "pt", "label": "saw", "reason": "no_links", "side": "source"}
+    assert lines[1] == {**where, "head": maria, "child": rio}
+    report = write_build_report(tmp_path / "built")
+    links = report["directions"]["en → pt"]["links"]
+    assert links["saw"] == {"in": 6, "out": 0, "lost": {"no_links": 6}}
+    assert links["visit"] == {"in": 6, "out": 6, "lost": {}}
+    page = (tmp_path / "built" / "report.html").read_text(encoding="utf8")
+    assert "Links between spans" in page and "visit.where" in page
+
+
+def test_links_count_the_same_after_a_kill(linked, tmp_path, monkeypatch):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_projector")
+    whole = build(nlp, linked, tmp_path / "whole", docs_per_shard=2)
+    write = build_module.write_bytes
+
+    def write_or_die(path, data):
+        if path.name.startswith("00001"):
+            raise Killed
+        write(path, data)
+
+    monkeypatch.setattr(build_module, "write_bytes", write_or_die)
+    with pytest.raises(Killed):
+        build(nlp, linked, tmp_path / "killed", docs_per_shard=2)
+    monkeypatch.undo()
+    killed = build(nlp, linked, tmp_path / "killed", docs_per_shard=2)
+    for key in ("links_in", "links_projected", "lost_link_reasons", "links_lost"):
+        assert killed[key] == whole[key] != {}
+    assert write_build_report(tmp_path / "killed") == write_build_report(tmp_path / "whole")
+
+
+def test_a_build_without_links_says_nothing_of_them(lost_build):
+    report = write_build_report(lost_build)
+    assert report["directions"]["en → pt"]["links"] == {}
+    assert "Links between spans" not in (lost_build / "report.html").read_text(encoding="utf8")
 
 
 def test_the_figures_are_those_of_the_summary(lost_build):

@@ -99,3 +99,5 @@ def test_links_between_spans_are_lines_with_their_ends_and_why_they_were_lost():
     assert "“IBM” → employs 0.50 → “Ada”" in lines[-1] + lines[-2]
     assert any("✗ “Ada” → born_in → “Rome”: lost, no_links" in line for line in lines)
     assert sum("“IBM” → work.who → “Ada”" in line for line in lines) == 2
+    lines = list(as_text([(0, one)], limit=1))
+    assert "span links 4 → 3" in lines and "lost links no_links 1" in lines

@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .bitext import Bitext, candidates_group
-from .docs import copy_entities, copy_groups, copy_span, with_vocab
+from .docs import copy_entities, copy_groups, copy_span, links_follow, with_vocab
 from .engine import check_arguments
 from .errors import error
 from .pipe import BitextPipe, XltPipe
@@ -120,9 +120,10 @@ class SourceAnnotatorPipe(XltPipe[Doc]):
     def set_annotations(self, docs: list[Doc], predictions: list[Doc]) -> None:
         """Copy entities, span groups and categories onto the docs."""
         for doc, copy in zip(docs, predictions, strict=True):
-            if copy.has_annotation("ENT_IOB"):
-                copy_entities(copy, doc)
-            copy_groups(copy, doc, partial(copy_span, doc=doc))
+            with links_follow(doc):
+                if copy.has_annotation("ENT_IOB"):
+                    copy_entities(copy, doc)
+                copy_groups(copy, doc, partial(copy_span, doc=doc))
             doc.cats = dict(copy.cats)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from spacy.attrs import intify_attr
 from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
 from spacy.vocab import Vocab
 
-from .span_links import ENTS, LINKS_GROUP, End, get_links, set_links
+from .span_links import ENTS, LINKS_GROUP, End, get_links, set_links, span_at
 
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
@@ -287,12 +289,33 @@ def replace_ents(doc: Doc, ents: Iterable[Span], *, missing: Iterable[tuple[int,
         missing: Token ranges `[start, end)` that are missing from now on.
     """
     ranges = [*missing_ranges(doc), *missing]
-    before = [(ent.start, ent.end) for ent in doc.ents]
-    doc.set_ents(list(ents), missing=[Span(doc, start, end) for start, end in ranges], default="outside")
-    if LINKS_GROUP in doc.spans:
-        among = {(ent.start, ent.end): End(ENTS, n) for n, ent in enumerate(doc.ents)}
-        places = [among.get(place) for place in before]
-        set_links(doc, get_links(doc).moved(lambda end: places[end.number] if end.key == ENTS else end))
+    with links_follow(doc):
+        doc.set_ents(list(ents), missing=[Span(doc, start, end) for start, end in ranges], default="outside")
+
+
+@contextmanager
+def links_follow(doc: Doc) -> Iterator[None]:
+    """Links between spans stay with the same words, whatever entities and groups are written inside the block.
+
+    Of several spans on the same words of a group, the one with the same label. Links of words that are no longer
+    annotated are left out, and then the rest is not complete.
+    """
+    before = get_links(doc)
+    places = {end: span_at(doc, end) for end in before.ends()}
+    ranges = {end: (span.start, span.end, span.label) for end, span in places.items()}
+    yield
+    if LINKS_GROUP not in doc.spans:
+        return
+
+    def place(end: End) -> End | None:
+        start, stop, label = ranges[end]
+        spans = doc.ents if end.key == ENTS else doc.spans.get(end.key, ())
+        same = {span.label: n for n, span in enumerate(spans) if (span.start, span.end) == (start, stop)}
+        return End(end.key, same.get(label, min(same.values()))) if same else None
+
+    after = before.moved(place)
+    after.complete = before.complete and Counter(after.labels()) == Counter(before.labels())
+    set_links(doc, after)
 
 
 def copy_ents(doc: Doc, key: str) -> bool:

@@ -16,7 +16,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from .bitext import DROP_FLAG, ENTS_GROUP, Bitext, span_scores
-from .docs import copy_groups, copy_span, missing_ranges, slice_doc, with_vocab
+from .docs import copy_groups, copy_span, links_follow, missing_ranges, slice_doc, with_vocab
 from .engine import check_arguments
 from .errors import error
 from .languages import to_spacy
@@ -143,7 +143,8 @@ class FusedPipe(XltPipe[list[FoundSpan]]):
         """Write the entities with their probabilities."""
         for doc, found in zip(docs, predictions, strict=True):
             ents = [Span(doc, start, end, label=label) for start, end, label, _ in found]
-            doc.set_ents(ents, default="outside")
+            with links_follow(doc):
+                doc.set_ents(ents, default="outside")
             attrs = {"scores": [probability for *_, probability in found]}
             doc.spans[ENTS_GROUP] = SpanGroup(doc, name=ENTS_GROUP, attrs=attrs, spans=ents)
 

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_annotation, span_scores
 from ..docs import META, missing_ranges, sentence_ranges
+from ..span_links import LINKS_GROUP, End, get_links, span_at
 
 Row = dict[str, Any]
 # Scores are not surer than that
@@ -88,7 +89,42 @@ def _annotation(doc: Doc) -> Row:
         "spans": spans if groups else None,
         "annotated": list(groups),
         "missing": [_range(doc, *one) for one in missing_ranges(doc)],
+        **(_relations(doc) if LINKS_GROUP in doc.spans else {}),
     }
+
+
+def _relations(doc: Doc) -> Row:
+    """Links between spans, in the form of Prodigy's relations, and records."""
+    links = get_links(doc)
+    ends = {end: _end(doc, end) for end in links.ends()}
+    relations = [
+        {
+            "head": ends[link.head]["token_end"],
+            "child": ends[link.child]["token_end"],
+            "head_span": ends[link.head],
+            "child_span": ends[link.child],
+            "label": link.label,
+            "score": _number(link.score),
+        }
+        for link in links.links
+    ]
+    records = [
+        {
+            "label": record.label,
+            "anchor": ends[record.anchor] if record.anchor else None,
+            "roles": [
+                {"role": role, **({"span": ends[end]} if isinstance(end, End) else {"record": end})}
+                for role, end in record.roles
+            ],
+        }
+        for record in links.records
+    ]
+    return {"relations": relations, **({"records": records} if records else {}), "relations_complete": links.complete}
+
+
+def _end(doc: Doc, end: End) -> Row:
+    span = span_at(doc, end)
+    return {**_range(doc, span.start, span.end), "label": span.label_, "key": end.key}
 
 
 def _of_bitext(bitext: Bitext, *, target_is_whole: bool) -> Row:
@@ -98,7 +134,18 @@ def _of_bitext(bitext: Bitext, *, target_is_whole: bool) -> Row:
         # Where sentences were left out, the text has not these places
         known = span.side != "target" or target_is_whole
         lost.append(_lost(doc, span, places=known))
-    return {"lost": lost, "flags": list(bitext.flags), "translation_score": _number(bitext.score)}
+    links = []
+    for link in bitext.lost_links:
+        doc = bitext.target if link.side == "target" else bitext.source
+        known = link.side != "target" or target_is_whole
+        ends = {name: _lost_end(doc, end, places=known) for name, end in (("head", link.head), ("child", link.child))}
+        links.append({**ends, "label": link.label, "reason": link.reason, "side": link.side})
+    return {
+        "lost": lost,
+        **({"lost_links": links} if links else {}),
+        "flags": list(bitext.flags),
+        "translation_score": _number(bitext.score),
+    }
 
 
 def _lost(doc: Doc, span: LostSpan, *, places: bool) -> Row:
@@ -107,6 +154,14 @@ def _lost(doc: Doc, span: LostSpan, *, places: bool) -> Row:
         found = dict.fromkeys(found)
     text = doc[span.start : span.end].text
     return {**found, "text": text, "label": span.label, "reason": span.reason, "key": span.key, "side": span.side}
+
+
+def _lost_end(doc: Doc, end: End, *, places: bool) -> Row:
+    found = _end(doc, end)
+    return {
+        **(found if places else {**dict.fromkeys(found), "label": found["label"], "key": end.key}),
+        "text": span_at(doc, end).text,
+    }
 
 
 def _pair(pair: SentencePair) -> Row:

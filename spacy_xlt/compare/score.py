@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..docs import all_spans, sentence_ranges
+from ..docs import all_spans, replace_spans, sentence_ranges
 from ..errors import error
 from ..evaluation.spans import keep_entities
 from ..readers.docbin import read_docs
@@ -139,6 +139,6 @@ def _keep_labels(doc: Doc, labels: Sequence[str] | None) -> None:
     if labels is None:
         return
     keep_entities(doc, labels)
-    for key, group in doc.spans.items():
+    for key, group in list(doc.spans.items()):
         if any(span.label_ not in labels for span in group):
-            doc.spans[key] = [span for span in group if span.label_ in labels]
+            replace_spans(doc, key, [span if span.label_ in labels else None for span in group])

@@ -11,7 +11,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from ..docs import runs_of
+from ..docs import links_follow, runs_of
 from ..engine import check_arguments
 from ..errors import error, warn
 from ..pipe import XltPipe
@@ -154,10 +154,11 @@ class EnsemblePipe(XltPipe[Prediction]):
         for doc, (combined, silent) in zip(docs, predictions, strict=True):
             spans = [Span(doc, item.span.start, item.span.end, label=item.span.label) for item in combined]
             attrs = {"scores": [item.score for item in combined], "members": [dict(item.members) for item in combined]}
-            doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
-            if self.spans_key is None:
-                unknown = silent.difference(*(range(span.start, span.end) for span in spans))
-                doc.set_ents(spans, missing=runs_of(doc, unknown), default="outside")
+            with links_follow(doc):
+                doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=spans)
+                if self.spans_key is None:
+                    unknown = silent.difference(*(range(span.start, span.end) for span in spans))
+                    doc.set_ents(spans, missing=runs_of(doc, unknown), default="outside")
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """The scores of the entities as for spaCy's `ner`, or of the spans as for `spancat`."""

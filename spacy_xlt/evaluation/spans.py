@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc, Span
 
 from ..bitext import ENTS, ENTS_GROUP, span_scores
-from ..docs import replace_spans
+from ..docs import links_follow, replace_spans
 
 # Lengths in tokens that are reported together: from the first to the second.
 LENGTHS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, None))
@@ -129,7 +129,8 @@ def keep_entities(doc: Doc, labels: Sequence[str] | None, key: str = ENTS) -> No
         return
     others = [] if labels is None else [ent for ent in doc.ents if ent.label_ not in labels]
     if others:
-        doc.set_ents([], outside=others, default="unmodified")
+        with links_follow(doc):
+            doc.set_ents([], outside=others, default="unmodified")
 
 
 def label_count_f1(pairs: Iterable[tuple[Doc, Doc]], key: str = ENTS) -> float:

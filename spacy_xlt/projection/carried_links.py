@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext, LostLink
-from ..span_links import End, Link, SpanLinks, get_links, set_links, span_at
+from ..span_links import LINKS_GROUP, End, Link, SpanLinks, get_links, set_links, span_at
 
 # Why a link was lost, beside the reasons of its ends
 SAME_WORDS, NOT_PROJECTED = "same_words", "not_projected"
@@ -24,7 +24,11 @@ def carry_links(bitext: Bitext, keys: Collection[str]) -> None:
     """
     source = get_links(bitext.source)
     bitext.lost_links = []
-    if not source:
+    if LINKS_GROUP not in bitext.source.spans:
+        if LINKS_GROUP in bitext.target.spans:
+            # Its own links, of spans that are no more
+            own = get_links(bitext.target)
+            set_links(bitext.target, own.moved(lambda end: None if end.key in keys else end))
         return
     places = {end: place for key in keys for end, place in _places(bitext, key).items()}
     reasons = {(lost.key, lost.start, lost.end, lost.label): lost.reason for lost in bitext.lost}

@@ -17,6 +17,7 @@ from ..engine import check_arguments
 from ..errors import error, warn
 from ..pipe import BitextPipe
 from ..protocols import Outcome
+from ..span_links import LINKS_GROUP
 from .annotations import clear_entities, score_of, spans_to_project, write
 from .carried_links import carry_links
 from .filters import ProjectionFilter
@@ -202,13 +203,14 @@ class ProjectorPipe(BitextPipe):
         clear_flags(bitext)
         flag_outcomes(bitext, groups, outcomes)
         write(bitext, groups, {key: [self._limited(o) for o in of_group] for key, of_group in outcomes.items()})
-        carry_links(bitext, groups)
         mark_lost(bitext, policy=self.on_lost)
-        if self.on_lost_link == "drop":
-            drop_lost_links(bitext)
         mark_unknown(bitext, flags=self.missing_flags)
         if self.filters:
             filter_sentences(bitext, self.filters, policy=self.on_filtered)
+        # Behind the filters, which take entities away
+        carry_links(bitext, {*groups, ENTS} if self.ents else groups)
+        if self.on_lost_link == "drop":
+            drop_lost_links(bitext)
         if self.direction == "source_to_target":
             drop_flagged(bitext, self.drop_flags)
         if self.cats and bitext.source.cats:
@@ -264,7 +266,7 @@ def _annotate_source(doc: Doc, transposed: Bitext) -> Bitext:
         copy_entities(copy, doc)
     else:
         clear_entities(doc)
-    for key in {*transposed.source.spans, ENTS_GROUP}:
+    for key in {*transposed.source.spans, ENTS_GROUP, LINKS_GROUP}:
         if key in copy.spans:
             group = copy.spans[key]
             spans = [copy_span(span, doc) for span in group]
@@ -274,6 +276,7 @@ def _annotate_source(doc: Doc, transposed: Bitext) -> Bitext:
     bitext = replace(transposed, target=doc).transpose()
     bitext.projector = transposed.projector
     bitext.lost = [replace(span, side="target") for span in transposed.lost]
+    bitext.lost_links = [replace(link, side="target") for link in transposed.lost_links]
     return bitext
 
 

@@ -28,6 +28,7 @@ from ..readers import ReadSettings, corpus_files, read_file
 from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
 from ..readers.settings import AUTO, LINES
+from ..span_links import ENTS, LINKS_GROUP, End, SpanLinks, end_of, get_links, set_links, span_at
 from ..tokens import has_text
 from ..training.duplicates import NearDuplicates, distinct_ranges, sentences_of
 from ..training.readers import MixedCorpus
@@ -255,6 +256,8 @@ class Labeller:
         new.set_ents(ents, missing=runs_of(new, decision.missing), default="outside")
         attrs = {"scores": [score for _, score in decision.kept]}
         new.spans[ENTS_GROUP] = SpanGroup(new, name=ENTS_GROUP, attrs=attrs, spans=ents)
+        if self.settings.two_views and LINKS_GROUP in doc.spans:
+            set_links(new, _links_of_kept(doc, new))
         if self.settings.soft:
             soft = found.soft
             if self.settings.two_views:
@@ -266,6 +269,19 @@ class Labeller:
         counts.kept.update({**decision.views, MISSING: len(decision.missing)})
         counts.spans_in.update([span.label for span, _ in decision.kept] + [span.label for span in decision.lost])
         return new
+
+
+def _links_of_kept(doc: Doc, new: Doc) -> SpanLinks:
+    """The links of the other view between entities that were kept."""
+    before = get_links(doc)
+
+    def place(end: End) -> End | None:
+        span = span_at(doc, end)
+        return end_of(new, ENTS, span.start, span.end, span.label_) if end.key == ENTS else None
+
+    after = before.moved(place)
+    after.complete = before.complete and Counter(after.labels()) == Counter(before.labels())
+    return after
 
 
 def label(

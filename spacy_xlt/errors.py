@@ -364,6 +364,8 @@ _MESSAGES: dict[str, str] = {
     "E586": "A worker cannot go on: {reason}",
     "E588": "The Ray cluster at {address} cannot be used: {reason}. Set RAY_ADDRESS to a running cluster that has "
     "spacy-xlt installed on each machine.",
+    "E576": "Nothing is written to {path}: --format {format} cannot hold what the documents have ({kinds}). Choose "
+    "another format.",
     "E589": "--gpu-id is {first}, and this machine has {has} GPUs, counted from 0. Set --gpu-id lower.",
     "E590": "The worker on {host} has {found}, and others have {expected}: their output could differ. Put the same "
     "models and packages everywhere.",
@@ -376,6 +378,7 @@ _MESSAGES: dict[str, str] = {
     "W593": "{path} has {n} sentences; below {needed} the ranking is uncertain. Give more text.",
     "W583": "{path} cannot be read and is left out, all {size} of it: {reason}",
     "W584": "{n} of the {total} texts of {path} cannot be read and are left out, the first one is {first}: {reason}",
+    "W576": "{path}: not written, as --format {format} cannot hold it: {kinds}.",
     "W560": "{n} of the bitexts of {path} cannot be read and are left out; the first one failed with: {reason}",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Span, SpanGroup
@@ -150,6 +151,47 @@ def span_at(doc: Doc, end: End) -> Span:
         IndexError: For one that is not there.
     """
     return (doc.ents if end.key == ENTS else doc.spans[end.key])[end.number]
+
+
+def as_rel(doc: Doc, labels: Iterable[str] = ()) -> dict[tuple[int, int], dict[str, float]]:
+    """Links in the shape of `doc._.rel` in spaCy's tutorial on relations (explosion/projects, rel_component).
+
+    Args:
+        doc: The document. Spans that begin with the same token are one here.
+        labels: All labels of the corpus; those of the document are added.
+
+    Returns:
+        For each pair of spans, by the first token of head and child, each label with 1.0 or 0.0. Where links are not
+        `complete`, only those that are known: nothing is 0.0.
+    """
+    links = get_links(doc)
+    every = sorted({*labels, *(link.label for link in links.links)})
+    keys = {ENTS, *(end.key for end in links.ends())}
+    starts = sorted({span.start for key in keys for span in (doc.ents if key == ENTS else doc.spans[key])})
+    zeros = dict.fromkeys(every if links.complete else (), 0.0)
+    rel = {pair: dict(zeros) for pair in product(starts, starts)}
+    for link in links.links:
+        rel[span_at(doc, link.head).start, span_at(doc, link.child).start][link.label] = 1.0
+    return rel
+
+
+def as_dicts(doc: Doc) -> list[dict[str, Any]]:
+    """Links as plain data, in the form of Prodigy's `relations`, with their scores.
+
+    An end is its last token, and its span: `start` and `end` count characters, the end not included; `token_start` and
+    `token_end` count tokens, that one included.
+    """
+    found = []
+    for link in get_links(doc).links:
+        head, child = (_as_dict(span_at(doc, end), end.key) for end in (link.head, link.child))
+        ends = {"head": head["token_end"], "child": child["token_end"], "head_span": head, "child_span": child}
+        found.append({**ends, "label": link.label, "score": link.score})
+    return found
+
+
+def _as_dict(span: Span, key: str) -> dict[str, Any]:
+    place = {"start": span.start_char, "end": span.end_char, "token_start": span.start, "token_end": span.end - 1}
+    return {"text": span.text, **place, "label": span.label_, "key": key}
 
 
 def end_of(doc: Doc, key: str, start: int, stop: int, label: str) -> End | None:

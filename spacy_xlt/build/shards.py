@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from heapq import nsmallest
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
 from ..bitext import USER_DATA_KEY, Bitext
-from ..docs import select_docs, tokens_digest
+from ..docs import META, select_docs, tokens_digest
 from ..errors import error, warn
 from ..fused import fused_sentences
 from ..io import inside, json_bytes, replacing, replacing_folder, write_bytes, write_json
 from ..languages import blank, vocab_of
+from ..readers.settings import BRAT
+from ..writers import is_brat_folder, write_corpus
 from .built import BuiltShard, BuiltShards
 from .rows import Row, bitext_row, target_row
 from .shard import BITEXT, TARGET
@@ -153,7 +155,7 @@ def split(
     if not 0.0 < dev < 1.0:
         raise error("E510", setting="--dev", value=dev, expected="a share between 0 and 1, such as 0.1")
     shards.check(lang)
-    _check_output(output, shards.folder, overwrite=overwrite, marker=SPLIT)
+    _check_output(output, shards.folder, overwrite=overwrite, is_ours=_is_split)
     sources = dict.fromkeys(SIDES, 0)
     docs: dict[str, Counter[str]] = {name: Counter() for name in sources}
     n_empty = 0
@@ -231,6 +233,49 @@ def export(
     return n_rows
 
 
+def export_format(
+    shards: BuiltShards, path: Path, format: str, *, lang: str = "", overwrite: bool = False, silent: bool = True
+) -> int:
+    """Write the target documents in a format that `readers` reads. Those without a token are left out.
+
+    Args:
+        path: A file; for brat a folder.
+        format: One of `WRITTEN_FORMATS`.
+        lang: Only this target language. It has to be given if the build has several.
+
+    Returns:
+        How many entries, as `write_corpus` counts them.
+
+    Raises:
+        XltError: E550 for a shard that cannot be read; E551 for targets in several languages; E552, E580 if the
+            language or any shard is missing; E553, E554 for what must not be written over; E556 if nothing is there,
+            E576 if the format holds none of it.
+
+    Warns:
+        XltWarning: W576 for what the format cannot hold.
+    """
+    shards.check(lang)
+    if not lang and len(shards.langs) > 1:
+        raise error("E551", known=", ".join(shards.langs))
+    _check_output(path, shards.folder, overwrite=overwrite, is_ours=is_brat_folder if format == BRAT else None)
+
+    def docs() -> Iterator[Doc]:
+        for shard in _with_bar(shards, "export", silent):
+            translated = shard.translated(lang)
+            targets = {lang: list(of.get_docs(vocab_of(lang))) for lang, of in shard.targets(translated).items()}
+            for one in translated:
+                doc = targets[one.lang][one.place]
+                if len(doc):
+                    doc.user_data[META] = one.source.user_data.get(META, {})
+                    yield doc
+
+    found = docs()
+    first = next(found, None)
+    if first is None:
+        raise error("E556", path=shards.folder, what="an export")
+    return write_corpus(chain([first], found), path, format)
+
+
 def fuse(shards: BuiltShards, path: Path, *, lang: str = "", overwrite: bool = False, silent: bool = True) -> int:
     """Write the projected sentences, each behind its annotated source, as a corpus to train `xlt_fused` on.
 
@@ -306,20 +351,20 @@ def _check_what(what: str) -> None:
         raise error("E510", setting="--what", value=what, expected=f"{TARGET} or {BITEXT}")
 
 
-def _check_output(path: Path, build: Path, *, overwrite: bool, marker: str = "") -> None:
-    """Make sure that a file, or the folder that `marker` is in, can be written: E553 and E554."""
+def _check_output(path: Path, build: Path, *, overwrite: bool, is_ours: Callable[[Path], bool] | None = None) -> None:
+    """Make sure that a file, or a folder of which `is_ours` says whether we wrote it, can be written: E553 and E554."""
     inside, around = path.resolve(), build.resolve()
     if inside.is_relative_to(around):
         raise error("E553", path=path, reason="is in the build folder")
-    if not marker and path.is_dir():
+    if not is_ours and path.is_dir():
         raise error("E553", path=path, reason="is a folder")
-    if marker and around.is_relative_to(inside):
+    if is_ours and around.is_relative_to(inside):
         raise error("E553", path=path, reason="has the build in it")
-    if marker and path.exists() and not path.is_dir():
+    if is_ours and path.exists() and not path.is_dir():
         raise error("E553", path=path, reason="is a file")
     # A pipe or a device has nothing to be replaced
     is_there = any(path.iterdir()) if path.is_dir() else path.is_file()
-    if is_there and marker and not _is_split(path):
-        raise error("E553", path=path, reason=f"is not empty, and not only what {marker} of a split is about")
+    if is_there and is_ours and not is_ours(path):
+        raise error("E553", path=path, reason="is not empty, and has files that this command does not write")
     if is_there and not overwrite:
         raise error("E554", path=path)

@@ -131,34 +131,47 @@ def export_cli(
     output: Annotated[Path, typer.Argument(help="File to write", metavar="OUT")],
     what: Annotated[str, typer.Option("--what", help="target, or bitext: both sides with word links")] = "target",
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Sentences to correct instead, for: prodigy, doccano or label-studio")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Sentences to correct instead (prodigy, doccano, label-studio), or documents as brat, marked, tacred, "
+            "squad, slots, texts or pubtator",
+        ),
     ] = "",
     lang: Lang = "",
     overwrite: Overwrite = False,
     silent: Silent = False,
 ) -> None:
     """
-    Write a JSON line for each document and language, for people outside spaCy.
+    Write a JSON line for each document and language, for people outside spaCy, or another format.
 
-    It has text, tokens, sentences and spans with their scores, the source and its spans, and what was lost. Annotation
-    that is not known is null, and never "no entity": `spans` where nothing is known, `tag` of a token; `missing` has
-    the ranges. With --format, the projected spans are a task for each sentence; what comes back from the tool is what
-    `build --corrections` takes. A file with the name .json is an array of the lines.
+    A line has text, tokens, sentences and spans with their scores, the source and its spans, and what was lost.
+    Annotation that is not known is null, and never "no entity": `spans` where nothing is known, `tag` of a token;
+    `missing` has the ranges. A file with the name .json is an array of the lines.
+
+    For an annotation tool, the projected spans are a task for each sentence; what comes back from the tool is what
+    `build --corrections` takes. The other formats are those that `build` and `convert` read: what was in such a file
+    comes back in the target language. brat's is a folder; slots are read with --format conll --token-col 2.
     """
     from functools import partial
 
-    from ..build.shards import export
+    from ..build.shards import export, export_format
     from ..errors import error
     from ..review.tools import TOOLS, tasks
+    from ..writers import WRITTEN_FORMATS
 
-    if format and (format not in TOOLS or what != "target"):
-        raise error("E510", setting="--format", value=format, expected=f"{', '.join(TOOLS)}, of what is the target")
-    rows_of = partial(tasks, tool=format) if format else None
-    n_rows = export(
-        _shards(build, output), output, what=what, lang=lang, rows_of=rows_of, overwrite=overwrite, silent=silent
-    )
+    if format and (format not in (*TOOLS, *WRITTEN_FORMATS) or what != "target"):
+        known = ", ".join((*TOOLS, *WRITTEN_FORMATS))
+        raise error("E510", setting="--format", value=format, expected=f"{known}, of what is the target")
+    built = _shards(build, output)
+    if format in WRITTEN_FORMATS:
+        n = export_format(built, output, format, lang=lang, overwrite=overwrite, silent=silent)
+    else:
+        rows_of = partial(tasks, tool=format) if format else None
+        n = export(built, output, what=what, lang=lang, rows_of=rows_of, overwrite=overwrite, silent=silent)
     if not silent:
-        msg.good(f"{n_rows} rows", str(output))
+        msg.good(f"{n} rows", str(output))
 
 
 @shards.command("fuse")

@@ -42,7 +42,7 @@ def read_marked(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterato
         if match is None or len(lines) < 2:
             reason = "there is no <e1> in it" if match is None else "no line with its relation follows"
             raise error("E574", format="marked", path=path, line=number, reason=f"{lines[0][:60]!r}: {reason}")
-        text, places = _without_marks(match["text"].strip().strip('"').strip())
+        text, places = _without_marks(_unquoted(match["text"].strip()).strip())
         if set(places) != set(MARKS) or any(start >= end for start, end in places.values()):
             reason = f"{lines[0][:60]!r} has no words between <e1> and </e1>, or <e2> and </e2>"
             notes.misfits.append((number, reason))
@@ -66,6 +66,11 @@ def _blocks(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
             block = []
     if block:
         yield start, block
+
+
+def _unquoted(text: str) -> str:
+    """A text without one quotation mark at each end, which SemEval has around all texts."""
+    return text.removeprefix('"').removesuffix('"')
 
 
 def _without_marks(marked: str) -> tuple[str, dict[str, tuple[int, int]]]:

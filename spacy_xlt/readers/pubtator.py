@@ -46,7 +46,7 @@ def read_pubtator(path: Path, settings: ReadSettings, notes: ReadNotes) -> Itera
     for article in _articles(path, settings.encoding):
         n_docs += 1
         # One character stands between title and abstract
-        doc = blank(settings.lang).tokenizer("\n".join(article.parts))
+        doc = blank(settings.lang).tokenizer("\n".join(article.parts).removesuffix("\n"))
         key = settings.spans_key or DEFAULT_KEY
         mentions = write_group(doc, key, _mentions(path, article, doc.text, settings, notes), notes)
         set_links(doc, SpanLinks(_links(article, mentions, key, notes)))
@@ -61,7 +61,7 @@ def _articles(path: Path, encoding: str) -> Iterator[_Article]:
     for number, line in text_lines(path, encoding):
         cells = line.rstrip().split("\t")
         if match := _TEXT.fullmatch(line):
-            if article is None or match["id"] != article.id:
+            if article is None or match["id"] != article.id or match["part"] == "t":
                 if article is not None:
                     yield article
                 article = _Article(match["id"])

@@ -19,7 +19,7 @@ from .settings import ReadNotes, ReadSettings
 
 NO_RELATION = "no_relation"
 # How the Penn treebank writes brackets, which a translator does not know
-_BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
+BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 _ROLES = ("subj", "obj")
 
 
@@ -53,7 +53,7 @@ def read_tacred(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterato
 
 
 def _doc(example: dict[str, Any], settings: ReadSettings) -> Doc:
-    words = [_BRACKETS.get(word, word) for word in example["token"]]
+    words = [BRACKETS.get(word, word) for word in example["token"]]
     doc = Doc(vocab_of(settings.lang), words=words)
     key = settings.spans_key or DEFAULT_KEY
     spans = []

@@ -353,3 +353,24 @@ def test_exported_lines_can_be_read_back_as_those_of_prodigy(built_shards, tmp_p
     assert [[token.text_with_ws for token in doc] for doc in again] == [[t.text_with_ws for t in doc] for doc in docs]
     assert [[str(ent) for ent in doc.ents] for doc in again] == [[str(ent) for ent in doc.ents] for doc in docs]
     assert any("sc" in doc.spans for doc in again)
+
+
+def test_a_build_is_exported_in_the_formats_that_are_read(built_shards, tmp_path):
+    docs = [doc for doc in read_docs(built_shards / "target") if "-es" in doc.text]
+    for format, how in (("brat", {}), ("slots", {"format": "conll", "token_col": 2, "tag_col": 4})):
+        out = tmp_path / format
+        result = run("export", built_shards, out, "--format", format, "--lang", "es")
+        assert result.exit_code == 0 and f"{len(docs)} rows" in result.output
+        again = list(read_corpus(out, **{"format": format, "lang": "es", **how}))
+        assert [doc.text.strip() for doc in again] == [doc.text.strip() for doc in docs]
+        if format == "slots":
+            assert [[str(ent) for ent in doc.ents] for doc in again] == [[str(e) for e in doc.ents] for doc in docs]
+        assert run("export", built_shards, out, "--format", format, "--lang", "es").exit_code == 1
+        assert run("export", built_shards, out, "--format", format, "--lang", "es", "--overwrite").exit_code == 0
+    assert "XLT-E551" in run("export", built_shards, tmp_path / "out", "--format", "slots").output
+
+
+def test_other_people_s_folders_are_not_replaced_by_brat_s(built_shards, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    result = run("export", built_shards, tmp_path, "--format", "brat", "--lang", "es", "--overwrite")
+    assert "XLT-E553" in result.output and (tmp_path / "thesis.txt").read_text() == "mine"

@@ -48,8 +48,10 @@ def eval_projection_cli(
 
     Exact match of label and both ends. SOURCE and GOLD are .spacy files, or folders of them, with the same sentences
     in the same order; or GOLD is what the page of `view --review` saved (.jsonl), and SOURCE the corpus that was built
-    from: then the sentences that were accepted count. Links between spans are scored where the gold has some. The
-    config's aligner and projector are used; its translator is not. Settings can be overridden as in spacy train:
+    from: then the sentences that were accepted count. Links between spans are scored where the gold has some, intents
+    where both sides have categories, and answers by SQuAD's exact match and F1 where the gold has their questions' ids
+    (--spans-key answers). The config's aligner and projector are used; its translator is not. Settings can be
+    overridden as in spacy train:
     --components.xlt_aligner.engine.method itermax
 
     With --compare, any number of configs come before SOURCE and GOLD, and each is compared with the first one by paired
@@ -146,6 +148,12 @@ def _show(scores: dict[str, Any]) -> None:
         msg.info(
             f"{scores['links_gold']} links in the gold, {scores['links']} projected: F {exact}; ends found: {ends}"
         )
+    if scores.get("answers"):
+        exact, overlap = _percent(scores["answers_exact"]), _percent(scores["answers_f"])
+        msg.info(f"{scores['answers']} questions: exact match {exact}, F1 over words {overlap}")
+    if scores.get("intents"):
+        accuracy, both = _percent(scores["intent_accuracy"]), _percent(scores["intents_and_slots"])
+        msg.info(f"{scores['intents']} intents: accuracy {accuracy}; intent and all slots exact: {both}")
     filtered = scores["filtered"]
     if filtered["dropped"]:
         why = ", ".join(f"{reason} {n}" for reason, n in filtered["reasons"].items())

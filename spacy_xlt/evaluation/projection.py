@@ -26,7 +26,9 @@ from ..errors import error
 from ..languages import MULTI
 from ..readers.docbin import read_docs
 from ..span_links import get_links
+from .answers import has_answers, score_answers
 from .bootstrap import SAMPLES, SEED, interval, p_value, resampled_f1
+from .intents import score_intents
 from .links import score_links
 from .spans import (
     counts_by_doc,
@@ -116,7 +118,8 @@ def evaluate_projection(
         annotations of the two sides allow, see `label_count_f1`), `spans_in`, `spans_projected`, `spans_lost`,
         `lost_reasons`, `filtered` (`sentences`, those that the projector's filters drop, by reason, and `ents_p`,
         `ents_r`, `ents_f` of the rest), `seconds` of aligning and projecting without loading, `pairs`,
-        `pairs_per_second`, `signature`; and what `score_links` gives where the gold documents have links between spans.
+        `pairs_per_second`, `signature`; what `score_links` gives where the gold documents have links between spans,
+        `score_answers` where they have answers with ids, and `score_intents` where both sides have categories.
 
     Raises:
         XltError: E509 where the pipeline lacks a component; E521 where a corpus has no entities, E522 where one has
@@ -148,7 +151,7 @@ def evaluate_projection(
         "ceiling_f": round(label_count_f1(pairs, key), 4),
         **_span_outcomes(bitexts, key),
         "filtered": _filtered(bitexts, golds, key),
-        **(score_links([bitext.target for bitext in bitexts], golds) if any(map(get_links, golds)) else {}),
+        **_task_scores(bitexts, golds, key),
         "seconds": round(seconds, 3),
         "pairs": len(bitexts),
         "pairs_per_second": round(len(bitexts) / seconds, 2) if seconds else None,
@@ -229,6 +232,17 @@ def _spacy_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc], key: str) -> 
             allow_overlap=True,
         )
     return {name: scores[name] for name in ("ents_p", "ents_r", "ents_f", "ents_per_type")}
+
+
+def _task_scores(bitexts: Sequence[Bitext], golds: Sequence[Doc], key: str) -> dict[str, Any]:
+    """The scores of what is more than spans, where the gold documents have it."""
+    targets = [bitext.target for bitext in bitexts]
+    has_intents = any(gold.cats and bitext.source.cats for bitext, gold in zip(bitexts, golds, strict=True))
+    return {
+        **(score_links(targets, golds) if any(map(get_links, golds)) else {}),
+        **(score_answers(targets, golds) if any(map(has_answers, golds)) else {}),
+        **(score_intents(targets, golds, key) if has_intents else {}),
+    }
 
 
 def _span_outcomes(bitexts: Sequence[Bitext], key: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def projection_parts(result: Mapping[str, Any]) -> list[Part]:
         Part("lengths", "By length", tables=[_f_table(systems, "ents_per_length", lengths, "Tokens of a span.")]),
         _reliability(systems),
         Part("lost", "Lost spans", tables=[_lost(systems)]),
+        *_tasks(systems),
         Part("time", "Time", tables=[times]),
         Part("signatures", "Signatures", lines=signatures, code=True),
     ]
@@ -121,6 +122,23 @@ def _lost(systems: Systems) -> Table:
         counts += [scores["lost_reasons"].get(reason, 0) for reason in reasons]
         rows.append((name, *(f"{count:,}" for count in counts)))
     return Table(["config", "in", "projected", "lost", *reasons], rows)
+
+
+def _tasks(systems: Systems) -> list[Part]:
+    """Links, answers and intents, where the gold has them."""
+    columns = {
+        "links F1": "links_f",
+        "links with both ends": "links_ends_r",
+        "answers exact": "answers_exact",
+        "answers F1": "answers_f",
+        "intents": "intent_accuracy",
+        "intents and slots": "intents_and_slots",
+    }
+    there = {
+        name: key for name, key in columns.items() if any(scores.get(key) is not None for scores in systems.values())
+    }
+    rows = [(name, *(percent(scores.get(key)) for key in there.values())) for name, scores in systems.items()]
+    return [Part("tasks", "Links, answers and intents", tables=[Table(["config", *there], rows)])] if there else []
 
 
 def _percents(interval: Sequence[float]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from spacy.tokens import Doc, Span
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.report.projection import projection_parts
 from spacy_xlt.span_links import End, Link, SpanLinks
 
 CONFIG = f"""
@@ -253,3 +254,34 @@ def test_one_config_has_a_report_as_well(compare, tmp_path):
     _, scores = compare(("all.cfg", CONFIG), options=["--report", str(tmp_path / "one.html")])
     assert "hollow square" not in (tmp_path / "one.html").read_text(encoding="utf8")
     assert scores["ents_f"] == pytest.approx(70 / 90) and "p_value" not in scores
+
+
+def test_answers_are_scored_by_question_where_the_gold_has_ids(evaluate, make_doc):
+    source, gold = make_doc("in 1815 at Ghent"), make_doc("em 1815 em Gante")
+    for doc, last in ((source, 4), (gold, 3)):
+        doc.spans["answers"] = [Span(doc, 1, 2, "answer", span_id="q1"), Span(doc, 2, last, "answer", span_id="q2")]
+    result, scores = evaluate([source], [gold], "--spans-key", "answers")
+    assert result.exit_code == 0, result.output
+    assert (scores["answers"], scores["answers_exact"]) == (2, 0.5)
+    # "em Gante" for "em"
+    assert scores["answers_f"] == pytest.approx((1 + 2 / 3) / 2)
+    assert "2 questions: exact match 50.00, F1 over words 83.33" in result.output
+
+
+def test_intents_are_scored_where_both_sides_have_categories(evaluate, corpora):
+    source, gold = corpora
+    _, scores = evaluate(source, gold)
+    assert "intents" not in scores and "answers" not in scores
+    for doc, other, intents in zip(source, gold, ("aa", "ab", "aa"), strict=True):
+        doc.cats, other.cats = {intents[0]: 1.0}, {intents[1]: 1.0}
+    result, scores = evaluate(source, gold)
+    assert scores["intent_accuracy"] == pytest.approx(2 / 3) and scores["intents_and_slots"] == 0.0
+    assert "3 intents: accuracy 66.67; intent and all slots exact: 0.00" in result.output
+
+
+def test_configs_are_compared_by_answers_and_intents_too(compare):
+    _, scores = compare(("one.cfg", CONFIG), ("two.cfg", CONFIG))
+    assert all(part.name != "tasks" for part in projection_parts(scores))
+    scores["systems"]["two"] |= {"answers_exact": 0.5, "answers_f": 0.75}
+    (part,) = (part for part in projection_parts(scores) if part.name == "tasks")
+    assert [list(row) for row in part.tables[0].rows] == [["one", "-", "-"], ["two", "50.0", "75.0"]]

@@ -183,15 +183,17 @@ def as_dicts(doc: Doc) -> list[dict[str, Any]]:
     """
     found = []
     for link in get_links(doc).links:
-        head, child = (_as_dict(span_at(doc, end), end.key) for end in (link.head, link.child))
+        head, child = (end_as_dict(doc, end) for end in (link.head, link.child))
         ends = {"head": head["token_end"], "child": child["token_end"], "head_span": head, "child_span": child}
         found.append({**ends, "label": link.label, "score": link.score})
     return found
 
 
-def _as_dict(span: Span, key: str) -> dict[str, Any]:
+def end_as_dict(doc: Doc, end: End) -> dict[str, Any]:
+    """The span of an end as plain data, as `as_dicts` has it."""
+    span = span_at(doc, end)
     place = {"start": span.start_char, "end": span.end_char, "token_start": span.start, "token_end": span.end - 1}
-    return {"text": span.text, **place, "label": span.label_, "key": key}
+    return {"text": span.text, **place, "label": span.label_, "key": end.key}
 
 
 def end_of(doc: Doc, key: str, start: int, stop: int, label: str) -> End | None:

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 
 from ..bitext import ENTS, ENTS_GROUP, Bitext, LostSpan, SentencePair, is_annotation, span_scores
 from ..docs import META, missing_ranges, sentence_ranges
-from ..span_links import LINKS_GROUP, End, get_links, span_at
+from ..span_links import LINKS_GROUP, End, as_dicts, end_as_dict, get_links
 
 Row = dict[str, Any]
 # Scores are not surer than that
@@ -96,18 +96,8 @@ def _annotation(doc: Doc) -> Row:
 def _relations(doc: Doc) -> Row:
     """Links between spans, in the form of Prodigy's relations, and records."""
     links = get_links(doc)
-    ends = {end: _end(doc, end) for end in links.ends()}
-    relations = [
-        {
-            "head": ends[link.head]["token_end"],
-            "child": ends[link.child]["token_end"],
-            "head_span": ends[link.head],
-            "child_span": ends[link.child],
-            "label": link.label,
-            "score": _number(link.score),
-        }
-        for link in links.links
-    ]
+    ends = {end: end_as_dict(doc, end) for end in links.ends()}
+    relations = [{**link, "score": _number(link["score"])} for link in as_dicts(doc)]
     records = [
         {
             "label": record.label,
@@ -120,11 +110,6 @@ def _relations(doc: Doc) -> Row:
         for record in links.records
     ]
     return {"relations": relations, **({"records": records} if records else {}), "relations_complete": links.complete}
-
-
-def _end(doc: Doc, end: End) -> Row:
-    span = span_at(doc, end)
-    return {**_range(doc, span.start, span.end), "label": span.label_, "key": end.key}
 
 
 def _of_bitext(bitext: Bitext, *, target_is_whole: bool) -> Row:
@@ -157,11 +142,8 @@ def _lost(doc: Doc, span: LostSpan, *, places: bool) -> Row:
 
 
 def _lost_end(doc: Doc, end: End, *, places: bool) -> Row:
-    found = _end(doc, end)
-    return {
-        **(found if places else {**dict.fromkeys(found), "label": found["label"], "key": end.key}),
-        "text": span_at(doc, end).text,
-    }
+    found = end_as_dict(doc, end)
+    return found if places else {**dict.fromkeys(found), **{name: found[name] for name in ("text", "label", "key")}}
 
 
 def _pair(pair: SentencePair) -> Row:

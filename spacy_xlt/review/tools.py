@@ -78,7 +78,11 @@ def _sentence(doc: Doc, first: int, stop: int) -> Task:
             (link.label, [_place(doc, end, first) for end in (link.head, link.child)]) for link in get_links(doc).links
         )
         # A link that leads out of the sentence has no end there
-        task["links"] = [[*map(numbers.get, pair), label] for label, pair in ends if numbers.keys() >= set(pair)]
+        task["links"] = [
+            (numbers[head], numbers[child], label)
+            for label, (head, child) in ends
+            if head in numbers and child in numbers
+        ]
     return task
 
 

@@ -19,7 +19,8 @@ def squad_entries(docs: Iterable[Doc], left_out: Counter[str]) -> Iterator[str]:
     A question that could be answered and whose answers were lost is left out: it would teach that there is none.
     """
     article: dict[str, Any] | None = None
-    number, answers = None, {}
+    number: Any = None
+    answers: dict[str, list[dict[str, Any]]] = {}
     for doc in docs:
         meta = meta_of(doc)
         if "paragraph" not in meta:
@@ -31,10 +32,10 @@ def squad_entries(docs: Iterable[Doc], left_out: Counter[str]) -> Iterator[str]:
             article = {"title": meta.get("title", ""), "paragraphs": [{"context": doc.text, "qas": []}]}
         elif article is None or meta["paragraph"] != number:
             left_out["questions without their paragraph"] += 1
-        elif meta["possible"] and meta["question"] not in answers:
+        elif meta.get("possible", True) and meta["question"] not in answers:
             left_out["questions whose answers were lost"] += 1
         else:
-            question = {"id": meta["question"], "question": doc.text, "is_impossible": not meta["possible"]}
+            question = {"id": meta["question"], "question": doc.text, "is_impossible": not meta.get("possible", True)}
             article["paragraphs"][0]["qas"].append({**question, "answers": answers.get(meta["question"], [])})
     if article is not None:
         yield json.dumps(article, ensure_ascii=False)

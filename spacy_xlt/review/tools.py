@@ -71,7 +71,12 @@ def _sentence(doc: Doc, first: int, stop: int) -> Task:
         }
         for start, end, label, key in given
     ]
-    task = {"text": doc[first:stop].text, "tokens": tokens, "spans": spans, "given": [list(span) for span in given]}
+    task: Task = {
+        "text": doc[first:stop].text,
+        "tokens": tokens,
+        "spans": spans,
+        "given": [list(span) for span in given],
+    }
     if LINKS_GROUP in doc.spans:
         numbers = {span: n for n, span in enumerate(given)}
         ends = (

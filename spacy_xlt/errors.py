@@ -255,7 +255,8 @@ _MESSAGES: dict[str, str] = {
     "E511": "{path}, line {line}: no column {column} (it has {found}). Set --token-col and --tag-col (of convert "
     "or build), counted from 1.",
     "E512": "{path}, line {line}: {value!r} in column {column} is no entity tag such as O, B-PER or I-PER. Set "
-    "--tag-col (of convert or build), counted from 1; take the line out if it is a header.",
+    "--tag-col (of convert or build), counted from 1; take the line out if it is a header. For a text and its "
+    "label set --format to texts.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
     "let convert, build or label read it with --encoding, for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
@@ -287,7 +288,8 @@ _MESSAGES: dict[str, str] = {
     "another share, or another seed.",
     "E535": "{path} cannot be read: {reason}.",
     "E536": "{path}: {reason}. In the format brat, a text NAME.txt has its annotation beside it, in NAME.ann; for "
-    "another format set --format, for plain text with a document a line to lines.",
+    "another format set --format: marked for relations that are marked in the text, pubtator, texts for a text and its "
+    "label, lines for plain text with a document a line.",
     "E537": "{path}, line {line}: {reason}. Each line must be an annotation as brat saves it, such as 'T1<TAB>PER 0 "
     "5<TAB>Maria'.",
     "E539": "The name of {path} does not tell its format. Set --format to one of: {known}.",
@@ -331,7 +333,8 @@ _MESSAGES: dict[str, str] = {
     "E562": "Nothing to show in {value}. Give Bitexts, or Docs on which xlt_translator stored one.",
     "E563": "`spacy xlt view` needs a page to write to (OUT.html), or --text to print here.",
     "E564": "{path}, line {line}: {reason}. Each line must be a JSON object with a text and its spans, as Prodigy, "
-    "doccano and the page of `spacy xlt view --review` save it.",
+    "doccano and the page of `spacy xlt view --review` save it. For the JSON of SQuAD or TACRED set --format to squad "
+    "or tacred.",
     "E565": "None of the {n} corrections of {path} is about a document of {where}: they were made from a build of "
     "another corpus.",
     "E567": "{path}: the lines {first} and {second} are about the same sentence and differ. Keep one of them.",

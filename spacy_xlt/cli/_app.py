@@ -100,7 +100,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # Commands that take config overrides (`--components.xlt_aligner.engine.layer 8`), as `spacy train` does.
 WITH_OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 # Those of `readers.settings`, which takes time to import
-FORMATS = "auto, spacy, iob2, conll, tsv, jsonl, prodigy, brat or lines"
+FORMATS = "auto, spacy, iob2, conll, tsv, jsonl, prodigy, brat, lines, marked, tacred, squad, texts or pubtator"
 GOES_ON = "Interrupted. What was finished is kept; the same command goes on from there."
 INTERRUPTED = "Interrupted."
 

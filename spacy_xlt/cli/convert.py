@@ -47,8 +47,10 @@ def convert_cli(
     iob2: token in column 2, tag in column 3, comments kept apart and used (UniversalNER); conll: token first, tag
     last; tsv: token and tag. Sentences end at blank lines. jsonl: JSON lines of Prodigy, doccano and the page of
     `view --review`, of which those that were accepted are taken; prodigy: the same, without lines whose spans do not
-    begin and end with tokens. brat: texts with .ann beside them. Without --format, the name of the file tells it.
-    With --dev, copies of a text are on the same side, always the same one.
+    begin and end with tokens. brat: texts with .ann beside them. marked: `<e1>…</e1>` and `<e2>…</e2>` with their
+    relation on the next line (SemEval, RELX); tacred and squad: the JSON of these data sets; texts: a text and its
+    label, with a tab between; pubtator: title, abstract and mentions. Without --format, the name of the file tells
+    it, but for these five. With --dev, copies of a text are on the same side, always the same one.
 
     Several languages: INPUT and OUTPUT have {lang} where the code of each stands, and INPUT may have *, as in
     'uner/*/{lang}_*-test.iob2' 'test/{lang}.spacy' --lang deu,por. In INPUT any code of a language will do, for deu
@@ -144,6 +146,7 @@ def _convert(read: Read, inputs: Sequence[Path], output: Path, dev: Path | None,
 
 def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[Doc]:
     from ..errors import error
+    from ..span_links import get_links
 
     for doc in docs:
         counts["documents"] += 1
@@ -152,6 +155,9 @@ def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[
         else:
             counts[_NO_SENTENCES] += 1
         counts["tokens"] += len(doc)
+        counts["links"] += len(get_links(doc).links)
+        counts["records"] += len(get_links(doc).records)
+        counts["categories"] += len(doc.cats)
         yield doc
     if not counts["documents"]:
         raise error("E503", path=path)
@@ -159,7 +165,7 @@ def _counted(docs: Iterable[Doc], counts: Counter[str], path: Path) -> Iterator[
 
 def _report(notes: ReadNotes, counts: Counter[str], path: Path) -> None:
     unmarked = counts.pop(_NO_SENTENCES, 0)
-    size = ", ".join(f"{n} {what}" for what, n in counts.items())
+    size = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
     msg.good(f"{size}; {_numbers(notes.labels) or 'no entities'}", str(path))
     if unmarked:
         msg.info(f"{unmarked} documents have no sentences marked; where they are needed, punctuation ends them")

@@ -52,13 +52,14 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
     `# intent = NAME`, as xSID has it, is a category of its document.
 
     Raises:
-        XltError: E503 without any sentence, E511 for a missing column, E512 for an invalid tag, E516 for a row with
-            another number of cells, E513, E106 and E535 as `text_lines`.
+        XltError: E503 without any sentence, E511 for a missing column and for one that numbers the tokens, E512 for an
+            invalid tag, E516 for a row with another number of cells, E513, E106 and E535 as `text_lines`.
     """
     sentences = _sentences(path, settings, notes)
     first = next(sentences, None)
     if first is None:
         raise error("E503", path=path)
+    _check_no_numbers(first, path, settings)
     prefix = _prefix(first.words[0], path, settings, notes)
     group: list[_Sentence] = []
     kinds: set[str] = set()
@@ -74,6 +75,19 @@ def read_conll(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator
     elif kinds <= {"O", MISSING} and (tag := _tag_elsewhere(path, settings)):
         notes.add("tags elsewhere", tag)
     yield _doc(group, settings, notes)
+
+
+def _check_no_numbers(first: _Sentence, path: Path, settings: ReadSettings) -> None:
+    """Make sure that the words of a file are not the numbers of those in another column, as in CoNLL-U."""
+
+    def are_numbers(sentence: _Sentence) -> bool:
+        return sentence.words == [str(n) for n in range(1, len(sentence.words) + 1)]
+
+    if settings.token_col is None and are_numbers(first):
+        row = first_row(text_lines(path, settings.encoding))[1]
+        has_others = Columns(path, settings, row).n_filled > 2
+        if has_others and all(map(are_numbers, _sentences(path, settings, ReadNotes()))):
+            raise error("E511", path=path, line=row[0], column="of tokens as column 1", found="their numbers there")
 
 
 def _prefix(first: str, path: Path, settings: ReadSettings, notes: ReadNotes) -> str:

@@ -51,6 +51,30 @@ def test_every_format_is_converted(tmp_path, format):
         assert [doc[key] for doc in read] == [doc[key] for doc in written]
 
 
+def test_links_records_and_categories_are_counted(tmp_path):
+    marked = tmp_path / "relx.txt"
+    marked.write_text('1\t"<e1> Ann </e1> runs <e2> IBM </e2>"\nper:employer(e1,e2)\n', encoding="utf8")
+    code, said = convert(marked, tmp_path / "links.spacy", "--format", "marked")
+    assert code == 0 and "1 documents, 3 tokens, 1 links; e1 1, e2 1" in said
+    (tmp_path / "a.txt").write_text("Ann moved", encoding="utf8")
+    (tmp_path / "a.ann").write_text("T1\tPER 0 3\tAnn\nT2\tMove 4 9\tmoved\nE1\tMove:T2 Who:T1\n", encoding="utf8")
+    assert ", 1 records; Move 1, PER 1" in convert(tmp_path / "a.txt", tmp_path / "records.spacy")[1]
+    (tmp_path / "a.tsv").write_text("play it\tPlayMusic\n", encoding="utf8")
+    assert ", 1 categories;" in convert(tmp_path / "a.tsv", tmp_path / "cats.spacy", "--format", "texts")[1]
+
+
+def test_errors_and_help_name_the_formats_that_no_file_name_tells(tmp_path):
+    (tmp_path / "a.txt").write_text("<e1> Ann </e1> runs <e2> IBM </e2>", encoding="utf8")
+    (tmp_path / "a.json").write_text('{\n"data": []\n}', encoding="utf8")
+    (tmp_path / "a.tsv").write_text("play it\tPlayMusic\n", encoding="utf8")
+    for name, formats in (("a.txt", "marked pubtator texts"), ("a.json", "squad tacred"), ("a.tsv", "texts")):
+        code, said = convert(tmp_path / name, tmp_path / "x.spacy")
+        assert code == 1 and all(format in said for format in ["--format", *formats.split()])
+    from spacy_xlt.readers.settings import FORMATS as ALL
+
+    assert all(format in convert("--help")[1] for format in ALL)
+
+
 def test_a_name_that_tells_no_format_needs_the_option(tmp_path):
     (tmp_path / "a.data").write_text(IOB2)
     code, said = convert(tmp_path / "a.data", tmp_path / "out.spacy")

@@ -318,6 +318,15 @@ def test_numbers_are_tokens_in_the_first_column(tmp_path, format):
     assert [token for token, _ in rows(docs)] == NUMBERS
 
 
+def test_a_first_column_that_numbers_the_tokens_is_refused_where_it_would_be_taken_for_them(tmp_path):
+    text = "# sent_id = 1\n1\tAna\tB-PER\n2\tmet\tO\n\n1\tRio\tB-LOC\n"
+    with pytest.raises(XltError, match="E511.*line 2: no column of tokens as column 1.*--token-col"):
+        list(read(text, tmp_path, format="conll"))
+    assert rows(silently(text, tmp_path, format="conll", token_col=2))[0] == ("Ana", "B-PER")
+    assert rows(silently("1\tx\tO\n\n3\tx\tO\n", tmp_path, format="conll"))[1] == ("3", "O")
+    assert len(rows(silently("1\tO\n2\tO\n", tmp_path, format="conll"))) == 2
+
+
 def test_numbers_are_tokens_in_other_columns_and_beside_other_numbers(tmp_path):
     for first in (NUMBERS, NUMBERS[::-1], ["0.9"] * 8, ["1"] * 8, ["1", "2", "4-5", "3", "4", "5", "6", "7"]):
         text = "".join(f"{one}\t{number}\tO\n" for one, number in zip(first, NUMBERS, strict=True))

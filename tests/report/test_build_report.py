@@ -10,7 +10,7 @@ import pytest
 import spacy
 from helpers.builds import CONFIG
 from helpers.engines import DIAGONAL, UPPER
-from helpers.killing import killed_after
+from helpers.killing import Killed, killed_after
 from helpers.vocabs import vocab_of
 from hypothesis import given, settings
 from hypothesis import strategies as st

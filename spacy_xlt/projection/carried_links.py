@@ -30,7 +30,7 @@ def carry_links(bitext: Bitext, keys: Collection[str]) -> None:
             own = get_links(bitext.target)
             set_links(bitext.target, own.moved(lambda end: None if end.key in keys else end))
         return
-    places = {end: place for key in keys for end, place in _places(bitext, key).items()}
+    places = {end: place for key in keys for end, place in carried_ends(bitext, key).items()}
     reasons = {(lost.key, lost.start, lost.end, lost.label): lost.reason for lost in bitext.lost}
 
     def reason(end: End) -> str:
@@ -58,7 +58,7 @@ def carry_links(bitext: Bitext, keys: Collection[str]) -> None:
     set_links(bitext.target, moved)
 
 
-def _places(bitext: Bitext, key: str) -> dict[End, tuple[End, float]]:
+def carried_ends(bitext: Bitext, key: str) -> dict[End, tuple[End, float]]:
     """What the spans of a group became, and how sure that is; of one in parts, the surest part."""
     target = bitext.target
     group = target.spans.get(ENTS_GROUP if key == ENTS else key)

@@ -20,10 +20,14 @@ _SPAN_LISTS = ("spans", "ents", "entities", "annotations", "labels", "label")
 _MAY_BE_CLASS = ("labels", "label")
 # Keys of lists and objects that are not about spans of this text
 _ABOUT_OTHERS = frozenset(
-    "tokens meta metadata comments cats options accept config relations sents source given".split()
+    "tokens meta metadata comments cats options accept config relations sents source given given_links".split()
 )
 # What a span may say besides
 _OPTIONAL = {"text": str, "token_start": int, "token_end": int}
+# What `review.tools` exported, in a task that comes back
+_OF_EXPORT = ("given", "given_links")
+# Results of Label Studio that are neither spans nor relations
+NOT_READ = "_not_read"
 # Keys of a span, in the forms of many tools
 _STARTS = ("start", "start_offset")
 _LABELS = ("label", "labels", "type", "tag", "entity", "entity_type", "entity_group")
@@ -40,6 +44,12 @@ class Misfit(Exception):
 
 class Malformed(Exception):
     """A line is not of this form."""
+
+
+# start, end (tokens, the end not included), label, "ents" or the key of a span group
+TokenSpan = tuple[int, int, str, str]
+# Head, child, label
+TokenLink = tuple[TokenSpan, TokenSpan, str]
 
 
 class LineSpan(NamedTuple):
@@ -77,6 +87,7 @@ class Line:
         annotated: See `AnnotatedText`.
         meta: What else stands there.
         given: The spans of a sentence that `review.tools` exported, as it has them.
+        given_links: Likewise, the links between these spans.
         missing: Characters of which it is not known whether they are in an entity; None for all that are in none.
     """
 
@@ -86,7 +97,8 @@ class Line:
     annotated: frozenset[str]
     meta: dict[str, Any]
     missing: list[tuple[int, int]] | None
-    given: list[Any] | None = None
+    given: list[TokenSpan] | None = None
+    given_links: list[TokenLink] | None = None
 
     def tokenized(self, lang: str) -> tuple[list[str], list[bool], Tokens]:
         """Tokens, whether a space follows each of them, and where they are."""
@@ -138,7 +150,7 @@ def read_line(data: Mapping[str, Any]) -> Line:
         spans=spans,
         annotated=frozenset(annotated),
         meta=meta,
-        given=data.get("given") if _is_task(data.get("meta")) else None,
+        **(_as_exported(data) if _is_task(data.get("meta")) else {}),
         missing=None if data.get("_view_id") == _OF_ONE_SPAN else missing,
     )
 
@@ -171,7 +183,7 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
         raise Malformed(f'it has {len(done)} "annotations", by several people; leave one of them')
     line: dict[str, Any] = {"text": value_of(task["data"], "text", str), "meta": {"id": task.get("id")}}
     if _is_task(task["data"].get("meta")):
-        line |= {name: task["data"][name] for name in ("meta", "tokens", "given") if name in task["data"]}
+        line |= {name: task["data"][name] for name in ("meta", "tokens", *_OF_EXPORT) if name in task["data"]}
     if given and not done:
         line["answer"] = "ignore"
     if done:
@@ -179,14 +191,34 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
         marked = [one for one in results if isinstance(one.get("value"), dict) and "start" in one["value"]]
         spans = [{**one["value"], "id": one.get("id")} for one in marked]
         line |= {"spans": spans, "answer": "accept"}
-        if others := [one for one in results if one not in marked]:
-            line["relations"] = others
+        relations = [one for one in results if "from_id" in one]
+        # Where it went out with links, those that are not there were taken away
+        if relations or "given_links" in line:
+            line["relations"] = relations
+        line[NOT_READ] = [one for one in results if one not in marked and one not in relations]
     return line
 
 
 def _is_task(meta: Any) -> bool:
     """Whether it is that of a sentence which was exported for a tool; see `review.tools`."""
     return isinstance(meta, dict) and isinstance(meta.get("id"), str) and isinstance(meta.get("format"), int)
+
+
+def _as_exported(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The spans of a sentence that was exported, and the links between them."""
+    found: dict[str, Any] = {}
+    for name in _OF_EXPORT:
+        if name in task:
+            try:
+                values = [tuple(value) for value in task[name]]
+                if name == "given_links":
+                    values = [(found["given"][head], found["given"][child], label) for head, child, label in values]
+                elif not all(type(a) is type(b) is int and 0 <= a < b for a, b, _, _ in values):
+                    raise ValueError
+            except (KeyError, IndexError, TypeError, ValueError) as err:
+                raise Malformed(f'"{name}" is {repr(task[name])[:80]}, and not as it was exported') from err
+            found[name] = values
+    return found
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..errors import error
 from ..languages import MULTI, vocab_of
 from ..span_links import End, Link, SpanLinks, end_of, set_links
 from ..textfiles import plain_name, text_lines
-from .forms import Line, LineSpan, Malformed, Misfit, read_line, read_object, value_of
+from .forms import NOT_READ, Line, LineSpan, Malformed, Misfit, TokenLink, TokenSpan, read_line, read_object, value_of
 from .places import (
     CODE_POINTS,
     CR_LF,
@@ -34,8 +34,6 @@ from .relations import read_relations
 from .settings import ENTS, PRODIGY, ReadNotes, ReadSettings
 
 ACCEPT, REJECT, IGNORE = "accept", "reject", "ignore"
-# start, end (tokens, the end not included), label, "ents" or the key of a span group
-TokenSpan = tuple[int, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,9 @@ class AnnotatedText:
         missing: Tokens of which it is not known whether they are in an entity.
         answered: Whether the answer stands there.
         given: The spans of a sentence that was exported for a tool, as `review.tools` has them.
-        links: Relations, from a span to another one with a label; None where nothing is said of them.
+        given_links: Likewise, the links between these spans.
+        links: Relations, from a span to another one with a label; None where nothing is said of them. An end may be a
+            span that was exported and is not there any more.
     """
 
     line: int
@@ -68,8 +68,9 @@ class AnnotatedText:
     annotated: frozenset[str] = frozenset()
     missing: frozenset[int] = frozenset()
     answered: bool = True
-    given: list[Any] | None = None
-    links: list[tuple[TokenSpan, TokenSpan, str]] | None = None
+    given: list[TokenSpan] | None = None
+    given_links: list[TokenLink] | None = None
+    links: list[TokenLink] | None = None
 
 
 def read_jsonl(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
@@ -151,13 +152,14 @@ def annotated_texts(
             said = read_line(data)
             read, places = _annotated(number, answer, said, lang, unit, widen, notes)
             if isinstance(data.get("relations"), list):
-                relations, problems = read_relations(data, said.spans or ())
+                relations, problems = read_relations(data, list(places))
                 for problem in problems:
                     notes.add("not carried", f"line {number}: {problem}")
-                inside = [r for r in relations if r.head in places and r.child in places]
-                links = [(places[r.head], places[r.child], r.label) for r in inside]
+                links = [(places[r.head], places[r.child], r.label) for r in relations]
                 # Where nothing is said of spans, nothing is said of what joins them
                 read = replace(read, links=None if said.spans is None else links)
+            for result in data.get(NOT_READ, ()):
+                notes.add("not carried", f"line {number}: {result}")
             yield replace(read, answered=bool(data.get("answer")))
         except Misfit as err:
             notes.misfits.append((number, str(err)))
@@ -192,7 +194,7 @@ def to_doc(line: AnnotatedText, vocab: Vocab, *, notes: ReadNotes | None = None,
     return doc
 
 
-def _links(doc: Doc, links: Sequence[tuple[TokenSpan, TokenSpan, str]], spans_key: str) -> list[Link]:
+def _links(doc: Doc, links: Sequence[TokenLink], spans_key: str) -> list[Link]:
     """Links between the spans that the document has; an entity that overlaps another may be in the group alone."""
 
     def end(span: TokenSpan) -> End | None:
@@ -249,7 +251,7 @@ def _unit(path: Path, lang: str, encoding: str, notes: ReadNotes) -> str:
 def _annotated(
     number: int, answer: str, line: Line, lang: str, unit: str, widen: bool, notes: ReadNotes
 ) -> tuple[AnnotatedText, dict[LineSpan, TokenSpan]]:
-    """A line in tokens, and the tokens of each of its spans."""
+    """A line in tokens, and the tokens of each of its spans, and behind them of those that were exported."""
     words, spaces, tokens = line.tokenized(lang)
     ruler, wide = Ruler(line.text, unit), widen and not line.tokens
     spans: dict[LineSpan, TokenSpan] = {}
@@ -274,7 +276,12 @@ def _annotated(
         line.annotated,
         unknown,
         given=line.given,
+        given_links=line.given_links,
     )
+    for first, stop, label, key in line.given or ():
+        if stop <= len(words):
+            exported = LineSpan(tokens.starts[first], tokens.ends[stop - 1], label, key, None, first, stop - 1)
+            spans.setdefault(exported, (first, stop, label, key))
     return read, spans
 
 

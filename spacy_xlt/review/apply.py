@@ -13,6 +13,7 @@ from ..docs import missing_ranges
 from ..projection.carried_links import carry_links
 from ..readers.jsonl import ACCEPT, REJECT
 from ..span_links import LINKS_GROUP
+from .links import correct_links
 
 if TYPE_CHECKING:
     from .records import Correction
@@ -22,19 +23,28 @@ NO_SOURCE = -1
 _Place = tuple[int, int, str]
 
 
-def apply_correction(bitext: Bitext, number: int, correction: Correction) -> None:
-    """Apply a correction to a sentence of a bitext, in place.
+def apply_corrections(bitext: Bitext, corrections: Sequence[tuple[int, Correction]]) -> None:
+    """Apply corrections to sentences of a bitext, in place.
 
     A sentence that is done gets the spans of its correction and no others; one with marks on some of its spans keeps
     the rest; one that was rejected is flagged "dropped" and "reviewed", so that it is left out of what is trained on.
+    Links follow their ends; where a correction says which there are, see `correct_links`.
     Reviewed spans have the score 1.0, and True in `attrs["reviewed"]` of their span group; one without a source has -1
     in `attrs["sources"]`. Projected spans that were taken away are lost ("reviewed").
 
     Args:
         bitext: Changed.
-        number: Of the sentence pair.
-        correction: About that pair.
+        corrections: Each with the number of the sentence pair that it is about.
     """
+    for number, correction in corrections:
+        _correct_spans(bitext, number, correction)
+    if LINKS_GROUP in bitext.target.spans:
+        # What a link joins may have another place now, or be there again
+        carry_links(bitext, [ENTS, *filter(is_annotation, bitext.source.spans)])
+    correct_links(bitext, corrections)
+
+
+def _correct_spans(bitext: Bitext, number: int, correction: Correction) -> None:
     pair = bitext.sentences[number]
     if correction.answer == REJECT:
         flags = tuple(dict.fromkeys((*pair.flags, DROP_FLAG, REVIEWED)))
@@ -45,9 +55,6 @@ def apply_correction(bitext: Bitext, number: int, correction: Correction) -> Non
     keys += [span[3] for mark in correction.marks for span in (mark.before, mark.after) if span]
     for key in dict.fromkeys(keys):
         _Group(bitext, key).correct(pair, correction)
-    if LINKS_GROUP in bitext.target.spans:
-        # What a link joins may have another place now, or be there again
-        carry_links(bitext, [ENTS, *filter(is_annotation, bitext.source.spans)])
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from ..docs import tokens_digest
 from ..errors import error
 from ..io import file_digest
 from ..languages import MULTI, vocab_of
-from ..readers.jsonl import ACCEPT, IGNORE, AnnotatedText, TokenSpan, annotated_texts
+from ..readers.forms import TokenLink, TokenSpan
+from ..readers.jsonl import ACCEPT, IGNORE, AnnotatedText, annotated_texts
 from ..readers.settings import ENTS, ReadNotes, ReadSettings
-from .apply import apply_correction
+from .apply import apply_corrections
 
 REVIEW_FORMAT = 1
 
@@ -67,6 +68,7 @@ class Correction:
             "ignore" for one with marks on some of its spans only.
         spans: All spans of the sentence.
         marks: What was said of some of them.
+        links: All links between these spans; None where nothing is said of links.
     """
 
     id: str
@@ -74,13 +76,14 @@ class Correction:
     answer: str
     spans: tuple[TokenSpan, ...]
     marks: tuple[Mark, ...]
+    links: tuple[TokenLink, ...] | None = None
 
 
 class Corrections:
     """The corrections of a file, by the sentence they are about.
 
-    A sentence that `spacy xlt shards export` wrote for a tool is corrected where its spans differ or where the tool
-    says that it was accepted or rejected; others are as they were exported, and nothing is said of them.
+    A sentence that `spacy xlt shards export` wrote for a tool is corrected where its spans or links differ or where the
+    tool says that it was accepted or rejected; others are as they were exported, and nothing is said of them.
 
     Args:
         path: JSON lines, or an array of them in a file .json: of the page, of Prodigy, doccano or Label Studio.
@@ -103,9 +106,9 @@ class Corrections:
             if _is_as_exported(line):
                 self.n_as_exported += 1
                 continue
-            new = _correction(_with_groups(line), self.path)
+            new = _correction(line, self.path)
             old = self._by_id.setdefault(new.id, new)
-            if (old.answer, sorted(old.spans)) != (new.answer, sorted(new.spans)):
+            if _content(old) != _content(new):
                 raise error("E567", path=self.path, first=old.line, second=new.line)
         for number, reason in notes.misfits:
             raise error("E573", path=self.path, line=number, reason=reason)
@@ -130,14 +133,13 @@ class Corrections:
             raise error("E565", path=self.path, n=len(self), where=where)
 
     def apply(self, bitext: Bitext) -> list[str]:
-        """Apply those that are about the sentences of a bitext, in place; see `apply_correction`.
+        """Apply those that are about the sentences of a bitext, in place; see `apply_corrections`.
 
         Returns:
             Their ids.
         """
         corrections = [(n, self._by_id[key]) for n, key in enumerate(pair_ids(bitext)) if key in self._by_id]
-        for number, correction in corrections:
-            apply_correction(bitext, number, correction)
+        apply_corrections(bitext, corrections)
         return [correction.id for _, correction in corrections]
 
     def left_over(self, used: Iterable[str]) -> list[int]:
@@ -168,7 +170,17 @@ def _correction(line: AnnotatedText, path: Path) -> Correction:
             raise ValueError
     except (TypeError, ValueError, AttributeError) as err:
         raise error("E564", path=path, line=line.line, reason=f'"marks" is {str(values)[:80]}') from err
-    return Correction(pair_id, line.line, line.answer, tuple(line.spans), marks)
+    spans = [span for said in line.spans for span in _in_groups(line, said)]
+    if line.given is not None:
+        marks = tuple(_moves(line.given, spans))
+    links = None if line.links is None else tuple(_links(line, spans, marks))
+    return Correction(pair_id, line.line, line.answer, tuple(dict.fromkeys(spans)), marks, links)
+
+
+def _content(correction: Correction) -> tuple[Any, ...]:
+    """What two corrections of a sentence have to have in common."""
+    links = None if correction.links is None else sorted(correction.links)
+    return correction.answer, sorted(correction.spans), links
 
 
 def _is_as_exported(line: AnnotatedText) -> bool:
@@ -177,29 +189,59 @@ def _is_as_exported(line: AnnotatedText) -> bool:
         return False
     if line.answer == IGNORE or not line.annotated:
         return True
-    spans = {span[:3] for span in line.spans}
-    return not line.answered and spans == {(start, end, label) for start, end, label, _ in _given(line)}
+    if line.answered or {span[:3] for span in line.spans} != {span[:3] for span in line.given}:
+        return False
+    links, given = (
+        {(head[:3], child[:3], label) for head, child, label in of or ()} for of in (line.links, line.given_links)
+    )
+    return line.links is None or links == given
 
 
-def _with_groups(line: AnnotatedText) -> AnnotatedText:
-    """A line whose spans are in the groups that they were exported from, as most tools know nothing of groups.
+def _in_groups(line: AnnotatedText, span: TokenSpan) -> list[TokenSpan]:
+    """A span in the groups that it was exported from, as most tools know nothing of groups.
 
-    A span that was not there is in the groups of those with its label.
+    One that was not there is in the groups of those with its label.
     """
-    if line.given is None:
-        return line
-    given, spans = _given(line), dict.fromkeys(span for span in line.spans if span[3] != ENTS)
-    for start, end, label, _ in (span for span in line.spans if span[3] == ENTS):
-        same_place = [key for *place, key in given if tuple(place) == (start, end, label)]
-        same_label = [key for _, _, other, key in given if other == label]
-        for key in same_place or same_label or [str(line.meta.get("key", ENTS))]:
-            spans[start, end, label, key] = None
-    return replace(line, spans=list(spans))
+    start, end, label, key = span
+    if line.given is None or key != ENTS:
+        return [span]
+    same_place = [key for *place, key in line.given if tuple(place) == (start, end, label)]
+    same_label = [key for _, _, other, key in line.given if other == label]
+    keys = same_place or same_label or [str(line.meta.get("key", ENTS))]
+    return [(start, end, label, key) for key in dict.fromkeys(keys)]
 
 
-def _given(line: AnnotatedText) -> list[TokenSpan]:
-    spans = map(_span, line.given or ())
-    return [span for span in spans if span is not None]
+def _moves(given: Sequence[TokenSpan], spans: Sequence[TokenSpan]) -> Iterator[Mark]:
+    """Spans that were moved or got another label in a tool, which does not say which span a new one was before.
+
+    It is one that is no more, of the same group, with the same place or with the same label and words in common.
+    """
+    gone = [span for span in given if span not in spans]
+    for after in spans:
+        if after in given:
+            continue
+
+        def shared(before: TokenSpan, after: TokenSpan = after) -> int:
+            words = min(before[1], after[1]) - max(before[0], after[0])
+            is_same = before[3] == after[3] and (before[:2] == after[:2] or before[2] == after[2])
+            return words if is_same else 0
+
+        before = max(gone, key=shared, default=None)
+        if before and shared(before) > 0:
+            gone.remove(before)
+            yield Mark(before, after, None)
+
+
+def _links(line: AnnotatedText, spans: Sequence[TokenSpan], marks: Sequence[Mark]) -> Iterator[TokenLink]:
+    """The links between the spans of a line, in the groups that they were exported from."""
+    moved = {mark.before: mark.after for mark in marks if mark.before and mark.after}
+    given = line.given_links or ()
+    for head, child, label in line.links or ():
+        options = [(a, b, label) for a in _in_groups(line, head) for b in _in_groups(line, child)]
+        for a, b, _ in [option for option in options if option in given] or options[:1]:
+            ends = moved.get(a, a), moved.get(b, b)
+            if ends[0] in spans and ends[1] in spans:
+                yield ends[0], ends[1], label
 
 
 def _sentence(line: AnnotatedText) -> Doc:

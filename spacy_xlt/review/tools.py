@@ -1,7 +1,8 @@
 """Sentences for annotation tools: projected spans to correct in Prodigy, doccano or Label Studio.
 
 A task has the text of one sentence with its spans. What a tool does not know it hands back as it was: `meta` with the
-id of the sentence, `tokens`, and `given`, the spans that were exported. `Corrections` reads what comes back.
+id of the sentence, `tokens`, and as they were exported the spans, `given`, and the links between them, `given_links`:
+head and child, by their numbers in `given`, and label. `Corrections` reads what comes back.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def _sentence(doc: Doc, first: int, stop: int) -> Task:
             (link.label, [_place(doc, end, first) for end in (link.head, link.child)]) for link in get_links(doc).links
         )
         # A link that leads out of the sentence has no end there
-        task["links"] = [
-            (numbers[head], numbers[child], label)
+        task["given_links"] = [
+            [numbers[head], numbers[child], label]
             for label, (head, child) in ends
             if head in numbers and child in numbers
         ]
@@ -101,9 +102,9 @@ def _groups(doc: Doc) -> list[str]:
 
 
 def _prodigy(sentence: Task, meta: Task) -> Task:
-    task = {name: value for name, value in sentence.items() if name != "links"} | {"meta": meta}
+    task = sentence | {"meta": meta}
     spans = sentence["spans"]
-    if "links" in sentence:
+    if "given_links" in sentence:
         task["relations"] = [
             {
                 "head": spans[head]["token_end"],
@@ -112,17 +113,21 @@ def _prodigy(sentence: Task, meta: Task) -> Task:
                 "child_span": spans[child],
                 "label": label,
             }
-            for head, child, label in sentence["links"]
+            for head, child, label in sentence["given_links"]
         ]
     return task
 
 
+def _kept(sentence: Task) -> Task:
+    """What a tool hands back as it was."""
+    return {name: sentence[name] for name in ("tokens", "given", "given_links") if name in sentence}
+
+
 def _doccano(sentence: Task, meta: Task) -> Task:
-    if "links" in sentence:
+    if "given_links" in sentence:
         return _doccano_with_relations(sentence, meta)
     spans = [[span["start"], span["end"], span["label"]] for span in _spans_once(sentence)]
-    kept = {name: sentence[name] for name in ("tokens", "given")}
-    return {"text": sentence["text"], "label": spans, "meta": meta, **kept}
+    return {"text": sentence["text"], "label": spans, "meta": meta, **_kept(sentence)}
 
 
 def _spans_once(sentence: Task) -> list[Task]:
@@ -140,26 +145,30 @@ def _doccano_with_relations(sentence: Task, meta: Task) -> Task:
     ]
     relations = [
         {"id": n, "from_id": head, "to_id": child, "type": label}
-        for n, (head, child, label) in enumerate(sentence["links"])
+        for n, (head, child, label) in enumerate(sentence["given_links"])
     ]
-    kept = {name: sentence[name] for name in ("tokens", "given")}
-    return {"text": sentence["text"], "entities": entities, "relations": relations, "meta": meta, **kept}
+    return {
+        "text": sentence["text"],
+        "entities": entities,
+        "relations": relations,
+        "meta": meta,
+        **_kept(sentence),
+    }
 
 
 def _label_studio(sentence: Task, meta: Task) -> Task:
     text, result = sentence["text"], []
     # Of several groups a span is there once, but where links tell them apart
-    spans = sentence["spans"] if "links" in sentence else _spans_once(sentence)
+    spans = sentence["spans"] if "given_links" in sentence else _spans_once(sentence)
     for n, span in enumerate(spans):
         start, end = span["start"], span["end"]
         value = {"start": start, "end": end, "text": text[start:end], "labels": [span["label"]]}
         result.append({"id": str(n), "from_name": "label", "to_name": "text", "type": "labels", "value": value})
-    for head, child, label in sentence.get("links", ()):
+    for head, child, label in sentence.get("given_links", ()):
         ends = {"from_id": str(head), "to_id": str(child)}
         result.append({**ends, "type": "relation", "direction": "right", "labels": [label]})
-    kept = {name: sentence[name] for name in ("tokens", "given")}
     return {
-        "data": {"text": text, "source": meta["source"], "meta": meta, **kept},
+        "data": {"text": text, "source": meta["source"], "meta": meta, **_kept(sentence)},
         "predictions": [{"model_version": "spacy_xlt", "result": result}],
     }
 

@@ -8,7 +8,7 @@ from spacy.vocab import Vocab
 
 from spacy_xlt.bitext import Bitext
 from spacy_xlt.links import Alignment
-from spacy_xlt.review.apply import apply_correction
+from spacy_xlt.review.apply import apply_corrections
 from spacy_xlt.review.records import Correction, Mark
 from spacy_xlt.span_links import End, Link, SpanLinks, span_at
 
@@ -21,12 +21,12 @@ def test_links_follow_the_spans_that_a_reviewer_moves_and_brings_back():
     spacy.blank("xx").add_pipe("xlt_projector", config={"min_score": 0.6}).project([bitext])
     assert [lost.reason for lost in bitext.lost_links] == ["low_score"]
     mark = Mark(None, (1, 2, "PER", "ents"), (0, 1, "PER", "ents"))
-    apply_correction(bitext, 0, Correction("0", 1, "ignore", (), (mark,)))
+    apply_corrections(bitext, [(0, Correction("0", 1, "ignore", (), (mark,)))])
     assert bitext.target._.xlt_links.links == [Link(End("ents", 1), End("ents", 0), "employs", ANY)]
     assert bitext.lost_links == []
     mark = Mark((1, 2, "PER", "ents"), (0, 2, "PER", "ents"), None)
-    apply_correction(bitext, 0, Correction("0", 1, "ignore", (), (mark,)))
+    apply_corrections(bitext, [(0, Correction("0", 1, "ignore", (), (mark,)))])
     (link,) = bitext.target._.xlt_links.links
     assert span_at(bitext.target, link.child).text == "Die Chefin"
-    apply_correction(bitext, 0, Correction("0", 1, "ignore", (), (Mark((0, 2, "PER", "ents"), None, None),)))
+    apply_corrections(bitext, [(0, Correction("0", 1, "ignore", (), (Mark((0, 2, "PER", "ents"), None, None),)))])
     assert not bitext.target._.xlt_links and [lost.reason for lost in bitext.lost_links] == ["reviewed"]

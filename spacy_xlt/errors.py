@@ -209,6 +209,9 @@ _MESSAGES: dict[str, str] = {
     "W610": "The source {name!r} ({path}): {counts}.",
     "W611": "The source {name!r} ({path}) has {n} documents to draw from; its `limit` is {limit}.",
     "W612": "[{section}.labels] names {labels}, which {path} does not have (it has: {known}).",
+    "W613": 'The categories differ.\n{table}\nWhere two mean the same, or one is to be left out (""), map them in '
+    '[{section}.sources.NAME.labels]: greet = "greeting". Where the difference is meant to be, set `labels_may_differ` '
+    "in [{section}] to {labels}, or to true.",
     "E630": "The encoder {encoder!r} has no fast tokenizer, only {found}, which does not say where in the text its "
     "pieces are. Set `{setting}` to an encoder with a fast tokenizer (a tokenizer.json), and leave `use_fast` on.",
     "E632": "`target_modules` has {unknown}, and the encoder {encoder!r} has no such module outside `freeze_layers`. "

@@ -16,7 +16,7 @@ HOLDERS = ("translate_test_", "ensemble_", "fused_", "parallel")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves
-OVERLAYS = ("gpu.cfg", "spancat.cfg", "spancat_gpu.cfg", "tok2vec.cfg", "ner.cfg")
+OVERLAYS = tuple(f"{name}.cfg" for name in "gpu spancat spancat_gpu tok2vec ner textcat slots_and_intents".split())
 SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
 PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
 TRAININGS = [
@@ -27,6 +27,10 @@ TRAININGS = [
     ["train", "ner", "spancat"],
     ["train", "ner", "gpu", "spancat", "spancat_gpu"],
     ["train", "ner", "tok2vec"],
+    ["train", "ner", "textcat"],
+    ["train", "ner", "gpu", "textcat"],
+    ["train", "ner", "textcat", "slots_and_intents"],
+    ["train", "ner", "gpu", "textcat", "slots_and_intents"],
 ]
 STRATEGIES = {
     "zero_shot": ["source"],

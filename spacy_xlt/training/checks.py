@@ -13,7 +13,7 @@ from spacy.util import get_lang_class
 from ..bitext import ENTS
 from ..errors import error, warn
 from ..languages import MULTI
-from .sources import SELF_LABELLED, LoadedSource
+from .sources import CATS, SELF_LABELLED, LoadedSource
 
 # How a table of labels calls the pipeline itself
 PIPELINE = "(the pipeline)"
@@ -34,7 +34,9 @@ def check_labels(
 ) -> None:
     """Make sure that every source has every label, of what the pipeline learns.
 
-    A self-labelled source may lack one: what its pipelines were not sure of is missing there, and not "no entity".
+    A self-labelled source may lack one: what its pipelines were not sure of is missing there, and not "no entity". So
+    may one in which no document has such annotation at all. Categories that differ are a warning (W613): a document
+    of another category teaches nothing wrong, but two sources may call the same category by two names.
 
     Args:
         section: Where the corpus stands in the config.
@@ -46,18 +48,19 @@ def check_labels(
     if may_differ is True:
         return
     taught = {each.source.block for each in loaded if each.source.kind == SELF_LABELLED}
-    for key in _learned_by(nlp):
+    for key in learned_by(nlp):
         by_name = _labels_by_source(loaded, key)
         every = {label for labels in by_name.values() for label in labels} - set(may_differ or ())
         lacking = {name: sorted(every - set(labels)) for name, labels in by_name.items() if name not in taught}
         if any(lacking.values()):
-            raise _difference(key, by_name, lacking, section)
+            _report_difference(key, by_name, lacking, section)
 
 
 def check_labels_known(
     nlp: Language, loaded: Sequence[LoadedSource], *, section: str, may_differ: bool | Sequence[str]
 ) -> None:
     """Make sure that a trained pipeline knows the labels that it is scored on. One without labels yet knows all.
+    Categories that it does not know are a warning (W613).
 
     Args:
         section: Where the corpus stands in the config.
@@ -68,50 +71,59 @@ def check_labels_known(
     """
     if may_differ is True:
         return
-    for key, known in _learned_by(nlp).items():
+    for key, known in learned_by(nlp).items():
         by_name = _labels_by_source(loaded, key)
         lacking = {label for labels in by_name.values() for label in labels} - known - set(may_differ or ())
         if known and lacking:
             # Only what the pipeline lacks is wrong: a small development set need not have every label
             pipeline = dict.fromkeys(sorted(known), 0)
-            raise _difference(key, {PIPELINE: pipeline, **by_name}, {PIPELINE: sorted(lacking)}, section)
+            _report_difference(key, {PIPELINE: pipeline, **by_name}, {PIPELINE: sorted(lacking)}, section)
 
 
-def _learned_by(nlp: Language) -> dict[str, set[str]]:
-    """What the components of a pipeline learn ("ents", keys of span groups; "ents" if it is unclear), and its labels
-    so far."""
+def learned_by(nlp: Language) -> dict[str, set[str]]:
+    """What the components of a pipeline learn ("ents", "cats", keys of span groups; "ents" if it is unclear), and its
+    labels so far."""
     learned: dict[str, set[str]] = {}
     for name, pipe in nlp.pipeline:
         assigns = nlp.get_pipe_meta(name).assigns
+        if "doc.cats" in assigns:
+            learned.setdefault(CATS, set()).update(getattr(pipe, "labels", ()))
         key = ENTS if "doc.ents" in assigns else getattr(pipe, "key", None) if "doc.spans" in assigns else None
         if isinstance(key, str):
             learned.setdefault(key, set()).update(getattr(pipe, "labels", ()))
     return learned or {ENTS: set()}
 
 
+def needs_categories(nlp: Language) -> bool:
+    """Whether a component would learn from a document without a category that it has none of them."""
+    classifiers = [pipe for name, pipe in nlp.pipeline if "doc.cats" in nlp.get_pipe_meta(name).assigns]
+    return not all(getattr(pipe, "support_missing_values", True) for pipe in classifiers)
+
+
 def _labels_by_source(loaded: Sequence[LoadedSource], key: str) -> dict[str, dict[str, int]]:
     by_block: dict[str, Counter[str]] = {}
     for each in loaded:
-        by_block.setdefault(each.source.block, Counter()).update(each.counts.labels.get(key, {}))
+        # Entities and categories can be missing; a span group that is not there has no span
+        if key in each.counts.labels or key not in (ENTS, CATS):
+            by_block.setdefault(each.source.block, Counter()).update(each.counts.labels.get(key, {}))
     return {name: dict(labels) for name, labels in by_block.items()}
 
 
-def _difference(
+def _report_difference(
     key: str, by_name: Mapping[str, Mapping[str, int]], lacking: Mapping[str, Sequence[str]], section: str
-) -> Exception:
+) -> None:
     table = [
         f"  {name}: {', '.join(f'{label} {n}' if n else label for label, n in sorted(labels.items())) or 'none'}"
         + (f" (lacks {', '.join(lacking[name])})" if lacking.get(name) else "")
         for name, labels in by_name.items()
     ]
     named = sorted({label for labels in lacking.values() for label in labels})
-    return error(
-        "E613",
-        key="entity" if key == ENTS else f"{key!r} span",
-        table="\n".join(table),
-        section=section,
-        labels="[" + ", ".join(f'"{label}"' for label in named) + "]",
-    )
+    labels = "[" + ", ".join(f'"{label}"' for label in named) + "]"
+    if key == CATS:
+        warn("W613", table="\n".join(table), section=section, labels=labels)
+        return
+    kind = "entity" if key == ENTS else f"{key!r} span"
+    raise error("E613", key=kind, table="\n".join(table), section=section, labels=labels)
 
 
 def warn_of_unused_labels(loaded: LoadedSource) -> None:

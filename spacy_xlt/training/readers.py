@@ -18,10 +18,18 @@ from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
 from ..languages import MULTI, to_spacy
 from ..readers.docbin import corpus_files, read_docs
-from .checks import check_labels, check_labels_known, check_language, warn_of_unused_labels
+from .checks import (
+    check_labels,
+    check_labels_known,
+    check_language,
+    learned_by,
+    needs_categories,
+    warn_of_unused_labels,
+)
 from .duplicates import NearDuplicates, sentences_of
 from .selection import check_corpora, is_target, targets_of
 from .sources import (
+    CATS,
     DROP,
     MISSING,
     LoadedSource,
@@ -57,6 +65,10 @@ class MixedCorpus(Engine):
     spaCy keeps the examples of the first epoch and shuffles them anew for each, unless `max_epochs` is -1. Then it
     calls the reader once an epoch, which has another order each time, and looks at the first hundred examples alone to
     find the labels; set them in `[initialize.components]`. Either way all documents are in memory.
+
+    Where the pipeline has spaCy's `textcat`, a document without a category is left out and counted: it would teach that
+    the document has none of them. `textcat_multilabel` takes it as missing. Each part of a document that is cut has the
+    document's categories.
 
     Args:
         sources: Name → settings of a source; see Source.
@@ -208,6 +220,8 @@ class MixedCorpus(Engine):
             exclude=exclude,
             split=splitter.split,
             expects_limit=self.expects_limit,
+            learns_cats=CATS in learned_by(nlp),
+            needs_cats=needs_categories(nlp),
         )
         named = [nlp.lang or MULTI, "en", *(source.lang for source in self._sources)]
         sources = []

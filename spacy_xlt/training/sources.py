@@ -29,6 +29,8 @@ from .selection import OF_BLOCK, one_a_language
 
 Augmenter = Callable[[Language, Example], Iterable[Example]]
 
+# Key of the documents' categories among the annotation that labels are counted of
+CATS = "cats"
 GOLD, PROJECTED, SELF_LABELLED = "gold", "projected", "self_labelled"
 DROP, MISSING = "drop", "missing"
 # Words of a source by which its language is checked
@@ -56,8 +58,9 @@ class Source:
         limit: The most documents to read, drawn at random; 0 for all.
         limit_seed: What they are drawn by; the reader's seed where left out. Runs with different seeds and the same
             documents differ by the training alone.
-        keep_empty: Share of the documents without an entity or span that are read, drawn by the reader's seed.
-        labels: Its labels → ours; "" or None leaves one out.
+        keep_empty: Share of the documents without an entity or span that are read, drawn by the reader's seed. Where
+            the pipeline learns categories, a document that has one counts as one that has something.
+        labels: Its labels of spans and documents → ours; "" or None leaves one out.
         augmenter: Makes more examples of each, as in spaCy.
     """
 
@@ -99,10 +102,12 @@ class SourceCounts:
         doubtful: Documents left out because of a span with a low score.
         spans_missing: Entities with a low score that were marked missing.
         without_group: Documents left out because some annotation is missing, which a span group cannot say.
+        without_category: Documents left out because they have none, which their classifier cannot take as missing.
         empty: Documents without an entity or span left out, as `keep_empty` says.
         over_limit: Documents that were not drawn, as `limit` says.
-        labels: Annotation ("ents" or a span group) → label → number, as ours, before `limit`.
-        labels_out: Spans left out with their label, as the mapping says.
+        labels: Annotation ("ents", "cats" where they are learnt, or a span group) → label → number, as ours, before
+            `limit`.
+        labels_out: Spans and categories left out with their label, as the mapping says.
     """
 
     documents: int = 0
@@ -114,6 +119,7 @@ class SourceCounts:
     doubtful: int = 0
     spans_missing: int = 0
     without_group: int = 0
+    without_category: int = 0
     empty: int = 0
     over_limit: int = 0
     labels: dict[str, Counter[str]] = field(default_factory=dict)
@@ -127,6 +133,7 @@ class SourceCounts:
             (self.near_duplicates, "sentences nearly as in an evaluation set"),
             (self.doubtful, "documents with a span below min_score"),
             (self.without_group, "documents with missing annotation, which a span group cannot say"),
+            (self.without_category, "documents without a category, from which textcat would learn that they have none"),
         ]
         parts = [f"{n} {what}" for n, what in counted if n]
         text = f"{', '.join(parts)} left out" if parts else ""
@@ -142,7 +149,7 @@ class SourceCounts:
         ]
         parts = [self.left_out(), *(f"{n} documents {what} left out" for n, what in asked if n)]
         lost = ", ".join(f"{label} {n}" for label, n in sorted(self.labels_out.items()))
-        parts.append(f"spans left out by label: {lost}" if lost else "")
+        parts.append(f"left out by label: {lost}" if lost else "")
         return "; ".join([f"{self.read} of {self.documents} documents read", *(part for part in parts if part)])
 
 
@@ -213,6 +220,9 @@ class ReadingRules:
         exclude: Sentences that no document may have.
         split: Cuts a document into pieces that the pipeline can take.
         expects_limit: Whether to warn of a source that has fewer documents than its `limit`.
+        learns_cats: Whether the pipeline learns the categories of documents.
+        needs_cats: Whether one of its components would learn from a document without a category that it has none of
+            them: spaCy's `textcat`, whose classes are exclusive.
     """
 
     seed: int
@@ -221,6 +231,8 @@ class ReadingRules:
     exclude: NearDuplicates | None
     split: Callable[[Doc], list[Doc]]
     expects_limit: bool = True
+    learns_cats: bool = False
+    needs_cats: bool = False
 
 
 class LoadedSource:
@@ -339,6 +351,11 @@ class LoadedSource:
             counts.without_group += 1
             return []
         labels = labels_of(doc)
+        if rules.learns_cats:
+            labels[CATS] = Counter(label for label, value in doc.cats.items() if value)
+        if rules.needs_cats and not labels[CATS]:
+            counts.without_category += 1
+            return []
         for key, numbers in labels.items():
             counts.labels.setdefault(key, Counter()).update(numbers)
         if source.keep_empty < 1 and not any(labels.values()):
@@ -375,14 +392,15 @@ def labels_of(doc: Doc) -> dict[str, Counter[str]]:
 
 
 def map_labels(doc: Doc, labels: Mapping[str, str | None]) -> Counter[str]:
-    """Give the spans of a document other labels, in place.
+    """Give the spans of a document, and the document itself, other labels, in place.
 
     Args:
         doc: The document.
         labels: From a label to another one, or to "" or None: such spans go, and their words are outside of entities.
+            Such a category goes, which does not say that the document has it or not.
 
     Returns:
-        How many spans each label lost.
+        How many spans and documents each label lost.
     """
     removed: Counter[str] = Counter()
     if any(ent.label_ in labels for ent in doc.ents):
@@ -394,6 +412,14 @@ def map_labels(doc: Doc, labels: Mapping[str, str | None]) -> Counter[str]:
         if key != ENTS_GROUP:
             removed.update(span.label_ for span in group if not labels.get(span.label_, span.label_))
         replace_spans(doc, key, [_relabelled(span, labels) for span in group])
+    if not labels.keys().isdisjoint(doc.cats):
+        cats: dict[str, float] = {}
+        for label, value in doc.cats.items():
+            if ours := labels.get(label, label):
+                cats[ours] = max(value, cats.get(ours, 0.0))
+            elif value:
+                removed[label] += 1
+        doc.cats = cats
     return removed
 
 

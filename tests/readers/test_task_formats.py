@@ -134,11 +134,11 @@ def test_what_is_no_squad_file_is_an_error(tmp_path):
         read(tmp_path, {"data": []}, "squad")
 
 
-def test_texts_have_their_label_as_a_category(tmp_path):
+def test_texts_have_their_labels_as_categories_and_not_the_others_of_the_file(tmp_path):
     docs = read(tmp_path, "text\tlabel\nHe won the cup .\tsports\nTaxes rise\tpolitics|economy\n\n", "texts")
     assert [(doc.text, doc.cats) for doc in docs] == [
-        ("He won the cup .", {"sports": 1.0}),
-        ("Taxes rise", {"politics": 1.0, "economy": 1.0}),
+        ("He won the cup .", {"sports": 1.0, "politics": 0.0, "economy": 0.0}),
+        ("Taxes rise", {"sports": 0.0, "politics": 1.0, "economy": 1.0}),
     ]
     assert [doc.text for doc in read(tmp_path, "label\ttext\nA\tb c\n", "texts")] == ["b c"]
     with pytest.raises(XltError, match="E574.*line 2.*'only text'.*1 columns"):

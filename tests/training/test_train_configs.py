@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +10,8 @@ import pytest
 import spacy
 from helpers.paths import ASSETS, CONFIGS
 from helpers.tiny_encoder import make_tiny_encoder
-from spacy.language import Language
+from helpers.trainings import trained
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 
 from spacy_xlt.build.builder import build
 from spacy_xlt.config import merge_configs
@@ -30,20 +26,6 @@ NESTED = [
     ("the Banco Central of Lisboa", [(1, 3, "ORG"), (0, 5, "PHRASE"), (4, 5, "LOC")]),
     ("John Smith of York sings", [(0, 2, "PER"), (0, 4, "PHRASE"), (3, 4, "LOC")]),
 ]
-
-
-def trained(overlay: str, *parts: str, output: Path | None = None, **overrides) -> Language:
-    """What `spacy train` makes of a config that ships, with other values."""
-    names = ["train", "ner", overlay, *(f"parts/{part}" for part in parts)]
-    paths = [CONFIGS / f"{name}.cfg" for name in names]
-    with warnings.catch_warnings():
-        # spaCy's about other things than ours
-        warnings.filterwarnings("ignore", category=UserWarning, module="(?!spacy_xlt)")
-        settings = {name.replace("__", "."): value for name, value in overrides.items()}
-        nlp = init_nlp(merge_configs(paths, {"corpora.train.use": ["projected"], **settings}))
-    if output:
-        output.mkdir()
-    return train(nlp, output, stdout=io.StringIO(), stderr=io.StringIO())[0]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +57,7 @@ def test_spancat_learns_the_nested_spans_that_a_build_projected(projected, encod
     assert [spans(doc) for doc in read] == [sorted(found) for _, found in NESTED]
     nlp = trained(
         "spancat",
-        "snapshots",
+        "parts/snapshots",
         output=tmp_path / "trained",
         paths__projected=str(projected),
         paths__dev=str(projected),

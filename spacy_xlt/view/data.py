@@ -25,8 +25,10 @@ PAGE_FORMAT = 1
 SIDES = ("source", "target")
 # start, end, label, key ("ents" or that of a span group), score or None, reason why it was lost or None
 ShownSpan = tuple[int, int, str, str, float | None, str | None]
-# start and end of the head, and of the child, label, score or None, reason why it was lost or None
-ShownLink = tuple[int, int, int, int, str, float | None, str | None]
+# start and end of the head, and of the child, label, score or None, reason why it was lost or None, words of both
+ShownLink = tuple[int, int, int, int, str, float | None, str | None, str, str]
+# Characters of the words of a link's end, which may be whole sentences
+_MOST_OF_END = 60
 Row = dict[str, Any]
 
 
@@ -182,8 +184,14 @@ def _shown_links(doc: Doc, lost: Iterable[LostLink]) -> list[ShownLink]:
     for head, child, label, score in ends:
         first, second = span_at(doc, head), span_at(doc, child)
         reason = reasons.get((head, child, label))
-        shown.append((first.start, first.end, second.start, second.end, label, score, reason))
+        words = _shortened(first.text), _shortened(second.text)
+        shown.append((first.start, first.end, second.start, second.end, label, score, reason, *words))
     return sorted(shown, key=lambda arc: arc[:5])
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_OF_END else f"{text[: _MOST_OF_END - 1].rstrip()}…"
 
 
 def _number(value: Any) -> float | None:

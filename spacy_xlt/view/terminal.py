@@ -18,7 +18,7 @@ from ..bitext import ENTS, Bitext
 from ..printing import plain
 from ..span_links import get_links
 from .colors import label_colors
-from .data import SIDES, Row, has_lost, rows
+from .data import SIDES, Row, ShownLink, has_lost, rows
 
 LOW_SCORE = 0.5
 WIDTH = 80
@@ -115,7 +115,7 @@ def sentence(row: Row, *, number: int, colors: bool = False) -> Iterator[str]:
     for side, lang in zip(SIDES, row["langs"], strict=True):
         for arc in row[side].get("arcs", ()):
             mark = " " if arc[6] is None else "✗"
-            yield from hanging(f"  {plain(lang)[:3]:<3} {mark} ", _link(row[side], arc), indent=8, colors=colors)
+            yield from hanging(f"  {plain(lang)[:3]:<3} {mark} ", _link(arc), indent=8, colors=colors)
 
 
 def _side(part: dict[str, Any]) -> Text:
@@ -142,18 +142,12 @@ def _side(part: dict[str, Any]) -> Text:
     return text
 
 
-def _link(part: dict[str, Any], arc: list[Any]) -> Text:
+def _link(arc: ShownLink) -> Text:
     """A link between spans: the words of its ends, which may be in another sentence, and its label."""
-    start, end, child_start, child_end, label, score, reason = arc
-    words = [_words(part, *place) for place in ((start, end), (child_start, child_end))]
-    score = "" if score in (None, 1.0) else f" {score:.2f}"
+    label, score, reason, head, child = arc[4:]
+    number = "" if score in (None, 1.0) else f" {score:.2f}"
     lost = "" if reason is None else f": lost, {plain(reason)}"
-    return Text(f"{words[0]} → {_named(label)}{score} → {words[1]}{lost}")
-
-
-def _words(part: dict[str, Any], start: int, end: int) -> str:
-    inside = part["words"][max(0, start - part["at"]) : max(0, end - part["at"])]
-    return f"“{plain(''.join(inside).strip())}”" if inside else "(another sentence)"
+    return Text(f"“{plain(head)}” → {_named(label)}{number} → “{plain(child)}”{lost}")
 
 
 def _named(label: str) -> str:

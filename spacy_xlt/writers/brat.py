@@ -32,12 +32,12 @@ def brat_annotation(doc: Doc, left_out: Counter[str]) -> str:
         return ids[place_of(span_at(doc, end))]
 
     links = get_links(doc)
-    for link in links.links:
+    for n, link in enumerate(links.links, 1):
         head, child = id_of(link.head), id_of(link.child)
         if head == child:
             left_out["links from a span to itself"] += 1
         else:
-            lines.append(f"R{len(lines)}\t{_name(link.label)} Arg1:{head} Arg2:{child}")
+            lines.append(f"R{n}\t{_name(link.label)} Arg1:{head} Arg2:{child}")
     events = {n: f"E{n + 1}" for n, record in enumerate(links.records) if record.anchor}
     if len(events) < len(links.records):
         left_out["events without a trigger"] += len(links.records) - len(events)

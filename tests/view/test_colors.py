@@ -48,7 +48,7 @@ def test_the_style_sheet_has_no_colours_of_its_own():
     assert set(re.findall(r"#[0-9a-f]{3,8}\b(?=[;\s])", css)) <= {"#0008"}
     used = set(re.findall(r"var\((--[a-z-]+)", css))
     assert (
-        used - {"--levels", "--level", "--label", "--on-label", "--label-edge"}
+        used - {"--levels", "--level", "--arcs", "--label", "--on-label", "--label-edge"}
         <= set(THEMES["light"])
         == set(THEMES["dark"])
     )

@@ -27,10 +27,11 @@ from rich.text import Text
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from spacy_xlt.bitext import Bitext
+from spacy_xlt.bitext import Bitext, SentencePair
 from spacy_xlt.links import Alignment
 from spacy_xlt.span_links import End, Link, Record, SpanLinks
-from spacy_xlt.view.terminal import as_text, hanging, plain
+from spacy_xlt.view.data import rows
+from spacy_xlt.view.terminal import as_text, hanging, plain, sentence
 
 
 def test_the_terminal_shows_sentences_and_a_summary(write_corpus):
@@ -101,3 +102,12 @@ def test_links_between_spans_are_lines_with_their_ends_and_why_they_were_lost():
     assert sum("“IBM” → work.who → “Ada”" in line for line in lines) == 2
     lines = list(as_text([(0, one)], limit=1))
     assert "span links 4 → 3" in lines and "lost links no_links 1" in lines
+
+
+def test_a_link_shows_the_words_of_its_ends_shortened_also_in_another_sentence():
+    source, target = (side("Acme grew . " + "long " * 20 + "end", [(0, 1, "ORG"), (3, 23, "ARG")]) for _ in "st")
+    source._.xlt_links = SpanLinks([Link(End("ents", 1), End("ents", 0), "about")])
+    one = bitext(source, target, sentences=[SentencePair(0, 3, 0, 3), SentencePair(3, 24, 3, 24)])
+    first, second = (" ".join(" ".join(sentence(row, number=1)).split()) for row in rows(one))
+    assert "→ about" not in first and second.endswith("long long…” → about → “Acme”")
+    assert len(second.split("“")[1].split("”")[0]) == 60

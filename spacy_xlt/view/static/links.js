@@ -106,9 +106,11 @@ function falling(a, b) {
   return `M${up.x} ${up.bottom} C${up.x} ${up.bottom + dy} ${down.x} ${down.top - dy} ${down.x} ${down.top}`;
 }
 
+const labelWidth = text => text.length * 6.7 + 8;
+
 function label(x, y, text) {
   if (!text) return [];
-  const width = text.length * 6.7 + 8;
+  const width = labelWidth(text);
   return [
     svgElement("rect", { x: x - width / 2, y: y - 13, width, height: 14, rx: 4 }),
     svgElement("text", { x, y: y - 2.5 }, text),

@@ -81,6 +81,7 @@ function addRow(position) {
 function measure(elements) {
   let guessed = 0, real = 0, changed = false;
   for (const element of elements) {
+    drawArcs(element);
     const number = Number(element.dataset.row), height = element.offsetHeight;
     guessed += guess(number);
     real += height;

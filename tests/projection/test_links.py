@@ -335,9 +335,9 @@ WORDS = st.lists(st.text(alphabet="abcxyzABC,.", min_size=1, max_size=6), min_si
 
 
 @st.composite
-def annotated(draw):
+def annotated(draw, words=WORDS):
     """Words, and entities that do not overlap."""
-    words = draw(WORDS)
+    words = draw(words)
     cuts = sorted(draw(st.sets(st.integers(0, len(words)), max_size=8)))
     kept = [(a, b, draw(st.sampled_from("XYZ"))) for a, b in zip(cuts, cuts[1:], strict=False) if draw(st.booleans())]
     return words, kept
@@ -363,6 +363,27 @@ def test_the_identity_alignment_changes_nothing(case):
     bitext = project(words, words, [(i, i) for i in range(len(words))], *ents)
     assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == ents
     assert all(0.9 < score <= 1 for score in bitext.target.spans[ENTS_GROUP].attrs["scores"]) and bitext.lost == []
+
+
+MARKED_WORDS = st.lists(st.text(alphabet='ab"„()«»·,.', min_size=1, max_size=3), min_size=1, max_size=40)
+
+
+@settings(deadline=None, max_examples=100)
+@given(annotated(MARKED_WORDS), st.randoms(use_true_random=False))
+def test_the_identity_alignment_changes_nothing_where_marks_have_no_partner(case, random):
+    words, ents = case
+    links, scores = [(i, i) for i in range(len(words))], [random.uniform(0.1, 1) for _ in words]
+    bitext = project(words, words, links, *ents, scores=scores)
+    assert [(e.start, e.end, e.label_) for e in bitext.target.ents] == ents and bitext.lost == []
+
+
+def test_a_span_with_one_of_two_quotation_marks_has_one_in_the_same_words():
+    words = 'the film " Amarcord " won'.split()
+    links = [(i, i) for i in range(6)]
+    assert found(project(words, words, links, (3, 5, "WORK"))) == [('Amarcord "', "WORK")]
+    # As a translation, it has both or none
+    others = 'o filme " Recordo " venceu'.split()
+    assert found(project(words, others, links, (3, 5, "WORK"))) in ([('" Recordo "', "WORK")], [("Recordo", "WORK")])
 
 
 @settings(deadline=None, max_examples=60)

@@ -156,6 +156,23 @@ class LinkIndex:
         """Whether source token `i` has a link."""
         return len(self.links_of(i, i + 1)) > 0
 
+    def copy_of(self, start: int, end: int) -> tuple[int, int] | None:
+        """The target tokens `[start, end)` that are the same words as a source span, linked to it one to one in order.
+
+        Returns:
+            None where there are no such, or other words are linked to them as well.
+        """
+        links = self.links_of(start, end)
+        if len(links) != end - start:
+            return None
+        first, stop = self.link_targets[links.start], self.link_targets[links.start] + end - start
+        is_in_order = (
+            self.link_sources[links.start : links.stop] == list(range(start, end))
+            and self.link_targets[links.start : links.stop] == list(range(first, stop))
+            and self.source_words[start:end] == self.target_words[first:stop]
+        )
+        return (first, stop) if is_in_order and all(len(self.columns[j]) == 1 for j in range(first, stop)) else None
+
     def leads_to(self, i: int) -> int:
         """About where source token `i` went, or would have gone: between the targets of the links beside it."""
         k = bisect_left(self.link_sources, i)

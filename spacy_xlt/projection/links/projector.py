@@ -24,8 +24,9 @@ class LinkProjector(Engine):
     Every place that a span may have in the target is scored by the links of its tokens and by its two ends: the links
     there and beside them, and whether there is punctuation on both sides alike (see `scorer`). The most likely one is
     taken. The surest span of a document is placed first; another that is apart from it in the source goes elsewhere,
-    unless it has no links to other words. No place ends inside a bracket or a quotation that it opens. Words without
-    links are linked by their spelling, and spans without any are found between the links of their neighbours.
+    unless it has no links to other words. No place ends inside a bracket or a quotation that it opens, but that of a
+    span that is linked one to one to the same words, which is these. Words without links are linked by their spelling,
+    and spans without any are found between the links of their neighbours.
 
     A score is the geometric mean of the probability of the place and of the share of link weight that speaks for it
     times the strongest link.
@@ -36,7 +37,7 @@ class LinkProjector(Engine):
             span group, in order and with the same entry in `attrs["sources"]`, and the best one in `doc.ents`.
     """
 
-    output_version: ClassVar[int] = 2
+    output_version: ClassVar[int] = 3
     parts: str = setting("one", choices=PARTS)
 
     def place(self, work: ProjectionWork) -> list[dict[str, list[Outcome]]]:
@@ -45,7 +46,10 @@ class LinkProjector(Engine):
         indices = [LinkIndex(work[n][0]) for n in asked]
         ranges = [[(s.start, s.end) for spans in work[n][1].values() for s in spans] for n in asked]
         outcomes: list[dict[str, list[Outcome]]] = [{key: [] for key in groups} for _, groups in work]
-        for n, index, places in zip(asked, indices, score_places(indices, ranges), strict=True):
+        for n, index, of_bitext, places in zip(asked, indices, ranges, score_places(indices, ranges), strict=True):
+            for source, of_span in zip(of_bitext, places, strict=True):
+                if of_span is not None and (copy := index.copy_of(*source)):
+                    of_span.move(*copy)
             rest = iter(places)
             for key, spans in work[n][1].items():
                 group = [next(rest) for _ in spans]

@@ -35,7 +35,7 @@ class Places:
     """All places that one span may have.
 
     Attributes:
-        best: The best of them.
+        best: The best of them, or where the span is moved to.
         probability: Its probability, from 0 to 1.
         score: How sure it is, from 0 to 1: see `LinkProjector`.
         low: The first target token that a place may have.
@@ -59,6 +59,14 @@ class Places:
     def weight(self, start: int, end: int) -> float:
         """The sum over target tokens `[start, end)` of their strongest links to the span."""
         return float(self.links[0, start - self.low : end - self.low].sum())
+
+    def move(self, start: int, end: int) -> None:
+        """Take target tokens `[start, end)` for the best place."""
+        first, last = start - self.low, end - 1 - self.low
+        best = Stretch(start, end, float(self.starts[first] + self.ends[last]))
+        if best[:2] != self.best[:2]:
+            self.probability = float(np.exp(min(0.0, best.total - self.total)))
+            self.score, self.best = self.score_of(best), best
 
     def score_of(self, place: Stretch) -> float:
         """How sure any place is, from 0 to 1."""
@@ -175,8 +183,7 @@ def _places(spans: Spans, features: Features, kind: str) -> Iterator[Places]:
         places = Places(Stretch(low + a, low + b + 1, value), sure, score, low, *arrays, of_all)
         other = None if is_balanced else places.within(low, low + size)
         if other is not None:
-            places.probability, places.score = float(np.exp(min(0.0, other.total - of_all))), places.score_of(other)
-            places.best = other
+            places.move(other.start, other.end)
         yield places
 
 

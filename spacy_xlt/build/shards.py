@@ -1,53 +1,52 @@
-"""What is in a build, and taking documents out of it: listing, sampling, splitting, exporting."""
+"""What is in a build, and taking documents out of it: listing, sampling, splitting."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import nsmallest
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc, DocBin
-from tqdm import tqdm
 
-from ..bitext import USER_DATA_KEY, Bitext
-from ..docs import META, select_docs, tokens_digest
+from ..bitext import USER_DATA_KEY
+from ..docs import select_docs, tokens_digest
 from ..errors import error, warn
-from ..fused import fused_sentences
-from ..io import inside, json_bytes, replacing, replacing_folder, write_bytes, write_json
-from ..languages import blank, vocab_of
-from ..readers.settings import BRAT
-from ..writers import is_brat_folder, write_corpus
+from ..io import inside, replacing_folder, write_bytes, write_json
+from ..languages import blank
 from .built import BuiltShard, BuiltShards
-from .rows import Row, bitext_row, target_row
+from .outputs import check_output, check_what, with_bar
 from .shard import BITEXT, TARGET
 
 SPLIT = "split.json"
 SIDES = ("train", "dev")
 _COUNTED = ("spans_in", "spans_projected", "lost_reasons")
+_OF_LINKS = ("links_in", "links_projected", "lost_link_reasons")
 
 
 def list_shards(shards: BuiltShards) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """What each shard has, as plain data, and what all have together.
 
     Returns:
-        Of each shard its name, its counts and the size of each of its `files` in bytes (None: missing); and the sums,
-        with whether the build is `finished`.
+        Of each shard its name, its counts, those of links only where the build has any, and the size of each of its
+        `files` in bytes (None: missing); and the sums, with whether the build is `finished`.
     """
+    has_links = any(shard.counts.get(name) for shard in shards for name in _OF_LINKS)
+    counted = (*_COUNTED, *(_OF_LINKS if has_links else ()))
     lines: list[dict[str, Any]] = []
     for shard in shards:
         counts = {"docs": shard.counts["docs"], "docs_failed": len(shard.counts["failed"])}
-        by_name = {name: shard.counts[name] for name in ("sentences", *_COUNTED)}
+        by_name = {name: shard.counts.get(name, {}) for name in counted}
         files = {name: shard.size(name) for name in sorted(shard.files)}
-        lines.append({"shard": shard.name, **counts, **by_name, "files": files})
+        lines.append({"shard": shard.name, **counts, "sentences": shard.counts["sentences"], **by_name, "files": files})
     sizes = [size for line in lines for size in line["files"].values()]
     missing = sum(size is None for size in sizes)
     sums = {name: sum(line[name] for line in lines) for name in ("docs", "sentences", "docs_failed")}
-    by_name = {name: dict(sorted(sum((Counter(line[name]) for line in lines), Counter()).items())) for name in _COUNTED}
+    by_name = {name: dict(sorted(sum((Counter(line[name]) for line in lines), Counter()).items())) for name in counted}
     n_docs = sum(file.get("docs", 0) for file in shards.header["input"].values())
     expected = -(-n_docs // shards.header["docs_per_shard"])
     total = {"shards": len(lines), **sums, "bytes": sum(filter(None, sizes)), "shards_expected": expected, **by_name}
@@ -85,17 +84,17 @@ def sample(
     """
     if n < 1:
         raise error("E510", setting="--limit", value=n, expected="a number from 1")
-    _check_what(what)
+    check_what(what)
     shards.check(lang)
     if what == TARGET and not lang and len(shards.langs) > 1:
         raise error("E551", known=", ".join(shards.langs))
-    _check_output(path, shards.folder, overwrite=overwrite)
+    check_output(path, shards.folder, overwrite=overwrite)
     lang_of_targets = lang or "".join(shards.langs)
     n_found = 0
 
     def draws() -> Iterator[tuple[float, int, int]]:
         nonlocal n_found
-        for place, shard in enumerate(_with_bar(shards, "sample", silent)):
+        for place, shard in enumerate(with_bar(shards, "sample", silent)):
             if what == TARGET:
                 numbers = _with_tokens(shard, lang_of_targets)
             elif lang:
@@ -155,14 +154,14 @@ def split(
     if not 0.0 < dev < 1.0:
         raise error("E510", setting="--dev", value=dev, expected="a share between 0 and 1, such as 0.1")
     shards.check(lang)
-    _check_output(output, shards.folder, overwrite=overwrite, is_ours=_is_split)
+    check_output(output, shards.folder, overwrite=overwrite, is_ours=_is_split)
     sources = dict.fromkeys(SIDES, 0)
     docs: dict[str, Counter[str]] = {name: Counter() for name in sources}
     n_empty = 0
     with replacing_folder(output) as beside:
         for name in sources:
             (beside / name).mkdir()
-        for shard in _with_bar(shards, "split", silent):
+        for shard in with_bar(shards, "split", silent):
             translated = shard.translated(lang)
             targets = shard.targets(translated)
             side_by_number = {one.number: side_of(one.source, dev=dev, seed=seed) for one in translated}
@@ -189,144 +188,11 @@ def split(
     return said
 
 
-def export(
-    shards: BuiltShards,
-    path: Path,
-    *,
-    what: str = TARGET,
-    lang: str = "",
-    rows_of: Callable[[Bitext], Iterable[Row]] | None = None,
-    overwrite: bool = False,
-    silent: bool = True,
-) -> int:
-    """Write a JSON line for each document and language, for people outside spaCy.
-
-    Args:
-        path: A file; with the name .json, the lines are an array in it.
-        what: "target" for the target documents as they are trained on, "bitext" for both sides with their links.
-        lang: Only this target language; all if left out.
-        rows_of: What to write of each bitext instead.
-
-    Returns:
-        How many lines.
-
-    Raises:
-        XltError: E510 for an invalid setting; E550 for a shard that cannot be read; E552, E580 if the language or any
-            shard is missing; E553, E554 for what must not be written over; E556 if nothing is there.
-    """
-    _check_what(what)
-    shards.check(lang)
-    _check_output(path, shards.folder, overwrite=overwrite)
-    n_rows, is_array = 0, path.suffix == ".json"
-    with replacing(path) as beside:
-        with beside.open("wb") as file:
-            for shard in _with_bar(shards, "export", silent):
-                for row in _rows(shard, what, lang, rows_of):
-                    if is_array:
-                        file.write(b"," if n_rows else b"[")
-                    file.write(json_bytes(row, allow_nan=False))
-                    n_rows += 1
-            if is_array and n_rows:
-                file.write(b"]\n")
-        if not n_rows:
-            raise error("E556", path=shards.folder, what="an export")
-    return n_rows
-
-
-def export_format(
-    shards: BuiltShards, path: Path, format: str, *, lang: str = "", overwrite: bool = False, silent: bool = True
-) -> int:
-    """Write the target documents in a format that `readers` reads. Those without a token are left out.
-
-    Args:
-        path: A file; for brat a folder.
-        format: One of `WRITTEN_FORMATS`.
-        lang: Only this target language. It has to be given if the build has several.
-
-    Returns:
-        How many entries, as `write_corpus` counts them.
-
-    Raises:
-        XltError: E550 for a shard that cannot be read; E551 for targets in several languages; E552, E580 if the
-            language or any shard is missing; E553, E554 for what must not be written over; E556 if nothing is there,
-            E576 if the format holds none of it.
-
-    Warns:
-        XltWarning: W576 for what the format cannot hold.
-    """
-    shards.check(lang)
-    if not lang and len(shards.langs) > 1:
-        raise error("E551", known=", ".join(shards.langs))
-    _check_output(path, shards.folder, overwrite=overwrite, is_ours=is_brat_folder if format == BRAT else None)
-
-    def docs() -> Iterator[Doc]:
-        for shard in _with_bar(shards, "export", silent):
-            translated = shard.translated(lang)
-            targets = {lang: list(of.get_docs(vocab_of(lang))) for lang, of in shard.targets(translated).items()}
-            for one in translated:
-                doc = targets[one.lang][one.place]
-                if len(doc):
-                    doc.user_data[META] = one.source.user_data.get(META, {})
-                    yield doc
-
-    found = docs()
-    first = next(found, None)
-    if first is None:
-        raise error("E556", path=shards.folder, what="an export")
-    return write_corpus(chain([first], found), path, format)
-
-
-def fuse(shards: BuiltShards, path: Path, *, lang: str = "", overwrite: bool = False, silent: bool = True) -> int:
-    """Write the projected sentences, each behind its annotated source, as a corpus to train `xlt_fused` on.
-
-    Args:
-        path: A `.spacy` file.
-        lang: Only this target language; all if left out.
-
-    Returns:
-        How many sentences.
-
-    Raises:
-        XltError: E550 for a shard that cannot be read; E552, E580 if the language or any shard is missing; E553, E554
-            for what must not be written over; E556 if nothing is there.
-    """
-    shards.check(lang)
-    _check_output(path, shards.folder, overwrite=overwrite)
-    docs = DocBin(store_user_data=True)
-    for shard in _with_bar(shards, "fuse", silent):
-        for one in shard.translated(lang):
-            for doc in fused_sentences(shard.stored_bitext(one), vocab_of(one.lang)):
-                docs.add(doc)
-    if not len(docs):
-        raise error("E556", path=shards.folder, what="a corpus of fused sentences")
-    write_bytes(path, docs.to_bytes())
-    return len(docs)
-
-
-def _with_bar(shards: BuiltShards, name: str, silent: bool) -> Iterable[BuiltShard]:
-    return tqdm(shards, unit="shard", desc=name, disable=silent)
-
-
 def draw(seed: int, name: str) -> float:
     """A number from 0 up to 1 that looks drawn by chance, the same one each time for the same seed and name."""
     digest = blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     # 53 bits, as many as a float has
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
-
-
-def _rows(shard: BuiltShard, what: str, lang: str, rows_of: Callable[[Bitext], Iterable[Row]] | None) -> Iterable[Row]:
-    translated = shard.translated(lang)
-    if rows_of is not None:
-        for one in translated:
-            yield from rows_of(shard.stored_bitext(one))
-        return
-    docs: dict[str, list[Doc]] = {}
-    if what == TARGET:
-        docs = {lang: list(of.get_docs(vocab_of(lang))) for lang, of in shard.targets(translated).items()}
-    for one in translated:
-        bitext = shard.stored_bitext(one)
-        row = target_row(docs[one.lang][one.place], bitext) if what == TARGET else bitext_row(bitext)
-        yield {"shard": shard.name, "doc": one.number, **row}
 
 
 def _with_tokens(shard: BuiltShard, lang: str) -> list[int]:
@@ -344,27 +210,3 @@ def _is_split(folder: Path) -> bool:
     parts = [file.relative_to(folder).parts for file in folder.rglob("*") if not file.is_dir()]
     others = [part for part in parts if part != (SPLIT,) and not (part[0] in SIDES and part[-1].endswith(".spacy"))]
     return isinstance(said, dict) and {"dev_share", *SIDES} <= said.keys() and not others
-
-
-def _check_what(what: str) -> None:
-    if what not in (TARGET, BITEXT):
-        raise error("E510", setting="--what", value=what, expected=f"{TARGET} or {BITEXT}")
-
-
-def _check_output(path: Path, build: Path, *, overwrite: bool, is_ours: Callable[[Path], bool] | None = None) -> None:
-    """Make sure that a file, or a folder of which `is_ours` says whether we wrote it, can be written: E553 and E554."""
-    inside, around = path.resolve(), build.resolve()
-    if inside.is_relative_to(around):
-        raise error("E553", path=path, reason="is in the build folder")
-    if not is_ours and path.is_dir():
-        raise error("E553", path=path, reason="is a folder")
-    if is_ours and around.is_relative_to(inside):
-        raise error("E553", path=path, reason="has the build in it")
-    if is_ours and path.exists() and not path.is_dir():
-        raise error("E553", path=path, reason="is a file")
-    # A pipe or a device has nothing to be replaced
-    is_there = any(path.iterdir()) if path.is_dir() else path.is_file()
-    if is_there and is_ours and not is_ours(path):
-        raise error("E553", path=path, reason="is not empty, and has files that this command does not write")
-    if is_there and not overwrite:
-        raise error("E554", path=path)

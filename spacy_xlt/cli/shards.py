@@ -40,6 +40,8 @@ def list_cli(
     """
     List the finished shards: documents, sentences, spans in, projected and lost with the reasons, size.
 
+    Links between spans, and records, have a line of their own where there are any.
+
     A build that is not finished, or is running, is listed as far as it is.
     """
     from ..build.shards import list_shards
@@ -156,7 +158,7 @@ def export_cli(
     """
     from functools import partial
 
-    from ..build.shards import export, export_format
+    from ..build.exports import export, export_format
     from ..errors import error
     from ..review.tools import TOOLS, tasks
     from ..writers import WRITTEN_FORMATS
@@ -189,7 +191,7 @@ def fuse_cli(
     The annotation of the source's part is missing, so that it is read and not learnt. Sentences that are left out of
     the target documents are left out here, too.
     """
-    from ..build.shards import fuse
+    from ..build.exports import fuse
 
     n_docs = fuse(_shards(build, output), output, lang=lang, overwrite=overwrite, silent=silent)
     if not silent:
@@ -204,18 +206,33 @@ def _shards(build: Path, output: Path | None = None) -> BuiltShards:
     return BuiltShards(build)
 
 
+Counts = dict[str, int]
 _HEADER = f"{'shard':<8} {'docs':>7} {'sents':>8} {'spans':>8} {'carried':>8} {'lost':>6} {'size':>9}  lost because"
 
 
 def _show_line(line: dict[str, Any]) -> None:
-    spans, carried, reasons = (line[name] for name in ("spans_in", "spans_projected", "lost_reasons"))
     missing = sum(size is None for size in line["files"].values())
     notes = [f"{missing} files missing"] if missing else []
-    notes += [f"{reason} {n}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1])]
+    of_spans = _carried(*(line[name] for name in ("spans_in", "spans_projected", "lost_reasons")))
+    size = _size(sum(filter(None, line["files"].values())))
+    _show_row(line["shard"], line["docs"], line["sentences"], of_spans, size, notes)
+    if line.get("links_in") or line.get("links_projected"):
+        of_links = _carried(*(line[name] for name in ("links_in", "links_projected", "lost_link_reasons")))
+        _show_row("  links", "", "", of_links, "", [])
+
+
+def _carried(before: Counts, after: Counts, lost: Counts) -> tuple[int, int, int, list[str]]:
+    """How many there were, were carried and lost, and why they were lost."""
+    reasons = [f"{reason} {n}" for reason, n in sorted(lost.items(), key=lambda item: -item[1])]
+    return sum(before.values()), sum(after.values()), sum(lost.values()), reasons
+
+
+def _show_row(
+    name: str, docs: object, sentences: object, carried: tuple[int, int, int, list[str]], size: str, notes: list[str]
+) -> None:
+    spans, kept, lost, reasons = carried
     text = (
-        f"{line['shard']:<8} {line['docs']:>7} {line['sentences']:>8} {sum(spans.values()):>8} "
-        f"{sum(carried.values()):>8} {sum(reasons.values()):>6} {_size(sum(filter(None, line['files'].values()))):>9}  "
-        f"{', '.join(notes)}"
+        f"{name:<8} {docs:>7} {sentences:>8} {spans:>8} {kept:>8} {lost:>6} {size:>9}  {', '.join([*notes, *reasons])}"
     )
     echo(text.rstrip() if len(text.rstrip()) <= 80 else f"{text[:79]}…")
 

@@ -20,18 +20,21 @@ from helpers.shards_build import (
     make_docs,
 )
 from spacy.cli._util import app
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.build import exports
 from spacy_xlt.build import shards as shards_module
+from spacy_xlt.build.builder import build
 from spacy_xlt.build.built import BuiltShard, BuiltShards
 from spacy_xlt.build.manifest import FILE_NAME
 from spacy_xlt.build.shards import side_of
 from spacy_xlt.errors import XltError, XltWarning
 from spacy_xlt.readers import read_corpus
 from spacy_xlt.readers.docbin import corpus_files, read_docs
+from spacy_xlt.span_links import End, Link, SpanLinks
 
 
 def run(*arguments):
@@ -55,7 +58,7 @@ def split(folder, output, **settings):
 
 
 def export(folder, path, **settings):
-    n_rows = shards_module.export(BuiltShards(folder), path, overwrite=True, **settings)
+    n_rows = exports.export(BuiltShards(folder), path, overwrite=True, **settings)
     rows = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
     assert len(rows) == n_rows
     return rows
@@ -83,6 +86,24 @@ def test_list_as_json_says_what_the_build_counted(built_shards):
     assert total["docs"] == sum(one["docs"] for one in shards) == N_DOCS
     assert total["bytes"] == sum(size for one in shards for size in one["files"].values())
     assert (total["shards"], total["shards_expected"], total["finished"]) == (4, 4, True)
+
+
+def test_list_has_links_only_where_there_are_any(built_shards, tmp_path):
+    assert "  links" not in run("list", built_shards).output
+    assert "links_in" not in run("list", built_shards, "--json").output
+    docs = make_docs()[: CUT + 1]
+    for doc in docs:
+        doc._.xlt_links = SpanLinks([Link(End("ents", 0), End("ents", 1), "in")])
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "linked.spacy")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("xlt_projector")
+    build(nlp, tmp_path / "linked.spacy", tmp_path / "linked")
+    _, line, links, _, total, of_total = run("list", tmp_path / "linked").output.splitlines()
+    n_docs, n_lost = len(docs), 2  # in both languages
+    assert line.split()[:2] == ["00000", str(n_docs)] and total.split()[0] == "total"
+    assert links == of_total and links.split() == ["links", str(n_docs), str(2 * n_docs - n_lost), "2", "no_links", "2"]
+    *_, last = map(json.loads, run("list", tmp_path / "linked", "--json").output.splitlines())
+    assert last["total"]["lost_link_reasons"] == {"no_links": 2} and last["total"]["links_in"] == {"in": n_docs}
 
 
 def test_list_names_missing_files_and_what_is_not_finished(built_shards):

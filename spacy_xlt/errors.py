@@ -346,7 +346,7 @@ _MESSAGES: dict[str, str] = {
     "E570": "{where} has the sentences of none of the {n} accepted lines of {path}. Give the corpus that was built "
     "from.",
     "W561": "{n} of the {total} lines of {path} fit no sentence of this build and are left out: {lines}.",
-    "W567": "{path}: {n} relations, events or other annotations of spans are left out, the first one is {first}.",
+    "W567": "{path}: {n} relations, events or other annotations cannot be used and are left out: {first}.",
     "W568": "{path}: lines with another answer than 'accept' are left out: {answers}.",
     "W562": "{n} lines of {path} are left out; {lines}, where {reason}.",
     "E573": "{path}, line {line}: {reason}. In a correction, text and id are those of the sentence, and spans begin "

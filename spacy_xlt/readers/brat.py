@@ -96,7 +96,11 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
             notes.left_out[pair.annotation.name] = err.message
             continue
         doc, ends = _annotate(doc, annotations, settings, notes)
-        _join(doc, about, ends, notes)
+        dropped = {item.id for item in annotations if not settings.keeps(item.label)}
+        for number, wrong, line in _join(doc, about, ends):
+            # What `labels` leaves out takes its relations along
+            if dropped.isdisjoint(re.split(r"[\s:]", line)):
+                notes.leave_out(f"{pair.annotation.name}, line {number}", wrong, line)
         yield doc
 
 
@@ -236,14 +240,12 @@ def _annotate(
     return doc, {id: end for id, end in ends.items() if end}
 
 
-def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End], notes: ReadNotes) -> None:
-    """Write relations, events and identifiers onto a document."""
+def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End]) -> list[tuple[int, str, str]]:
+    """Write relations, events and identifiers onto a document. Returns those that cannot be; see `Standoff`."""
     found = read_standoff(about, ends)
-    for number, problem in found.problems:
-        notes.add("not carried", f"line {number}: {problem}")
     if found.links:
         set_links(doc, found.links)
-    named = {ends[id]: kb_id for id, kb_id in found.kb_ids.items() if id in ends}
+    named = {ends[id]: kb_id for id, kb_id in found.kb_ids.items()}
     for key in {end.key for end in named}:
         spans = list(doc.ents if key == ENTS else doc.spans[key])
         made = [copy_span(span, doc) for span in spans]
@@ -253,6 +255,7 @@ def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End], notes: R
             replace_ents(doc, made)
         else:
             replace_spans(doc, key, made)
+    return found.problems
 
 
 def _pair(path: Path) -> BratPair:

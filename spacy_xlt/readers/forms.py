@@ -180,7 +180,7 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
     given = value_of(task, "annotations", list, [])
     done = [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")]
     if len(done) > 1:
-        raise Malformed(f'it has {len(done)} "annotations", by several people; leave one of them')
+        raise Misfit(f'it has {len(done)} "annotations", by several people; leave one of them')
     line: dict[str, Any] = {"text": value_of(task["data"], "text", str), "meta": {"id": task.get("id")}}
     if _is_task(task["data"].get("meta")):
         line |= {name: task["data"][name] for name in ("meta", "tokens", *_OF_EXPORT) if name in task["data"]}

@@ -153,13 +153,15 @@ def annotated_texts(
             read, places = _annotated(number, answer, said, lang, unit, widen, notes)
             if isinstance(data.get("relations"), list):
                 relations, problems = read_relations(data, list(places))
-                for problem in problems:
-                    notes.add("not carried", f"line {number}: {problem}")
+                for wrong, value in problems:
+                    notes.leave_out(f"line {number}", wrong, value)
                 links = [(places[r.head], places[r.child], r.label) for r in relations]
                 # Where nothing is said of spans, nothing is said of what joins them
                 read = replace(read, links=None if said.spans is None else links)
+            elif data.get("relations") is not None:
+                notes.leave_out(f"line {number}", "no list of relations:", data["relations"])
             for result in data.get(NOT_READ, ()):
-                notes.add("not carried", f"line {number}: {result}")
+                notes.leave_out(f"line {number}", "neither a span nor a relation:", result)
             yield replace(read, answered=bool(data.get("answer")))
         except Misfit as err:
             notes.misfits.append((number, str(err)))

@@ -24,11 +24,13 @@ DEFAULT_KEY = "sc"
 MARKS = ("e1", "e2")
 _MARK = re.compile(r" ?<(/?)(e[12])> ?")
 _TEXT = re.compile(r"(?:(?P<id>[^\t<>]*)\t)?(?P<text>.*<e1>.*)")
-_RELATION = re.compile(r"(?P<label>.*?)\((?P<head>e[12]),(?P<child>e[12])\)")
+_RELATION = re.compile(r"(?P<label>.*?)\((?P<head>e\d+), ?(?P<child>e\d+)\)")
 
 
 def read_marked(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
     """Read texts, each a document with a span group of two spans, "e1" and "e2", and a link between them.
+
+    Texts without words in one of the marks, or whose relation does not lead from one to the other, are left out.
 
     A relation without a direction ("Other", "no_relation") is no link. What the line says is in
     `doc.user_data["meta"]["relation"]`. Entities are missing, as nothing is said of others.
@@ -45,6 +47,13 @@ def read_marked(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterato
         text, places = _without_marks(_unquoted(match["text"].strip()).strip())
         if set(places) != set(MARKS) or any(start >= end for start, end in places.values()):
             reason = f"{lines[0][:60]!r} has no words between <e1> and </e1>, or <e2> and </e2>"
+            notes.misfits.append((number, reason))
+            continue
+        relation = _RELATION.fullmatch(lines[1].strip())
+        if relation and (
+            relation["head"] == relation["child"] or not set(MARKS) >= {relation["head"], relation["child"]}
+        ):
+            reason = f"the relation {relation[0]} does not lead from e1 to e2 or from e2 to e1"
             notes.misfits.append((number, reason))
             continue
         n_docs += 1

@@ -16,7 +16,7 @@ from ..languages import blank
 from ..span_links import End, Link, SpanLinks, set_links
 from ..textfiles import text_lines
 from .marked import DEFAULT_KEY
-from .places import CharSpan, same_text, write_group
+from .places import UTF8, UTF16, CharSpan, Ruler, same_text, write_group
 from .settings import ReadNotes, ReadSettings
 
 _TEXT = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[ta])\|(?P<text>.*)")
@@ -83,6 +83,10 @@ def _mentions(path: Path, article: _Article, text: str, settings: ReadSettings, 
         found = text[span.start : span.end]
         if not same_text(found, covered):
             reason = f"the text has {found!r} there, and the mention is {covered!r}; offsets are code points"
+            for ruler in (Ruler(text, UTF16), Ruler(text, UTF8)):
+                place = ruler.characters(span.start, span.end)
+                if place is not None and same_text(text[slice(*place)], covered):
+                    reason = f"its offsets are {ruler.unit}; write them in code points, as Python counts a string"
             raise error("E574", format="pubtator", path=path, line=line, reason=reason)
         if settings.keeps(span.label):
             yield span
@@ -92,13 +96,22 @@ def _mentions(path: Path, article: _Article, text: str, settings: ReadSettings, 
 
 def _links(article: _Article, mentions: Sequence[CharSpan], key: str, notes: ReadNotes) -> list[Link]:
     links = []
+    # Some mentions may be left out by their labels
+    known = {id for _, _, span in article.mentions for id in _ids(span)}
     for line, label, *ids in article.relations:
-        # A mention may have several: "D001|D002"
-        heads, children = ([n for n, span in enumerate(mentions) if id in re.split(r"[|;,]", span.kb_id)] for id in ids)
+        heads, children = ([n for n, span in enumerate(mentions) if id in _ids(span)] for id in ids)
         pairs = [(n, k) for n, k in product(heads, children) if n != k]
         if not pairs:
-            notes.add("not carried", f"line {line}: an end that is not there: {label} {ids[0]} {ids[1]}")
+            if heads and children:
+                notes.leave_out(f"line {line}", "from a span to itself:", " ".join([label, *ids]))
+            elif not known.issuperset(ids):
+                notes.leave_out(f"line {line}", "an end that is not there:", " ".join([label, *ids]))
             continue
         head, child = min(pairs, key=lambda pair: abs(mentions[pair[0]].start - mentions[pair[1]].start))
         links.append(Link(End(key, head), End(key, child), label))
     return links
+
+
+def _ids(span: CharSpan) -> list[str]:
+    """The identifiers of a mention, which may have several: "D001|D002"."""
+    return re.split(r"[|;,]", span.kb_id)

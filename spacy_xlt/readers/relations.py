@@ -16,7 +16,9 @@ class LineRelation(NamedTuple):
     label: str
 
 
-def read_relations(data: Mapping[str, Any], spans: Sequence[LineSpan]) -> tuple[list[LineRelation], list[str]]:
+def read_relations(
+    data: Mapping[str, Any], spans: Sequence[LineSpan]
+) -> tuple[list[LineRelation], list[tuple[str, Any]]]:
     """The relations of a line.
 
     Prodigy names the last token of each end, or says where its span is; doccano and Label Studio name ids of spans.
@@ -26,17 +28,17 @@ def read_relations(data: Mapping[str, Any], spans: Sequence[LineSpan]) -> tuple[
         spans: Its spans.
 
     Returns:
-        The relations, and what is said of those that have no two spans: "an end that is not there: …".
+        The relations, and those that have no two spans, behind what is wrong: "an end that is not there:".
     """
-    found, problems = [], []
+    found, problems = list[LineRelation](), list[tuple[str, Any]]()
     by_id = {span.id: span for span in reversed(spans) if span.id}
     for value in data["relations"]:
         is_relation = isinstance(value, Mapping)
         head, child = (_end(value, role, spans, by_id) if is_relation else None for role in ("head", "child"))
         if head is None or child is None:
-            problems.append(f"an end that is not there: {value}")
+            problems.append(("an end that is not there:", value))
         elif head == child:
-            problems.append(f"from a span to itself: {value}")
+            problems.append(("from a span to itself:", value))
         else:
             pairs = {"left": [(child, head)], "bi": [(head, child), (child, head)]}
             for pair in pairs.get(str(value.get("direction")), [(head, child)]):

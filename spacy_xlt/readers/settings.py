@@ -49,7 +49,6 @@ _SAID = {
     "not annotated": "W563",
     "reserved": "W549",
     "ids": "W548",
-    "not carried": "W567",
 }
 # What entities are called where span groups go by their keys, and how our own span groups begin
 ENTS, RESERVED = "ents", "xlt_"
@@ -132,6 +131,8 @@ class ReadNotes:
         dropped: Spans left out by `labels`, by label.
         answers: JSON lines with another answer than "accept", by answer.
         misfits: JSON lines left out because their spans or tokens do not fit the text: number and reason.
+        unusable: Relations, events and the like that are left out, by what is wrong with them: their number, and the
+            first one.
         left_out: Texts of a folder of brat's that cannot be read, and why; None where that is an error.
     """
 
@@ -141,6 +142,7 @@ class ReadNotes:
     dropped: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     misfits: list[tuple[int, str]] = field(default_factory=list)
+    unusable: dict[str, tuple[int, str]] = field(default_factory=dict)
     left_out: dict[str, str] | None = None
 
     def add(self, kind: str, example: str = "") -> None:
@@ -148,6 +150,18 @@ class ReadNotes:
         self.counts[kind] += 1
         if kind not in self.first:
             self.first[kind] = repr(shortened(example))
+
+    def leave_out(self, where: str, wrong: str, value: object = "") -> None:
+        """Count a relation or the like that is left out.
+
+        Args:
+            where: Such as "line 3".
+            wrong: What is wrong with it, such as "an end that is not there:".
+            value: What stands there.
+        """
+        said = f"{where}: {wrong} {textwrap.shorten(str(value)[:1000], 80)}".replace("  ", " ").rstrip()
+        n, first = self.unusable.get(wrong, (0, said))
+        self.unusable[wrong] = n + 1, first
 
     def update(self, other: ReadNotes) -> None:
         """Add what was met in another file."""
@@ -157,6 +171,9 @@ class ReadNotes:
         self.dropped.update(other.dropped)
         self.answers.update(other.answers)
         self.misfits += other.misfits
+        for wrong, (n, first) in other.unusable.items():
+            before, first = self.unusable.get(wrong, (0, first))
+            self.unusable[wrong] = before + n, first
         if other.left_out:
             self.left_out = {**(self.left_out or {}), **other.left_out}
 
@@ -180,6 +197,10 @@ class ReadNotes:
         for kind, code in _SAID.items():
             if n := self.counts[kind]:
                 warn(code, path=path, n=n, first=self.first[kind], hint=hint, stacklevel=4)
+        if self.unusable:
+            said = (first + (f" and {n - 1} more" if n > 1 else "") for n, first in self.unusable.values())
+            total = sum(n for n, _ in self.unusable.values())
+            warn("W567", path=path, n=total, first="; ".join(said), stacklevel=4)
         if self.answers:
             answers = ", ".join(f"{n} {answer!r}" for answer, n in sorted(self.answers.items()))
             warn("W568", path=path, answers=answers, stacklevel=4)
@@ -189,6 +210,8 @@ class ReadNotes:
             warn("W584", n=n, total=total, path=path, first=name, reason=reason, stacklevel=4)
         if self.misfits:
             numbers, reason = [number for number, _ in self.misfits], self.misfits[0][1]
+            if len({reason for _, reason in self.misfits}) > 1:
+                reason = f"in the first one {reason}"
             warn("W562", n=len(numbers), path=path, lines=lines_named(numbers), reason=reason, stacklevel=4)
 
 

@@ -89,7 +89,7 @@ def _docs(
     for id, start, text in _answers(paragraph):
         found = context[start : start + len(text)]
         if not same_text(found, text):
-            notes.add("not carried", f"paragraph {number + 1}: an answer {text!r} where the text has {found!r}")
+            notes.leave_out(f"paragraph {number + 1}", "an answer", f"{text!r} where the text has {found!r}")
         else:
             spans.append(CharSpan(start, start + len(text), ANSWER, id))
     write_group(doc, ANSWERS, spans, notes)

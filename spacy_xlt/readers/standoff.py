@@ -22,12 +22,12 @@ class Standoff:
     Attributes:
         links: Relations and events.
         kb_ids: Id of a span ("T1") → its entry in a knowledge base ("Wikipedia:534366").
-        problems: Lines that are left out: their number, and why.
+        problems: Lines that are left out: their number, what is wrong, and the line.
     """
 
     links: SpanLinks = field(default_factory=SpanLinks)
     kb_ids: dict[str, str] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 def read_standoff(lines: Sequence[tuple[int, str]], ends: Mapping[str, End]) -> Standoff:
@@ -45,9 +45,12 @@ def read_standoff(lines: Sequence[tuple[int, str]], ends: Mapping[str, End]) -> 
         elif match := _EVENT.fullmatch(line):
             events[match["id"]] = number, match
         elif match := _NORMALISATION.fullmatch(line):
-            found.kb_ids[match["span"]] = match["id"].strip()
+            if match["span"] in ends:
+                found.kb_ids[match["span"]] = match["id"].strip()
+            else:
+                found.problems.append((number, "a span that is not there:", line))
         else:
-            found.problems.append((number, line))
+            found.problems.append((number, "", line))
     _add_events(found, events, ends)
     return found
 
@@ -55,9 +58,9 @@ def read_standoff(lines: Sequence[tuple[int, str]], ends: Mapping[str, End]) -> 
 def _add_link(found: Standoff, number: int, match: re.Match[str], ends: Mapping[str, End]) -> None:
     head, child = ends.get(match["head"]), ends.get(match["child"])
     if head is None or child is None:
-        found.problems.append((number, f"an end that is not there: {match[0]}"))
+        found.problems.append((number, "an end that is not there:", match[0]))
     elif head == child:
-        found.problems.append((number, f"from a span to itself: {match[0]}"))
+        found.problems.append((number, "from a span to itself:", match[0]))
     else:
         found.links.links.append(Link(head, child, match["label"]))
 
@@ -67,7 +70,7 @@ def _add_events(found: Standoff, events: Mapping[str, tuple[int, re.Match[str]]]
     for id, (number, match) in events.items():
         anchor = ends.get(match["anchor"])
         if anchor is None:
-            found.problems.append((number, f"a trigger that is not there: {match[0]}"))
+            found.problems.append((number, "a trigger that is not there:", match[0]))
             continue
         numbers[id] = len(found.links.records)
         found.links.records.append(Record(match["label"], anchor))
@@ -77,11 +80,11 @@ def _add_events(found: Standoff, events: Mapping[str, tuple[int, re.Match[str]]]
         roles: list[tuple[str, End | int]] = []
         for role, other in _roles(match):
             if id == other or id in _reachable(other, reached):
-                found.problems.append((number, f"an event that is a part of itself: {match[0]}"))
+                found.problems.append((number, "an event that is a part of itself:", match[0]))
             elif other in ends or other in numbers:
                 roles.append((_NUMBERED.sub(r"\1", role), ends.get(other) or numbers[other]))
             else:
-                found.problems.append((number, f"a role that is not there: {match[0]}"))
+                found.problems.append((number, "a role that is not there:", match[0]))
         found.links.records[n] = replace(found.links.records[n], roles=tuple(roles))
 
 

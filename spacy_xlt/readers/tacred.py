@@ -23,14 +23,18 @@ BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{"
 _ROLES = ("subj", "obj")
 
 
+class _NoTwoSpans(Exception):
+    """A relation does not lead from a span to another one."""
+
+
 def read_tacred(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
     """Read the examples of an array, each a document with a span group of subject and object, labelled by their types.
 
     A link leads from the subject to the object; "no_relation" is none. Ends of spans are included in TACRED. Entities
-    are missing, as nothing is said of others.
+    are missing, as nothing is said of others. Examples without two spans are left out.
 
     Raises:
-        XltError: E503 for an empty array, E574 for what is no such array, with the number of the example.
+        XltError: E503 without an example, E574 for what is no such array, with the number of the example.
     """
     try:
         data = json.loads(read_text(path, settings.encoding).lstrip("\ufeff"))
@@ -42,14 +46,20 @@ def read_tacred(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterato
         raise error(
             "E574", format="tacred", path=path, line=1, reason=f"{type(data).__name__}, not an array of examples"
         )
-    if not data:
-        raise error("E503", path=path)
+    n_docs = 0
     for number, example in enumerate(data, 1):
         try:
-            yield _doc(example, settings)
+            doc = _doc(example, settings)
+        except _NoTwoSpans as err:
+            notes.misfits.append((number, str(err)))
         except (KeyError, TypeError, ValueError) as err:
             reason = f"the example lacks {err}" if isinstance(err, KeyError) else str(err)
             raise error("E574", format="tacred", path=path, line=f"example {number}", reason=reason) from err
+        else:
+            n_docs += 1
+            yield doc
+    if not n_docs:
+        raise error("E503", path=path)
 
 
 def _doc(example: dict[str, Any], settings: ReadSettings) -> Doc:
@@ -60,10 +70,12 @@ def _doc(example: dict[str, Any], settings: ReadSettings) -> Doc:
     for role in _ROLES:
         start, end = int(example[f"{role}_start"]), int(example[f"{role}_end"]) + 1
         if not 0 <= start < end <= len(doc):
-            raise ValueError(f"{role}_start is {start} and {role}_end {end - 1}, and there are {len(doc)} tokens")
+            raise _NoTwoSpans(f"{role}_start is {start} and {role}_end {end - 1}, and there are {len(doc)} tokens")
         spans.append(Span(doc, start, end, label=str(example[f"{role}_type"])))
     doc.spans[key] = spans
     relation = str(example["relation"])
+    if relation != NO_RELATION and (spans[0].start, spans[0].end) == (spans[1].start, spans[1].end):
+        raise _NoTwoSpans(f"the relation {relation} leads from a span to itself")
     links = [] if relation == NO_RELATION else [Link(End(key, 0), End(key, 1), relation)]
     set_links(doc, SpanLinks(links))
     doc.user_data[META] = {name: example[name] for name in ("id", "docid") if name in example}

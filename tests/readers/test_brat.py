@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,7 @@ def test_spans_in_a_group_alone_have_links_and_identifiers(tmp_path):
         ("R1\towns Arg1:T1 Arg2:T1\nR2\towns Arg1:T1 Arg2:T3\n", "line 6: from a span to itself", 1),
         ("E1\tBuy:T7 Buyer:T1\nE2\tBuy:T2\n", "line 6: a trigger that is not there", 1),
         ("E1\tBuy:T2 Buyer:T7 Thing:T3\n", "line 6: a role that is not there", 1),
+        ("N1\tReference T7 W:1\tIBM\nR2\towns Arg1:T1 Arg2:T3\n", "a.ann, line 6: a span that is not there: N1", 1),
         ("E1\tSay:T4 What:E2\nE2\tBuy:T2 Thing:E1\n", "line 6: an event that is a part of itself", 2),
     ],
 )
@@ -99,6 +101,14 @@ def test_what_joins_no_spans_is_said_and_the_rest_is_kept(tmp_path, others, reas
     links = doc._.xlt_links
     assert len(links.links) + len(links.records) == n_left
     assert len(doc.ents) == 5
+
+
+def test_spans_that_are_left_out_by_their_labels_take_their_relations_in_silence(tmp_path):
+    others = "R1\towns Arg1:T1 Arg2:T5\nR2\towns Arg1:T1 Arg2:T3\nE1\tSay:T4 Who:T5\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XltWarning)
+        doc = read_bought(tmp_path, others, labels=frozenset({"ORG", "Say"}))
+    assert len(doc._.xlt_links.links) == len(doc._.xlt_links.records) == 1
 
 
 def test_spans_that_overlap_are_counted_or_go_into_a_group(tmp_path):

@@ -89,9 +89,24 @@ def test_label_studio_names_ids_and_a_direction(tmp_path, more, expected):
 
 def test_what_joins_no_two_spans_is_said_and_the_rest_is_kept(tmp_path):
     wrong = [{"from_id": 11, "to_id": 99, "type": "x"}, {"from_id": 11, "to_id": 11, "type": "x"}, "nonsense"]
-    with pytest.warns(XltWarning, match="W567.* 3 relations.*line 1: .*not there"):
+    said = (
+        "W567.* 3 relations.*line 1: an end that is not there: .*99.* and 1 more; line 1: from a span to itself: .*11"
+    )
+    with pytest.warns(XltWarning, match=said):
         doc = read(tmp_path, doccano(*wrong, {"from_id": 11, "to_id": 12, "type": "at"}))
     assert named(doc) == [("Ada", "at", "IBM")]
+
+
+def test_results_of_label_studio_that_are_no_relations_do_not_say_that_there_are_none(tmp_path):
+    line = label_studio({"type": "choices", "id": "c", "value": {"choices": ["formal"]}})
+    with pytest.warns(XltWarning, match="W567.*line 1: neither a span nor a relation: .*choices"):
+        doc = read(tmp_path, line, name="export.json")
+    assert "xlt_links" not in doc.spans
+
+
+def test_relations_that_are_no_list_are_said(tmp_path):
+    with pytest.warns(XltWarning, match="W567.*line 1: no list of relations: {'a': 1}"):
+        assert "xlt_links" not in read(tmp_path, {**doccano(), "relations": {"a": 1}}).spans
 
 
 def test_a_line_without_relations_is_told_from_one_that_says_there_are_none(tmp_path):

@@ -78,13 +78,34 @@ def test_tacred_has_a_link_from_subject_to_object(tmp_path):
         ("{}", "not an array"),
         ("[", "no JSON"),
         ([example(), {"token": ["a"]}], "example 2: the example lacks 'subj_start'"),
-        ([example(subj_end=9)], "subj_end 9, and there are 7 tokens"),
-        ([example(subj_start=3, subj_end=2)], "subj_start is 3"),
     ],
 )
 def test_what_is_no_example_of_tacred_is_an_error(tmp_path, text, message):
     with pytest.raises(XltError, match=f"E574.*{message}"):
         read(tmp_path, text, "tacred")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"subj_end": 9}, "subj_end 9, and there are 7 tokens"),
+        ({"subj_start": 3, "subj_end": 2}, "subj_start is 3"),
+        ({"subj_start": 1, "subj_end": 1, "obj_start": 1, "obj_end": 1}, "per:x leads from a span to itself"),
+    ],
+)
+def test_examples_of_tacred_without_two_spans_are_left_out(tmp_path, changed, reason):
+    wrong = {**example(**changed), "relation": "per:x"}
+    with pytest.warns(XltWarning, match=f"W562 *.*line 2, where .*{reason}"):
+        assert len(read(tmp_path, [example(), wrong, example()], "tacred")) == 2
+    with pytest.warns(XltWarning, match="W562"), pytest.raises(XltError, match="E503"):
+        read(tmp_path, [wrong], "tacred")
+
+
+@pytest.mark.parametrize("relation", ["employs(e1,e1)", "employs(e1,e3)"])
+def test_a_relation_of_marked_text_that_is_not_between_its_spans_is_left_out(tmp_path, relation):
+    text = f"<e1>Ada</e1> left <e2>IBM</e2>\n{relation}\n\n" + RELX
+    with pytest.warns(XltWarning, match="W562.*line 1, where the relation .* does not lead from e1 to e2"):
+        assert len(read(tmp_path, text, "marked")) == 1
 
 
 CONTEXT = "Ω: Ada was born in 1815. She died in London."
@@ -179,6 +200,21 @@ def test_a_mention_that_is_not_at_its_place_is_an_error(tmp_path):
         read(tmp_path, "1|t|Hello\n1\t1\t4\tAda\tPER\tx\n", "pubtator")
     with pytest.raises(XltError, match="E574.*line 1.*no text, mention"):
         read(tmp_path, "nothing\n", "pubtator")
+
+
+def test_what_the_offsets_of_mentions_count_is_recognized_and_refused(tmp_path):
+    mention = "1\t{}\t{}\tAda\tPER\tx\n".format
+    assert len(read(tmp_path, "1|t|😀 é Ada\n" + mention(4, 7), "pubtator")) == 1
+    for offsets, unit in (((5, 8), "UTF-16 units"), ((8, 11), "UTF-8 bytes")):
+        with pytest.raises(XltError, match=f"E574.*line 2: its offsets are {unit}; write them in code points"):
+            read(tmp_path, "1|t|😀 é Ada\n" + mention(*offsets), "pubtator")
+
+
+def test_a_relation_of_a_mention_to_itself_is_said(tmp_path):
+    text = "1|t|Ada\n1\t0\t3\tAda\tPER\tx\n1\tknows\tx\tx\n"
+    with pytest.warns(XltWarning, match="W567.*line 3: from a span to itself: knows x x"):
+        (doc,) = read(tmp_path, text, "pubtator")
+    assert named(doc) == []
 
 
 def test_intents_are_categories_and_slots_entities(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Corrections:
     Raises:
         XltError: As `annotated_texts`; E564 also for a line without the id of a sentence, E567 where two lines
             contradict each other, E568 where there are no lines, E569 for a line of a newer version, E573 for a text
-            that was changed and for spans that do not fit its words.
+            that was changed, for spans that do not fit its words and for entities that overlap.
     """
 
     def __init__(self, path: str | Path):
@@ -171,10 +172,20 @@ def _correction(line: AnnotatedText, path: Path) -> Correction:
     except (TypeError, ValueError, AttributeError) as err:
         raise error("E564", path=path, line=line.line, reason=f'"marks" is {str(values)[:80]}') from err
     spans = [span for said in line.spans for span in _in_groups(line, said)]
+    if overlapping := _overlapping(spans):
+        first, second = (" ".join(line.words[slice(*span[:2])]) for span in overlapping)
+        reason = f"the entities {first!r} and {second!r} have words in common, which no document can have"
+        raise error("E573", path=path, line=line.line, reason=reason)
     if line.given is not None:
         marks = tuple(_moves(line.given, spans))
     links = None if line.links is None else tuple(_links(line, spans, marks))
     return Correction(pair_id, line.line, line.answer, tuple(dict.fromkeys(spans)), marks, links)
+
+
+def _overlapping(spans: Iterable[TokenSpan]) -> tuple[TokenSpan, TokenSpan] | None:
+    """Two entities that have words in common; None where there are none."""
+    ents = sorted({span for span in spans if span[3] == ENTS})
+    return next(((first, second) for first, second in pairwise(ents) if second[0] < first[1]), None)
 
 
 def _content(correction: Correction) -> tuple[Any, ...]:

@@ -7,7 +7,9 @@ from spacy.tokens import Span
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
+from spacy_xlt.errors import XltError
 from spacy_xlt.readers.docbin import read_docs
+from spacy_xlt.review.records import Corrections
 from spacy_xlt.review.tools import TOOLS
 from spacy_xlt.span_links import End, Link, Record, SpanLinks, span_at
 
@@ -227,6 +229,32 @@ def test_all_sentences_of_a_document_are_corrected(corrected, tasks):
     said, bitext = corrected()
     assert "2 sentences are as they were reviewed" in said
     assert named(bitext.target) == {("ADA", "knows", "BOB"), ("RIO", "of", "IBM"), ("HP", "fired", "ADA")}
+
+
+def test_lines_that_differ_in_their_links_contradict_each_other(tasks, tmp_path):
+    other = json.loads(json.dumps(tasks[0]))
+    set_relations(tasks[0], [relation(tasks[0], "RIO", "of", "IBM")])
+    set_relations(other, [relation(other, "RIO", "in", "IBM")])
+    (tmp_path / "twice.json").write_text(json.dumps([*tasks, other]), "utf8")
+    with pytest.raises(XltError, match="E567.*lines 1 and 3"):
+        Corrections(tmp_path / "twice.json")
+
+
+@pytest.mark.parametrize("tool", ["label-studio"], indirect=True)
+def test_a_task_that_several_people_annotated_is_an_error_with_its_number(tasks, tmp_path):
+    results(tasks[1])
+    tasks[1]["annotations"] *= 2
+    (tmp_path / "a.json").write_text(json.dumps(tasks), "utf8")
+    with pytest.raises(XltError, match="E573.*a.json, line 2: .*several people; leave one"):
+        Corrections(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("given_links", [[[0, 9, "x"]], [[0, 1]], 3])
+def test_links_that_are_not_as_they_were_exported_are_an_error(tasks, tmp_path, given_links):
+    tasks[0].get("data", tasks[0])["given_links"] = given_links
+    (tmp_path / "a.json").write_text(json.dumps(tasks), "utf8")
+    with pytest.raises(XltError, match='E564.*line 1: "given_links" is .* not as it was exported'):
+        Corrections(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("tool", ["prodigy"], indirect=True)

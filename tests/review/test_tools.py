@@ -145,6 +145,16 @@ def test_a_span_that_ends_inside_a_word_is_an_error_with_its_line(exported, tmp_
         Corrections(write(tmp_path / "a.jsonl", exported))
 
 
+def test_entities_that_overlap_are_an_error_with_their_line(exported, tmp_path):
+    task = exported[0]
+    before = json.loads(json.dumps(spans_of(task)[1]))
+    move_end(task, 1, 2)
+    spans = task["annotations"][0]["result"] if "data" in task else spans_of(task)
+    spans.append(before)
+    with pytest.raises(XltError, match="E573.*a.jsonl, line 1: the entities 'RIO' and 'RIO 0' have words in common"):
+        Corrections(write(tmp_path / "a.jsonl", exported))
+
+
 def test_answers_of_prodigy_count_also_where_nothing_was_changed(built, tmp_path):
     run("shards", "export", built, tmp_path / "tasks.jsonl", "--format", "prodigy")
     tasks = [json.loads(line) for line in (tmp_path / "tasks.jsonl").read_text("utf8").splitlines()]

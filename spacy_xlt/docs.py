@@ -16,7 +16,7 @@ from spacy.attrs import intify_attr
 from spacy.tokens import Doc, DocBin, Span, SpanGroup, Token
 from spacy.vocab import Vocab
 
-from .span_links import ENTS, LINKS_GROUP, End, get_links, set_links, span_at
+from .span_links import ENTS, LINKS_GROUP, End, SpanLinks, get_links, set_links, span_at
 
 # What a token carries besides its text, as in spaCy's own DocBin.
 _ANNOTATION = "TAG HEAD DEP ENT_IOB ENT_TYPE ENT_KB_ID ENT_ID LEMMA MORPH POS SENT_START"
@@ -217,6 +217,27 @@ def slice_doc(doc: Doc, start: int, end: int) -> Doc:
     copy_groups(doc, part, move)
     _copy_soft_labels(doc, part, start, end)
     return part
+
+
+def join_docs(docs: Sequence[Doc]) -> Doc:
+    """Documents behind each other as one, as `Doc.from_docs` has it, which loses links between spans.
+
+    Args:
+        docs: One or more, of the same vocabulary.
+    """
+    joined = Doc.from_docs(list(docs))
+    links, n_spans = SpanLinks(), Counter[str]()
+    for doc in docs:
+        own = get_links(doc)
+        places = {end: End(end.key, end.number + n_spans[end.key]) for end in own.ends()}
+        moved = own.moved(places.get, first_record=len(links.records))
+        links.links += moved.links
+        links.records += moved.records
+        links.complete &= own.complete
+        n_spans.update({ENTS: len(doc.ents), **{key: len(group) for key, group in doc.spans.items()}})
+    if LINKS_GROUP in joined.spans:
+        set_links(joined, links)
+    return joined
 
 
 def _copy_soft_labels(doc: Doc, target: Doc, start: int, end: int) -> None:

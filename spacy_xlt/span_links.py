@@ -1,4 +1,9 @@
-"""Links between spans (relations, arguments) and records of several (events, tuples): `doc._.xlt_links`."""
+"""Links between spans (relations, arguments) and records of several (events, tuples): `doc._.xlt_links`.
+
+They go wherever spaCy takes the attributes of span groups: `DocBin`, `to_bytes`, `copy`, pickle, `n_process`. spaCy's
+own `span.as_doc()`, `Doc.from_docs` and `to_json` lose them: `docs.slice_doc` and `docs.join_docs` are in the place of
+the first two. An end is a number, so entities and groups are written anew inside `docs.links_follow`.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +67,8 @@ class SpanLinks:
     """The links and records of a document.
 
     Attributes:
-        complete: Whether pairs of spans without a link are known to have none, as `doc.ents` has missing annotation.
+        complete: Whether pairs of spans without a link are known to have none, as `doc.ents` has missing annotation. It
+            is False for a document that nobody gave any links.
     """
 
     links: list[Link] = field(default_factory=list)
@@ -87,11 +93,12 @@ class SpanLinks:
             yield record.label
             yield from (f"{record.label}.{role}" for role, end in record.roles if isinstance(end, End))
 
-    def moved(self, place: Callable[[End], End | None]) -> SpanLinks:
+    def moved(self, place: Callable[[End], End | None], *, first_record: int = 0) -> SpanLinks:
         """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.
 
         Args:
             place: Where a span is now; None where it is no more.
+            first_record: The number of the first record, behind those of other documents.
         """
         links = []
         for link in self.links:
@@ -102,7 +109,7 @@ class SpanLinks:
         anchors = [None if record.anchor is None else place(record.anchor) for record in self.records]
         for n, (record, anchor) in enumerate(zip(self.records, anchors, strict=True)):
             if record.anchor is None or anchor is not None:
-                kept[n] = len(kept)
+                kept[n] = first_record + len(kept)
         records = []
         for n in kept:
             moved = [
@@ -114,17 +121,16 @@ class SpanLinks:
 
 
 def get_links(doc: Doc) -> SpanLinks:
-    """The links and records of a document; empty where it has none."""
+    """The links and records of a document; empty and not complete where nothing is known of them."""
     group = doc.spans.get(LINKS_GROUP)
-    if group is None:
-        return SpanLinks()
-    stored: Mapping[str, Any] = group.attrs
+    # spaCy's own functions may have kept the group without its attributes
+    stored: Mapping[str, Any] = {} if group is None else group.attrs
     links = [Link(End(*head), End(*child), label, score) for head, child, label, score in stored.get("links", ())]
     records = [
         Record(label, End(*anchor) if anchor else None, tuple((role, _end(end)) for role, end in roles))
         for label, anchor, roles in stored.get("records", ())
     ]
-    return SpanLinks(links, records, bool(stored.get("complete", True)))
+    return SpanLinks(links, records, bool(stored.get("complete", False)))
 
 
 def set_links(doc: Doc, links: SpanLinks) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 import spacy
 from helpers.tiny_pipelines import saved_ruler
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from spacy.strings import hash_string
 from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Example
@@ -16,7 +20,7 @@ from spacy_xlt.bitext import Alignment, Bitext, LostLink
 from spacy_xlt.build.rows import bitext_row, target_row
 from spacy_xlt.build.shard import ShardCounts
 from spacy_xlt.compare.score import read_gold
-from spacy_xlt.docs import links_follow
+from spacy_xlt.docs import join_docs, links_follow, slice_doc
 from spacy_xlt.io import write_docs
 from spacy_xlt.languages import vocab_of
 from spacy_xlt.probabilities import SpanKey
@@ -98,11 +102,11 @@ def test_labelling_with_two_views_keeps_the_links_of_entities_that_stay(doc):
         tags = ()
 
     found = Found({SpanKey(1, 2, "PER"): 0.9, SpanKey(4, 5, "LOC"): 0.9}, frozenset(), np.zeros((0, 0), np.float16))
-    for settings, links in (
+    for chosen, links in (
         (LabelSettings.of(sure=None, doubtful=None, agree=True), [("Ada", "in", "Rome")]),
         (LabelSettings.of(sure=None, doubtful=None), []),
     ):
-        labeller = Labeller(Teacher(), settings, lang="en", exclude=None)
+        labeller = Labeller(Teacher(), chosen, lang="en", exclude=None)
         new = labeller._labelled(doc, found, ShardCounts())
         assert [ent.text for ent in new.ents] == ["Ada", "Rome"] and named(new) == links
 
@@ -187,3 +191,57 @@ def test_exported_rows_have_links_and_are_read_back_with_them(doc, tmp_path):
     path.write_text(json.dumps(row) + "\n", encoding="utf8")
     (read,) = read_corpus(path, lang="en")
     assert named(read) == [("Ada", "in", "Rome")]
+
+
+WORDS = st.integers(0, 7)
+NLP = spacy.blank("en")
+
+
+@st.composite
+def linked_docs(draw) -> Doc:
+    """Eight words, each an entity and in a group, with any links and records between them."""
+    doc = Doc(NLP.vocab, words=[f"w{n}" for n in range(8)], sent_starts=[n % 4 == 0 for n in range(8)])
+    doc.set_ents([Span(doc, n, n + 1, "E") for n in range(8)])
+    doc.spans["sc"] = [Span(doc, n, n + 1, "S") for n in range(8)]
+    ends = st.builds(End, st.sampled_from(["ents", "sc"]), WORDS)
+    links = st.lists(st.builds(Link, ends, ends, st.sampled_from("ab"), st.sampled_from([0.25, 1.0])), max_size=4)
+    roles = st.lists(st.tuples(st.just("role"), ends | st.integers(0, 2)), max_size=3).map(tuple)
+    records = st.lists(st.builds(Record, st.just("R"), st.none() | ends, roles), min_size=3, max_size=3)
+    doc._.xlt_links = SpanLinks(draw(links), draw(records | st.just([])), draw(st.booleans()))
+    return doc
+
+
+@settings(max_examples=30, deadline=None)
+@given(linked_docs())
+def test_links_go_wherever_spacy_takes_a_document(doc):
+    (stored,) = DocBin().from_bytes(DocBin(docs=[doc]).to_bytes()).get_docs(NLP.vocab)
+    as_bytes = Doc(NLP.vocab).from_bytes(doc.to_bytes(exclude=["user_data"]))
+    for other in (stored, as_bytes, doc.copy(), copy.deepcopy(doc), pickle.loads(pickle.dumps(doc)), *NLP.pipe([doc])):
+        assert other._.xlt_links == doc._.xlt_links
+
+
+@settings(max_examples=30, deadline=None)
+@given(linked_docs(), linked_docs())
+def test_documents_that_are_joined_and_cut_again_have_their_links(first, second):
+    joined = join_docs([first, second])
+    for doc, start in ((first, 0), (second, 8)):
+        part = slice_doc(joined, start, start + 8)
+        assert part._.xlt_links.links == doc._.xlt_links.links
+    assert len(joined._.xlt_links.records) == len(first._.xlt_links.records) + len(second._.xlt_links.records)
+    assert joined._.xlt_links.complete == (first._.xlt_links.complete and second._.xlt_links.complete)
+
+
+def test_records_of_joined_documents_are_still_roles_of_each_other(doc):
+    doc._.xlt_links = SpanLinks([], [Record("a", End("ents", 0)), Record("b", None, (("part", 0),))])
+    assert join_docs([doc, doc.copy()])._.xlt_links.records[3] == Record("b", None, (("part", 2),))
+
+
+def test_where_spacy_loses_links_nothing_says_that_there_are_none(doc):
+    assert doc._.xlt_links.complete
+    for lost in (Doc.from_docs([doc, doc]), doc[:3].as_doc(), Doc(doc.vocab).from_json(doc.to_json()), NLP("Ada")):
+        assert not lost._.xlt_links and not lost._.xlt_links.complete
+
+
+def test_a_document_without_links_does_not_say_that_its_pairs_have_none(doc):
+    plain = Doc(doc.vocab, words=["Ada"])
+    assert not join_docs([doc, plain])._.xlt_links.complete and named(join_docs([plain, doc])) == BOTH

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -31,6 +32,8 @@ _SPAN = re.compile(rf"(?P<id>T[^\t ]*)\t(?P<label>\S+) (?P<pieces>{_PIECE}(?:;{_
 _ABOUT = r"[^\t ]*\t(?!\S+ \d+ \d)[^\t]*\b[TERAMN]\d[^\t]*"
 _OTHER = re.compile(rf"[ERAM*]{_ABOUT}\s*|[N#]{_ABOUT}(?:\t[^\t]*)?|#[^\t\d][^\t]*")
 _LINE_END = re.compile("\r\n?|\n")
+# How lines of relations and events begin
+_LINKS = ("R", "E")
 
 
 class BratPair(NamedTuple):
@@ -77,7 +80,8 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
 
     Entities that overlap cannot all be `doc.ents`: of two, the longer one is, or the first one. A span in pieces
     reaches from its first to its last; one that begins or ends inside a token is widened to whole tokens. The triggers
-    of events are spans like all others. Where `notes` has room for texts that are left out, one that cannot be read is.
+    of events are spans like all others. Where any text has relations or events, those without are known to have none.
+    Where `notes` has room for texts that are left out, one that cannot be read is.
 
     Raises:
         XltError: E503 for a single text that is empty; E536 as `brat_pairs`; E537 for a line that is no annotation or
@@ -85,6 +89,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
     """
     pairs = brat_pairs(path, notes.left_out)
     notes.counts["texts"] += len(pairs) + len(notes.left_out or ())
+    has_links = any(_has_links(pair.annotation, settings.encoding) for pair in pairs)
     for pair in pairs:
         try:
             doc, annotations, about = _read(pair, settings, notes)
@@ -97,7 +102,7 @@ def read_brat(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[
             continue
         doc, ends = _annotate(doc, annotations, settings, notes)
         dropped = {item.id for item in annotations if not settings.keeps(item.label)}
-        for number, wrong, line in _join(doc, about, ends):
+        for number, wrong, line in _join(doc, about, ends, has_links):
             # What `labels` leaves out takes its relations along
             if dropped.isdisjoint(re.split(r"[\s:]", line)):
                 notes.leave_out(f"{pair.annotation.name}, line {number}", wrong, line)
@@ -240,10 +245,17 @@ def _annotate(
     return doc, {id: end for id, end in ends.items() if end}
 
 
-def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End]) -> list[tuple[int, str, str]]:
+def _has_links(path: Path, encoding: str) -> bool:
+    """Whether a file has relations or events; not where it cannot be read, which is said when its turn comes."""
+    with suppress(XltError):
+        return any(line[:1] in _LINKS for _, line in text_lines(path, encoding))
+    return False
+
+
+def _join(doc: Doc, about: list[tuple[int, str]], ends: dict[str, End], has_links: bool) -> list[tuple[int, str, str]]:
     """Write relations, events and identifiers onto a document. Returns those that cannot be; see `Standoff`."""
     found = read_standoff(about, ends)
-    if found.links:
+    if has_links:
         set_links(doc, found.links)
     named = {ends[id]: kb_id for id, kb_id in found.kb_ids.items()}
     for key in {end.key for end in named}:

@@ -23,6 +23,19 @@ def brat(tmp_path: Path, text: str | bytes, annotation: str) -> Path:
     return tmp_path / "a.txt"
 
 
+def test_a_text_without_relations_has_none_where_another_text_has_some(tmp_path):
+    for name, relation in (("a", "R1\tknows Arg1:T1 Arg2:T2\n"), ("b", "")):
+        note = f"T1\tPER 0 3\tAna\nT2\tPER 8 10\tBo\n{relation}"
+        (tmp_path / f"{name}.txt").write_text("Ana saw Bo", encoding="utf8")
+        (tmp_path / f"{name}.ann").write_text(note, encoding="utf8")
+    first, second = (doc._.xlt_links for doc in read_corpus(tmp_path))
+    assert len(first.links) == 1 and (second.links, second.complete) == ([], True)
+    (tmp_path / "a.ann").unlink()
+    (tmp_path / "a.txt").unlink()
+    (alone,) = read_corpus(tmp_path)
+    assert not alone._.xlt_links.complete
+
+
 def test_spans_are_entities_and_other_lines_are_not(tmp_path):
     text = "Ana saw\nBo Li in São Paulo."
     note = "T1\tPER 0 3\tAna\nT2\tPER 8 13\tBo Li\nT12\tLOC 17 26\tSão Paulo\n"

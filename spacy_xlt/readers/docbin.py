@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..languages import MULTI, vocab_of
 from ..limits import DOCS, TEXT, TOKEN, check_size, unpacked_limit
 from ..textfiles import read_bytes
 from .settings import ReadNotes, ReadSettings
+from .stored_links import leave_out_unusable
 
 _PIECE = 1 << 20
 # The span group that mirrors entities in what this package has written
@@ -95,7 +97,8 @@ def read_docs(path: str | Path, *, lang: str = MULTI, vocab: Vocab | None = None
 def read_docbin(path: Path, settings: ReadSettings, notes: ReadNotes) -> Iterator[Doc]:
     """Read the documents of one `.spacy` file as they are; see `readers.read_file`.
 
-    Ids of spans without their names, as tools write them that know only numbers, are these numbers.
+    Links and records that cannot be are left out; see `leave_out_unusable`. Ids of spans without their names, as tools
+    write them that know only numbers, are these numbers.
     """
     for doc in _docs(path, vocab_of(settings.lang), notes):
         ents = {(ent.start, ent.end, ent.label) for ent in doc.ents}
@@ -111,11 +114,12 @@ def _docs(file: Path, vocab: Vocab, notes: ReadNotes | None = None) -> Iterator[
         _check_names(stored, vocab)
         _check_texts(file, stored)
     docs = stored.get_docs(vocab)
-    while True:
+    for number in count(1):
         with _naming(file):
             doc = next(docs, None)
             if doc is None:
                 return
+            leave_out_unusable(doc, f"document {number}", notes or ReadNotes())
             _name_ids(doc, notes or ReadNotes())
         yield doc
 

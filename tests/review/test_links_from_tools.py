@@ -231,6 +231,24 @@ def test_all_sentences_of_a_document_are_corrected(corrected, tasks):
     assert named(bitext.target) == {("ADA", "knows", "BOB"), ("RIO", "of", "IBM"), ("HP", "fired", "ADA")}
 
 
+def test_links_come_back_to_the_groups_of_their_spans(config, make_doc, write_corpus, tmp_path, tool):
+    doc = make_doc("Bob saw Rio .", (0, 1, "PER"), (2, 3, "LOC"))
+    doc.spans["facts"] = [Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "LOC")]
+    in_facts = Link(End("facts", 0), End("facts", 1), "saw")
+    doc._.xlt_links = SpanLinks([in_facts, Link(BOB, End("facts", 1), "likes")])
+    corpus = write_corpus([doc], "groups.spacy")
+    run("build", config, corpus, tmp_path / "built", "--no-report")
+    run("shards", "export", tmp_path / "built", tmp_path / "a.jsonl", "--format", tool)
+    task = json.loads((tmp_path / "a.jsonl").read_text("utf8"))
+    kept = [one for one in relations_of(task) if "saw" in str(one)]
+    set_relations(task, kept)
+    (tmp_path / "b.jsonl").write_text(json.dumps(task), "utf8")
+    run("build", config, corpus, tmp_path / "again", "--corrections", tmp_path / "b.jsonl", "--no-report")
+    (built,) = read_docs(tmp_path / "again" / "bitext")
+    assert built._.xlt["pt"].target._.xlt_links.links == [in_facts]
+    assert [lost.label for lost in built._.xlt["pt"].lost_links] == ["likes"]
+
+
 def test_lines_that_differ_in_their_links_contradict_each_other(tasks, tmp_path):
     other = json.loads(json.dumps(tasks[0]))
     set_relations(tasks[0], [relation(tasks[0], "RIO", "of", "IBM")])

@@ -40,6 +40,7 @@ REASONS = {
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",
     "same_words": "both ends of the link came to the same words",
     "not_projected": "an end of the link is in a group that is not projected",
+    "dropped": "an end of the link is in a sentence that is left out",
     REVIEWED: "who reviewed the sentence took it away",
 }
 # Flag of the sentence pairs that are to be left out of the training corpus; the flag before it says why.

@@ -87,11 +87,11 @@ class SpanLinks:
         return ends
 
     def labels(self) -> Iterator[str]:
-        """The labels of links, the types of records, and for each role that a span has the type, a dot and the role."""
+        """The labels of links, the types of records, and for each role the type, a dot and the role."""
         yield from (link.label for link in self.links)
         for record in self.records:
             yield record.label
-            yield from (f"{record.label}.{role}" for role, end in record.roles if isinstance(end, End))
+            yield from (f"{record.label}.{role}" for role, _ in record.roles)
 
     def moved(self, place: Callable[[End], End | None], *, first_record: int = 0) -> SpanLinks:
         """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.

@@ -19,7 +19,7 @@ from ..pipe import BitextPipe
 from ..protocols import Outcome
 from ..span_links import LINKS_GROUP
 from .annotations import clear_entities, score_of, spans_to_project, write
-from .carried_links import carry_links
+from .carried_links import carry_links, cut_links
 from .filters import ProjectionFilter
 from .sentences import (
     POLICIES,
@@ -213,6 +213,7 @@ class ProjectorPipe(BitextPipe):
             drop_lost_links(bitext)
         if self.direction == "source_to_target":
             drop_flagged(bitext, self.drop_flags)
+            cut_links(bitext)
         if self.cats and bitext.source.cats:
             bitext.target.cats = dict(bitext.source.cats)
 

@@ -10,7 +10,7 @@ from spacy.tokens import Span, SpanGroup
 
 from ..bitext import DROP_FLAG, ENTS, ENTS_GROUP, REVIEWED, Bitext, LostSpan, SentencePair, is_annotation
 from ..docs import missing_ranges
-from ..projection.carried_links import carry_links
+from ..projection.carried_links import carry_links, cut_links
 from ..readers.jsonl import ACCEPT, REJECT
 from ..span_links import LINKS_GROUP
 from .links import correct_links
@@ -42,6 +42,7 @@ def apply_corrections(bitext: Bitext, corrections: Sequence[tuple[int, Correctio
         # What a link joins may have another place now, or be there again
         carry_links(bitext, [ENTS, *filter(is_annotation, bitext.source.spans)])
     correct_links(bitext, corrections)
+    cut_links(bitext)
 
 
 def _correct_spans(bitext: Bitext, number: int, correction: Correction) -> None:

@@ -177,7 +177,10 @@ def _shown_links(doc: Doc, lost: Iterable[LostLink]) -> list[ShownLink]:
     reasons = {(link.head, link.child, link.label): link.reason for link in lost}
     ends = [(link.head, link.child, link.label, _number(link.score)) for link in found.links]
     for record in found.records:
-        roles = [(role, end) for role, end in record.roles if isinstance(end, End)]
+        ends_of_roles = (
+            (role, end if isinstance(end, End) else found.records[end].anchor) for role, end in record.roles
+        )
+        roles = [(role, end) for role, end in ends_of_roles if end]
         anchor = record.anchor or (roles.pop(0)[1] if roles else None)
         ends += [(anchor, end, f"{record.label}.{role}", None) for role, end in roles if anchor]
     shown = []

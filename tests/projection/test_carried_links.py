@@ -1,10 +1,14 @@
 """Links between spans and records follow the spans that are projected."""
 
+from collections import Counter
+
 import pytest
 import spacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_xlt.bitext import Bitext, LostLink
+from spacy_xlt.bitext import REASONS, Bitext, LostLink, SentencePair, dropped_pairs, training_target
 from spacy_xlt.docs import replace_ents, slice_doc, without
 from spacy_xlt.links import Alignment
 from spacy_xlt.span_links import End, Link, Record, SpanLinks, span_at
@@ -108,3 +112,75 @@ def test_sentences_of_lost_links_can_be_left_out(source):
     target = Doc(spacy.blank("xx").vocab, "Ada arbeitet .".split())
     bitext = project(source, target, [(0, 0), (1, 1), (4, 2)], on_lost_link="drop")
     assert bitext.sentences[0].flags == ("lost_link", "dropped")
+
+
+def in_two_sentences(source, *, flags=(), links=None, **settings):
+    """The source projected onto itself, the second sentence with flags."""
+    target = Doc(spacy.blank("xx").vocab, [token.text for token in source])
+    links = [(i, i) for i in range(len(source))] if links is None else links
+    sentences = [SentencePair(0, 5, 0, 5), SentencePair(5, 11, 5, 11, None, flags)]
+    pipe = spacy.blank("xx").add_pipe("xlt_projector", config=settings)
+    return pipe.project([Bitext(source, target, Alignment(links), sentences=sentences)])[0]
+
+
+def test_links_into_a_sentence_that_is_left_out_are_listed(source):
+    before = source._.xlt_links
+    source._.xlt_links = SpanLinks([*before.links, Link(End("verbs", 1), ROME, "place")], before.records)
+    bitext = in_two_sentences(source, flags=("bad",), drop_flags=["bad"])
+    born = End("verbs", 1)
+    assert bitext.lost_links == [
+        LostLink(ADA, ROME, "born_in", "dropped"),
+        LostLink(born, born, "life.born", "dropped"),
+    ]
+    assert named(bitext.target) == [("IBM", "employs", "Ada"), ("born", "place", "Rome")]
+    corpus = training_target(bitext)
+    assert named(corpus) == [("IBM", "employs", "Ada")] and corpus._.xlt_links.complete
+
+
+def test_a_lost_anchor_takes_its_roles_along_and_each_is_listed(source):
+    links = [(i, i) for i in range(len(source)) if i != 1]
+    target = Doc(spacy.blank("xx").vocab, [token.text if token.i != 1 else "," for token in source])
+    source._.xlt_links = SpanLinks([], [*source._.xlt_links.records, Record("cause", ROME, (("what", 0),))])
+    bitext = project(source, target, links)
+    verb = End("verbs", 0)
+    assert [record.label for record in bitext.target._.xlt_links.records] == ["life", "cause"]
+    assert [(lost.head, lost.child, lost.label) for lost in bitext.lost_links] == [
+        (verb, verb, "work"),
+        (verb, ADA, "work.who"),
+        (verb, IBM, "work.where"),
+        (verb, verb, "life.part"),
+        (ROME, verb, "cause.what"),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_every_link_and_role_is_in_the_target_or_listed_with_a_reason(data):
+    nlp = spacy.blank("en")
+    source = nlp("Ada works at IBM . She was born in Rome .")
+    source.ents = [Span(source, n, n + 1, "E") for n in (0, 1, 3, 5, 7, 9)]
+    ends = st.integers(0, 5).map(lambda n: End("ents", n))
+    links = st.lists(st.builds(Link, ends, ends, st.sampled_from("ab")), max_size=5)
+    roles = st.lists(st.tuples(st.just("r"), ends | st.integers(0, 1)), max_size=3).map(tuple)
+    records = st.lists(st.builds(Record, st.just("R"), ends, roles), min_size=2, max_size=2)
+    source._.xlt_links = SpanLinks(data.draw(links), data.draw(records))
+    linked = data.draw(st.sets(st.integers(0, 10)))
+    bitext = in_two_sentences(
+        source,
+        flags=("bad",),
+        links=sorted((n, n) for n in linked),
+        drop_flags=data.draw(st.sampled_from([[], ["bad"]])),
+        on_lost=data.draw(st.sampled_from(["keep", "missing", "drop"])),
+        on_lost_link=data.draw(st.sampled_from(["keep", "drop"])),
+    )
+    lost = Counter(link.label for link in bitext.lost_links)
+    assert Counter(source._.xlt_links.labels()) == Counter(bitext.target._.xlt_links.labels()) + lost
+    assert all(link.reason in REASONS for link in bitext.lost_links)
+    # What is left out is whole sentences, with the links inside them
+    left_out = [pair.target for pair, _ in dropped_pairs(bitext)]
+    target = bitext.target
+    inside = sum(
+        any(start <= span_at(target, link.head).start < end for start, end in left_out)
+        for link in target._.xlt_links.links
+    )
+    assert len(training_target(bitext)._.xlt_links.links) == len(target._.xlt_links.links) - inside

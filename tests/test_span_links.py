@@ -2,7 +2,7 @@
 
 import pytest
 import spacy
-from spacy.tokens import Span
+from spacy.tokens import Doc, DocBin, Span
 
 from spacy_xlt.span_links import End, Link, SpanLinks, as_dicts, as_rel
 
@@ -40,3 +40,26 @@ def test_links_as_dicts_are_prodigy_s_relations(doc):
         "label": "PER",
         "key": "ents",
     }
+
+
+def pairs(doc):
+    """The pairs that the tutorial's component proposes: entities in both orders, by their first tokens."""
+    return [(one.start, other.start) for one in doc.ents for other in doc.ents if one != other]
+
+
+def test_the_tutorial_s_component_reads_what_it_learns_and_is_scored_by(doc):
+    if not Doc.has_extension("rel"):
+        Doc.set_extension("rel", default={})
+    doc.set_ents([*doc.ents, Span(doc, 2, 4, "X")])
+    doc._.xlt_links = SpanLinks([Link(End("ents", 2), ADA, "employs"), Link(ADA, End("ents", 2), "knows")])
+    doc._.rel = as_rel(doc, {"owns"})
+    (read,) = DocBin().from_bytes(DocBin(docs=[doc], store_user_data=True).to_bytes()).get_docs(doc.vocab)
+    # Its labels are those of any pair; what it learns has a number for each pair and label
+    labels = sorted({label for of_pair in read._.rel.values() for label in of_pair})
+    assert labels == ["employs", "knows", "owns"]
+    truth = {pair: [read._.rel[pair].get(label, 0) for label in labels] for pair in pairs(read)}
+    assert len(truth) == 6 and truth[4, 0] == [1, 0, 0] and truth[0, 4] == [0, 1, 0]
+    assert sum(map(sum, truth.values())) == 2
+    # Its score looks up all pairs of predicted entities, here the gold ones, and takes those with 1.0
+    right = {pair: [label for label, value in read._.rel[pair].items() if value == 1.0] for pair in pairs(read)}
+    assert right[4, 0] == ["employs"] and right[2, 4] == []

@@ -123,7 +123,7 @@ class FreezeEncoder(Engine):
         embeddings: Whether the embeddings stay as they are, with those of positions and types where the architecture
             keeps them together.
         layers: How many layers, from the bottom, stay as they are.
-        component: Name of the transformer component.
+        component: Name of the component with the encoder, or names where several have one.
 
     Raises:
         XltError: E150 for an invalid setting; when called, E603 and E604 where the pipeline has no such component or
@@ -132,11 +132,15 @@ class FreezeEncoder(Engine):
 
     embeddings: bool = True
     layers: int = setting(0, ge=0)
-    component: str = "transformer"
+    component: str | list[str] = "transformer"
 
     def __call__(self, nlp: Language) -> Language:
         """Freeze the weights."""
-        encoder = model_of(nlp, self.component).transformer
+        for name in [self.component] if isinstance(self.component, str) else self.component:
+            self._freeze(model_of(nlp, name).transformer)
+        return nlp
+
+    def _freeze(self, encoder: Any) -> None:
         if self.embeddings:
             getattr(encoder, "embeddings", encoder.get_input_embeddings()).requires_grad_(False)
         layers = encoder_layers(encoder)
@@ -144,7 +148,6 @@ class FreezeEncoder(Engine):
             raise error("E604", setting="layers", layers=self.layers, known=len(layers))
         for layer in layers[: self.layers]:
             layer.requires_grad_(False)
-        return nlp
 
 
 def model_of(nlp: Language, component: str) -> Any:

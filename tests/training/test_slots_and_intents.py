@@ -51,11 +51,16 @@ def train_on(corpus: Path, encoder: str, *overlays: str, **settings) -> Language
     return trained(*overlays, **{**common, **settings})
 
 
-def test_slots_and_intents_that_a_build_projected_are_learnt_together(nlp, encoder, tmp_path):
+@pytest.fixture
+def commands(tmp_path) -> Path:
     (tmp_path / "commands.conll").write_text(COMMANDS, encoding="utf8")
     columns = {"format": "conll", "token_col": 2, "tag_col": 4, "lang": "en"}
-    write_docs(tmp_path / "en.spacy", read_corpus(tmp_path / "commands.conll", **columns))
-    build(nlp, tmp_path / "en.spacy", tmp_path / "built")
+    write_docs(tmp_path / "commands.spacy", read_corpus(tmp_path / "commands.conll", **columns))
+    return tmp_path / "commands.spacy"
+
+
+def test_slots_and_intents_that_a_build_projected_are_learnt_together(nlp, encoder, commands, tmp_path):
+    build(nlp, commands, tmp_path / "built")
     both = train_on(
         tmp_path / "built/target", encoder, "textcat", "slots_and_intents", output=tmp_path / "trained",
         # A command without a slot has an intent to learn
@@ -70,8 +75,18 @@ def test_slots_and_intents_that_a_build_projected_are_learnt_together(nlp, encod
         "PLAY BLACK DOG": ([("BLACK DOG", "track")], "PlayMusic"),
         "CANCEL THE ALARM": ([], "alarm/cancel"),
     }
-    scores = spacy.load(tmp_path / "trained/model-last").meta["performance"]
-    assert scores["ents_f"] == scores["cats_macro_f"] == 1.0
+    saved = spacy.load(tmp_path / "trained/model-last")
+    assert saved.meta["performance"]["ents_f"] == saved.meta["performance"]["cats_macro_f"] == 1.0
+    assert saved.pipe_names == ["xlt_ner", "transformer", "textcat", "doc_cleaner"]
+
+
+def test_the_embeddings_of_both_encoders_are_frozen(encoder, commands):
+    settings = {"training__max_steps": 1, "initialize__after_init__embeddings": True}
+    both = train_on(commands, encoder, "textcat", "slots_and_intents", **settings)
+    for name in ("xlt_ner", "transformer"):
+        module = both.get_pipe(name).model.transformer
+        assert not module.get_input_embeddings().weight.requires_grad
+        assert any(weight.requires_grad for weight in module.parameters())
 
 
 LABELLED = "goal by six\tsports\ntaxes rise\tpolitics\ntaxes on goal\tsports|politics\nit is late\tnone\n"

@@ -3,10 +3,12 @@
 They go wherever spaCy takes the attributes of span groups: `DocBin`, `to_bytes`, `copy`, pickle, `n_process`. spaCy's
 own `span.as_doc()`, `Doc.from_docs` and `to_json` lose them: `docs.slice_doc` and `docs.join_docs` are in the place of
 the first two. An end is a number, so entities and groups are written anew inside `docs.links_follow`.
+
+A wheel with `xlt_relations` has the file by itself: it imports nothing else of spacy_xlt, and has no postponed
+annotations (see ner/xlt_ner.py).
 """
 
-from __future__ import annotations
-
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -17,6 +19,8 @@ from spacy.tokens import Doc, Span, SpanGroup
 # Where links are kept, in the attributes of a group without spans: groups go wherever a document goes
 LINKS_GROUP = "xlt_links"
 ENTS = "ents"
+# Start and end of the head, of the child, and the label
+LinkKey = tuple[int, int, int, int, str]
 
 
 class End(NamedTuple):
@@ -93,7 +97,11 @@ class SpanLinks:
             yield record.label
             yield from (f"{record.label}.{role}" for role, _ in record.roles)
 
+<<<<<<< HEAD
     def moved(self, place: Callable[[End], End | None], *, first_record: int = 0) -> SpanLinks:
+=======
+    def moved(self, place: Callable[[End], End | None]) -> "SpanLinks":
+>>>>>>> db2550f (xlt_relations: links between spans by classifying pairs, and its wheel with three files)
         """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.
 
         Args:
@@ -209,6 +217,56 @@ def end_of(doc: Doc, key: str, start: int, stop: int, label: str) -> End | None:
         if (span.start, span.end, span.label_) == (start, stop, label):
             return End(key, n)
     return None
+
+
+def link_keys(doc: Doc) -> Counter[LinkKey]:
+    """The links of a document by the characters of their ends and their label."""
+
+    def place(end: End) -> tuple[int, int]:
+        span = span_at(doc, end)
+        return span.start_char, span.end_char
+
+    links = get_links(doc).links
+    return Counter((*place(link.head), *place(link.child), link.label) for link in links)
+
+
+def score_links(predicted: Iterable[Doc], golds: Iterable[Doc]) -> dict[str, Any]:
+    """Compare the links of documents with gold ones.
+
+    Returns:
+        `links_p`, `links_r`, `links_f`: fractions, of links with both ends and the label exact, head and child not
+        exchanged. `links_per_type`: the same by label, under "p", "r", "f". `links_ends_r`: the share of gold links
+        between whose ends there is one, with whatever label and in whichever direction. `links` and `links_gold`:
+        their numbers. A score is None where there is nothing to divide by.
+    """
+    right: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
+    joined = 0
+    for doc, gold in zip(predicted, golds, strict=True):
+        ours, theirs = link_keys(doc), link_keys(gold)
+        for counts, keys in ((made, ours), (wanted, theirs), (right, ours & theirs)):
+            for key, n in keys.items():
+                counts[key[-1]] += n
+        pairs = {frozenset((key[:2], key[2:4])) for key in ours}
+        joined += sum(n for key, n in theirs.items() if frozenset((key[:2], key[2:4])) in pairs)
+    n_gold = wanted.total()
+    labels = sorted({*made, *wanted})
+    return {
+        **{f"links_{name}": value for name, value in _prf(right.total(), made.total(), n_gold).items()},
+        "links_per_type": {label: _prf(right[label], made[label], wanted[label]) for label in labels},
+        "links_ends_r": joined / n_gold if n_gold else None,
+        "links": made.total(),
+        "links_gold": n_gold,
+    }
+
+
+def _prf(right: int, made: int, wanted: int) -> dict[str, float | None]:
+    return {
+        "p": right / made if made else None,
+        "r": right / wanted if wanted else None,
+        "f": 2 * right / (made + wanted) if made + wanted else None,
+    }
 
 
 def _end(stored: Sequence[Any] | int) -> End | int:

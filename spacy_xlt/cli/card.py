@@ -41,7 +41,8 @@ def card_cli(
     """
     Write a model card into meta.json: strategy, languages, data and their licences, engines, scores, selection.
 
-    Where the package needs the code of a component (xlt_ner), its file is put beside, for `spacy package --code`.
+    Where the package needs the code of a component (xlt_ner, xlt_relations), its files are put beside, for
+    `spacy package --code`.
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
     from ..io import write_json
@@ -70,9 +71,9 @@ def card_cli(
     else:
         write_json(model / "meta.json", meta)
     package = f"python -m spacy package {model} ..."
-    if provenance.code is not None:
-        shutil.copyfile(provenance.code, model / provenance.code.name)
-        package += f" --code {model / provenance.code.name}"
+    if provenance.code:
+        copied = [shutil.copyfile(file, model / file.name) for file in provenance.code]
+        package += f" --code {','.join(map(str, copied))}"
     msg.good(f"Model card in {model / 'meta.json'}", f"Licence {meta['license']}; {package}")
 
 

@@ -25,11 +25,10 @@ from ..docs import without
 from ..errors import error
 from ..languages import MULTI
 from ..readers.docbin import read_docs
-from ..span_links import get_links
+from ..span_links import get_links, score_links
 from .answers import has_answers, score_answers
 from .bootstrap import SAMPLES, SEED, interval, p_value, resampled_f1
 from .intents import score_intents
-from .links import score_links
 from .spans import (
     counts_by_doc,
     counts_by_label,

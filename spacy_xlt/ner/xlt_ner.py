@@ -43,6 +43,8 @@ from thinc.api import Optimizer, get_torch_default_device
 REQUIREMENTS = ("torch>=2.4", "transformers>=4.44,<5")
 # The span group that mirrors `doc.ents`, which has no room for scores
 ENTS_GROUP = "xlt_ents"
+# The one whose attributes have the links between spans, as span_links.py writes them
+LINKS_GROUP = "xlt_links"
 # In `doc.user_data`: probabilities of tags to learn from, in the place of labels
 SOFT_LABELS = "xlt_soft_labels"
 BUNDLED = "bundled:"
@@ -85,35 +87,63 @@ _ERRORS = {
 }
 
 
-def _message(code: str, **values: Any) -> str:
+def message(code: str, **values: Any) -> str:
     return f"[XLT-{code}] {_ERRORS[code].format(**values)}"
 
 
-def _require_torch(name: str) -> None:
+def require_torch(name: str) -> None:
     """Say what to install where PyTorch or transformers are missing."""
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as err:
         packages = " ".join(f"'{item}'" for item in REQUIREMENTS)
-        raise ImportError(_message("E171", name=name, reason=err, packages=packages)) from err
+        raise ImportError(message("E171", name=name, reason=err, packages=packages)) from err
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The settings of the component in a config.
+class EncoderSettings:
+    """The settings of everything that reads with an encoder.
+
+    Attributes:
+        window: The most word pieces that the encoder reads at once; a longer document is read in several windows.
+        overlap: Word pieces that neighbouring windows share.
+        batch_pieces: The most word pieces that are computed at once. The result does not depend on it.
+        precision: "float32" or "bfloat16": what the encoder computes in, on a CPU in training alone.
+    """
+
+    window: int = 256
+    overlap: int = 64
+    batch_pieces: int = 2048
+    precision: str = "float32"
+
+    def check(self, name: str) -> None:
+        """Raise E170 for a value that is none."""
+        for setting, is_valid, expected in self._checks():
+            if not is_valid:
+                value = getattr(self, setting)
+                raise ValueError(message("E170", name=name, setting=setting, value=value, expected=expected))
+
+    def _checks(self) -> list[tuple[str, bool, str]]:
+        return [
+            ("window", self.window >= 8, "a number from 8"),
+            ("overlap", 0 <= self.overlap <= self.window // 2, "a number from 0 to half of `window`"),
+            ("batch_pieces", self.batch_pieces >= 1, "a number from 1"),
+            ("precision", self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(EncoderSettings):
+    """The settings of the component in a config, with those of `EncoderSettings`.
 
     Attributes:
         mode: "entities" for `doc.ents`, or "per_label" for a sequence of tags for each label: spans that may nest in
             those of other labels, and overlap them.
         spans_key: The span group of the mode "per_label".
-        window: The most word pieces that the encoder reads at once; a longer document is read in several windows.
-        overlap: Word pieces that neighbouring windows share.
-        batch_pieces: The most word pieces that are computed at once. The result does not depend on it.
-        precision: "float32" or "bfloat16": what the encoder computes in, on a CPU in training alone.
         span_scores: What the scores of projected spans (`attrs["scores"]` of the span group "xlt_ents", or of
             `spans_key`) do to the loss of their words: "off" nothing, "linear" weighs it, "threshold" leaves it out for
             spans below `score_threshold`.
@@ -126,10 +156,6 @@ class Settings:
 
     mode: str = "entities"
     spans_key: str = "sc"
-    window: int = 256
-    overlap: int = 64
-    batch_pieces: int = 2048
-    precision: str = "float32"
     span_scores: str = "off"
     score_threshold: float = 0.5
     soft_loss: str = "kl"
@@ -137,25 +163,18 @@ class Settings:
     label_smoothing: float = 0.0
     r_drop: float = 0.0
 
-    def check(self, name: str) -> None:
-        """Raise E170 for a value that is none."""
-        for setting, is_valid, expected in (
+    def _checks(self) -> list[tuple[str, bool, str]]:
+        return [
+            *super()._checks(),
             ("mode", self.mode in ("entities", "per_label"), "entities or per_label"),
             ("spans_key", bool(self.spans_key), "the name of a span group"),
-            ("window", self.window >= 8, "a number from 8"),
-            ("overlap", 0 <= self.overlap <= self.window // 2, "a number from 0 to half of `window`"),
-            ("batch_pieces", self.batch_pieces >= 1, "a number from 1"),
-            ("precision", self.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
             ("span_scores", self.span_scores in ("off", "linear", "threshold"), "off, linear or threshold"),
             ("score_threshold", 0 <= self.score_threshold <= 1, "a number from 0 to 1"),
             ("soft_loss", self.soft_loss in ("kl", "mse"), "kl or mse"),
             ("temperature", self.temperature > 0, "a number above 0"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "a number from 0, below 1"),
             ("r_drop", self.r_drop >= 0, "a number from 0"),
-        ):
-            if not is_valid:
-                value = getattr(self, setting)
-                raise ValueError(_message("E170", name=name, setting=setting, value=value, expected=expected))
+        ]
 
 
 # --- Soft labels -----------------------------------------------------------------------------------------------------
@@ -174,7 +193,7 @@ def set_soft_labels(doc: Doc, tags: Sequence[str], probabilities: NDArray[Any]) 
     values = np.ascontiguousarray(probabilities, dtype=np.float16)
     if values.shape != (len(doc), len(tags)):
         reason = f"they are {values.shape} for {len(doc)} tokens and {len(tags)} tags"
-        raise ValueError(_message("E177", name="set_soft_labels", reason=reason))
+        raise ValueError(message("E177", name="set_soft_labels", reason=reason))
     _check_probabilities("set_soft_labels", values)
     doc.user_data[SOFT_LABELS] = {"tags": list(tags), "values": values.tobytes()}
 
@@ -192,7 +211,7 @@ def get_soft_labels(doc: Doc) -> tuple[list[str], NDArray[np.float16]] | None:
         tags = list(stored["tags"])
         values = np.frombuffer(stored["values"], dtype=np.float16).reshape(-1, len(tags))
     except (TypeError, KeyError, ValueError) as err:
-        raise ValueError(_message("E177", name="get_soft_labels", reason=_first_line(err))) from err
+        raise ValueError(message("E177", name="get_soft_labels", reason=_first_line(err))) from err
     _check_probabilities("get_soft_labels", values)
     return tags, values
 
@@ -200,7 +219,7 @@ def get_soft_labels(doc: Doc) -> tuple[list[str], NDArray[np.float16]] | None:
 def _check_probabilities(name: str, values: NDArray[np.float16]) -> None:
     # Not so for NaN, either
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(_message("E177", name=name, reason="they are not all from 0 to 1"))
+        raise ValueError(message("E177", name=name, reason="they are not all from 0 to 1"))
 
 
 # --- Words as pieces -------------------------------------------------------------------------------------------------
@@ -320,7 +339,7 @@ class Batch:
     words: NDArray[np.int64]
 
 
-def make_batches(encoder: WordEncoder, texts: Sequence[EncodedText], settings: Settings) -> Iterator[Batch]:
+def make_batches(encoder: WordEncoder, texts: Sequence[EncodedText], settings: EncoderSettings) -> Iterator[Batch]:
     """Yield the windows of documents in batches of similar length, the longest first."""
     offsets = [0, *accumulate(len(text.heads) for text in texts)]
     windows = [w for i, text in enumerate(texts) for w in encoder.windows(i, text, settings.overlap)]
@@ -542,7 +561,7 @@ class TokenClassifier:
 
     _ids = count()
 
-    def __init__(self, name: str, settings: Settings):
+    def __init__(self, name: str, settings: EncoderSettings):
         self.name = name
         self.settings = settings
         self.net: Any = None
@@ -561,7 +580,7 @@ class TokenClassifier:
         self.id = f"xlt_ner_{next(self._ids)}"
         self._optimizer: Any = None
         self._settings: Any = None
-        self._updates = self._n_words = 0
+        self._updates = self._n_learnt = 0
         self._cache: dict[bytes, EncodedText] = {}
         self._n_cached = 0
         self._process = os.getpid()
@@ -581,15 +600,21 @@ class TokenClassifier:
 
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None
-        head = torch.nn.Linear(encoder.config.hidden_size, n_outputs)
-        torch.nn.init.zeros_(head.weight)
-        torch.nn.init.zeros_(head.bias)
+        head = self._make_head(encoder.config.hidden_size, n_outputs)
         device = get_torch_default_device()
         self.net = torch.nn.ModuleDict({"encoder": encoder.float(), "head": head}).to(device).eval()
         self.tokenizer = tokenizer
         limit = min(_position_limit(encoder, tokenizer), self.settings.window)
         self.words = WordEncoder(tokenizer, limit=limit)
         self._forget_training()
+
+    def _make_head(self, hidden_size: int, n_outputs: int) -> Any:
+        import torch
+
+        head = torch.nn.Linear(hidden_size, n_outputs)
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+        return head
 
     def resize(self, old: Sequence[str], new: Sequence[str]) -> None:
         """Give the output layer other tags: a tag that it has already keeps its weights."""
@@ -648,48 +673,60 @@ class TokenClassifier:
         import torch
 
         head = self.net["head"]
-        self.net.eval()
-        if self._process != os.getpid():
-            # In a forked process (n_process) PyTorch's threads do not exist, and it would wait for them for ever
-            torch.set_num_threads(1)
-            self._process = os.getpid()
+        self._ready_to_predict()
         n_words = sum(len(text.heads) for text in texts)
-        result = torch.empty(n_words, head.out_features, device=head.weight.device)
+        result = torch.empty(n_words, head.out_features, device=self.device)
         with torch.inference_mode():
             for batch in self.batches(texts):
                 result[self._tensor(batch.words)] = self._forward(batch)
         return result
 
+    def _ready_to_predict(self) -> None:
+        import torch
+
+        self.net.eval()
+        if self._process != os.getpid():
+            # In a forked process (n_process) PyTorch's threads do not exist, and it would wait for them for ever
+            torch.set_num_threads(1)
+            self._process = os.getpid()
+
     def _forward(self, batch: Batch, chosen: NDArray[np.bool_] | None = None, drop: float = 0.0) -> Any:
         from torch.nn import functional as F
 
         rows, columns = (batch.rows, batch.columns) if chosen is None else (batch.rows[chosen], batch.columns[chosen])
+        head = self.net["head"]
+        return F.linear(F.dropout(self._hidden(batch, rows, columns), drop, drop > 0), head.weight, head.bias)
+
+    def _hidden(self, batch: Batch, rows: NDArray[Any], columns: NDArray[Any]) -> Any:
+        """What the encoder says of pieces, in float32, which output layers compute in whatever the encoder does."""
         ids, mask = self._tensor(batch.ids), self._tensor(batch.mask.astype(np.int64))
         with self._computing(training=self.net.training):
             hidden = self.transformer(input_ids=ids, attention_mask=mask)[0]
-        hidden = hidden[self._tensor(rows), self._tensor(columns)]
-        head = self.net["head"]
-        # The output layer computes in float32, whatever the encoder does
-        return F.linear(F.dropout(hidden.float(), drop, training=drop > 0), head.weight, head.bias)
+        return hidden[self._tensor(rows), self._tensor(columns)].float()
+
+    @property
+    def device(self) -> Any:
+        """Where the weights are, a torch.device."""
+        return next(self.net["head"].parameters()).device
 
     def _tensor(self, values: NDArray[Any]) -> Any:
         import torch
 
-        return torch.from_numpy(values).to(self.net["head"].weight.device, non_blocking=True)
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     @contextmanager
     def _computing(self, *, training: bool) -> Iterator[None]:
         """Half precision where it is set, and attention kernels that take batches of any shape, for the encoder."""
         import torch
 
-        device = self.net["head"].weight.device.type
+        device = self.device.type
         with ExitStack() as stack:
             # On a CPU in training alone, so that a pipeline finds the same on every one
             if self.settings.precision == "bfloat16" and (training or device == "cuda"):
                 if _has_bfloat16(device):
                     stack.enter_context(torch.autocast(device_type=device, dtype=torch.bfloat16))
                 else:
-                    warnings.warn(_message("W170", name=self.name, device=device), stacklevel=2)
+                    warnings.warn(message("W170", name=self.name, device=device), stacklevel=2)
             if device == "cuda":
                 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -730,7 +767,7 @@ class TokenClassifier:
             value.backward()
             total += value.detach()
         n_words = int(known.sum()) * n_sequences
-        self._n_words += n_words
+        self._n_learnt += n_words
         return float(total) / max(1, n_words)
 
     def finish_update(self, sgd: Any) -> None:
@@ -744,17 +781,17 @@ class TokenClassifier:
         """
         import torch
 
-        if self.net is None or not self._n_words:
+        if self.net is None or not self._n_learnt:
             return
         weights = [weight for weight in self.net.parameters() if weight.grad is not None]
         gradients = [weight.grad for weight in weights]
-        torch._foreach_div_(gradients, float(self._n_words))
+        torch._foreach_div_(gradients, float(self._n_learnt))
         if clip := getattr(sgd, "grad_clip", 0.0):
             torch.nn.utils.clip_grad_norm_(weights, float(clip))
         self._step(sgd)
         for weight in weights:
             weight.grad = None
-        self._n_words = 0
+        self._n_learnt = 0
         self._updates += 1
         if getattr(sgd, "averages", None) is not None:
             self._add_to_averages(sgd.averages)
@@ -768,7 +805,7 @@ class TokenClassifier:
         eps, decay = float(getattr(sgd, "eps", 1e-8)), float(getattr(sgd, "L2", 0.0))
         if not (0 <= rate < math.inf and 0 < b1 < 1 and 0 < b2 < 1 and eps > 0):
             reason = f"learn_rate {rate}, beta1 {b1}, beta2 {b2}, eps {eps}"
-            raise ValueError(_message("E179", name=self.name, reason=reason))
+            raise ValueError(message("E179", name=self.name, reason=reason))
         for group in self._optimizer.param_groups:
             group.update(lr=rate * group["rate"], betas=(b1, b2), eps=eps, weight_decay=decay * group["decays"])
         self._optimizer.step()
@@ -777,7 +814,7 @@ class TokenClassifier:
         import torch
 
         if getattr(sgd, "use_radam", False):
-            raise ValueError(_message("E179", name=self.name, reason="it is RAdam"))
+            raise ValueError(message("E179", name=self.name, reason="it is RAdam"))
         # Biases and scales don't decay, as is usual for encoders (Devlin et al. 2019)
         groups = [
             {"params": [w for w in part.parameters() if (w.ndim >= 2) is decays], "decays": decays, "rate": rate}
@@ -785,7 +822,7 @@ class TokenClassifier:
             for decays in (True, False)
         ]
         kind = torch.optim.AdamW if getattr(sgd, "L2_is_weight_decay", True) else torch.optim.Adam
-        return kind(groups, fused=self.net["head"].weight.device.type in ("cpu", "cuda"))
+        return kind(groups, fused=self.device.type in ("cpu", "cuda"))
 
     def _add_to_averages(self, averages: dict[Any, Any]) -> None:
         """The moving averages of thinc's optimizers, with keys of our own beside theirs."""
@@ -832,7 +869,7 @@ class TokenClassifier:
             save_file(head, folder / "head.safetensors")
         except (OSError, SafetensorError) as err:
             values = {"action": "written to", "path": folder, "reason": _first_line(err)}
-            raise OSError(_message("E178", name=self.name, **values)) from err
+            raise OSError(message("E178", name=self.name, **values)) from err
         # safetensors leaves its files readable by the owner alone
         for path in folder.rglob("*.safetensors"):
             path.chmod(0o644)
@@ -846,7 +883,7 @@ class TokenClassifier:
         if not (folder / "encoder").is_dir():
             self.net = None
             return
-        _require_torch(self.name)
+        require_torch(self.name)
         from safetensors.torch import load_file
 
         try:
@@ -887,7 +924,7 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
     # Each library has its own kinds of errors for a broken folder
     except Exception as err:
         values = {"name": name, "section": f"components.{name}", "encoder": encoder, "reason": _first_line(err)}
-        raise ValueError(_message("E173", **values)) from err
+        raise ValueError(message("E173", **values)) from err
     return tokenizer, model
 
 
@@ -904,7 +941,7 @@ def load_tokenizer(encoder: str) -> Any:
             raise ValueError("its tokenizer is not a fast one")
     except Exception as err:
         values = {"name": "nlp.tokenizer", "section": "tokenizer", "encoder": encoder, "reason": _first_line(err)}
-        raise ValueError(_message("E173", **values)) from err
+        raise ValueError(message("E173", **values)) from err
     return tokenizer
 
 
@@ -998,7 +1035,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _unreadable(name: str, path: str | Path, reason: str) -> ValueError:
-    return ValueError(_message("E178", name=name, action="read from", path=path, reason=reason))
+    return ValueError(message("E178", name=name, action="read from", path=path, reason=reason))
 
 
 def _first_line(err: Exception) -> str:
@@ -1007,11 +1044,148 @@ def _first_line(err: Exception) -> str:
 
 # --- The component ---------------------------------------------------------------------------------------------------
 
+
+class EncoderPipe(TrainablePipe):
+    """A component with an encoder of its own: what `xlt_ner` and `xlt_relations` have in common.
+
+    Attributes:
+        cfg: What is saved beside the weights, the labels among it.
+        settings: The component's, with a `window` and what else the encoder is read with.
+    """
+
+    vocab: Vocab
+    name: str
+    settings: Any
+    cfg: dict[str, Any]
+    model: TokenClassifier
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """What `spacy init labels` stores for `[initialize.components.NAME] labels`."""
+        return self.labels
+
+    @property
+    def n_outputs(self) -> int:
+        """How many scores the output layer gives."""
+        raise NotImplementedError
+
+    def _build(self, labels: set[str], encoder: str | None, layers: int | None, lora_rank: int) -> None:
+        if not encoder:
+            section = f"components.{self.name}"
+            raise ValueError(message("E173", name=self.name, section=section, encoder=encoder, reason="none is named"))
+        if lora_rank < 0 or (lora_rank and find_spec("peft") is None):
+            expected = "a number from 0, and above 0 the package peft (pip install peft)"
+            values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
+            raise ValueError(message("E170", name=self.name, **values))
+        self._set_labels(labels)
+        self.model.build(*load_encoder(self.name, encoder, layers=layers), self.n_outputs)
+        if lora_rank:
+            self.model.add_lora(lora_rank)
+
+    def _set_labels(self, labels: Iterable[str]) -> None:
+        self.cfg["labels"] = sorted(labels)
+        for label in self.labels:
+            self.vocab.strings.add(label)
+
+    def _require_weights(self) -> None:
+        if self.model.net is None:
+            raise ValueError(message("E172", name=self.name))
+
+    def _check_label(self, label: str) -> int:
+        if label not in self.labels:
+            raise ValueError(message("E174", name=self.name, label=label, known=", ".join(self.labels)))
+        return self.labels.index(label)
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Annotate documents in batches; where a batch fails, one by one, so that one document alone is lost."""
+        handle_error = self.get_error_handler()
+        for docs in util.minibatch(stream, size=batch_size):
+            error = None
+            try:
+                self.set_annotations(docs, self.predict(docs))
+            except Exception as err:
+                # A batch is tried again, without what the failed call holds: there may not have been the memory for it
+                error = err if len(docs) == 1 else err.with_traceback(None)
+            if error is None:
+                yield from docs
+            elif len(docs) == 1:
+                handle_error(self.name, self, docs, error)
+            else:
+                for doc in docs:
+                    yield from self.pipe([doc], batch_size=1)
+
+    # Saving
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write labels and model."""
+        writers = {"cfg": lambda p: srsly.write_json(p, self.cfg), "model": self.model.save}
+        util.to_disk(path, writers, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "EncoderPipe":
+        """Read what `to_disk` wrote.
+
+        Raises:
+            ValueError: E178 for what cannot be read.
+        """
+        readers = {
+            "cfg": self._read_cfg,
+            "model": lambda p: self.model.load(p, n_outputs=self.n_outputs),
+        }
+        util.from_disk(path, readers, exclude)
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The files of `to_disk`."""
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            self.to_disk(folder, exclude=exclude)
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            return bytes(srsly.msgpack_dumps({str(p.relative_to(folder).as_posix()): p.read_bytes() for p in files}))
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "EncoderPipe":
+        """Read what `to_bytes` gave.
+
+        Raises:
+            ValueError: E178 for what cannot be read.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                files = dict(srsly.msgpack_loads(bytes_data))
+            # msgpack has many kinds of errors
+            except Exception as err:
+                raise _unreadable(self.name, "bytes", _first_line(err)) from err
+            for name, data in files.items():
+                if not _FILE_NAME.fullmatch(name):
+                    raise _unreadable(self.name, "bytes", f"{name!r} is no name of a file that the component has")
+                path = Path(temporary, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            return self.from_disk(temporary, exclude=exclude)
+
+    def _read_cfg(self, path: Path) -> None:
+        try:
+            cfg = dict(srsly.read_json(path))
+            self._check_cfg(cfg)
+            labels = list(cfg["labels"])
+        except (OSError, ValueError, TypeError, KeyError) as err:
+            raise _unreadable(self.name, path, f"{type(err).__name__}: {_first_line(err)}") from err
+        self.cfg = cfg
+        self._set_labels(labels)
+
+    def _check_cfg(self, cfg: dict[str, Any]) -> None:
+        """Raise ValueError, TypeError or KeyError for what `to_disk` would not have written."""
+
+
 # `(start, end, label, probability)`
 FoundSpan = tuple[int, int, str, float]
 
 
-class XltNer(TrainablePipe):
+class XltNer(EncoderPipe):
     """Finds named entities: an encoder, and a tag for each word from the first of its pieces.
 
     Entities are in `doc.ents`, and with their probabilities in `doc.spans["xlt_ents"].attrs["scores"]`. Those that are
@@ -1041,21 +1215,16 @@ class XltNer(TrainablePipe):
         self._rehearsal_model: TokenClassifier | None = None
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels, sorted."""
-        return tuple(self.cfg["labels"])
-
-    @property
-    def label_data(self) -> tuple[str, ...]:
-        """What `spacy init labels` stores for `[initialize.components.NAME] labels`."""
-        return self.labels
-
-    @property
     def tags(self) -> list[str]:
         """The tags that the output layer has, in their order."""
         if self._per_label:
             return [f"{tag}-{label}" for label in self.labels for tag in "OBI"]
         return ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
+
+    @property
+    def n_outputs(self) -> int:
+        """One for each tag."""
+        return len(self.tags)
 
     @property
     def key(self) -> str | None:
@@ -1085,7 +1254,7 @@ class XltNer(TrainablePipe):
             ValueError: E170 for what is no label.
         """
         if not isinstance(label, str) or not label:
-            raise ValueError(_message("E170", name=self.name, setting="label", value=label, expected="a text"))
+            raise ValueError(message("E170", name=self.name, setting="label", value=label, expected="a text"))
         if label in self.labels:
             return 0
         before = self.tags
@@ -1120,24 +1289,14 @@ class XltNer(TrainablePipe):
             ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
         """
         validate_get_examples(get_examples, "XltNer.initialize")
-        _require_torch(self.name)
+        require_torch(self.name)
         found = set(labels) if labels is not None else self._labels_in(get_examples())
         found.update(self.labels)
         if not found:
             what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"
-            raise ValueError(_message("E175", name=self.name, what=what))
-        if not encoder:
-            section = f"components.{self.name}"
-            raise ValueError(_message("E173", name=self.name, section=section, encoder=encoder, reason="none is named"))
-        if lora_rank < 0 or (lora_rank and find_spec("peft") is None):
-            expected = "a number from 0, and above 0 the package peft (pip install peft)"
-            values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
-            raise ValueError(_message("E170", name=self.name, **values))
-        self._set_labels(found)
+            raise ValueError(message("E175", name=self.name, what=what))
         self.cfg["calibration"] = 1.0
-        self.model.build(*load_encoder(self.name, encoder, layers=layers), len(self.tags))
-        if lora_rank:
-            self.model.add_lora(lora_rank)
+        self._build(found, encoder, layers, lora_rank)
 
     def _labels_in(self, examples: Iterable[Example]) -> set[str]:
         refs = (eg.reference for eg in examples)
@@ -1145,30 +1304,7 @@ class XltNer(TrainablePipe):
             return {ent.label_ for ref in refs for ent in ref.ents}
         return {span.label_ for ref in refs for span in ref.spans.get(self.settings.spans_key, ())}
 
-    def _set_labels(self, labels: Iterable[str]) -> None:
-        self.cfg["labels"] = sorted(labels)
-        for label in self.labels:
-            self.vocab.strings.add(label)
-
     # Prediction
-
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Annotate documents in batches; where a batch fails, one by one, so that one document alone is lost."""
-        handle_error = self.get_error_handler()
-        for docs in util.minibatch(stream, size=batch_size):
-            error = None
-            try:
-                self.set_annotations(docs, self.predict(docs))
-            except Exception as err:
-                # A batch is tried again, without what the failed call holds: there may not have been the memory for it
-                error = err if len(docs) == 1 else err.with_traceback(None)
-            if error is None:
-                yield from docs
-            elif len(docs) == 1:
-                handle_error(self.name, self, docs, error)
-            else:
-                for doc in docs:
-                    yield from self.pipe([doc], batch_size=1)
 
     def predict(self, docs: Iterable[Doc]) -> list[list[FoundSpan]]:
         """The spans of each document with their probabilities, in order."""
@@ -1210,10 +1346,6 @@ class XltNer(TrainablePipe):
         logits = model.logits(model.encode([doc for doc in docs if len(doc)]))
         by_sequence = logits.unflatten(1, (self._n_sequences, -1))
         return list((by_sequence / temperature).log_softmax(dim=2).split([len(doc) for doc in docs]))
-
-    def _require_weights(self) -> None:
-        if self.model.net is None:
-            raise ValueError(_message("E172", name=self.name))
 
     def _decode(
         self, log_probs: Sequence[Any], search: Callable[[Any, Sequence[int]], list[Any]]
@@ -1269,7 +1401,9 @@ class XltNer(TrainablePipe):
             The temperature, from 0.5 to 4; as it was where fewer than 50 spans are found.
         """
         annotated = [eg for eg in examples if len(eg.predicted) and self._is_complete(eg.reference)]
-        gold = [{(s.start, s.end, s.label_) for s in _aligned(eg, self._spans_of(eg.reference))} for eg in annotated]
+        gold = [
+            {(s.start, s.end, s.label_) for s in aligned_spans(eg, self._spans_of(eg.reference))} for eg in annotated
+        ]
         # Not as they were calibrated before
         log_probs = self._log_probs(self.model, [eg.predicted for eg in annotated])
         low, high = 0.5, 4.0
@@ -1310,6 +1444,7 @@ class XltNer(TrainablePipe):
                 spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
                 known = _known_scores(doc)
                 doc.set_ents([*there, *(span for span, _ in spans)], blocked=blocked, default="outside")
+                _renumber_links(doc, there)
                 spans.extend((ent, known.get((ent.start, ent.end, ent.label), 1.0)) for ent in there)
                 spans.sort(key=lambda item: item[0].start)
             attrs = {"scores": [probability for _, probability in spans]}
@@ -1422,17 +1557,12 @@ class XltNer(TrainablePipe):
             return np.full(shape, -1, dtype=np.int64)
         tags = np.zeros(shape, dtype=np.int64)
         # Of spans that share a token and a label, the longest
-        for span in sorted(_aligned(eg, group), key=lambda span: (span.start - span.end, span.start)):
+        for span in sorted(aligned_spans(eg, group), key=lambda span: (span.start - span.end, span.start)):
             place = self._check_label(span.label_)
             if not tags[span.start : span.end, place].any():
                 tags[span.start : span.end, place] = 2
                 tags[span.start, place] = 1
         return tags
-
-    def _check_label(self, label: str) -> int:
-        if label not in self.labels:
-            raise ValueError(_message("E174", name=self.name, label=label, known=", ".join(self.labels)))
-        return self.labels.index(label)
 
     def _weights(self, eg: Example) -> NDArray[np.float32]:
         weights = np.ones((len(eg.predicted), self._n_sequences), dtype=np.float32)
@@ -1442,10 +1572,10 @@ class XltNer(TrainablePipe):
         for span, score in zip(group or (), scores, strict=False):
             if not isinstance(score, float | int | np.floating) or not 0 <= score <= 1:
                 values = {"setting": f"a score of {key!r}", "value": score, "expected": "a number from 0 to 1"}
-                raise ValueError(_message("E170", name=self.name, **values))
+                raise ValueError(message("E170", name=self.name, **values))
             place = self._check_label(span.label_) if self._per_label else 0
             is_sure = float(score) >= self.settings.score_threshold
-            for aligned in _aligned(eg, [span]):
+            for aligned in aligned_spans(eg, [span]):
                 weight = float(score) if self.settings.span_scores == "linear" else float(is_sure)
                 weights[aligned.start : aligned.end, place] = weight
         return weights
@@ -1457,76 +1587,21 @@ class XltNer(TrainablePipe):
         tags, values = stored
         if tags != self.tags:
             found, known = ", ".join(tags), ", ".join(self.tags)
-            raise ValueError(_message("E176", name=self.name, found=found, known=known))
+            raise ValueError(message("E176", name=self.name, found=found, known=known))
         if len(values) != len(eg.predicted) or not _same_tokens(eg):
             reason = (
                 f"they have {len(values)} rows for {len(eg.predicted)} tokens, which must be those that they were made "
                 "for (set gold_tokens = true in the reader of the corpus)"
             )
-            raise ValueError(_message("E177", name=self.name, reason=reason))
+            raise ValueError(message("E177", name=self.name, reason=reason))
         return values
 
-    # Saving
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write labels and model."""
-        writers = {"cfg": lambda p: srsly.write_json(p, self.cfg), "model": self.model.save}
-        util.to_disk(path, writers, exclude)
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "XltNer":
-        """Read what `to_disk` wrote.
-
-        Raises:
-            ValueError: E178 for what cannot be read.
-        """
-        readers = {
-            "cfg": self._read_cfg,
-            "model": lambda p: self.model.load(p, n_outputs=len(self.tags)),
-        }
-        util.from_disk(path, readers, exclude)
-        return self
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """The files of `to_disk`."""
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            self.to_disk(folder, exclude=exclude)
-            files = [path for path in folder.rglob("*") if path.is_file()]
-            return bytes(srsly.msgpack_dumps({str(p.relative_to(folder).as_posix()): p.read_bytes() for p in files}))
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "XltNer":
-        """Read what `to_bytes` gave.
-
-        Raises:
-            ValueError: E178 for what cannot be read.
-        """
-        with tempfile.TemporaryDirectory() as temporary:
-            try:
-                files = dict(srsly.msgpack_loads(bytes_data))
-            # msgpack has many kinds of errors
-            except Exception as err:
-                raise _unreadable(self.name, "bytes", _first_line(err)) from err
-            for name, data in files.items():
-                if not _FILE_NAME.fullmatch(name):
-                    raise _unreadable(self.name, "bytes", f"{name!r} is no name of a file that the component has")
-                path = Path(temporary, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-            return self.from_disk(temporary, exclude=exclude)
-
-    def _read_cfg(self, path: Path) -> None:
-        try:
-            cfg = {"calibration": 1.0, **srsly.read_json(path)}
-            labels, mode, calibration = list(cfg["labels"]), cfg["mode"], float(cfg["calibration"])
-        except (OSError, ValueError, TypeError, KeyError) as err:
-            raise _unreadable(self.name, path, f"{type(err).__name__}: {_first_line(err)}") from err
-        if mode != self.settings.mode:
-            reason = f"it was saved with mode {mode!r}, and the config has {self.settings.mode!r}"
-            raise _unreadable(self.name, path, reason)
-        if not 0 < calibration < math.inf:
-            raise _unreadable(self.name, path, f"calibration is {calibration}")
-        self.cfg = cfg
-        self._set_labels(labels)
+    def _check_cfg(self, cfg: dict[str, Any]) -> None:
+        cfg.setdefault("calibration", 1.0)
+        if cfg["mode"] != self.settings.mode:
+            raise ValueError(f"it was saved with mode {cfg['mode']!r}, and the config has {self.settings.mode!r}")
+        if not 0 < float(cfg["calibration"]) < math.inf:
+            raise ValueError(f"calibration is {cfg['calibration']}")
 
 
 def _same_tokens(eg: Example) -> bool:
@@ -1535,7 +1610,8 @@ def _same_tokens(eg: Example) -> bool:
     return len(x) == len(y) and (x is y or bool(np.array_equal(x.to_array(ORTH), y.to_array(ORTH))))
 
 
-def _aligned(eg: Example, spans: Iterable[Span]) -> list[Span]:
+def aligned_spans(eg: Example, spans: Iterable[Span]) -> list[Span]:
+    """Spans of the reference, in the predicted document; those that are not there are left out."""
     spans = list(spans)
     return spans if _same_tokens(eg) else list(eg.get_aligned_spans_y2x(spans, allow_overlap=True))
 
@@ -1545,6 +1621,25 @@ def _known_scores(doc: Doc) -> dict[tuple[int, int, int], float]:
     group = doc.spans.get(ENTS_GROUP)
     scores = () if group is None else group.attrs.get("scores", ())
     return {(span.start, span.end, span.label): p for span, p in zip(group or (), scores, strict=False)}
+
+
+def _renumber_links(doc: Doc, before: Sequence[Span]) -> None:
+    """Links between entities stay with the same words, where there are others among them now."""
+    group = doc.spans.get(LINKS_GROUP)
+    if group is None:
+        return
+    numbers = {ent.start: n for n, ent in enumerate(doc.ents)}
+
+    def moved(end: Any) -> Any:
+        return ["ents", numbers[before[end[1]].start]] if isinstance(end, (list, tuple)) and end[0] == "ents" else end
+
+    links = [[moved(head), moved(child), *rest] for head, child, *rest in group.attrs.get("links", ())]
+    records = [
+        [label, moved(anchor), [[role, moved(end)] for role, end in roles]]
+        for label, anchor, roles in group.attrs.get("records", ())
+    ]
+    attrs = {**group.attrs, "links": links, "records": records}
+    doc.spans[LINKS_GROUP] = SpanGroup(doc, name=LINKS_GROUP, attrs=attrs)
 
 
 def _trimmed(doc: Doc, start: int, end: int) -> tuple[int, int]:
@@ -1692,6 +1787,13 @@ def make_piece_tokenizer() -> Callable[[Language], PieceTokenizer]:
     return make
 
 
+def add_requirements(nlp: Language) -> None:
+    """Note what a pipeline's wheel needs: `spacy package` finds by itself only what installed components are from."""
+    requirements = nlp.meta.setdefault("requirements", [])
+    named = {util.split_requirement(item)[0] for item in requirements}
+    requirements.extend(item for item in REQUIREMENTS if util.split_requirement(item)[0] not in named)
+
+
 def make_xlt_ner(
     nlp: Language,
     name: str,
@@ -1710,10 +1812,7 @@ def make_xlt_ner(
 ) -> XltNer:
     """The factory `xlt_ner`; see `Settings`."""
     settings = {key: value for key, value in locals().items() if key not in ("nlp", "name")}
-    # `spacy package` reads requirements from here, and finds by itself only those of installed components
-    requirements = nlp.meta.setdefault("requirements", [])
-    named = {util.split_requirement(item)[0] for item in requirements}
-    requirements.extend(item for item in REQUIREMENTS if util.split_requirement(item)[0] not in named)
+    add_requirements(nlp)
     return XltNer(nlp.vocab, name, Settings(**settings))
 
 

@@ -32,7 +32,7 @@ class Scores:
     """What `spacy evaluate --output` wrote.
 
     Attributes:
-        prf: Precision, recall and F1 of entities, or else of the first span group; fractions.
+        prf: Precision, recall and F1 of entities, or else of the first span group, or of links; fractions.
     """
 
     name: str
@@ -53,11 +53,11 @@ def read_scores(name: str, path: Path) -> Scores:
     except (ValueError, TypeError) as err:
         raise error("E684", path=path, reason=str(err)) from err
     groups = [key[:-2] for key in values if key.startswith("spans_") and key.endswith("_f")]
-    for prefix in ("ents", *groups):
+    for prefix in ("ents", *groups, "links"):
         p, r, f = (values.get(f"{prefix}_{letter}") for letter in "prf")
         if p is not None and r is not None and f is not None:
             return Scores(name, values, (p, r, f))
-    raise error("E684", path=path, reason="it has no ents_p, ents_r and ents_f")
+    raise error("E684", path=path, reason="it has no ents_p, ents_r and ents_f, and none of span groups or links")
 
 
 def fill_meta(
@@ -101,7 +101,7 @@ def fill_meta(
     if provenance.needs_xlt:
         extras = extras_of(provenance.config["components"])
         meta["requirements"] = merge_requirements([*meta["requirements"], own_requirement(extras)])
-    elif provenance.code is not None:
+    elif provenance.code:
         # A component from another pipeline (`source`) does not say what it needs
         meta["requirements"] = merge_requirements([*meta["requirements"], *xlt_ner.REQUIREMENTS])
     meta[KEY] = {

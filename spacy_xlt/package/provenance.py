@@ -6,19 +6,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import spacy
 import srsly
 from spacy.util import dot_to_object, load_config
 
+from .. import span_links
 from ..build.manifest import FILE_NAME, read_header
 from ..bundled import PREFIX
 from ..bundled.encoder import MANIFEST
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
-from ..ner import xlt_ner
+from ..ner import xlt_ner, xlt_relations
 from ..printing import markdown
 from ..readers.docbin import corpus_files
 from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
@@ -31,8 +33,12 @@ ENCODER, ALL = "encoder", ""
 # The licences of what comes with this package, and the encoder's key there
 _LICENCES = Path(__file__).parent.parent / "workflow" / "licences.json"
 _BUNDLED_ENCODER = "bundled/encoder"
-# The component whose file goes into a package with the pipeline
-BUNDLED_FACTORY = "xlt_ner"
+# What is in files that go into a package with the pipeline, in the order in which they can be imported
+_CODE: dict[str, tuple[ModuleType, ...]] = {
+    "xlt_ner": (xlt_ner,),
+    "xlt_relations": (span_links, xlt_ner, xlt_relations),
+    "spacy_xlt.PieceTokenizer.v1": (xlt_ner,),
+}
 _COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_fused": "fused", "xlt_translator": TRANSLATE_TEST}
 
 
@@ -80,10 +86,10 @@ class Provenance:
     own_engines: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def code(self) -> Path | None:
-        """The file of code that its package has to bring; None where it needs none, or spacy_xlt itself."""
-        factories = {block.get("factory") for block in self.config.get("components", {}).values()}
-        return None if self.needs_xlt or BUNDLED_FACTORY not in factories else Path(xlt_ner.__file__)
+    def code(self) -> list[Path]:
+        """The files of code that its package has to bring; none where it needs none, or spacy_xlt itself."""
+        modules = [module for name in sorted(_used(self.config) & _CODE.keys()) for module in _CODE[name]]
+        return [] if self.needs_xlt else [Path(str(module.__file__)) for module in dict.fromkeys(modules)]
 
     @property
     def engines(self) -> dict[str, str]:
@@ -135,7 +141,7 @@ def read_provenance(folder: Path) -> Provenance:
         config = dict(load_config(folder / "config.cfg").interpolate())
     except Exception as err:  # whatever a file that is no config runs into
         raise error("E683", path=folder, reason=" ".join(str(err).split())[:200]) from err
-    needs_xlt = _names_xlt({key: config.get(key, {}) for key in ("nlp", "components")})
+    needs_xlt = not _used(config) <= _CODE.keys()
     return Provenance(
         meta=meta,
         config=config,
@@ -210,21 +216,31 @@ def _origin(path: Path) -> tuple[frozenset[str], dict[str, str]]:
 
 def _encoder(config: dict[str, Any]) -> str:
     for name, block in config.get("components", {}).items():
-        if block.get("factory") in ("transformer", "curated_transformer", BUNDLED_FACTORY):
+        if block.get("factory") in ("transformer", "curated_transformer", *_CODE):
             settings = config.get("initialize", {}).get("components", {}).get(name, {})
             named = (block.get("model") or {}).get("name") or settings.get("encoder")
             return str(config.get("paths", {}).get("encoder") or named or "not named")
     return ""
 
 
-def _names_xlt(block: Any) -> bool:
-    """Whether a part of a config names a function or a factory of this package."""
+def _used(config: Mapping[str, Any]) -> set[str]:
+    """What a trained pipeline uses of this package."""
+    return set(_ours([config.get(key, {}) for key in ("nlp", "components")]))
+
+
+def _ours(block: Any) -> Iterator[str]:
+    """The factories and registered functions of this package that a part of a config names."""
     if isinstance(block, Mapping):
-        ours = any(key.startswith("@") and str(value).startswith("spacy_xlt.") for key, value in block.items())
-        factory = str(block.get("factory"))
-        ours = ours or (factory.startswith("xlt_") and factory != BUNDLED_FACTORY)
-        return ours or any(map(_names_xlt, block.values()))
-    return any(map(_names_xlt, block)) if isinstance(block, (list, tuple)) else False
+        for key, value in block.items():
+            if key.startswith("@") and str(value).startswith("spacy_xlt."):
+                yield str(value)
+            elif key == "factory" and str(value).startswith("xlt_"):
+                yield str(value)
+            else:
+                yield from _ours(value)
+    elif isinstance(block, (list, tuple)):
+        for item in block:
+            yield from _ours(item)
 
 
 @dataclass(frozen=True)

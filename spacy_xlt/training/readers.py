@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, SpanGroup
 from spacy.training import Example, dont_augment
 
+from ..bitext import ENTS
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error, warn
 from ..languages import MULTI, to_spacy
@@ -266,6 +267,8 @@ class DevCorpus(MixedCorpus):
 
     Args:
         target_gold: Whether such annotation is allowed, for few-shot training and for a ceiling; reports say so.
+        given_spans: Annotation that the pipeline is given, not to be found: "ents", or keys in `doc.spans`. So a
+            component for links is measured by itself.
         targets: Languages that the pipeline is for. Where none is given, see `selection.targets_of`.
         sources: As in MixedCorpus, as are all others.
 
@@ -281,6 +284,14 @@ class DevCorpus(MixedCorpus):
     shuffle: bool = False
     target_gold: bool = False
     targets: Sequence[str] | None = None
+    given_spans: Sequence[str] = ()
+
+    def __call__(self, nlp: Language) -> Iterator[Example]:
+        """See MixedCorpus."""
+        for example in super().__call__(nlp):
+            for key in self.given_spans:
+                _give_spans(example, key)
+            yield example
 
     def _load(self, nlp: Language) -> _Loaded:
         targets = targets_of(nlp.config.interpolate(), {"targets": [to_spacy(lang) for lang in self.targets or ()]})
@@ -292,3 +303,13 @@ class DevCorpus(MixedCorpus):
     def _check(self, nlp: Language, loaded: Sequence[LoadedSource]) -> None:
         super()._check(nlp, loaded)
         check_labels_known(nlp, loaded, section=self.section, may_differ=self.labels_may_differ)
+
+
+def _give_spans(example: Example, key: str) -> None:
+    reference, predicted = example.reference, example.predicted
+    spans = list(reference.ents if key == ENTS else reference.spans.get(key, ()))
+    there = example.get_aligned_spans_y2x(spans, allow_overlap=key != ENTS)
+    if key == ENTS:
+        predicted.set_ents(there, default="outside")
+    else:
+        predicted.spans[key] = SpanGroup(predicted, name=key, spans=there)

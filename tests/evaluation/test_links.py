@@ -4,8 +4,7 @@ import pytest
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from spacy_xlt.evaluation.links import score_links
-from spacy_xlt.span_links import End, Link, SpanLinks
+from spacy_xlt.span_links import End, Link, SpanLinks, score_links
 
 A, B, C = (End("sc", n) for n in range(3))
 

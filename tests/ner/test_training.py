@@ -69,11 +69,11 @@ def test_an_update_is_that_of_pytorch(encoder):
         plain.update(make_examples(plain), sgd=False)
         model = plain.get_pipe("xlt_ner").model
         for weight in net.parameters():
-            weight.grad /= model._n_words
+            weight.grad /= model._n_learnt
         torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
         adam.step()
         adam.zero_grad()
-        model._n_words = 0
+        model._n_learnt = 0
     assert same(weights_of(nlp), weights_of(plain), atol=1e-6)
 
 

@@ -10,7 +10,7 @@ import pytest
 import spacy
 from helpers.builds import CONFIG
 from helpers.engines import DIAGONAL, UPPER
-from helpers.killing import Killed, killed_after
+from helpers.killing import killed_after
 from helpers.vocabs import vocab_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,21 +88,12 @@ def test_lost_links_are_listed_counted_and_shown(linked, tmp_path):
     assert "Links between spans" in page and "visit.where" in page
 
 
-def test_links_count_the_same_after_a_kill(linked, tmp_path, monkeypatch):
+def test_links_count_the_same_after_a_kill(linked, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_projector")
     whole = build(nlp, linked, tmp_path / "whole", docs_per_shard=2)
-    write = build_module.write_bytes
-
-    def write_or_die(path, data):
-        if path.name.startswith("00001"):
-            raise Killed
-        write(path, data)
-
-    monkeypatch.setattr(build_module, "write_bytes", write_or_die)
-    with pytest.raises(Killed):
+    with killed_after(3, build_module):
         build(nlp, linked, tmp_path / "killed", docs_per_shard=2)
-    monkeypatch.undo()
     killed = build(nlp, linked, tmp_path / "killed", docs_per_shard=2)
     for key in ("links_in", "links_projected", "lost_link_reasons", "links_lost"):
         assert killed[key] == whole[key] != {}

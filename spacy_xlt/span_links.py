@@ -97,11 +97,7 @@ class SpanLinks:
             yield record.label
             yield from (f"{record.label}.{role}" for role, _ in record.roles)
 
-<<<<<<< HEAD
-    def moved(self, place: Callable[[End], End | None], *, first_record: int = 0) -> SpanLinks:
-=======
-    def moved(self, place: Callable[[End], End | None]) -> "SpanLinks":
->>>>>>> db2550f (xlt_relations: links between spans by classifying pairs, and its wheel with three files)
+    def moved(self, place: Callable[[End], End | None], *, first_record: int = 0) -> "SpanLinks":
         """The same between other spans. What has lost an end is left out: a link, a record with its anchor, a role.
 
         Args:

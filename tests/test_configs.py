@@ -16,7 +16,9 @@ HOLDERS = ("translate_test_", "ensemble_", "fused_", "parallel")
 # Plans of `spacy xlt compare`, and no pipelines
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves
-OVERLAYS = tuple(f"{name}.cfg" for name in "gpu spancat spancat_gpu tok2vec ner textcat slots_and_intents".split())
+OVERLAYS = tuple(
+    f"{name}.cfg" for name in "gpu spancat spancat_gpu tok2vec ner textcat slots_and_intents relations".split()
+)
 SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
 PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
 TRAININGS = [
@@ -31,6 +33,8 @@ TRAININGS = [
     ["train", "ner", "gpu", "textcat"],
     ["train", "ner", "textcat", "slots_and_intents"],
     ["train", "ner", "gpu", "textcat", "slots_and_intents"],
+    ["train", "relations"],
+    ["train", "gpu", "relations"],
 ]
 STRATEGIES = {
     "zero_shot": ["source"],

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import spacy
 from helpers.children import without
 from helpers.cli import spacy_cli
 from helpers.tiny_ner import SENTENCES, make_examples, make_ner, train
@@ -107,4 +108,10 @@ def test_a_pipeline_that_needs_spacy_xlt_takes_the_component_from_there(encoder,
     nlp.add_pipe("xlt_projector")
     nlp.to_disk(tmp_path / "pipeline")
     provenance = read_provenance(tmp_path / "pipeline")
-    assert provenance.needs_xlt and provenance.code is None
+    assert provenance.needs_xlt and not provenance.code
+
+
+def test_a_pipeline_with_the_tokenizer_takes_the_file_along(tmp_path):
+    nlp = spacy.blank("xx", config={"nlp": {"tokenizer": {"@tokenizers": "spacy_xlt.PieceTokenizer.v1"}}})
+    nlp.to_disk(tmp_path)
+    assert read_provenance(tmp_path).code == [CODE]

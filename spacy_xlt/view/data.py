@@ -18,6 +18,7 @@ from ..errors import XltError
 from ..languages import MULTI, is_right_to_left
 from ..review.records import REVIEW_FORMAT, page_digest, pair_ids
 from ..span_links import LINKS_GROUP, End, get_links, span_at
+from ..tokens import has_text
 
 # Of the data in the page. Rows have token positions of the whole documents, so that what is said about them there can
 # be brought back to the documents.
@@ -33,7 +34,7 @@ Row = dict[str, Any]
 
 
 def rows(bitext: Bitext, *, doc: int = 0) -> Iterator[Row]:
-    """The sentence pairs of a bitext.
+    """The sentence pairs of a bitext, without those that are white space on both sides.
 
     Yields:
         `doc`, the number of the document, counted from 0; `pair`, the number of the pair in it; `langs`; `flags` and
@@ -45,6 +46,9 @@ def rows(bitext: Bitext, *, doc: int = 0) -> Iterator[Row]:
     source, target = _Side(bitext, "source"), _Side(bitext, "target")
     links, scores = bitext.alignment.links, bitext.alignment.scores
     for number, pair in enumerate(bitext.sentences):
+        # A line end behind the last sentence of a file
+        if len(bitext.sentences) > 1 and source.is_blank(*pair.source) and target.is_blank(*pair.target):
+            continue
         # the links are in order of the source
         first, last = np.searchsorted(links[:, 0], pair.source)
         between = links[first:last]
@@ -133,6 +137,11 @@ class _Side:
         self.missing = missing_ranges(self.doc) if self.doc.has_annotation("ENT_IOB") else []
         self._starts = [[item[0] for item in items] for items in (self.spans, self.missing)]
         self._longest = [max((i[1] - i[0] for i in items), default=0) for items in (self.spans, self.missing)]
+
+    def is_blank(self, start: int, end: int) -> bool:
+        """Whether there is white space alone, and no span in it."""
+        has_words = any(has_text(token.text) for token in self.doc[start:end])
+        return not has_words and not any(self._reaching(0, self.spans, start, end))
 
     def between(self, start: int, end: int) -> dict[str, Any]:
         """The words from `start` to `end`, with the spans that reach into them and the links that begin there."""

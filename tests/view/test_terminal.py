@@ -27,7 +27,7 @@ from rich.text import Text
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from spacy_xlt.bitext import Bitext, SentencePair
+from spacy_xlt.bitext import Bitext, LostSpan, SentencePair
 from spacy_xlt.links import Alignment
 from spacy_xlt.span_links import End, Link, Record, SpanLinks
 from spacy_xlt.view.data import rows
@@ -102,6 +102,14 @@ def test_links_between_spans_are_lines_with_their_ends_and_why_they_were_lost():
     assert sum("“IBM” → work.who → “Ada”" in line for line in lines) == 2
     lines = list(as_text([(0, one)], limit=1))
     assert "span links 4 → 3" in lines and "lost links no_links 1" in lines
+
+
+def test_a_line_end_behind_the_last_sentence_is_no_sentence_to_look_at_but_a_span_in_it_is():
+    docs = [side(["Ada", ".", "\n"]) for _ in "st"]
+    pairs = [SentencePair(0, 2, 0, 2), SentencePair(2, 3, 2, 3)]
+    assert [row["pair"] for row in rows(bitext(*docs, sentences=pairs))] == [0]
+    lost = bitext(*docs, sentences=pairs, lost=[LostSpan(2, 3, "PER", "empty")])
+    assert [row["pair"] for row in rows(lost)] == [0, 1]
 
 
 def test_a_link_shows_the_words_of_its_ends_shortened_also_in_another_sentence():

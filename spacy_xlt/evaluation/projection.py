@@ -19,7 +19,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from .. import __version__
-from ..bitext import DROP_FLAG, ENTS, Bitext, training_target
+from ..bitext import DROP_FLAG, ENTS, Bitext, is_annotation, training_target
 from ..config import find_component, load_pipeline_config
 from ..docs import without
 from ..errors import error
@@ -282,6 +282,9 @@ def _names(configs: Sequence[Path]) -> list[str]:
 def _check_labels(path: Path, docs: Sequence[Doc], labels: Sequence[str] | None, key: str) -> None:
     in_corpus = {span.label_ for doc in docs for span in spans_of(doc, key)}
     if not in_corpus:
-        raise error("E521", path=path, what="entities" if key == ENTS else f"spans in the group {key!r}")
+        what = "entities" if key == ENTS else f"spans in the group {key!r}"
+        groups = {name for doc in docs for name, spans in doc.spans.items() if is_annotation(name) and len(spans)}
+        hint = f" (it has spans in {', '.join(sorted(groups))}: set --spans-key)" if groups else ""
+        raise error("E521", path=path, what=what + hint)
     if labels is not None and not in_corpus.intersection(labels):
         raise error("E522", labels=",".join(labels), path=path, known=", ".join(sorted(in_corpus)))

@@ -102,6 +102,8 @@ def test_span_groups_and_the_links_between_their_spans_are_scored(evaluate, make
     assert "|spans:sc|" in scores["signature"]
     result, _ = evaluate(*map(list, zip(*docs, strict=True)), "--spans-key", "other")
     assert result.exit_code == 1 and "XLT-E521" in result.output
+    said = " ".join(result.output.split())
+    assert "no spans in the group 'other' (it has spans in sc: set --spans-key)" in said
 
 
 def test_settings_can_be_overridden(evaluate, corpora):

@@ -26,6 +26,7 @@ function fillHelp() {
     make("h3", { text: "Keys" }), described(keys),
     make("h3", { text: "What is shown" }), legend(),
     make("p", { text: "Point at a word or a span, or tap it, to see its links with their scores. Only the sentences in view are in the page, so search with / here." }),
+    make("p", { text: "An arrow above the words is a link between two spans; it is broken where the link was lost." }),
     ...(made.length ? [make("h3", { text: "Made by" }), described(made)] : []),
   );
 }

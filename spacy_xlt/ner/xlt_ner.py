@@ -1179,6 +1179,7 @@ class EncoderPipe(TrainablePipe):
 
     def _check_cfg(self, cfg: dict[str, Any]) -> None:
         """Raise ValueError, TypeError or KeyError for what `to_disk` would not have written."""
+        raise NotImplementedError
 
 
 # `(start, end, label, probability)`

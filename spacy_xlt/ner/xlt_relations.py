@@ -7,7 +7,7 @@ spaCy, PyTorch and transformers only. There they stand beside each other.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,8 @@ except ImportError:
 _LABEL_SIZE, _DISTANCE_SIZE, _HIDDEN_SIZE = 16, 16, 256
 # Distances in words are told apart up to these; a span may also overlap the other
 _DISTANCES = (0, 1, 2, 3, 4, 7, 15, 31)
+# Words before and behind a pair that say what it is about
+_AROUND = 8
 # Pairs that are classified at once
 _PAIRS_AT_ONCE = 16_384
 # Before labels, in the output layer: a pair without a link
@@ -99,11 +101,13 @@ class Pairs(NamedTuple):
 
     Attributes:
         spans: Words `[start, stop)` and the number of the label, int64 `(n_spans, 3)`.
+        bounds: The words `[start, stop)` of each span's document, int64 `(n_spans, 2)`.
         heads: Places in `spans`, int64 `(n_pairs,)`.
         children: The same.
     """
 
     spans: NDArray[np.int64]
+    bounds: NDArray[np.int64]
     heads: NDArray[np.int64]
     children: NDArray[np.int64]
 
@@ -111,6 +115,14 @@ class Pairs(NamedTuple):
         """The words `[start, stop)` between the two spans, int64 `(n_pairs, 2)`; start >= stop where there are none."""
         ends = np.stack([self.spans[self.heads], self.spans[self.children]], axis=2)
         return np.stack([ends[:, 1].min(axis=1), ends[:, 0].max(axis=1)], axis=1)
+
+    def around(self) -> NDArray[np.int64]:
+        """The words `[start, stop)` from a few before the first span to a few behind the second, `(n_pairs, 2)`."""
+        ends = np.stack([self.spans[self.heads], self.spans[self.children]], axis=2)
+        bounds = self.bounds[self.heads]
+        start = np.maximum(ends[:, 0].min(axis=1) - _AROUND, bounds[:, 0])
+        stop = np.minimum(ends[:, 1].max(axis=1) + _AROUND, bounds[:, 1])
+        return np.stack([start, stop], axis=1)
 
     def distances(self) -> NDArray[np.int64]:
         """The number of each pair's distance by size, those with the head first apart."""
@@ -144,8 +156,9 @@ def nearby(places: Sequence[Place], sentences: Sequence[int] | None, max_distanc
 class PairClassifier(TokenClassifier):
     """An encoder and layers that classify pairs of spans.
 
-    A span is the mean of its words and a vector of its label. A pair is both, their product, the mean and the greatest
-    values of the words between them, and a vector of the distance.
+    A span is the mean of its words and a vector of its label. A pair is both, their product, the mean of the words
+    between them, that of the words around them, and a vector of the distance. Means carry over to other languages
+    better than greatest values do.
     """
 
     n_span_labels = 1
@@ -212,28 +225,28 @@ class PairClassifier(TokenClassifier):
         from torch.nn import functional as F
 
         head = self.net["head"]
-        between = pairs.between()
-        spans = self._summary(words, pairs.spans[:, :2], "mean")
+        spans = self._means(words, pairs.spans[:, :2])
         labels = head["labels"](self._tensor(pairs.spans[:, 2]))
         heads, children = self._tensor(pairs.heads), self._tensor(pairs.children)
         vectors = [
             *(part[side] for side in (heads, children) for part in (spans, labels)),
             spans[heads] * spans[children],
-            *(self._summary(words, between, kind) for kind in ("mean", "max")),
+            self._means(words, pairs.between()),
+            self._means(words, pairs.around()),
             head["distances"](self._tensor(pairs.distances())),
         ]
         hidden = F.gelu(head["hidden"](F.dropout(torch.cat(vectors, dim=1), drop, drop > 0)))
         return head["output"](F.dropout(hidden, drop, drop > 0))
 
-    def _summary(self, words: Any, ranges: NDArray[np.int64], kind: str) -> Any:
-        """The mean or the greatest values of the words of ranges `[start, stop)`, zeros for those without any."""
+    def _means(self, words: Any, ranges: NDArray[np.int64]) -> Any:
+        """The means of the words of ranges `[start, stop)`, zeros for those without any."""
         from torch.nn import functional as F
 
         lengths = np.maximum(ranges[:, 1] - ranges[:, 0], 0)
         offsets = np.concatenate([[0], lengths.cumsum()[:-1]])
         # Each word of each range, one range after the other
         chosen = np.arange(lengths.sum()) + np.repeat(ranges[:, 0] - offsets, lengths)
-        return F.embedding_bag(self._tensor(chosen), words, self._tensor(offsets), mode=kind)
+        return F.embedding_bag(self._tensor(chosen), words, self._tensor(offsets), mode="mean")
 
 
 # --- The component ---------------------------------------------------------------------------------------------------
@@ -457,13 +470,14 @@ class XltRelations(EncoderPipe):
         words = [0, *accumulate(lengths)]
         before = [0, *accumulate(len(each.places) for each in found)]
         spans = [
-            (offset + place.start, offset + place.stop, numbers.get(place.label, 0))
-            for offset, each in zip(words, found, strict=False)
+            (start + place.start, start + place.stop, numbers.get(place.label, 0), start, stop)
+            for (start, stop), each in zip(pairwise(words), found, strict=True)
             for place in each.places
         ]
         pairs = [(offset + i, offset + j) for offset, each in zip(before, found, strict=False) for i, j in each.pairs]
-        heads, children = np.array(pairs, dtype=np.int64).T
-        return Pairs(np.array(spans, dtype=np.int64), np.ascontiguousarray(heads), np.ascontiguousarray(children))
+        rows = np.array(spans, dtype=np.int64)
+        heads, children = np.ascontiguousarray(np.array(pairs, dtype=np.int64).T)
+        return Pairs(rows[:, :3], rows[:, 3:], heads, children)
 
 
 def make_xlt_relations(

@@ -120,9 +120,10 @@ def test_pairs_are_near_each_other():
 def test_distances_tell_size_and_order():
     spans = np.array([(0, 1, 0), (1, 3, 0), (2, 4, 0), (40, 41, 0)])
     heads, children = np.array([0, 1, 1, 0, 3]), np.array([1, 0, 2, 3, 0])
-    numbers = Pairs(spans, heads, children).distances().tolist()
-    assert len(set(numbers)) == 5
-    assert Pairs(spans, heads, children).between().tolist() == [[1, 1], [1, 1], [3, 2], [1, 40], [1, 40]]
+    pairs = Pairs(spans, np.array([(0, 45)] * 4), heads, children)
+    assert len(set(pairs.distances().tolist())) == 5
+    assert pairs.between().tolist() == [[1, 1], [1, 1], [3, 2], [1, 40], [1, 40]]
+    assert pairs.around().tolist() == [[0, 11], [0, 11], [0, 12], [0, 45], [0, 45]]
 
 
 def test_a_document_without_links_annotated_teaches_nothing(encoder):

@@ -83,7 +83,12 @@ _ERRORS = {
     "E178": "[{name}] It cannot be {action} {path}: {reason}",
     "E179": "[{name}] PyTorch's Adam cannot be set so: {reason}. Set [training.optimizer] to Adam.v1 with beta1 and "
     "beta2 between 0 and 1, and with eps above 0.",
+    "E180": "[{name}] No link of the examples can be learnt: {missed}. See spans_keys, max_distance and same_sentence "
+    "in [components.{name}].",
     "W170": "[{name}] precision is 'bfloat16', and this {device} computes it slowly or not at all: float32 it is.",
+    "W171": "[{name}] {n} of {total} links of the examples are not learnt: {missed}. See spans_keys, max_distance and "
+    "same_sentence in [components.{name}].",
+    "W172": "[{name}] No document that is scored has annotated links, so there is no score of links.",
 }
 
 
@@ -616,20 +621,26 @@ class TokenClassifier:
         torch.nn.init.zeros_(head.bias)
         return head
 
+    @property
+    def _output(self) -> tuple[Any, str]:
+        """Where the output layer is: a torch.nn.ModuleDict and its name there."""
+        return self.net, "head"
+
     def resize(self, old: Sequence[str], new: Sequence[str]) -> None:
         """Give the output layer other tags: a tag that it has already keeps its weights."""
         import torch
 
-        before = self.net["head"]
-        head = torch.nn.Linear(before.in_features, len(new)).to(before.weight)
-        torch.nn.init.zeros_(head.weight)
-        torch.nn.init.constant_(head.bias, _NEW_LABEL_BIAS)
+        layers, name = self._output
+        before = layers[name]
+        output = torch.nn.Linear(before.in_features, len(new)).to(before.weight)
+        torch.nn.init.zeros_(output.weight)
+        torch.nn.init.constant_(output.bias, _NEW_LABEL_BIAS)
         with torch.no_grad():
             for place, tag in enumerate(new):
                 if tag in old:
-                    head.weight[place] = before.weight[old.index(tag)]
-                    head.bias[place] = before.bias[old.index(tag)]
-        self.net["head"] = head
+                    output.weight[place] = before.weight[old.index(tag)]
+                    output.bias[place] = before.bias[old.index(tag)]
+        layers[name] = output
         self.net.zero_grad()
         self._forget_training()
 
@@ -1070,9 +1081,38 @@ class EncoderPipe(TrainablePipe):
         return self.labels
 
     @property
+    def tags(self) -> list[str]:
+        """What the output layer has a score for, in its order."""
+        raise NotImplementedError
+
+    @property
     def n_outputs(self) -> int:
         """How many scores the output layer gives."""
-        raise NotImplementedError
+        return len(self.tags)
+
+    @property
+    def is_resizable(self) -> bool:
+        """Whether `add_label` works."""
+        return True
+
+    def add_label(self, label: str) -> int:
+        """Add a label. What has been trained stays; the new one has to be.
+
+        Returns:
+            Whether it is new, 0 or 1.
+
+        Raises:
+            ValueError: E170 for what is no label.
+        """
+        if not isinstance(label, str) or not label:
+            raise ValueError(message("E170", name=self.name, setting="label", value=label, expected="a text"))
+        if label in self.labels:
+            return 0
+        before = self.tags
+        self._set_labels([*self.labels, label])
+        if self.model.net is not None:
+            self.model.resize(before, self.tags)
+        return 1
 
     def _build(self, labels: set[str], encoder: str | None, layers: int | None, lora_rank: int) -> None:
         if not encoder:
@@ -1223,11 +1263,6 @@ class XltNer(EncoderPipe):
         return ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
 
     @property
-    def n_outputs(self) -> int:
-        """One for each tag."""
-        return len(self.tags)
-
-    @property
     def key(self) -> str | None:
         """The span group that it finds; None for the entities."""
         return self.settings.spans_key if self._per_label else None
@@ -1239,31 +1274,6 @@ class XltNer(EncoderPipe):
     @property
     def _n_sequences(self) -> int:
         return len(self.labels) if self._per_label else 1
-
-    @property
-    def is_resizable(self) -> bool:
-        """Whether `add_label` works."""
-        return True
-
-    def add_label(self, label: str) -> int:
-        """Add a label. What has been trained stays; the new one has to be.
-
-        Returns:
-            Whether it is new, 0 or 1.
-
-        Raises:
-            ValueError: E170 for what is no label.
-        """
-        if not isinstance(label, str) or not label:
-            raise ValueError(message("E170", name=self.name, setting="label", value=label, expected="a text"))
-        if label in self.labels:
-            return 0
-        before = self.tags
-        self.cfg["labels"] = sorted([*self.labels, label])
-        self.vocab.strings.add(label)
-        if self.model.net is not None:
-            self.model.resize(before, self.tags)
-        return 1
 
     def initialize(
         self,

@@ -4,6 +4,7 @@
 spaCy, PyTorch and transformers only. There they stand beside each other.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -177,6 +178,10 @@ class PairClassifier(TokenClassifier):
         }
         return nn.ModuleDict(layers)
 
+    @property
+    def _output(self) -> tuple[Any, str]:
+        return self.net["head"], "output"
+
     def pair_logits(self, texts: Sequence[EncodedText], pairs: Pairs) -> Any:
         """The scores of all pairs of documents, `(n_pairs, n_outputs)`."""
         import torch
@@ -293,9 +298,16 @@ class XltRelations(EncoderPipe):
         self.model = PairClassifier(name, settings)
 
     @property
-    def n_outputs(self) -> int:
-        """One for no link, and one for each label."""
-        return 1 + len(self.labels)
+    def tags(self) -> list[str]:
+        """No link, and the labels."""
+        return ["", *self.labels]
+
+    def add_label(self, label: str) -> int:
+        """See `EncoderPipe.add_label`. The loss of the new label has the weight 1."""
+        weights = dict(zip(self.tags, self.cfg["weights"], strict=True))
+        is_new = super().add_label(label)
+        self.cfg["weights"] = [weights.get(tag, 1.0) for tag in self.tags]
+        return is_new
 
     def initialize(
         self,
@@ -318,24 +330,41 @@ class XltRelations(EncoderPipe):
             labels: The labels, in the place of those of the examples.
 
         Raises:
-            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
+            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels, E180 where all links
+                are between spans that are not looked at.
         """
         validate_get_examples(get_examples, "XltRelations.initialize")
         require_torch(self.name)
         counts: Counter[str] = Counter()
+        missed: Counter[str] = Counter()
         span_labels: set[str] = set()
+        n_pairs = 0
         for eg in get_examples():
-            found = self._candidates(eg.reference)
+            found = self._candidates(eg.reference, eg)
             span_labels.update(place.label for place in found.places)
-            counts.update(link.label for link in get_links(eg.reference).links)
-            counts[""] += len(found.pairs)
-        n_pairs = counts.pop("", 0)
-        known = set(labels) if labels is not None else set(counts)
+            pairs = {(found.places[head].end, found.places[child].end) for head, child in found.pairs}
+            for link in get_links(eg.reference).links:
+                if (link.head, link.child) in pairs:
+                    counts[link.label] += 1
+                else:
+                    missed[self._why_missed(link)] += 1
+            n_pairs += len(pairs)
+        why = ", ".join(f"{n} {reason}" for reason, n in missed.most_common())
+        known = {*(counts if labels is None else labels), *self.labels}
+        if not known and missed:
+            raise ValueError(message("E180", name=self.name, missed=why))
         if not known:
             raise ValueError(message("E175", name=self.name, what="a link between two spans"))
+        if missed:
+            total = missed.total() + counts.total()
+            warnings.warn(message("W171", name=self.name, n=missed.total(), total=total, missed=why), stacklevel=2)
         self.cfg["span_labels"] = sorted(span_labels)
         self._build(known, encoder, layers, lora_rank)
         self.cfg["weights"] = self._balance([max(0, n_pairs - counts.total()), *(counts[x] for x in self.labels)])
+
+    def _why_missed(self, link: Link) -> str:
+        others = {link.head.key, link.child.key}.difference(self.settings.spans_keys)
+        return f"with spans of {' and '.join(sorted(others))}" if others else "of spans that are too far apart"
 
     def _build(self, labels: set[str], encoder: str | None, layers: int | None, lora_rank: int) -> None:
         self.model.n_span_labels = 1 + len(self.cfg["span_labels"])
@@ -348,8 +377,9 @@ class XltRelations(EncoderPipe):
         return [float(weight) for weight in weights * n.sum() / (weights * n).sum()]
 
     def _check_cfg(self, cfg: dict[str, Any]) -> None:
-        if len(cfg["weights"]) != 1 + len(cfg["labels"]):
-            raise ValueError(f"it has {len(cfg['weights'])} weights for {len(cfg['labels'])} labels")
+        weights = [float(weight) for weight in cfg["weights"]]
+        if len(weights) != 1 + len(cfg["labels"]):
+            raise ValueError(f"it has {len(weights)} weights for {len(cfg['labels'])} labels")
         self.model.n_span_labels = 1 + len(cfg["span_labels"])
 
     # Prediction
@@ -391,6 +421,8 @@ class XltRelations(EncoderPipe):
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """See `score_links`: a gold link between spans that were not found, or that are too far apart, is missed."""
         annotated = [eg for eg in examples if LINKS_GROUP in eg.reference.spans]
+        if not annotated:
+            warnings.warn(message("W172", name=self.name), stacklevel=2)
         return score_links((eg.predicted for eg in annotated), (eg.reference for eg in annotated))
 
     # Training
@@ -437,10 +469,11 @@ class XltRelations(EncoderPipe):
         found = self._candidates(eg.reference, eg)
         numbers = {place.end: n for n, place in enumerate(found.places)}
         labels: dict[tuple[int, int], list[int]] = {}
+        looked_at = set(found.pairs)
         for link in links.links:
-            number = self._check_label(link.label)
-            if link.head in numbers and link.child in numbers:
-                labels.setdefault((numbers[link.head], numbers[link.child]), []).append(number)
+            pair = numbers.get(link.head, -1), numbers.get(link.child, -1)
+            if pair in looked_at:
+                labels.setdefault(pair, []).append(self._check_label(link.label))
         pairs = [pair for pair in found.pairs if links.complete or pair in labels]
         rows = np.zeros((len(pairs), self.n_outputs), dtype=np.float32)
         for row, pair in zip(rows, pairs, strict=True):

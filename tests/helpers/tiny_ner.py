@@ -42,12 +42,16 @@ def make_ner(
     nlp.add_pipe("xlt_ner", config=settings)
     nlp.config["initialize"]["components"]["xlt_ner"] = {"encoder": str(encoder), **(init or {})}
     nlp.initialize(lambda: make_examples(nlp, examples))
-    for module in nlp.get_pipe("xlt_ner").model.transformer.modules():
+    drop_nothing(nlp.get_pipe("xlt_ner").model.transformer)
+    return nlp
+
+
+def drop_nothing(encoder: Any) -> None:
+    for module in encoder.modules():
         if hasattr(module, "p"):
             module.p = 0.0
         if hasattr(module, "dropout_prob"):
             module.dropout_prob = 0.0
-    return nlp
 
 
 def make_optimizer(rate: float = 0.005, **settings: Any) -> Optimizer:

@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from helpers.tiny_ner import make_optimizer
+from helpers.tiny_ner import drop_nothing, make_optimizer
 from spacy_xlt.span_links import End, Link, SpanLinks, set_links
 
 # Text, entities, and links between them by their numbers; None for a text whose links are not annotated
@@ -42,12 +42,13 @@ def make_examples(nlp: Language, sentences: Sequence[Annotated] = SENTENCES) -> 
 def make_relations(
     encoder: Path, *, examples: Sequence[Annotated] = SENTENCES, init: Any = None, **settings: Any
 ) -> Language:
-    """An initialized pipeline."""
+    """An initialized pipeline, whose encoder drops nothing."""
     nlp = spacy.blank("en")
     nlp.add_pipe("xlt_relations", config=settings)
     nlp.config["initialize"]["components"]["xlt_relations"] = {"encoder": str(encoder), **(init or {})}
     spacy.util.fix_random_seed(0)
     nlp.initialize(lambda: make_examples(nlp, examples))
+    drop_nothing(nlp.get_pipe("xlt_relations").model.transformer)
     return nlp
 
 

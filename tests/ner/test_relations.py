@@ -38,7 +38,8 @@ def weights_of(nlp) -> dict[str, np.ndarray]:
 
 def make_eager(encoder, **settings):
     """A pipeline that links every pair that it looks at."""
-    nlp = make_relations(encoder, init={"labels": ["x"]}, **settings)
+    unlinked = [(text, ents, None) for text, ents, _ in SENTENCES]
+    nlp = make_relations(encoder, examples=unlinked, init={"labels": ["x"]}, **settings)
     nlp.get_pipe("xlt_relations").model.net["head"]["output"].bias.data[1] = 10.0
     return nlp
 
@@ -186,6 +187,8 @@ def test_a_link_of_spans_that_were_not_found_is_missed(trained):
 def test_texts_whose_links_are_not_annotated_are_not_scored(trained):
     known, unknown = make_examples(trained, SENTENCES[:1]), make_examples(trained, [(*SENTENCES[1][:2], None)])
     assert trained.evaluate([*known, *unknown])["links_p"] == 1.0
+    with pytest.warns(UserWarning, match="XLT-W172"):
+        assert trained.evaluate(unknown)["links_p"] is None
 
 
 def test_saved_as_bytes_and_files_it_finds_the_same(trained, tmp_path):
@@ -229,6 +232,69 @@ def test_without_links_there_is_nothing_to_learn(encoder):
         make_relations(encoder, examples=[(text, ents, []) for text, ents, _ in SENTENCES])
 
 
+def make_far(nlp, labels=("near", "far")):
+    """One link between entities, and one of an entity and a span of another group that stands far from it."""
+    doc = Doc(nlp.vocab, words=["Maria", "lives", "in", "Lisbon", *["and"] * 8, "sings"])
+    doc.set_ents([Span(doc, 0, 1, "PER"), Span(doc, 3, 4, "LOC"), Span(doc, 12, 13, "ACT")], default="outside")
+    doc.spans["sc"] = [Span(doc, 12, 13, "ACT")]
+    near, far = Link(End("ents", 0), End("ents", 1), "near"), Link(End("ents", 0), End("ents", 2), "far")
+    other = Link(End("ents", 0), End("sc", 0), "other")
+    set_links(doc, SpanLinks([link for link in (near, far, other) if link.label in labels]))
+    return Example(Doc(nlp.vocab, words=[token.text for token in doc]), doc)
+
+
+def initialize(encoder, labels, **settings):
+    nlp = spacy.blank("en")
+    component = nlp.add_pipe("xlt_relations", config=settings)
+    component.initialize(lambda: [make_far(nlp, labels)], encoder=str(encoder))
+    return nlp
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["other"], "1 with spans of sc. See spans_keys"), (["far"], "1 of spans that are too far apart.*max_distance")],
+)
+def test_links_of_spans_that_are_not_looked_at_alone_are_an_error(encoder, labels, message):
+    with pytest.raises(ValueError, match=f"XLT-E180.*{message}"):
+        initialize(encoder, labels, max_distance=5)
+
+
+def test_links_of_spans_that_are_not_looked_at_beside_others_are_counted_in_a_warning(encoder):
+    labels = ["near", "far", "other"]
+    with pytest.warns(UserWarning, match=r"XLT-W171.*2 of 3 links.*1 of spans that are too far apart, 1 with"):
+        nlp = initialize(encoder, labels, max_distance=5)
+    assert nlp.get_pipe("xlt_relations").labels == ("near",)
+    assert nlp.update([make_far(nlp, labels)], sgd=nlp.create_optimizer())["xlt_relations"] > 0
+
+
+def test_a_label_may_be_added_before_the_training_and_after_it(encoder, trained):
+    before = make_empty()
+    assert before.get_pipe("xlt_relations").add_label("knows") == 1
+    before.get_pipe("xlt_relations").initialize(lambda: make_examples(before, SENTENCES[:2]), encoder=str(encoder))
+    assert before.get_pipe("xlt_relations").labels == ("knows", "lives")
+    after = make_empty().from_bytes(trained.to_bytes())
+    assert [after.get_pipe("xlt_relations").add_label("left") for _ in range(2)] == [1, 0]
+    assert after.get_pipe("xlt_relations").labels == ("knows", "left", "lives")
+    assert [found(after, sentence) for sentence in SENTENCES] == [sorted(sentence[2]) for sentence in SENTENCES]
+    taught = [(*SENTENCES[2][:2], [(0, 1, "left")]) if n == 2 else each for n, each in enumerate(SENTENCES)]
+    train(after, examples=make_examples(after, taught))
+    assert found(make_empty().from_bytes(after.to_bytes()), taught[2]) == [(0, 1, "left")]
+
+
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(encoder):
+    nlp = make_relations(encoder)
+    component, examples = nlp.get_pipe("xlt_relations"), make_examples(nlp)
+    gradients = []
+    for size in (5, 2, 1):
+        component.model.net.zero_grad()
+        for at in range(0, len(examples), size):
+            component.update(examples[at : at + size])
+        gradients.append(component.model.net["head"]["output"].weight.grad.numpy().copy())
+    assert np.abs(gradients[0]).max() > 0.01
+    for parts in gradients[1:]:
+        np.testing.assert_allclose(parts, gradients[0], atol=1e-5)
+
+
 def test_a_label_that_is_not_known_is_named(encoder):
     nlp = make_relations(encoder, init={"labels": ["lives"]})
     with pytest.raises(ValueError, match="XLT-E174.*'knows'"):
@@ -241,11 +307,14 @@ def test_without_weights_it_says_so():
         nlp(make_doc(nlp, SENTENCES[0], with_links=False))
 
 
-def test_a_broken_file_is_named(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("weights", "message"), [([1.0], "1 weights for 2 labels"), ([1, 1, "x"], "could not convert")]
+)
+def test_a_broken_file_is_named(trained, tmp_path, weights, message):
     trained.to_disk(tmp_path)
     cfg = tmp_path / "xlt_relations" / "cfg"
-    cfg.write_text(json.dumps({**json.loads(cfg.read_text()), "weights": [1.0]}))
-    with pytest.raises(ValueError, match="XLT-E178.*1 weights for 2 labels"):
+    cfg.write_text(json.dumps({**json.loads(cfg.read_text()), "weights": weights}))
+    with pytest.raises(ValueError, match=f"XLT-E178.*{message}"):
         spacy.load(tmp_path)
 
 

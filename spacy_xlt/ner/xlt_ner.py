@@ -1114,7 +1114,33 @@ class EncoderPipe(TrainablePipe):
             self.model.resize(before, self.tags)
         return 1
 
-    def _build(self, labels: set[str], encoder: str | None, layers: int | None, lora_rank: int) -> None:
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        encoder: str | None = None,
+        layers: int | None = None,
+        lora_rank: int = 0,
+        labels: list[str] | None = None,
+    ) -> None:
+        """Load the encoder and make the output layer, from `[initialize.components.NAME]`.
+
+        Args:
+            get_examples: Gives examples, from which the labels are.
+            nlp: The pipeline; not used.
+            encoder: A model folder, a Hugging Face name, or "bundled:NAME" (`spacy xlt bundled list`).
+            layers: How many of its layers to use, from the bottom; all where left out.
+            lora_rank: Above 0: train only matrices of this rank beside the attention, for which the package peft is
+                needed. They are added to the weights when the pipeline is saved.
+            labels: The labels, in the place of those of the examples.
+
+        Raises:
+            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
+        """
+        validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
+        require_torch(self.name)
+        self._set_labels(self._labels_of(get_examples(), labels))
         if not encoder:
             section = f"components.{self.name}"
             raise ValueError(message("E173", name=self.name, section=section, encoder=encoder, reason="none is named"))
@@ -1122,10 +1148,46 @@ class EncoderPipe(TrainablePipe):
             expected = "a number from 0, and above 0 the package peft (pip install peft)"
             values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
             raise ValueError(message("E170", name=self.name, **values))
-        self._set_labels(labels)
         self.model.build(*load_encoder(self.name, encoder, layers=layers), self.n_outputs)
         if lora_rank:
             self.model.add_lora(lora_rank)
+
+    def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
+        """The labels that are to be learnt: the given ones or those of the examples, and those that are there."""
+        raise NotImplementedError
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch.
+
+        Args:
+            examples: The batch.
+            drop: The dropout of the layers behind the encoder. That of the encoder is as its own config says.
+            sgd: Gives the settings of the optimizer; without, gradients are added up until `finish_update`.
+            losses: Gets the mean loss of what is classified.
+
+        Raises:
+            ValueError: E172 without weights, E174 for an unknown label, and what the component says beside.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        self._require_weights()
+        losses[self.name] += self._learn([eg for eg in examples if len(eg.predicted)], drop)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        return losses
+
+    def _learn(self, examples: list[Example], drop: float) -> float:
+        """Add the gradients of examples, and give their mean loss."""
+        raise NotImplementedError
 
     def _set_labels(self, labels: Iterable[str]) -> None:
         self.cfg["labels"] = sorted(labels)
@@ -1275,39 +1337,13 @@ class XltNer(EncoderPipe):
     def _n_sequences(self) -> int:
         return len(self.labels) if self._per_label else 1
 
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        encoder: str | None = None,
-        layers: int | None = None,
-        lora_rank: int = 0,
-        labels: list[str] | None = None,
-    ) -> None:
-        """Load the encoder and make the output layer, from `[initialize.components.NAME]`.
-
-        Args:
-            get_examples: Gives examples, from which the labels are.
-            nlp: The pipeline; not used.
-            encoder: A model folder, a Hugging Face name, or "bundled:NAME" (`spacy xlt bundled list`).
-            layers: How many of its layers to use, from the bottom; all where left out.
-            lora_rank: Above 0: train only matrices of this rank beside the attention, for which the package peft is
-                needed. They are added to the weights when the pipeline is saved.
-            labels: The labels, in the place of those of the examples.
-
-        Raises:
-            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels.
-        """
-        validate_get_examples(get_examples, "XltNer.initialize")
-        require_torch(self.name)
-        found = set(labels) if labels is not None else self._labels_in(get_examples())
-        found.update(self.labels)
+    def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
+        found = {*(self._labels_in(examples) if labels is None else labels), *self.labels}
         if not found:
             what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"
             raise ValueError(message("E175", name=self.name, what=what))
         self.cfg["calibration"] = 1.0
-        self._build(found, encoder, layers, lora_rank)
+        return found
 
     def _labels_in(self, examples: Iterable[Example]) -> set[str]:
         refs = (eg.reference for eg in examples)
@@ -1469,38 +1505,12 @@ class XltNer(EncoderPipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from a batch.
-
-        Args:
-            examples: The batch.
-            drop: The dropout before the output layer. That of the encoder is as its own config says.
-            sgd: Gives the settings of the optimizer; without, gradients are added up until `finish_update`.
-            losses: Gets the mean loss of a word.
-
-        Raises:
-            ValueError: E172 without weights, E174 for an unknown label, E176 and E177 for soft labels that do not fit.
-        """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "XltNer.update")
-        self._require_weights()
-        examples = [eg for eg in examples if len(eg.predicted)]
+    def _learn(self, examples: list[Example], drop: float) -> float:
+        """See `update`; raises E176 and E177, too, for soft labels that do not fit."""
         if not examples:
-            return losses
+            return 0.0
         texts = self.model.encode([eg.predicted for eg in examples], keep=True)
-        losses[self.name] += self.model.accumulate(texts, self.gold(examples), self.settings, drop=drop)
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        return losses
+        return self.model.accumulate(texts, self.gold(examples), self.settings, drop=drop)
 
     def rehearse(
         self,

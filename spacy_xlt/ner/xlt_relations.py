@@ -6,7 +6,7 @@ spaCy, PyTorch and transformers only. There they stand beside each other.
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import accumulate, islice, pairwise
 from typing import Any, NamedTuple
@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Optimizer
 
 try:
     from .span_links import ENTS, LINKS_GROUP, End, Link, SpanLinks, get_links, score_links, set_links
@@ -29,7 +28,6 @@ try:
         add_requirements,
         aligned_spans,
         message,
-        require_torch,
     )
 except ImportError:
     # In spacy_xlt they do not, and `spacy package` runs the file by itself
@@ -41,7 +39,6 @@ except ImportError:
         add_requirements,
         aligned_spans,
         message,
-        require_torch,
     )
     from spacy_xlt.span_links import ENTS, LINKS_GROUP, End, Link, SpanLinks, get_links, score_links, set_links
 
@@ -309,37 +306,13 @@ class XltRelations(EncoderPipe):
         self.cfg["weights"] = [weights.get(tag, 1.0) for tag in self.tags]
         return is_new
 
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        encoder: str | None = None,
-        layers: int | None = None,
-        lora_rank: int = 0,
-        labels: list[str] | None = None,
-    ) -> None:
-        """Load the encoder and make the layers, from `[initialize.components.NAME]`.
-
-        Args:
-            get_examples: Gives examples, from which the labels are, those of spans too.
-            nlp: The pipeline; not used.
-            encoder: A model folder, a Hugging Face name, or "bundled:NAME" (`spacy xlt bundled list`).
-            layers: How many of its layers to use, from the bottom; all where left out.
-            lora_rank: As in `xlt_ner`.
-            labels: The labels, in the place of those of the examples.
-
-        Raises:
-            ValueError: E173 for an encoder that cannot be used, E175 where there are no labels, E180 where all links
-                are between spans that are not looked at.
-        """
-        validate_get_examples(get_examples, "XltRelations.initialize")
-        require_torch(self.name)
+    def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
+        """See EncoderPipe; raises E180, too, where all links are between spans that are not looked at."""
         counts: Counter[str] = Counter()
         missed: Counter[str] = Counter()
         span_labels: set[str] = set()
         n_pairs = 0
-        for eg in get_examples():
+        for eg in examples:
             found = self._candidates(eg.reference, eg)
             span_labels.update(place.label for place in found.places)
             pairs = {(found.places[head].end, found.places[child].end) for head, child in found.pairs}
@@ -358,17 +331,15 @@ class XltRelations(EncoderPipe):
         if missed:
             total = missed.total() + counts.total()
             warnings.warn(message("W171", name=self.name, n=missed.total(), total=total, missed=why), stacklevel=2)
-        self.cfg["span_labels"] = sorted(span_labels)
-        self._build(known, encoder, layers, lora_rank)
-        self.cfg["weights"] = self._balance([max(0, n_pairs - counts.total()), *(counts[x] for x in self.labels)])
+        n_linked = [counts[label] for label in sorted(known)]
+        weights = self._balance([max(0, n_pairs - counts.total()), *n_linked])
+        self.cfg.update(span_labels=sorted(span_labels), weights=weights)
+        self.model.n_span_labels = 1 + len(span_labels)
+        return known
 
     def _why_missed(self, link: Link) -> str:
         others = {link.head.key, link.child.key}.difference(self.settings.spans_keys)
         return f"with spans of {' and '.join(sorted(others))}" if others else "of spans that are too far apart"
-
-    def _build(self, labels: set[str], encoder: str | None, layers: int | None, lora_rank: int) -> None:
-        self.model.n_span_labels = 1 + len(self.cfg["span_labels"])
-        super()._build(labels, encoder, layers, lora_rank)
 
     def _balance(self, counts: Sequence[int]) -> list[float]:
         """The weights of no link and of the labels in the loss, 1 in the mean of all pairs."""
@@ -427,41 +398,16 @@ class XltRelations(EncoderPipe):
 
     # Training
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from the annotated spans and links of a batch.
-
-        Args:
-            examples: The batch.
-            drop: The dropout before each of the layers. That of the encoder is as its own config says.
-            sgd: Gives the settings of the optimizer; without, gradients are added up until `finish_update`.
-            losses: Gets the mean loss of a pair.
-
-        Raises:
-            ValueError: E172 without weights, E174 for an unknown label.
-        """
-        losses = {} if losses is None else losses
-        losses.setdefault(self.name, 0.0)
-        examples = list(examples)
-        validate_examples(examples, "XltRelations.update")
-        self._require_weights()
-        learnt = [(eg, *self._gold(eg)) for eg in examples if len(eg.predicted) and LINKS_GROUP in eg.reference.spans]
+    def _learn(self, examples: list[Example], drop: float) -> float:
+        learnt = [(eg, *self._gold(eg)) for eg in examples if LINKS_GROUP in eg.reference.spans]
         learnt = [item for item in learnt if item[1].pairs]
-        if learnt:
-            texts = self.model.encode([eg.predicted for eg, *_ in learnt], keep=True)
-            pairs = self._pairs([found for _, found, _ in learnt], [len(eg.predicted) for eg, *_ in learnt])
-            gold = np.concatenate([rows for *_, rows in learnt])
-            weights = gold @ np.array(self.cfg["weights"], dtype=np.float32)
-            losses[self.name] += self.model.learn_pairs(texts, pairs, gold, weights, drop=drop)
-        if sgd not in (None, False):
-            self.finish_update(sgd)
-        return losses
+        if not learnt:
+            return 0.0
+        texts = self.model.encode([eg.predicted for eg, *_ in learnt], keep=True)
+        pairs = self._pairs([found for _, found, _ in learnt], [len(eg.predicted) for eg, *_ in learnt])
+        gold = np.concatenate([rows for *_, rows in learnt])
+        weights = gold @ np.array(self.cfg["weights"], dtype=np.float32)
+        return self.model.learn_pairs(texts, pairs, gold, weights, drop=drop)
 
     def _gold(self, eg: Example) -> tuple[Candidates, NDArray[np.float32]]:
         """The pairs of an example of which something is known, and the probabilities of no link and of each label."""

@@ -269,4 +269,6 @@ def _end(stored: Sequence[Any] | int) -> End | int:
     return stored if isinstance(stored, int) else End(*stored)
 
 
-Doc.set_extension("xlt_links", getter=get_links, setter=set_links, force=True)
+# Of the files of several wheels and of spacy_xlt itself, its own gives the classes that those who import it know
+if __package__ == "spacy_xlt" or not Doc.has_extension("xlt_links"):
+    Doc.set_extension("xlt_links", getter=get_links, setter=set_links, force=True)

@@ -160,7 +160,13 @@ def span_at(doc: Doc, end: End) -> Span:
     Raises:
         IndexError: For one that is not there.
     """
-    return (doc.ents if end.key == ENTS else doc.spans[end.key])[end.number]
+    spans = doc.ents if end.key == ENTS else doc.spans.get(end.key, ())
+    if not 0 <= end.number < len(spans):
+        raise IndexError(
+            f"A link leads to the span {end.number} of {end.key!r}, of which the document has {len(spans)}: they were "
+            "written anew without their links (see spacy_xlt.docs.links_follow)."
+        )
+    return spans[end.number]
 
 
 def as_rel(doc: Doc, labels: Iterable[str] = ()) -> dict[tuple[int, int], dict[str, float]]:

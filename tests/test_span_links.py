@@ -4,7 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_xlt.span_links import End, Link, SpanLinks, as_dicts, as_rel
+from spacy_xlt.span_links import End, Link, SpanLinks, as_dicts, as_rel, span_at
 
 ADA, IBM = End("ents", 0), End("ents", 1)
 
@@ -63,3 +63,10 @@ def test_the_tutorial_s_component_reads_what_it_learns_and_is_scored_by(doc):
     # Its score looks up all pairs of predicted entities, here the gold ones, and takes those with 1.0
     right = {pair: [label for label, value in read._.rel[pair].items() if value == 1.0] for pair in pairs(read)}
     assert right[4, 0] == ["employs"] and right[2, 4] == []
+
+
+@pytest.mark.parametrize("key", ["ents", "sc"])
+def test_a_link_that_leads_nowhere_is_named(doc, key):
+    doc.ents = doc.ents[:1]
+    with pytest.raises(IndexError, match=rf"span 1 of '{key}'.*links_follow"):
+        span_at(doc, End(key, 1))

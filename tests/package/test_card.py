@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from spacy_xlt.build.builder import build
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.package.provenance import find_data, read_licences, read_provenance
+from spacy_xlt.package.provenance import Provenance, find_data, read_licences, read_provenance
 
 SCORES = {"ents_p": 0.5, "ents_r": 0.25, "ents_f": 1 / 3, "ents_per_type": {"PER": {"p": 0.5, "r": 0.25, "f": 1 / 3}}}
 
@@ -386,3 +386,24 @@ def test_the_licence_of_a_bundled_encoder_is_known_by_itself(model, licences, tm
     provenance = replace(provenance, encoder=str(tmp_path / "other"))
     with pytest.raises(XltError, match="E681.*encoder"):
         find_data(provenance, {"source": ["news"]}, read_licences([licences]))
+
+
+@pytest.mark.parametrize(
+    ("nlp", "factories", "files"),
+    [
+        ({}, ["textcat"], []),
+        ({}, ["xlt_ner", "textcat"], ["xlt_ner.py"]),
+        ({}, ["xlt_relations"], ["span_links.py", "xlt_ner.py", "xlt_relations.py"]),
+        ({}, ["xlt_ner", "xlt_relations"], ["xlt_ner.py", "span_links.py", "xlt_relations.py"]),
+        ({"tokenizer": {"@tokenizers": "spacy_xlt.PieceTokenizer.v1"}}, [], ["xlt_ner.py"]),
+        (
+            {"tokenizer": {"@tokenizers": "spacy_xlt.PieceTokenizer.v1"}},
+            ["xlt_relations"],
+            ["xlt_ner.py", "span_links.py", "xlt_relations.py"],
+        ),
+    ],
+)
+def test_a_package_brings_the_files_of_its_components_and_tokenizer_once(nlp, factories, files):
+    components = {name: {"factory": name} for name in factories}
+    provenance = Provenance({}, {"nlp": nlp, "components": components}, [], "", None, [], needs_xlt=False)
+    assert [file.name for file in provenance.code] == files

@@ -19,6 +19,9 @@ def tacred_entries(docs: Iterable[Doc], left_out: Counter[str]) -> Iterator[str]
     for doc in docs:
         found = pairs(doc)
         for head, child, label in found:
+            if label is not None and (head.start, head.end) == (child.start, child.end):
+                left_out["links between spans of the same words"] += 1
+                continue
             example = {name: value for name, value in meta_of(doc).items() if name in ("id", "docid")}
             example["relation"] = NO_RELATION if label is None else label
             example["token"] = [_WRITTEN_BRACKETS.get(token.text, token.text) for token in doc]

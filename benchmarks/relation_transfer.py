@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--only", help="Folds to measure, such as 0,1; all where left out")
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     sources, golds = list(read_docs(args.source)), list(read_docs(args.target))

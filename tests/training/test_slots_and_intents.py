@@ -59,6 +59,8 @@ def commands(tmp_path) -> Path:
     return tmp_path / "commands.spacy"
 
 
+# The blocks of docs/slots_and_intents.md go the same way
+@pytest.mark.long
 def test_slots_and_intents_that_a_build_projected_are_learnt_together(nlp, encoder, commands, tmp_path):
     build(nlp, commands, tmp_path / "built")
     both = train_on(

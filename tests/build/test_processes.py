@@ -130,7 +130,7 @@ def wait_for(condition, *, seconds: float = 300.0) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
 def test_command_that_is_ended_leaves_nothing_behind_and_goes_on_later(tmp_path, monkeypatch, how):
     corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(30)])
     (tmp_path / "config.cfg").write_text(CONFIG)

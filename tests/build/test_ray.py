@@ -26,7 +26,8 @@ def cluster():
     assert not cluster.processes() and not cluster.folder.exists()
 
 
-@pytest.mark.slow
+# tests/build/test_processes.py shows the same of processes of one machine
+@pytest.mark.long
 def test_killed_node_changes_nothing_in_the_output(cluster, tmp_path):
     (tmp_path / "config.cfg").write_text(CONFIG)
     corpus = write_texts(tmp_path / "corpus.spacy", [f"Maria saw Rio {i} ." for i in range(30)])

@@ -1554,7 +1554,7 @@ class XltNer(EncoderPipe):
 
     def _entity_tags(self, eg: Example) -> NDArray[np.int64]:
         n_labels = len(self.labels)
-        if not _same_tokens(eg):
+        if not same_tokens(eg):
             places = {tag: i for i, tag in enumerate(self.tags)}
             simple = {"U": "B", "L": "I"}
             aligned = [tag and simple.get(tag[0], tag[0]) + tag[1:] for tag in eg.get_aligned_ner()]
@@ -1609,7 +1609,7 @@ class XltNer(EncoderPipe):
         if tags != self.tags:
             found, known = ", ".join(tags), ", ".join(self.tags)
             raise ValueError(message("E176", name=self.name, found=found, known=known))
-        if len(values) != len(eg.predicted) or not _same_tokens(eg):
+        if len(values) != len(eg.predicted) or not same_tokens(eg):
             reason = (
                 f"they have {len(values)} rows for {len(eg.predicted)} tokens, which must be those that they were made "
                 "for (set gold_tokens = true in the reader of the corpus)"
@@ -1625,7 +1625,7 @@ class XltNer(EncoderPipe):
             raise ValueError(f"calibration is {cfg['calibration']}")
 
 
-def _same_tokens(eg: Example) -> bool:
+def same_tokens(eg: Example) -> bool:
     """Whether both documents of an example have the same tokens."""
     x, y = eg.predicted, eg.reference
     return len(x) == len(y) and (x is y or bool(np.array_equal(x.to_array(ORTH), y.to_array(ORTH))))
@@ -1634,7 +1634,7 @@ def _same_tokens(eg: Example) -> bool:
 def aligned_spans(eg: Example, spans: Iterable[Span]) -> list[Span]:
     """Spans of the reference, in the predicted document; those that are not there are left out."""
     spans = list(spans)
-    return spans if _same_tokens(eg) else list(eg.get_aligned_spans_y2x(spans, allow_overlap=True))
+    return spans if same_tokens(eg) else list(eg.get_aligned_spans_y2x(spans, allow_overlap=True))
 
 
 def _known_scores(doc: Doc) -> dict[tuple[int, int, int], float]:

@@ -26,8 +26,8 @@ try:
         EncoderSettings,
         TokenClassifier,
         add_requirements,
-        aligned_spans,
         message,
+        same_tokens,
     )
 except ImportError:
     # In spacy_xlt they do not, and `spacy package` runs the file by itself
@@ -37,8 +37,8 @@ except ImportError:
         EncoderSettings,
         TokenClassifier,
         add_requirements,
-        aligned_spans,
         message,
+        same_tokens,
     )
     from spacy_xlt.span_links import ENTS, LINKS_GROUP, End, Link, SpanLinks, get_links, score_links, set_links
 
@@ -431,10 +431,12 @@ class XltRelations(EncoderPipe):
 
     def _candidates(self, doc: Doc, eg: Example | None = None) -> Candidates:
         """The spans of a document, and pairs of them, where their words stand in the example's predicted document."""
+        # Asked once for all spans: a training sees each document again and again
+        same = eg is not None and same_tokens(eg)
         places = []
         for key in self.settings.spans_keys:
             for n, span in enumerate(doc.ents if key == ENTS else doc.spans.get(key, ())):
-                for there in [span] if eg is None else aligned_spans(eg, [span])[:1]:
+                for there in [span] if same or eg is None else eg.get_aligned_spans_y2x([span], allow_overlap=True)[:1]:
                     places.append(Place(End(key, n), there.start, there.end, span.label_))
         words = doc if eg is None else eg.predicted
         sentences = None

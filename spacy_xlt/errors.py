@@ -112,7 +112,7 @@ _MESSAGES: dict[str, str] = {
     "E236": "{files}: none of the first {n} annotated documents of {path} is there, the first one is {first!r}. A text "
     "is found where a line is the whole of it or a sentence of it, as it is; give the translations of this text.",
     "E251": "The glossary {path} that `terms` names cannot be read: {reason}.",
-    "W250": "The translation cache {path} cannot be used: {reason}. Going on without it.",
+    "W250": "The cache of {what} {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
     "will be; set `source` if the documents are in another language.",
     "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. Set `beam_size` or `max_pieces` "

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..engine import setting
 from ..errors import error, missing_package
 from ..hub import located
-from .cache import user_cache
+from ..io.disk_cache import user_cache
 from .ctranslate2_conversion import ENGINE, HF_FOLDER, converted
 from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, loading, read_files
 from .neural import DirectionModel, Hypothesis, Ids

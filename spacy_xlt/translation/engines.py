@@ -13,10 +13,10 @@ from typing import Any
 
 from ..errors import XltError, error, missing_package
 from ..hub import cache_folder, cached, download_command, full_name, located
+from ..io.disk_cache import user_cache
 from ..languages import to_spacy
 from .apertium import choose_mode, data_folder, find_modes
 from .bergamot.files import bundled_models, find_models
-from .cache import user_cache
 
 NAMES = (
     "auto, bundled, bergamot:FOLDER, opus:en-de (or another pair), nllb:600M, apertium, parallel:FILE, a Hugging Face "

@@ -25,7 +25,7 @@ import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.build.builder import build
 from spacy_xlt.errors import XltWarning
 from spacy_xlt.protocols import SoftAlignment, Translation
-from spacy_xlt.translation.cache import _SCHEMA, CachedTranslator, TranslationCache, cache_path, entry_key
+from spacy_xlt.translation.cache import CachedTranslator, TranslationCache, entry_key
 
 WHERE = {"source": "en", "target": "pt", "signature": "test"}
 
@@ -208,9 +208,9 @@ def test_a_full_disk_is_said_once_and_translating_goes_on(tmp_path):
 
 def test_where_the_cache_is(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_path("user") == tmp_path / "spacy_xlt" / "translations.sqlite"
-    assert cache_path(tmp_path) == tmp_path / "translations.sqlite"
-    assert cache_path(tmp_path / "my.sqlite") == tmp_path / "my.sqlite"
+    assert TranslationCache.located("user") == tmp_path / "spacy_xlt" / "translations.sqlite"
+    assert TranslationCache.located(tmp_path) == tmp_path / "translations.sqlite"
+    assert TranslationCache.located(tmp_path / "my.sqlite") == tmp_path / "my.sqlite"
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def xlt(*arguments) -> tuple[int, str]:
 
 def test_the_command_shows_and_empties_a_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = cache_path("user")
+    path = TranslationCache.located("user")
     code, output = xlt("stats")
     assert code == 1 and "XLT-E502" in output
     CachedTranslator(Counting(), cache=TranslationCache("user")).translate(["one\ntwo", "x"], source="en", target="pt")
@@ -288,8 +288,8 @@ def foreign(path, schema, *, application=0, wal=False):
     ("schema", "application"),
     [
         ("CREATE TABLE translations (id INTEGER PRIMARY KEY, source, target, signature, text, value, used)", 0),
-        (_SCHEMA + "CREATE TABLE mine (x);", 0),
-        (_SCHEMA, 1234),
+        (TranslationCache.schema() + "CREATE TABLE mine (x);", 0),
+        (TranslationCache.schema(), 1234),
     ],
 )
 def test_nothing_is_written_to_a_data_base_of_another_program(tmp_path, schema, application, wal):
@@ -312,7 +312,7 @@ def test_an_empty_file_is_not_emptied_and_may_become_a_cache(tmp_path):
 
 
 def test_a_cache_of_an_earlier_version_is_known_and_looking_changes_nothing(tmp_path):
-    path = foreign(tmp_path / "c.sqlite", _SCHEMA)
+    path = foreign(tmp_path / "c.sqlite", TranslationCache.schema())
     before = path.read_bytes()
     assert "1 translations" in xlt("stats", path)[1] and xlt("list", path)[0] == 0
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == [path.name]

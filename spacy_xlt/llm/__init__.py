@@ -1,0 +1,1 @@
+"""Language models that are asked in words: behind an endpoint, or in this process."""

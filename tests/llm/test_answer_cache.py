@@ -1,0 +1,52 @@
+"""The cache of answers: what was put in comes back, and the command shows it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+import spacy_xlt.cli  # noqa: F401
+from spacy_xlt.llm.api import Answer
+from spacy_xlt.llm.cache import AnswerCache, answer_key
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.text(), st.text(), st.none() | st.floats(allow_nan=False), st.integers(0), st.integers(0))
+def test_an_answer_comes_back_as_it_was(tmp_path_factory, text, finish, log_prob, prompt_tokens, tokens):
+    cache = AnswerCache(tmp_path_factory.mktemp("cache") / "a.sqlite")
+    answer = Answer(text, finish, log_prob, prompt_tokens, tokens)
+    cache.put([(b"key", "question", answer)], model="m")
+    assert AnswerCache(cache.path).get([b"key", b"other"]) == {b"key": answer}
+
+
+def test_all_that_decides_an_answer_is_in_its_key():
+    body = {"model": "m", "temperature": 0.0, "messages": [{"role": "user", "content": "a"}]}
+    others = [
+        ("completions", body, 0),
+        ("chat/completions", body, 1),
+        ("chat/completions", {**body, "model": "n"}, 0),
+        ("chat/completions", {**body, "temperature": 0.1}, 0),
+        ("chat/completions", {**body, "messages": [{"role": "system", "content": "a"}]}, 0),
+    ]
+    assert len({answer_key("chat/completions", body, 0), *(answer_key(*other) for other in others)}) == 6
+
+
+def test_the_order_of_a_schema_s_properties_is_in_the_key():
+    first, second = ({"schema": dict.fromkeys(order, {})} for order in ("ab", "ba"))
+    assert answer_key("chat/completions", first, 0) != answer_key("chat/completions", second, 0)
+
+
+def test_the_command_shows_and_empties_a_cache_of_answers(tmp_path):
+    path = tmp_path / "a.sqlite"
+    AnswerCache(path).put([(b"1", "How\nmany?", Answer("two\nor", "length"))], model="some-model")
+
+    def xlt(action):
+        result = CliRunner().invoke(app, ["xlt", "cache", action, str(path)])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "1 answers" in xlt("stats") and "some-model" in xlt("stats")
+    assert "some-model\tHow many?\ttwo or (length)" in xlt("list")
+    assert "1 answers removed" in xlt("clear") and "0 answers" in xlt("stats")

@@ -129,6 +129,20 @@ _MESSAGES: dict[str, str] = {
     "set `model`.",
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
+    "E270": "{url} refused the request (status {status}): {reason} Set the environment variable {variable}, which "
+    "`key_variable` names, to a key that is valid there, and check `base_url`, which usually ends in /v1, and `model`.",
+    "E271": "{url} rejects a request (status {status}): {reason} Is it too long, or has `parameters` what the server "
+    "does not know?",
+    "E272": "{url} gave no answer, tried {n} times; the last time: {reason}. Is the server running? Set "
+    "`concurrency` lower, or `timeout` or `retries` higher.",
+    "E273": "{url} answers in another form than OpenAI's API does. Set `base_url` to such an API; its address usually "
+    "ends in /v1.",
+    "E274": "`{setting}` = {most} is used up: {requests} requests were sent and {tokens} tokens read and written. The "
+    "{answers} answers are {kept}. With a higher limit the same command goes on from there.",
+    "E275": "The environment variable {variable} holds no key that can be sent: there are spaces, line ends or other "
+    "characters than ASCII in it.",
+    "E276": "The model {model!r} has no chat template, so it cannot be asked with messages. Set `model` to one that is "
+    "made for chats, or ask it with a text.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the model {model!r}: {reason}. Set `{setting}` to a complete model folder or a Hugging Face "
     "name.",
@@ -390,7 +404,7 @@ _MESSAGES: dict[str, str] = {
 
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
-    **dict.fromkeys("E001 E002 E004 E006 E007 E008 E226 E240 E305".split(), DocumentError),
+    **dict.fromkeys("E001 E002 E004 E006 E007 E008 E226 E240 E271 E305".split(), DocumentError),
     **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }

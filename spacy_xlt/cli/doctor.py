@@ -28,6 +28,7 @@ MARKS = {GOOD: ("✔", "green"), MISSING: ("ℹ", "blue"), WRONG: ("✘", "red")
 EXTRAS = {
     "bundled": "an English-Portuguese translator and a multilingual encoder, without a network",
     "ctranslate2": "Hugging Face translators in 8-bit integers, faster on a CPU",
+    "llm": "language models behind an endpoint",
     "langid": "the quality gates for text in a wrong language",
     "statistical": "StatisticalAligner",
     "peft": "training with LoRA",

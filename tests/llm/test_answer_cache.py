@@ -34,8 +34,8 @@ def test_all_that_decides_an_answer_is_in_its_key():
 
 
 def test_the_order_of_a_schema_s_properties_is_in_the_key():
-    first, second = ({"schema": dict.fromkeys(order, {})} for order in ("ab", "ba"))
-    assert answer_key("chat/completions", first, 0) != answer_key("chat/completions", second, 0)
+    keys = {answer_key("chat/completions", {"schema": dict.fromkeys(order, {})}, 0) for order in ("ab", "ba")}
+    assert len(keys) == 2
 
 
 def test_the_command_shows_and_empties_a_cache_of_answers(tmp_path):

@@ -1,0 +1,117 @@
+"""The connection of one process to an endpoint: tries again where that may help, within a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Event
+
+from ..errors import XltError, error
+from .api import Answer
+from .attempts import Attempt, attempt, back_off
+from .budget import Budget
+from .key import authorization
+from .threads import Stopped
+from .wire import Call, answer_of, refusal
+
+# Seconds that an endpoint may take to let us in
+_CONNECT_SECONDS = 10.0
+# A server that asks to wait longer is not waited for
+_LONGEST_WAIT = 600.0
+# About a single request, which is too long or has a parameter that does not fit it
+_OF_THE_REQUEST = frozenset((400, 413, 422))
+
+
+class Connection:
+    """Asks an endpoint, from several threads.
+
+    Args:
+        base_url: The address of the API.
+        variable: The variable of the environment that has the key.
+        size: How many requests are under way at once.
+        timeout: Seconds that an answer may take.
+        retries: How often a request that failed is sent again.
+        budget: What may be spent.
+    """
+
+    def __init__(self, base_url: str, variable: str, *, size: int, timeout: float, retries: int, budget: Budget):
+        import httpx
+
+        self._base_url = base_url.rstrip("/")
+        self._variable = variable
+        self._timeout = timeout
+        self._retries = retries
+        self.budget = budget
+        self._client = httpx.Client(
+            auth=authorization(variable),
+            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
+            limits=httpx.Limits(max_connections=size, max_keepalive_connections=size),
+        )
+        # When a server that asked everybody to wait can be asked again
+        self._open_again = 0.0
+
+    def ask(self, call: Call, stop: Event, *, wait: Callable[[float], object] | None = None) -> Answer:
+        """Get the answer to one request.
+
+        Args:
+            call: The request.
+            stop: Says that there is no more use in waiting.
+            wait: Waits for so many seconds; `stop.wait` where left out.
+
+        Raises:
+            XltError: E270 where access is refused or there is nothing at the address, E271 (a `DocumentError`) where
+                the server rejects the request, E272 where it does not answer in spite of all tries, E273 where it
+                answers something else, E274 where the budget is used up.
+            Stopped: Where `stop` is set before there is an answer.
+        """
+        wait = wait or stop.wait
+        for n in range(1, self._retries + 2):
+            if (seconds := self._open_again - time.monotonic()) > 0:
+                wait(seconds)
+            if stop.is_set():
+                raise Stopped
+            self.budget.take()
+            tried = attempt(
+                self._client,
+                f"{self._base_url}/{call.path}",
+                call.body,
+                timeout=self._timeout,
+                variable=self._variable,
+            )
+            if tried.data is not None or not tried.is_passing:
+                return self._result(call, tried)
+            if tried.wait is not None and tried.wait > _LONGEST_WAIT:
+                raise self._gave_up(tried, n)
+            if n <= self._retries:
+                self._pause(tried, n, wait)
+        raise self._gave_up(tried, n)
+
+    def _pause(self, tried: Attempt, n: int, wait: Callable[[float], object]) -> None:
+        if tried.wait is None:
+            wait(back_off(n))
+            return
+        # The limit is that of all requests
+        self._open_again = max(self._open_again, time.monotonic() + tried.wait)
+        wait(tried.wait + back_off(n))
+
+    def _result(self, call: Call, tried: Attempt) -> Answer:
+        data = tried.data
+        if data is None and tried.status == 400 and tried.code.startswith("content_"):
+            # Azure's content_filter and OpenAI's content_policy_violation
+            data = refusal(tried.problem)
+        if data is None:
+            where = {"url": self._base_url, "status": tried.status, "reason": tried.problem}
+            if tried.status in _OF_THE_REQUEST:
+                raise error("E271", **where)
+            raise error("E270", variable=self._variable, **where)
+        answer = answer_of(data)
+        if answer is None:
+            raise error("E273", url=f"{self._base_url}/{call.path}")
+        self.budget.add(call.request, answer)
+        return answer
+
+    def _gave_up(self, tried: Attempt, n: int) -> XltError:
+        reason = tried.problem if not tried.status else f"status {tried.status}: {tried.problem}"
+        if tried.wait is not None:
+            reason += f" (it asks to wait {tried.wait:.0f} seconds)"
+        return error("E272", url=self._base_url, n=n, reason=reason)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import DocumentError, XltError, error, warn
+from .errors import DocumentError, XltError, error, missing_package, warn
 
 if TYPE_CHECKING:
     import torch
@@ -163,6 +164,29 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(level)
+
+
+@contextmanager
+def loading(code: str, what: str = "", **values: Any) -> Iterator[None]:
+    """Turn what is raised inside the block into an error of this package.
+
+    Each library names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
+
+    Args:
+        code: The error's code; its message has `reason` for what was raised, and **values. Where the package
+            sentencepiece is missing it is E106.
+        what: What was being read, to stand before the reason.
+    """
+    try:
+        with quiet():
+            yield
+    except XltError:
+        raise
+    except Exception as err:
+        # transformers says so of a tokenizer in many lines, and in some as if the model were at fault
+        if "sentencepiece" in str(err).lower() and find_spec("sentencepiece") is None:
+            raise missing_package("The model's tokenizer", "sentencepiece", "bundled") from err
+        raise error(code, reason=f"{what}{first_line(err)}", **values) from err
 
 
 def refuse_model_code(model: str) -> None:

@@ -115,8 +115,8 @@ _MESSAGES: dict[str, str] = {
     "W250": "The cache of {what} {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
     "will be; set `source` if the documents are in another language.",
-    "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. Set `beam_size` or `max_pieces` "
-    "lower.",
+    "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. Set `beam_size`, `max_pieces` or "
+    "`max_tokens` lower, whichever it has.",
     "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. Set "
     "`batch_tokens` lower.",
     "E238": "Apertium cannot be run: {reason}. On Debian or Ubuntu install it with a pair of languages, for example "
@@ -141,8 +141,10 @@ _MESSAGES: dict[str, str] = {
     "{answers} answers are {kept}. With a higher limit the same command goes on from there.",
     "E275": "The environment variable {variable} holds no key that can be sent: there are spaces, line ends or other "
     "characters than ASCII in it.",
-    "E276": "The model {model!r} has no chat template, so it cannot be asked with messages. Set `model` to one that is "
-    "made for chats, or ask it with a text.",
+    "E276": "The model {model!r} cannot be asked with messages: {reason}. Set `model` to one that is made for chats, "
+    "or ask it with a text.",
+    "E277": "A prompt has {found} tokens, and {model!r} reads {limit} with the answer. Shorten it, or set `model` "
+    "to another one.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the model {model!r}: {reason}. Set `{setting}` to a complete model folder or a Hugging Face "
     "name.",
@@ -404,7 +406,7 @@ _MESSAGES: dict[str, str] = {
 
 # The class of an error, where it is more than an `XltError`.
 _KINDS: dict[str, type[XltError]] = {
-    **dict.fromkeys("E001 E002 E004 E006 E007 E008 E226 E240 E271 E305".split(), DocumentError),
+    **dict.fromkeys("E001 E002 E004 E006 E007 E008 E226 E240 E271 E277 E305".split(), DocumentError),
     **dict.fromkeys("E005 E102 E308 E309 E342 E402 E404".split(), InputMismatch),
     **dict.fromkeys("E201 E410".split(), UnknownDirection),
 }

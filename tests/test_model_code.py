@@ -16,9 +16,12 @@ from spacy_xlt.alignment.embedding import EmbeddingAligner
 from spacy_xlt.alignment.simalign import SimAlignAligner
 from spacy_xlt.cli import app
 from spacy_xlt.config import read_config
+from spacy_xlt.device import loading
 from spacy_xlt.errors import XltError
+from spacy_xlt.llm.api import Request
+from spacy_xlt.llm.causal import CausalModel
 from spacy_xlt.training.windows import PieceCounter
-from spacy_xlt.translation.huggingface import loading, read_files
+from spacy_xlt.translation.huggingface import read_files
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PAIR = (["a"], ["b"])
@@ -80,6 +83,7 @@ LOADERS = {
     "simalign": lambda folder: SimAlignAligner(model=folder, layer=1).align([PAIR]),
     "translator": read_translator,
     "peft": initialize,
+    "causal": lambda folder: CausalModel(model=folder).complete([Request(prompt="a")]),
     "windows": lambda folder: PieceCounter(encoder=folder).n_special_tokens,
 }
 

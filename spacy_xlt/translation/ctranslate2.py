@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..device import loading
 from ..engine import setting
 from ..errors import error, missing_package
 from ..hub import located
 from ..io.disk_cache import user_cache
 from .ctranslate2_conversion import ENGINE, HF_FOLDER, converted
-from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, loading, read_files
+from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, read_files
 from .neural import DirectionModel, Hypothesis, Ids
 from .subwords import Codec
 

@@ -15,10 +15,10 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..device import first_line, quiet
+from ..device import first_line, loading, quiet
 from ..errors import XltError, error
 from ..hub import located
-from .huggingface import load_weights, loading, read_files
+from .huggingface import load_weights, read_files
 
 ENGINE = "CTranslate2Translator"
 # Beside CTranslate2's own files: the tokenizer and the settings of the model

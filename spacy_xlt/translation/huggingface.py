@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..device import first_line, quiet
 from ..engine import invalid_setting, setting
-from ..errors import XltError, error, missing_package
+from ..errors import error
 from ..hub import full_name
 from .language_codes import FAMILIES, T5_TYPES, LanguageCodes, detect_family, marian_pair
 from .neural import NeuralTranslator
@@ -150,7 +146,7 @@ def read_files(name: str) -> tuple[Any, dict[str, Any], Any]:
     """A model's settings, its tokenizer's settings, and the tokenizer, without running code that comes with it.
 
     Raises:
-        Exception: Whatever transformers raises for a broken file; see `loading`.
+        Exception: Whatever transformers raises for a broken file; see `device.loading`.
     """
     from transformers import AutoConfig, AutoTokenizer
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
@@ -175,7 +171,7 @@ def load_weights(engine: str, name: str, config: Any, dtype: Any) -> Any:
 
     Raises:
         XltError: E221 where it has no decoder or weights are missing.
-        Exception: Whatever transformers raises for a broken file; see `loading`.
+        Exception: Whatever transformers raises for a broken file; see `device.loading`.
     """
     from transformers import AutoModelForSeq2SeqLM
 
@@ -198,26 +194,3 @@ def load_weights(engine: str, name: str, config: Any, dtype: Any) -> Any:
 def half_precision(model_type: str) -> str:
     """The half precision that a model stands: T5's sums grow beyond what 16-bit floats with a short exponent hold."""
     return "bfloat16" if model_type in T5_TYPES else "float16"
-
-
-@contextmanager
-def loading(code: str, what: str = "", **values: Any) -> Iterator[None]:
-    """Turn what is raised inside the block into an error of this package.
-
-    Each library names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
-
-    Args:
-        code: The error's code; its message has `reason` for what was raised, and **values. Where the package
-            sentencepiece is missing it is E106.
-        what: What was being read, to stand before the reason.
-    """
-    try:
-        with quiet():
-            yield
-    except XltError:
-        raise
-    except Exception as err:
-        # transformers says so of a tokenizer in many lines, and in some as if the model were at fault
-        if "sentencepiece" in str(err).lower() and find_spec("sentencepiece") is None:
-            raise missing_package("The model's tokenizer", "sentencepiece", "bundled") from err
-        raise error(code, reason=f"{what}{first_line(err)}", **values) from err

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device import batches_by_length
+from ..device import batches_by_length, loading
 from ..engine import setting
 from ..hub import located
-from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, load_weights, loading, read_files
+from .huggingface import HuggingFaceTranslator, Marks, ModelText, half_precision, load_weights, read_files
 from .neural import DirectionModel, Hypothesis, Ids
 from .subwords import Codec
 

@@ -16,7 +16,7 @@ from .wire import Call, answer_of, refusal
 
 # Seconds that an endpoint may take to let us in
 _CONNECT_SECONDS = 10.0
-# A server that asks to wait longer is not waited for
+# A server that asks to wait longer for one request, all in all, is not waited for
 _LONGEST_WAIT = 600.0
 # About a single request, which is too long or has a parameter that does not fit it
 _OF_THE_REQUEST = frozenset((400, 413, 422))
@@ -65,34 +65,31 @@ class Connection:
             Stopped: Where `stop` is set before there is an answer.
         """
         wait = wait or stop.wait
-        for n in range(1, self._retries + 2):
+        n = failures = 0
+        waited = 0.0
+        while True:
             if (seconds := self._open_again - time.monotonic()) > 0:
                 wait(seconds)
             if stop.is_set():
                 raise Stopped
             self.budget.take()
-            tried = attempt(
-                self._client,
-                f"{self._base_url}/{call.path}",
-                call.body,
-                timeout=self._timeout,
-                variable=self._variable,
-            )
+            n += 1
+            url = f"{self._base_url}/{call.path}"
+            tried = attempt(self._client, url, call.body, timeout=self._timeout, variable=self._variable)
             if tried.data is not None or not tried.is_passing:
                 return self._result(call, tried)
-            if tried.wait is not None and tried.wait > _LONGEST_WAIT:
+            if tried.wait is None:
+                failures += 1
+                if failures > self._retries:
+                    raise self._gave_up(tried, n)
+                wait(back_off(failures))
+                continue
+            # Many requests that share a limit may lose their turn again and again: it is the time that counts
+            waited += max(1.0, tried.wait)
+            if waited > _LONGEST_WAIT:
                 raise self._gave_up(tried, n)
-            if n <= self._retries:
-                self._pause(tried, n, wait)
-        raise self._gave_up(tried, n)
-
-    def _pause(self, tried: Attempt, n: int, wait: Callable[[float], object]) -> None:
-        if tried.wait is None:
-            wait(back_off(n))
-            return
-        # The limit is that of all requests
-        self._open_again = max(self._open_again, time.monotonic() + tried.wait)
-        wait(tried.wait + back_off(n))
+            self._open_again = max(self._open_again, time.monotonic() + tried.wait)
+            wait(tried.wait + back_off(1))
 
     def _result(self, call: Call, tried: Attempt) -> Answer:
         data = tried.data

@@ -44,7 +44,8 @@ class EndpointModel(Engine):
         concurrency: How many requests are under way at once.
         timeout: Seconds that an answer may take.
         retries: How often a request that failed for a passing reason is sent again: too many at once, an error of the
-            server, no connection, no answer in time, half an answer.
+            server, no connection, no answer in time, half an answer. Where the server says when to come back, it is
+            asked again then, for ten minutes a request.
         budget_requests: The most requests that this process sends, all tries counted.
         budget_tokens: The most tokens that this process has read and written. Requests that are under way when it is
             used up come on top.

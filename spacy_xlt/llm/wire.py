@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from .api import Answer, Request
 from .cache import answer_key
 
-# What the engine itself fills in or relies on
-OWN_PARAMETERS = frozenset(("model", "messages", "prompt", "n", "stream"))
+# What the engine itself fills in or relies on, and what would put a key into a config
+OWN_PARAMETERS = frozenset(
+    ("model", "messages", "prompt", "n", "stream", "api_key", "authorization", "headers", "extra_headers")
+)
 
 
 class Call(NamedTuple):

@@ -13,12 +13,15 @@ import threading
 import time
 
 import pytest
+import spacy
 from helpers.language_server import Fault, chat, echo, serving
+from spacy.language import Language
 
 from spacy_xlt.errors import XltError
 from spacy_xlt.llm.api import Answer, LanguageModel, Request
 from spacy_xlt.llm.cache import AnswerCache
 from spacy_xlt.llm.endpoint import EndpointModel
+from spacy_xlt.requirements import extras_of
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +168,24 @@ def test_it_works_in_forked_processes_and_after_pickling(make):
         assert sorted(server.asked) == ["a", "c", "d"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="forks")
+def test_it_works_inside_of_nlp_pipe_with_processes(make):
+    @Language.component("asks_for_test")
+    def asks(doc):
+        doc.user_data["said"] = model.complete([ask(doc.text)])[0].text
+        return doc
+
+    with serving() as server:
+        model = make(server)
+        nlp = spacy.blank("en")
+        nlp.add_pipe("asks_for_test")
+        model.complete([ask("before")])
+        texts = [f"text {i}" for i in range(8)]
+        docs = list(nlp.pipe(texts, n_process=2, batch_size=2))
+        assert [doc.user_data["said"] for doc in docs] == [text.upper() for text in texts]
+        assert len(server.requests) == 9
+
+
 def test_progress_counts_every_request_once(make):
     with serving() as server:
         model = make(server)
@@ -308,10 +329,6 @@ def test_without_httpx_the_extra_is_named(make, monkeypatch):
 
 
 def test_it_is_made_from_a_config_and_named_in_requirements(tmp_path):
-    import spacy
-
-    from spacy_xlt.requirements import extras_of
-
     settings = {"@misc": "spacy_xlt.EndpointModel.v1", "base_url": "http://localhost/v1", "model": "m", "cache": None}
     made = spacy.registry.resolve({"engine": settings})["engine"]
     assert isinstance(made, EndpointModel) and extras_of(settings) == {"llm"}

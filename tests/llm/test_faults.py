@@ -124,6 +124,15 @@ def test_a_server_that_asks_to_wait_very_long_is_not_waited_for(model_of):
             model_of(server.url).complete([ask()])
 
 
+def test_a_limit_that_many_share_is_waited_for_and_not_for_ever(model_of, waits):
+    busy = Fault(429, {"error": {"message": "busy"}}, headers={"Retry-After": "50"})
+    with serving(failing(*[busy] * 11)) as server:
+        assert model_of(server.url, retries=0).complete([ask()])[0].text == "good"
+    with serving(lambda body, n: busy) as server:
+        with pytest.raises(XltError, match="E272.*tried 13 times.*429: busy"):
+            model_of(server.url, retries=0).complete([ask()])
+
+
 def test_it_gives_up_after_so_many_tries(model_of):
     with serving(lambda body, n: Fault(500, "out of order")) as server:
         with pytest.raises(XltError, match="E272.*tried 3 times.*status 500: out of order"):

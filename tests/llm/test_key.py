@@ -104,6 +104,12 @@ def test_a_key_in_place_of_the_variable_s_name_is_refused_and_not_shown(variable
     assert not variable or variable not in str(caught.value)
 
 
+def test_a_key_among_the_parameters_is_refused_and_not_shown(tmp_path):
+    with pytest.raises(XltError, match="E150.*parameters.*api_key") as caught:
+        model_of("http://localhost/v1", tmp_path, parameters={"api_key": KEY})
+    assert KEY not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "url",
     [f"https://user:{KEY}@host/v1", f"https://{KEY}@host/v1", f"https://host/v1?api_key={KEY}", f"https://host/#{KEY}"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 
 from ..errors import error
@@ -15,10 +16,10 @@ class Budget:
         requests: The most requests, those that failed and were sent again counted; None for no limit.
         tokens: The most tokens, of prompts and answers, after which no more is asked: what is under way then comes
             on top.
-        kept: What becomes of the answers that came, for the error.
+        kept: Says what becomes of the answers that came, for the error.
     """
 
-    def __init__(self, requests: int | None, tokens: int | None, *, kept: str):
+    def __init__(self, requests: int | None, tokens: int | None, *, kept: Callable[[], str]):
         self._most_requests = requests
         self._most_tokens = tokens
         self._kept = kept
@@ -40,7 +41,7 @@ class Budget:
             ):
                 if most is not None and spent >= most:
                     counts = {"requests": self.requests, "tokens": self.tokens, "answers": self.answers}
-                    raise error("E274", setting=name, most=most, kept=self._kept, **counts)
+                    raise error("E274", setting=name, most=most, kept=self._kept(), **counts)
             self.requests += 1
 
     def add(self, request: Request, answer: Answer) -> None:

@@ -45,7 +45,8 @@ class Connection:
         self._client = httpx.Client(
             auth=authorization(variable),
             timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
-            limits=httpx.Limits(max_connections=size, max_keepalive_connections=size),
+            # Whoever asks bounds the requests. What an interrupt left under way is not to keep new ones waiting
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=size),
         )
         # When a server that asked everybody to wait can be asked again
         self._open_again = 0.0

@@ -135,7 +135,6 @@ class EndpointModel(Engine):
         if self._connection is not None and self._process == os.getpid():
             return self._connection
         read_key(self.key_variable)
-        kept = "not kept, as `cache` is null" if self._cache is None else f"kept in {self._cache.path}"
         try:
             self._connection = Connection(
                 self.base_url,
@@ -143,9 +142,15 @@ class EndpointModel(Engine):
                 size=self.concurrency,
                 timeout=self.timeout,
                 retries=self.retries,
-                budget=Budget(self.budget_requests, self.budget_tokens, kept=kept),
+                budget=Budget(self.budget_requests, self.budget_tokens, kept=self._kept),
             )
         except ImportError as err:
             raise missing_package(OWNER, "httpx", "llm") from err
         self._process = os.getpid()
         return self._connection
+
+    def _kept(self) -> str:
+        """What becomes of answers, in words."""
+        if self._cache is None:
+            return "not kept, as `cache` is null"
+        return f"{'not kept, as nothing can be written to' if self._cache.is_broken else 'kept in'} {self._cache.path}"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import pytest
 import spacy
 import torch
+from helpers.language_server import chat, serving
 from helpers.tiny_causal import make_tiny_causal
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from spacy_xlt.errors import DocumentError, XltError
 from spacy_xlt.llm.api import LanguageModel, Request
 from spacy_xlt.llm.causal import CausalModel
+from spacy_xlt.llm.endpoint import EndpointModel
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +149,22 @@ def test_progress_pickling_config_and_signature(folder):
     answers = model.complete([ask("a"), ask("b"), ask("a")], progress=steps.append)
     assert answers[0] == answers[2] and sum(steps) == 3 and model.complete([]) == []
     assert "model:tiny|" in model.signature and folder not in model.signature
+
+
+def test_it_answers_the_same_behind_an_endpoint(folder, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    model = CausalModel(model=folder)
+    lock = threading.Lock()
+
+    def script(body, n):
+        fields = {"max_tokens": body["max_tokens"], "stop": body.get("stop", ()), "temperature": body["temperature"]}
+        with lock:
+            (answer,) = model.complete([Request(prompt=body["messages"], **fields)])
+        return chat(answer.text, finish=answer.finish, log_probs=[answer.log_prob])
+
+    requests = [ask("hello", max_tokens=9), ask("go on", max_tokens=20, stop=["a"]), ask("", max_tokens=1)]
+    with serving(script) as server:
+        there = EndpointModel(base_url=server.url, model="tiny", cache=None, log_probs=True).complete(requests)
+    for one, other in zip(there, model.complete(requests), strict=True):
+        assert (one.text, one.finish) == (other.text, other.finish)
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 import spacy
@@ -228,7 +229,7 @@ def test_after_a_bad_request_the_others_are_answered_and_kept(make):
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_an_interrupt_stops_at_once_and_keeps_what_came(make, tmp_path):
     def hang(body, n):
-        return Fault(200, chat("late"), delay=20) if n >= 3 else echo(body, n)
+        return Fault(200, chat("late"), delay=20) if 3 <= n < 5 else echo(body, n)
 
     with serving(hang) as server:
         model = make(server, concurrency=2)
@@ -242,8 +243,10 @@ def test_an_interrupt_stops_at_once_and_keeps_what_came(make, tmp_path):
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             model.complete([ask(str(i)) for i in range(9)])
+        # Those that were left behind take nothing from those to come
+        assert texts_of(model.complete([ask("x"), ask("y")])) == ["X", "Y"]
         assert time.monotonic() - start < 10
-    assert AnswerCache(tmp_path / "a.sqlite").stats().entries == 3
+    assert AnswerCache(tmp_path / "a.sqlite").stats().entries == 5
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
@@ -283,6 +286,16 @@ def test_a_budget_of_requests_stops_and_a_higher_one_goes_on(make):
         model = make(server, budget_requests=3)
         model.complete([ask(str(i)) for i in range(6)])
         assert len(server.requests) == 6 and model.spent == (3, 15)
+
+
+def test_a_budget_says_where_nothing_was_kept(make, tmp_path):
+    (tmp_path / "text.sqlite").write_text("this is no data base, and long enough for SQLite to see it" * 20)
+    with serving() as server:
+        for cache, said in ((None, "not kept, as `cache` is null"), (str(tmp_path / "text.sqlite"), "not kept.*text")):
+            model = make(server, budget_requests=1, cache=cache)
+            with warnings.catch_warnings(), pytest.raises(XltError, match=f"E274.*{said}"):
+                warnings.simplefilter("ignore")
+                model.complete([ask("a"), ask("b")])
 
 
 def test_a_budget_of_tokens_counts_what_the_server_says(make):

@@ -98,7 +98,7 @@ class Connection:
             # Azure's content_filter and OpenAI's content_policy_violation
             data = refusal(tried.problem)
         if data is None:
-            where = {"url": self._base_url, "status": tried.status, "reason": tried.problem}
+            where = {"url": self._base_url, "status": tried.status, "reason": tried.problem.rstrip(".")}
             if tried.status in _OF_THE_REQUEST:
                 raise error("E271", **where)
             raise error("E270", variable=self._variable, **where)

@@ -50,7 +50,7 @@ def call_of(request: Request, *, model: str, log_probs: bool, seed: int | None, 
     parameters: dict[str, Any] = {"seed": None if seed is None else seed + request.sample}
     if log_probs:
         # A switch for chats, for texts the number of alternatives
-        parameters["logprobs"] = True if is_chat else 0
+        parameters["logprobs"] = True if is_chat else 1
     if request.schema is not None:
         schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
         parameters["response_format"] = {"type": "json_schema", "json_schema": schema}

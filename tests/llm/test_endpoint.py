@@ -91,6 +91,17 @@ def test_the_newer_name_of_the_limit_takes_that_of_a_request(make):
     assert limits == {"a": 50, "b": 7} and not any("max_tokens" in body for body in server.requests)
 
 
+def test_log_probabilities_are_asked_for_in_the_form_of_each_address(make):
+    with serving() as server:
+        make(server, log_probs=True).complete([ask("a"), Request(prompt="b")])
+        make(server).complete([ask("a")])
+    assert {body["path"]: body["logprobs"] for body in server.requests if "logprobs" in body} == {
+        "/v1/chat/completions": True,
+        "/v1/completions": 1,
+    }
+    assert len(server.requests) == 3
+
+
 def test_samples_of_a_request_are_asked_for_one_by_one_with_seeds_of_their_own(make):
     with serving(lambda body, n: chat(f"seed {body['seed']}")) as server:
         model = make(server, seed=10)

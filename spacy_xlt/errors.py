@@ -145,6 +145,8 @@ _MESSAGES: dict[str, str] = {
     "or ask it with a text.",
     "E277": "A prompt has {found} tokens, and {model!r} reads {limit} with the answer. Shorten it, or set `model` "
     "to another one.",
+    "E278": "The prompt {path} cannot be used: {reason}. It is a Jinja template that can name {known}; "
+    "`python -m spacy xlt prompt {kind} --template` prints one that works.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the model {model!r}: {reason}. Set `{setting}` to a complete model folder or a Hugging Face "
     "name.",

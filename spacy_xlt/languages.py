@@ -93,6 +93,39 @@ def to_nllb(code: str) -> str:
     return f"{variety}_{script or _FLORES_SCRIPT.get(variety) or language.maximize().script}"
 
 
+def language_name(code: str) -> str:
+    """The English name of a language, with a script or region that the code names: "pt-BR" → "Portuguese (Brazil)".
+
+    The names are those of the IANA registry, without what it has in brackets.
+
+    Raises:
+        XltError: E010 where no such language exists.
+    """
+    language = parse(code)
+    names = _registry_names()
+    name = names.get(f"language {language.language}", code)
+    usual = parse(str(language.language)).maximize().script
+    script = names.get(f"script {language.script}") if language.script != usual else None
+    stated = [f"{script} script" if script else None, names.get(f"region {language.territory}")]
+    beside = ", ".join(filter(None, stated))
+    return f"{name} ({beside})" if beside else name
+
+
+@lru_cache(maxsize=1)
+def _registry_names() -> dict[str, str]:
+    """The first name of each language, script and region, by kind and code: "script Cyrl" → "Cyrillic"."""
+    from langcodes.registry_parser import parse_registry
+
+    names = {
+        f"{entry['Type']} {entry['Subtag']}": entry["Description"] for entry in parse_registry() if "Subtag" in entry
+    }
+    # "Swahili (macrolanguage)", "Han (Simplified variant)": what tells scripts apart is kept
+    return {
+        key: first.replace(" (", ", ").rstrip(")") if key.startswith("script") else first.partition(" (")[0]
+        for key, (first, *_) in names.items()
+    }
+
+
 def same_language(first: str, second: str) -> bool:
     """Whether two codes, of whatever kind, mean the same language ("pt", "por_Latn")."""
     return to_spacy(first) == to_spacy(second)

@@ -47,6 +47,24 @@ def test_all_codes_of_nllb_are_themselves_and_so_are_the_bare_ones_of_one_script
         assert languages.to_nllb(languages.to_spacy(codes[0])) in known
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("pt", "Portuguese"),
+        ("por_Latn", "Portuguese"),
+        ("pt-BR", "Portuguese (Brazil)"),
+        ("sr", "Serbian"),
+        ("srp_Latn", "Serbian (Latin script)"),
+        ("zho_Hant", "Chinese (Han, Traditional variant script)"),
+        ("swh_Latn", "Swahili"),
+        ("kmr_Latn", "Northern Kurdish"),
+        ("el", "Modern Greek"),
+    ],
+)
+def test_languages_have_names_with_what_the_code_says_beside(code, name):
+    assert languages.language_name(code) == name
+
+
 @pytest.mark.parametrize("code", ["", "klingon", "qqqq", None, 3])
 def test_unknown_codes_are_named(code):
     with pytest.raises(XltError, match=f"E010.*{code!r}"):

@@ -30,7 +30,7 @@ msg = Printer()
 # The commands as the help lists them; those of no group come last
 GROUPS = {
     "Begin": ("init", "transfer", "doctor"),
-    "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align"),
+    "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align", "prompt"),
     "Train": ("merge-config", "compare", "average", "label", "rank-sources", "bundled", "adapt-aligner", "card"),
     "Measure": ("eval-projection", "eval-alignment", "report"),
 }

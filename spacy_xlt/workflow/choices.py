@@ -17,7 +17,7 @@ from ..bundled import ENCODERS, PREFIX
 from ..bundled.encoder import is_installed
 from ..errors import error, missing_package
 from ..hub import located
-from ..languages import to_spacy
+from ..languages import language_name, to_spacy
 from ..translation.component import TranslatorPipe
 from ..translation.engines import resolve_translator
 from ..translation.parallel import NOT_FOUND, ParallelTranslator
@@ -142,11 +142,6 @@ def choose(request: Request) -> Choices:
     _choose_encoder(request, choices)
     _choose_training(request, choices)
     return choices
-
-
-def language_name(code: str) -> str:
-    """The English name of a language that spaCy has; the code of another one."""
-    return get_lang_class(to_spacy(code)).__name__ if _has_class(code) else code
 
 
 def _has_class(code: str) -> bool:

@@ -121,7 +121,7 @@ def test_a_language_that_spacy_has_no_class_for_becomes_xx(tmp_path):
     data = write_data(tmp_path / "data")
     files = {"data": data / "mine.jsonl", "parallel": (data / "mine.en", data / "mine.de")}
     values = choose(Request(source="en", target="ha", **files)).values
-    assert values["pipeline_lang"] == "xx" and values["target_name"] == "ha"
+    assert values["pipeline_lang"] == "xx" and values["target_name"] == "Hausa"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):

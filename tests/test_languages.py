@@ -38,6 +38,7 @@ def test_all_codes_of_nllb_are_themselves_and_so_are_the_bare_ones_of_one_script
     from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as known
 
     assert len(known) == 202 and [languages.to_nllb(code) for code in known] == list(known)
+    assert len({languages.language_name(code) for code in known}) == 202
     scripts: dict[str, list[str]] = {}
     for code in known:
         scripts.setdefault(code.split("_")[0], []).append(code)

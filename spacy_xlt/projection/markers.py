@@ -53,8 +53,8 @@ class MarkerProjector(FallbackProjector):
     goes to the fallback in the end; the sentence is flagged "markers_lost" then and `attrs["by"]` has the fallback.
 
     Attributes:
-        markers: Kinds of markers, "numbered" ([1: …]) or "brackets" ([…]); of several the later ones for what the
-            earlier ones lost.
+        markers: Kinds of markers, "numbered" ([1: …]), "brackets" ([…]) or "tags" (<a>…</a>, for language models); of
+            several the later ones for what the earlier ones lost.
     """
 
     left_over: ClassVar[str] = MARKERS_FLAG

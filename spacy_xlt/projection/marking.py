@@ -11,7 +11,7 @@ from typing import NamedTuple
 Range = tuple[int, int]
 
 _OPENING, _CLOSING = "[({【（［｛〔〈", "])}】）］｝〕〉"
-# The most spans that are told apart in one text
+# The most spans that are told apart in one text: numbers of two digits, and less than there are names of two letters
 _MOST = 99
 
 
@@ -20,7 +20,7 @@ class Style:
     """A kind of markers.
 
     Attributes:
-        opening: What is put before a span; `{k}` is its number from 1.
+        opening: What is put before a span; `{k}` is its number from 1, or a name in place of it.
         numbered: Whether a marker says which span it belongs to.
     """
 
@@ -44,8 +44,46 @@ class Style:
         number = r"(?:\s*(?P<number>\d{1,2})\s*[:.：;,)\-–]*)?" if self.numbered else "(?P<number>(?!))?"
         return re.compile(rf"(?P<open>[{opening}]{number}\s*)|(?P<close>\s*[{closing}])")
 
+    def markers(self, k: int) -> tuple[str, str]:
+        """What stands before and behind the k-th span, from 1."""
+        return self.opening.format(k=k), self.closing
 
-STYLES = {"numbered": Style("[{k}: ", numbered=True), "brackets": Style("[", numbered=False)}
+    def number(self, match: re.Match[str]) -> int | None:
+        """The number of the span that a marker which `pattern` found belongs to, where it says so."""
+        return None if match["number"] is None else int(match["number"])
+
+
+class TagStyle(Style):
+    """XML tags, whose names are letters: `<a>` for the first span."""
+
+    def is_usable(self, text: str) -> bool:
+        return set("<>＜＞").isdisjoint(text)
+
+    def pattern(self, text: str) -> re.Pattern[str]:
+        name = r"\s*(?P<{}>[a-z]{{1,2}})\s*[>＞]"
+        opens, closes = rf"[<＜]{name.format('number')}\s*", rf"\s*[<＜]\s*[/／]{name.format('closed')}"
+        return re.compile(f"(?P<open>{opens})|(?P<close>{closes})", re.I)
+
+    def markers(self, k: int) -> tuple[str, str]:
+        name = _letters(k)
+        return self.opening.format(k=name), self.closing.format(k=name)
+
+    def number(self, match: re.Match[str]) -> int:
+        name = (match["number"] or match["closed"]).lower()
+        return sum((ord(letter) - ord("a") + 1) * 26**place for place, letter in enumerate(reversed(name)))
+
+
+def _letters(k: int) -> str:
+    """A number from 1 as letters: a, b, …, z, aa, ab, …"""
+    rest, last = divmod(k - 1, 26)
+    return (_letters(rest) if rest else "") + chr(ord("a") + last)
+
+
+STYLES = {
+    "numbered": Style("[{k}: ", numbered=True),
+    "brackets": Style("[", numbered=False),
+    "tags": TagStyle("<{k}>", numbered=True, closing="</{k}>"),
+}
 
 
 class Marked(NamedTuple):
@@ -90,8 +128,9 @@ def mark(text: str, ranges: Sequence[Range], style: Style) -> str:
     events = []
     for k, (start, end) in enumerate(ranges, 1):
         # What ends here is closed before anything opens; the inner closes before the outer, and opens after it
-        events.append((start, 1, -end, k, style.opening.format(k=k)))
-        events.append((end, 0, -start, -k, style.closing))
+        opening, closing = style.markers(k)
+        events.append((start, 1, -end, k, opening))
+        events.append((end, 0, -start, -k, closing))
     parts, last = [], 0
     for place, _, _, _, marker in sorted(events):
         parts += [text[last:place], marker]
@@ -119,13 +158,17 @@ def read(translation: str, text: str, style: Style) -> Reading:
         clean.append(piece)
         length += len(piece)
         last = match.end()
+        number = style.number(match)
         if match["open"] is not None:
-            stack.append((length, None if match["number"] is None else int(match["number"])))
-        elif stack:
-            start, number = stack.pop()
-            marked.append(Marked(start, length, number))
+            stack.append((length, number))
+            continue
+        # One that does not say what it closes closes the last one
+        opened = [i for i, (_, own) in enumerate(stack) if number in (None, own)]
+        if opened:
+            start, own = stack.pop(opened[-1])
+            marked.append(Marked(start, length, own))
         else:
-            halves.append(Half(length, opens=False))
+            halves.append(Half(length, opens=False, number=number))
     halves += [Half(place, opens=True, number=number) for place, number in stack]
     whole = "".join([*clean, translation[last:]])
     kept: dict[Range, Marked] = {}

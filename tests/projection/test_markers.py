@@ -44,7 +44,7 @@ class Damaging(Copier):
 words = st.text("abcçdé", min_size=1, max_size=5)
 
 
-@given(st.lists(words, min_size=1, max_size=8), st.data(), st.sampled_from(["numbered", "brackets"]))
+@given(st.lists(words, min_size=1, max_size=8), st.data(), st.sampled_from(sorted(STYLES)))
 @settings(max_examples=60, deadline=None)
 def test_what_is_marked_is_read_again_nested_or_not(texts, data, name):
     text, style = " ".join(texts), STYLES[name]
@@ -78,6 +78,35 @@ def test_what_is_marked_is_read_again_nested_or_not(texts, data, name):
 )
 def test_damaged_numbered_brackets_are_understood(translation, expected):
     assert contents(translation, "Rio shines", "numbered")[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("translation", "expected"),
+    [
+        ("<a>Rio</a> e <b>Ana</b>", [("Rio", 1), ("Ana", 2)]),
+        ("<b> Ana </b> e < A >Rio</ a>", [("Ana", 2), ("Rio", 1)]),
+        ("＜a＞Rio＜/a＞ e Ana", [("Rio", 1)]),
+        ("<a>Rio <b>e</a> Ana</b>", [("Rio e", 1), ("e Ana", 2)]),
+        ("<aa>Rio</aa>", [("Rio", 27)]),
+        ("<a>Rio e Ana</b>", []),
+    ],
+)
+def test_tags_are_told_apart_by_their_names(translation, expected):
+    assert contents(translation, "Rio and Ana", "tags")[1] == expected
+
+
+def test_a_tag_without_partner_is_completed():
+    table = {"<a>New York</a> is big": "New York</a> é grande"}
+    bitext = make_bitext("New York is big", "New York é grande", "", (0, 2, "LOC"))
+    project(bitext, Damaging(table), markers="tags", fallback=None)
+    assert found(bitext) == [("New York", "LOC")]
+
+
+def test_a_text_with_tags_of_its_own_is_not_marked_with_tags():
+    translator = Copier()
+    bitext = make_bitext("<b> Ann </b> met Bo", "<b> Ann </b> met Bo", None, (1, 2, "PER"))
+    project(bitext, translator, markers=["tags", "brackets"])
+    assert found(bitext) == [("Ann", "PER")] and not any("<a>" in text for text in translator.seen)
 
 
 def test_brackets_that_the_text_has_itself_are_no_markers():

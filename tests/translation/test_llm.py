@@ -144,13 +144,19 @@ def test_wrong_answers_are_flagged_in_a_pipeline(answer, flag):
         assert flag in nlp("The dog sleeps in the house now.")._.xlt["pt"].flags
 
 
-def test_marks_are_asked_for_and_found():
-    table = {"[1: Ann] met [2: Bo] .": "[2: Bo] conheceu [1: Ann] ."}
+@pytest.mark.parametrize(
+    ("markers", "marked", "answer", "shown"),
+    [
+        ("numbered", "[1: Ann] met [2: Bo] .", "[2: Bo] conheceu [1: Ann] .", "[1: …] [2: …]"),
+        ("tags", "<a>Ann</a> met <b>Bo</b> .", "<b>Bo</b> conheceu <a>Ann</a> .", "<a>…</a> <b>…</b>"),
+    ],
+)
+def test_marks_are_asked_for_and_found(markers, marked, answer, shown):
     bitext = make_bitext("Ann met Bo .", "Bo conheceu Ann .", "", (0, 1, "PER"), (2, 3, "ORG"))
-    with serving(saying(table)) as server:
-        project(MarkerProjector(translator=make(server), source="en", target="pt"), bitext)
+    with serving(saying({marked: answer})) as server:
+        project(MarkerProjector(translator=make(server), markers=markers, source="en", target="pt"), bitext)
     assert found(bitext) == [("Bo", "ORG"), ("Ann", "PER")] and bitext.flags == ()
-    assert len(server.asked) == 1 and "marks: [1: …] [2: …]." in server.asked[0]
+    assert len(server.asked) == 1 and f"marks: {shown}." in server.asked[0]
 
 
 def test_marks_that_are_lost_are_left_to_the_fallback_and_flagged():

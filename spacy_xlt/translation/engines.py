@@ -15,12 +15,13 @@ from ..errors import XltError, error, missing_package
 from ..hub import cache_folder, cached, download_command, full_name, located
 from ..io.disk_cache import user_cache
 from ..languages import to_spacy
+from ..llm.key import check_address
 from .apertium import choose_mode, data_folder, find_modes
 from .bergamot.files import bundled_models, find_models
 
 NAMES = (
-    "auto, bundled, bergamot:FOLDER, opus:en-de (or another pair), nllb:600M, apertium, parallel:FILE, a Hugging Face "
-    "name or a model folder"
+    "auto, bundled, bergamot:FOLDER, opus:en-de (or another pair), nllb:600M, apertium, parallel:FILE, "
+    "llm:MODEL@URL, a Hugging Face name or a model folder"
 )
 # What `auto` takes of the local cache, the models of a single pair first
 _CACHED = ("opus:{source}-{target}", "hf:Helsinki-NLP/opus-mt-tc-big-{source}-{target}", "nllb:3.3B", "nllb:1.3B",
@@ -65,7 +66,8 @@ def resolve_translator(
     Raises:
         XltError: E202 where `auto` finds nothing, with the commands that would change that; E201 for a direction that
             the translator does not have; E502 for a missing file; E510 for an unknown name; E106 and E210 as
-            `BergamotTranslator`, E238 as `ApertiumTranslator`, E221 for a Hugging Face model that is not there.
+            `BergamotTranslator`, E238 as `ApertiumTranslator`, E150 for the address of a language model, E221 for a
+            Hugging Face model that is not there.
     """
     kind, _, rest = name.partition(":")
     if kind == "parallel":
@@ -88,6 +90,8 @@ def _named(name: str, source: str, target: str) -> Resolved:
         return _bundled(source, target)
     if name == "apertium":
         return _apertium(source, target)
+    if kind == "llm":
+        return _language_model(name)
     if name == "opus":
         name = f"opus:{to_spacy(source)}-{to_spacy(target)}"
     model = full_name(name)
@@ -160,6 +164,19 @@ def _apertium(source: str, target: str) -> Resolved:
         raise error("E201", engine="Apertium", source=source, target=target, known=known)
     reason = f"Apertium translates {source} to {target} by its rules {mode.path.stem}, without a network."
     return Resolved({"@misc": "spacy_xlt.ApertiumTranslator.v1"}, reason)
+
+
+def _language_model(name: str) -> Resolved:
+    """A model behind an endpoint; nothing is asked."""
+    model, _, url = name.removeprefix("llm:").rpartition("@")
+    if not model.strip():
+        raise error("E510", setting="The translator", value=name, expected="llm:MODEL@URL")
+    check_address("EndpointModel", url)
+    if find_spec("httpx") is None:
+        raise missing_package("The translator", "httpx", "llm")
+    settings = {"@misc": "spacy_xlt.EndpointModel.v1", "base_url": url, "model": model}
+    reason = f"The language model {model} at {url} translates, one request a sentence."
+    return Resolved({"@misc": "spacy_xlt.LlmTranslator.v1", "model": settings}, reason)
 
 
 def _from_cache(source: str, target: str) -> Resolved:

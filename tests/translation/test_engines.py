@@ -96,6 +96,19 @@ def test_named_translator_translates_what_the_parallel_files_do_not_have(bare_ma
     assert [translation.text for translation in translations] == ["A morada.", "O cão dorme."]
 
 
+def test_language_model_is_named_with_its_address() -> None:
+    found = resolve_translator("llm:qwen3:8b@http://localhost:11434/v1", source="en", target="de")
+    model = make(found.engine).model
+    assert (model.model, model.base_url) == ("qwen3:8b", "http://localhost:11434/v1")
+    assert "qwen3:8b at http://localhost:11434/v1" in found.reason
+
+
+def test_address_with_a_key_in_it_is_refused_and_not_shown() -> None:
+    with pytest.raises(XltError, match="E150.*base_url") as caught:
+        resolve_translator("llm:m@http://localhost/v1?key=secret", source="en", target="de")
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [
@@ -106,6 +119,9 @@ def test_named_translator_translates_what_the_parallel_files_do_not_have(bare_ma
         ("nllb:600M", "E221.*huggingface-cli download facebook/nllb-200-distilled-600M"),
         ("parallel:nowhere.tmx", "E502"),
         ("parallel:", "E510"),
+        ("llm:qwen3:8b", "E510.*llm:MODEL@URL"),
+        ("llm:@http://localhost/v1", "E510.*llm:MODEL@URL"),
+        ("llm:qwen3:8b@localhost", "E150.*base_url"),
         ("google:translate", "E510.*bundled, bergamot:FOLDER"),
         ("", "E510"),
     ],

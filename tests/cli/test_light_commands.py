@@ -35,6 +35,7 @@ def test_commands_without_a_network_import_neither_torch_nor_transformers(
         ["merge-config", "merged.cfg", "base.cfg", "--training.max_steps", "2"],
         ["shards", "list", built],
         ["view", built, "page.html"],
+        ["prompt", "translate"],
         ["doctor", "--json"],
     ]
     child = subprocess.run(

@@ -16,6 +16,7 @@ from helpers.children import WITHOUT_TORCH
 from helpers.cli import spacy_cli
 from helpers.language_server import Fault, chat, serving
 from helpers.projection import project
+from helpers.tiny_causal import make_tiny_causal
 from helpers.tiny_scorer import found, make_bitext
 
 import spacy_xlt.cli  # noqa: F401
@@ -202,6 +203,12 @@ def test_a_prompt_of_the_user_is_sent(tmp_path):
         translator = LlmTranslator(model=model, prompt=str(own))
         assert translator.translate(["a dog"], source="en", target="zh")[0].text == "A DOG"
     assert server.asked == ["en zh Chinese\n\na dog"]
+
+
+def test_a_model_in_this_process_translates(tmp_path):
+    model = CausalModel(model=str(make_tiny_causal(tmp_path / "tiny", longest=1024)), max_tokens=8)
+    first, again, empty = LlmTranslator(model=model).translate(["a dog", "a dog", ""], source="en", target="pt")
+    assert first == again and first.score < 0 and first.flags == ("truncated",) and empty == Translation("")
 
 
 @pytest.mark.parametrize("model", [None, "gpt", object()])

@@ -87,7 +87,7 @@ def build(
         reading = reading or ReadSettings(lang=source_language(nlp))
         before = read_header(output)
         corpus = BuildInput.scan(Path(source), reading, before=before, skip_corrupt=skip_corrupt, silent=silent)
-    _check_input(nlp, corpus)
+    check_input(nlp, corpus)
     with lock_folder(output, wait=wait):
         manifest = Manifest(output, {**_header(nlp, corpus, docs_per_shard, corrections), **(made_from or {})})
         if corrections is not None and not manifest.records:
@@ -132,7 +132,8 @@ def reuse_translations(nlp: Language, source: Path) -> Path | None:
     return source / BITEXT
 
 
-def _check_input(nlp: Language, corpus: BuildInput | DocInput) -> None:
+def check_input(nlp: Language, corpus: BuildInput | DocInput) -> None:
+    """Raise E503 for a corpus without documents, E507 for one in which nothing is to be projected."""
     if not corpus.n_docs:
         raise error("E503", path=corpus.path)
     projects = any(getattr(pipe, "direction", "") == "source_to_target" for _, pipe in nlp.pipeline)

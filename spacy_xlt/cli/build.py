@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from ._app import (
     resumable,
 )
 from ._parallel import build_languages, report_on
+
+if TYPE_CHECKING:
+    from ..build.costs import Costs
 
 
 @app.command("build", context_settings=WITH_OVERRIDES)
@@ -60,6 +63,9 @@ def build_cli(
     encoding: str = typer.Option("utf8", help="Encoding of the input"),
     skip_corrupt: bool = typer.Option(False, "--skip-corrupt", help="Leave out input files that cannot be read"),
     wait: bool = typer.Option(False, "--wait", help="If another build is running in the folder, wait for it"),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Only say what language models would be asked for, from 20 documents that are tried"
+    ),
     report: bool = typer.Option(True, "--report/--no-report", help="Write report.html and report.json"),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
@@ -75,16 +81,22 @@ def build_cli(
     With --parallel, the text was translated by people, and its source is annotated once. Each language is built in a
     folder OUTPUT_DIR/LANGUAGE; one that cannot be built does not stop the others. For example: spacy xlt build parallel
     --parallel news.en news.de built --source en --targets de --annotate en_core_web_sm
+
+    With --dry-run, nothing is built: 20 documents are tried, and requests and tokens that language models would be
+    asked for are counted up to the whole corpus. The answers of the 20 stay in the cache.
     """
     from spacy.cli._util import import_code
 
     from ..build.builder import build, reuse_translations, source_language
+    from ..build.costs import estimate
     from ..build.workers import make_workers
     from ..config import load_pipeline_config
     from ..memory import limit_allocator_caches
     from ..readers import ReadSettings
     from ..review.records import Corrections
 
+    if parallel and dry_run:
+        raise error("E510", setting="--dry-run", value=True, expected="nothing with --parallel")
     if parallel:
         more, overrides = paths_and_overrides(ctx, ctx.args)
         inputs = [input_path, output_path, *more]
@@ -105,7 +117,8 @@ def build_cli(
             raise error("E510", setting=option, value=value, expected="nothing without --parallel")
     overrides = overrides_of(ctx)
     existing(input_path, what="corpus")
-    check_outputs(output_path, inputs=[config_path, input_path, corrections, code])
+    if not dry_run:
+        check_outputs(output_path, inputs=[config_path, input_path, corrections, code])
     import_code(code)
     if workers == 0 and executor == "local":
         limit_allocator_caches()
@@ -125,6 +138,9 @@ def build_cli(
         labels=frozenset(names_in(labels)) or None,
         spans_key=spans_key,
     )
+    if dry_run:
+        _show_costs(estimate(nlp, input_path, reading=reading, skip_corrupt=skip_corrupt, silent=silent))
+        return
     reviewed = None if corrections is None else Corrections(corrections)
     if reviewed is not None and reviewed.n_as_exported and not silent:
         untouched = f"{reviewed.n_as_exported} lines are as they were exported"
@@ -175,3 +191,28 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         msg.info(f"From the cache: {summary['cache_hit_share']:.0%} of the translations")
     if summary["docs_failed"]:
         msg.warn(f"{summary['docs_failed']} documents failed and were set aside", summary["failed"][0]["error"])
+
+
+def _show_costs(costs: Costs) -> None:
+    tried, docs = costs.docs
+    for failed in costs.failed[:1]:
+        msg.warn(
+            f"{len(costs.failed)} of {tried} documents failed, and the rest would cost less than they do",
+            failed["error"],
+        )
+    rows = [
+        (name, *(f"{n:,}" for n in costs.asked[name]), *(f"{_rounded(n):,}" for n in expected))
+        for name, expected in costs.expected.items()
+    ]
+    kinds = ("requests", "tokens read", "written")
+    header = ("component", *kinds, *(f"all: {kind}" for kind in kinds))
+    msg.table(rows, header=header, aligns=("l", *"rrrrrr"), divider=True)
+    share = f"{costs.chars[0]:,} of {costs.chars[1]:,} characters"
+    msg.info(
+        f"{tried} of {docs:,} documents were tried ({share}); the rest is taken to be like them. Nothing was built"
+    )
+
+
+def _rounded(n: int) -> int:
+    """A number to three digits that count, as no more is known."""
+    return int(float(f"{n:.3g}"))

@@ -45,11 +45,16 @@ class Budget:
             self.requests += 1
 
     def add(self, request: Request, answer: Answer) -> None:
-        """Count the tokens of an answer. A server that does not count them is taken to have one in each character."""
-        counted = answer.prompt_tokens + answer.tokens
-        if not counted:
-            texts = [request.prompt] if isinstance(request.prompt, str) else [m["content"] for m in request.prompt]
-            counted = sum(map(len, texts)) + len(answer.text)
+        """Count the tokens of an answer; see `tokens_of`."""
+        counted = sum(tokens_of(request, answer))
         with self._lock:
             self.tokens += counted
             self.answers += 1
+
+
+def tokens_of(request: Request, answer: Answer) -> tuple[int, int]:
+    """Tokens that were read and written. Of a server that does not count them, characters, which are not fewer."""
+    if answer.prompt_tokens or answer.tokens:
+        return answer.prompt_tokens, answer.tokens
+    texts = [request.prompt] if isinstance(request.prompt, str) else [m["content"] for m in request.prompt]
+    return sum(map(len, texts)), len(answer.text)

@@ -7,7 +7,11 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all packages-for-tests lint docs clean
+# The endpoint engine with a real server, `transformers serve`. It needs transformers 5, which spaCy's stack cannot have, so
+# it has an environment of its own
+SERVER := .venv-server
+
+.PHONY: demo test test-all test-server packages-for-tests lint docs clean
 
 demo: $(STAMP)
 	$(BIN)/python -m spacy project run all
@@ -19,6 +23,11 @@ test: $(STAMP) packages-for-tests
 
 test-all: $(STAMP) packages-for-tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-server: $(STAMP)
+	test -x $(SERVER)/bin/transformers || $(PYTHON) -m venv $(SERVER)
+	$(SERVER)/bin/python -m pip install --quiet $(PIP_ARGS) torch==2.13.0 'transformers[serving]>=5.20,<6'
+	TRANSFORMERS_SERVE=$(SERVER)/bin/transformers $(BIN)/python -m pytest tests/llm/test_transformers_serve.py
 
 # Apertium and Chromium for the tests that use them, where they can be installed
 packages-for-tests:

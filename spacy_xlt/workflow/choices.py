@@ -28,6 +28,11 @@ SAMPLE_PAIR = ("en", "pt")
 # What a label has in it that the lines of project.yml and lists with commas cannot carry
 _NO_LABEL = re.compile(r"^-|[\"'\\$,{}\s]")
 _DOUBTFUL = ["empty", "copied", "looping", "length_ratio"]
+# What the engines themselves say of texts that they could not translate
+_OF_ENGINE = {
+    "spacy_xlt.ParallelTranslator.v1": ["not_in_memory"],
+    "spacy_xlt.LlmTranslator.v1": ["refused", "truncated", "commented"],
+}
 _WRONG_LANGUAGE = ["wrong_language", "source_language"]
 # Updates on a CPU and on a GPU (configs/train.cfg, configs/gpu.cfg)
 _STEPS = {False: 600, True: 2000}
@@ -238,12 +243,12 @@ def _choose_translator(request: Request, choices: Choices, corpus: CorpusFacts) 
     is_bundled = engine == {"@misc": "spacy_xlt.BergamotTranslator.v1"}
     # The bundled model is not known to write in another language than it should, and the check is not always right
     check_languages = not is_bundled and find_spec("py3langid") is not None
-    not_found = ["not_in_memory"] if "ParallelTranslator" in engine["@misc"] else []
+    of_engine = _OF_ENGINE.get(engine["@misc"], [])
     choices.values |= {
         "engine": engine,
         "engine_reason": found.reason.splitlines()[0],
         "check_languages": check_languages,
-        "drop_flags": [*_DOUBTFUL, *not_found, *(_WRONG_LANGUAGE if check_languages else [])],
+        "drop_flags": [*_DOUBTFUL, *of_engine, *(_WRONG_LANGUAGE if check_languages else [])],
     }
     if not is_bundled:
         checked = "are left out" if check_languages else "are not found (pip install 'spacy-xlt[langid]')"

@@ -225,6 +225,15 @@ def test_a_variety_is_known_to_the_translator_alone(tmp_path):
     assert (component["source"], component["target"]) == ("en-GB", "pt-BR")
 
 
+def test_answers_that_are_no_translations_stay_out_of_the_training(tmp_path):
+    data = write_data(tmp_path / "data")
+    translator = "llm:some/model@http://localhost:8000/v1"
+    values = choose(Request(source="en", target="de", data=data / "mine.jsonl", translator=translator)).values
+    config = Config().from_str(render(values)["configs/build_en_de.cfg"], interpolate=False)
+    assert config["components"]["xlt_translator"]["engine"]["model"]["model"] == "some/model"
+    assert {"refused", "truncated", "commented"} <= set(config["components"]["xlt_projector"]["drop_flags"])
+
+
 def test_gold_of_ones_own_takes_the_place_of_the_samples(tmp_path):
     (tmp_path / "gold.jsonl").write_text('{"text": "Maria vive.", "spans": [{"start": 0, "end": 5, "label": "PER"}]}\n')
     choices = choose(Request(source="en", target="pt", test=tmp_path / "gold.jsonl", labels=("PER",)))

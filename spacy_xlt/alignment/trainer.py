@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..device import batches_by_length, without_cudnn_attention
 from ..engine import check_settings, setting
 from ..errors import error
 from ..io import replacing_folder, write_json
 from ..links import Alignment
 from ..protocols import TokenPair, Tokens
+from ..steps import first_and_last, shuffled_batches, train_steps
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 # One side of a sentence pair: ids of its pieces, without special ones, and which word each is of, ascending; int32,
 # (n_pieces,) both
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]
-
-_CLIP = 1.0
-# Pairs of so many batches are sorted by length together
-_POOL = 64
 
 
 @dataclass(kw_only=True)
@@ -113,28 +108,6 @@ def _pieces_of(tokens: Tokens, pieces: dict[str, list[int]]) -> Side:
     return ids, np.repeat(np.arange(len(tokens), dtype=np.int32), counts)
 
 
-def batches(lengths: NDArray[np.int64], *, batch_tokens: int, seed: int) -> Iterator[list[int]]:
-    """Which pairs are in which batch, without end: every pair once an epoch, in an order that the seed fixes.
-
-    Args:
-        lengths: Pieces of the longer side of each pair, special ones counted: int, (n_pairs,).
-        batch_tokens: The most pieces of a batch, both sides and padding counted.
-        seed: Fixes the order.
-    """
-    pool = max(1, int(_POOL * batch_tokens / (2 * max(1.0, float(lengths.mean())))))
-    epoch = 0
-    while True:
-        random = np.random.default_rng([seed, epoch])
-        order = random.permutation(len(lengths))
-        made: list[list[int]] = []
-        for start in range(0, len(order), pool):
-            indices = order[start : start + pool]
-            parts = batches_by_length(lengths[indices].tolist(), batch_tokens=max(1, batch_tokens // 2))
-            made.extend([int(indices[i]) for i in part] for part in parts)
-        yield from (made[i] for i in random.permutation(len(made)))
-        epoch += 1
-
-
 def adapt(
     settings: AdaptingSettings,
     pairs: Iterable[tuple[TokenPair, Alignment | None]],
@@ -174,7 +147,6 @@ def adapt(
         raise error("E354", path="The parallel text", reason=reason)
     start = time.perf_counter()
     losses = _train(settings, encoder, data, progress)
-    tenth = max(1, len(losses) // 10)
     summary = {
         **asdict(settings),
         "version": __version__,
@@ -182,8 +154,7 @@ def adapt(
         "pairs_used": len(data.pairs),
         "pairs_empty": data.empty,
         "pairs_long": data.long,
-        "loss_first": round(float(np.mean(losses[:tenth])), 4),
-        "loss_last": round(float(np.mean(losses[-tenth:])), 4),
+        **first_and_last(losses),
         "seconds": round(time.perf_counter() - start, 1),
     }
     with replacing_folder(output) as folder:
@@ -203,41 +174,22 @@ def _train(
     settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, progress: Callable[[int, float], None]
 ) -> list[float]:
     """Run the steps; the loss of each."""
-    import torch
     from thinc.api import get_torch_default_device
 
-    device = get_torch_default_device()
-    model = encoder.model.to(device)
+    model = encoder.model.to(get_torch_default_device())
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not ("embeddings." in name or name.startswith(("pooler.", "wte.", "wpe."))))
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.01)
     special = len(encoder.prefix) + len(encoder.suffix)
     lengths = np.asarray([max(len(a), len(b)) for (a, _), (b, _) in data.pairs], np.int64) + special
-    order = batches(lengths, batch_tokens=settings.batch_tokens, seed=settings.seed)
-    losses = []
-    model.train()
-    with without_cudnn_attention(device):
-        for step, batch in enumerate(islice(order, settings.steps)):
-            # The model's own dropout
-            torch.manual_seed(settings.seed * 1_000_003 + step)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * _rate(step, settings.steps)
-            optimizer.zero_grad(set_to_none=True)
-            loss = _loss(settings, encoder, data, batch)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, _CLIP)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            progress(step + 1, losses[-1])
-    model.eval()
-    return losses
-
-
-def _rate(step: int, steps: int) -> float:
-    """The share of the learning rate at a step: up in the first tenth, then down in a line."""
-    warmup = steps // 10
-    return (step + 1) / warmup if step < warmup else (steps - step) / (steps - warmup)
+    return train_steps(
+        model,
+        lambda batch: _loss(settings, encoder, data, batch),
+        shuffled_batches(lengths, batch_tokens=max(1, settings.batch_tokens // 2), seed=settings.seed),
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+        progress=progress,
+    )
 
 
 def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, batch: list[int]) -> Any:

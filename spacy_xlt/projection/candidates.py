@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ..engine import setting
 from ..protocols import Forcer, Scorer
 from ..tokens import is_symbol
-from .by_translation import Range, SpanQuery, TranslationProjector
+from .by_translation import TranslationProjector
 from .links.evidence import Stretch
+from .queries import Range, SpanQuery
 
 # How many times longer than the span a candidate may be, and one more, in tokens
 LENGTH_RATIO = 2

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from ..engine import Engine, invalid_setting, setting
 from ..protocols import Outcome, Placement, ProjectionWork, Projector
 from .annotations import parts_of, score_of
-from .by_translation import Range, check_projector, place_some, relabel
+from .by_translation import check_projector, place_some, relabel
 from .links.assignment import settle_choices
 from .links.evidence import Stretch
+from .queries import Range
 
 # What a vote for words that overlap a place counts for it, at most: less than one for the place itself
 PARTIAL = 0.5

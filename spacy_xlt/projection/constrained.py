@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import setting
-from .by_translation import FallbackProjector, SpanQuery
+from .by_translation import FallbackProjector
 from .links.evidence import Stretch
 from .marking import STYLES, mark
+from .queries import SpanQuery
 
 # How much more probable, in natural logarithms, markers may make what comes after them; what could only win by more is
 # pruned

@@ -11,10 +11,11 @@ from difflib import SequenceMatcher
 from typing import ClassVar
 
 from ..engine import invalid_setting
-from .by_translation import FallbackProjector, Range, SpanQuery
+from .by_translation import FallbackProjector
 from .links.evidence import Stretch
 from .links.scorer import score_places
 from .marking import STYLES, Half, Marked, Reading, Style, layers, mark, read
+from .queries import Range, SpanQuery
 from .sentences import MARKERS_FLAG
 
 # How similar texts must be to be taken for the same, from 0 to 1

@@ -12,13 +12,13 @@ from spacy.tokens import Doc
 
 from spacy_xlt import Alignment, Bitext
 from spacy_xlt.errors import InputMismatch, XltError
-from spacy_xlt.projection.by_translation import SpanQuery
 from spacy_xlt.projection.candidates import CandidateProjector
 from spacy_xlt.projection.combined import StackedProjector, VotingProjector
 from spacy_xlt.projection.constrained import ConstrainedProjector
 from spacy_xlt.projection.links.evidence import LinkIndex
 from spacy_xlt.projection.links.projector import LinkProjector
 from spacy_xlt.projection.markers import MarkerProjector
+from spacy_xlt.projection.queries import SpanQuery
 from spacy_xlt.translation.bergamot.engine import BergamotTranslator
 
 KINDS = [CandidateProjector, ConstrainedProjector, MarkerProjector]

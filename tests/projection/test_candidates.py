@@ -9,9 +9,9 @@ from helpers.projection import project as project_bitext
 from helpers.tiny_scorer import Copier, found, make_bitext, places
 
 from spacy_xlt.errors import XltError, error
-from spacy_xlt.projection.by_translation import SpanQuery
 from spacy_xlt.projection.candidates import CandidateProjector, candidates
 from spacy_xlt.projection.links.evidence import LinkIndex
+from spacy_xlt.projection.queries import SpanQuery
 
 
 def project(bitext, translator=None, **config):

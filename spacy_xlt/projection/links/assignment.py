@@ -14,6 +14,8 @@ def settle(
     best: Sequence[Stretch | None],
     sureness: Callable[[int], float],
     elsewhere: Callable[[int, list[Stretch]], Stretch | None],
+    *,
+    may_share: bool = True,
 ) -> list[Stretch | None]:
     """Move spans whose best places overlap although the spans themselves do not, the surest span first.
 
@@ -22,9 +24,10 @@ def settle(
         best: The best place of each by itself.
         sureness: How sure a span's best place is.
         elsewhere: The best place of a span that has no word in common with others, or None.
+        may_share: Whether a span for which nothing is left keeps its best place, and overlaps; else it has none.
 
     Returns:
-        The places. A span for which nothing is left keeps its best place, and overlaps.
+        The places.
     """
     result = list(best)
     clashing = {n for pair in conflicts(ranges, best) for n in pair}
@@ -35,19 +38,21 @@ def settle(
         others = [result[m] for m in placed if not overlap(ranges[m], ranges[n])]
         taken = [other for other in others if other is not None]
         if any(overlap(other, result[n]) for other in taken):  # type: ignore[arg-type]
-            result[n] = elsewhere(n, taken) or result[n]
+            result[n] = elsewhere(n, taken) or (result[n] if may_share else None)
         placed.append(n)
     return result
 
 
-def settle_choices(ranges: Sequence[Range], choices: Sequence[Sequence[Stretch]]) -> list[Stretch | None]:
+def settle_choices(
+    ranges: Sequence[Range], choices: Sequence[Sequence[Stretch]], *, may_share: bool = True
+) -> list[Stretch | None]:
     """The same where each span has a list of places, the best first; None for a span without any."""
 
     def elsewhere(n: int, taken: list[Stretch]) -> Stretch | None:
         return next((choice for choice in choices[n] if not any(overlap(choice, other) for other in taken)), None)
 
     best = [of_span[0] if of_span else None for of_span in choices]
-    return settle(ranges, best, lambda n: choices[n][0].total, elsewhere)
+    return settle(ranges, best, lambda n: choices[n][0].total, elsewhere, may_share=may_share)
 
 
 def conflicts(ranges: Sequence[Range], best: Sequence[Stretch | None]) -> list[Range]:

@@ -147,6 +147,9 @@ _MESSAGES: dict[str, str] = {
     "to another one.",
     "E278": "The prompt {path} cannot be used: {reason}. It is a Jinja template that can name {known}; "
     "`python -m spacy xlt prompt {kind} --template` prints one that works.",
+    "E285": "The model {model!r} cannot fill slots: {reason}. Set `model` to one of T5's kind, such as "
+    "google/mt5-small, or to a folder that `spacy xlt train-generator` wrote from one.",
+    "E286": "{path} has no sentence to learn from: {reason}.",
     "E302": "The model {model!r} has {known} layers; `layer` is {layer!r} and must be from 0 to {known}.",
     "E303": "Cannot load the model {model!r}: {reason}. Set `{setting}` to a complete model folder or a Hugging Face "
     "name.",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+import torch
 from helpers.tiny_encoder import make_tiny_encoder
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from spacy_xlt.device import loading
 from spacy_xlt.errors import XltError
 from spacy_xlt.llm.api import Request
 from spacy_xlt.llm.causal import CausalModel
+from spacy_xlt.projection.generator import LoadedGenerator
 from spacy_xlt.training.windows import PieceCounter
 from spacy_xlt.translation.huggingface import read_files
 
@@ -83,6 +85,7 @@ LOADERS = {
     "simalign": lambda folder: SimAlignAligner(model=folder, layer=1).align([PAIR]),
     "translator": read_translator,
     "peft": initialize,
+    "generator": lambda folder: LoadedGenerator.read(folder, torch.device("cpu")),
     "causal": lambda folder: CausalModel(model=folder).complete([Request(prompt="a")]),
     "windows": lambda folder: PieceCounter(encoder=folder).n_special_tokens,
 }

@@ -31,7 +31,17 @@ msg = Printer()
 GROUPS = {
     "Begin": ("init", "transfer", "doctor"),
     "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align", "prompt"),
-    "Train": ("merge-config", "compare", "average", "label", "rank-sources", "bundled", "adapt-aligner", "card"),
+    "Train": (
+        "merge-config",
+        "compare",
+        "average",
+        "label",
+        "rank-sources",
+        "bundled",
+        "adapt-aligner",
+        "train-generator",
+        "card",
+    ),
     "Measure": ("eval-projection", "eval-alignment", "report"),
 }
 EXAMPLES = """\b

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import setting
+from ..errors import error
 from ..protocols import Forcer, Scorer
 from ..tokens import is_symbol
 from .by_translation import TranslationProjector
 from .links.evidence import Stretch
 from .queries import Range, SpanQuery
+from .slots import Slot, SlotSentence
 
 # How many times longer than the span a candidate may be, and one more, in tokens
 LENGTH_RATIO = 2
@@ -39,16 +41,38 @@ class CandidateProjector(TranslationProjector):
     Attributes:
         pool: How many n-grams are scored for each span, the best by links.
         evidence: How much links count besides translation; 0 for none.
+        generator: A `SpanGenerator`, whose candidates are scored as well, and instead of all n-grams where there are no
+            links.
+
+    Raises:
+        XltError: E101 for a generator that is none.
     """
 
     needs: ClassVar[str] = "score"
 
     pool: int = setting(12, ge=1)
     evidence: float = setting(3.0, ge=0, le=100)
+    generator: Any = setting(None, decides=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.generator is not None and not callable(getattr(self.generator, "fill", None)):
+            kind = type(self.generator).__name__
+            raise error("E101", name=type(self).__name__, engine=kind, method="fill", setting="generator")
+
+    def details(self) -> dict[str, Any]:
+        # Without one the signature is that of versions that had none
+        return {**super().details(), **({} if self.generator is None else {"generator": self.generator})}
 
     def search(self, queries: Sequence[SpanQuery], source: str, target: str) -> None:
         """Score the candidates of all spans."""
-        rows = [(query, place, links) for query in queries for place, links in candidates(query, pool=self.pool)]
+        allowed = [Places.of(query) for query in queries]
+        generated = [()] * len(queries) if self.generator is None else generate(self.generator, queries, allowed)
+        rows = [
+            (query, place, links)
+            for query, places, more in zip(queries, allowed, generated, strict=True)
+            for place, links in places.best(query, pool=self.pool, more=more)
+        ]
         pairs = [(query.text, query.target[slice(*place)].text.strip()) for query, place, _ in rows]
         likeness = likeness_of(self.used_translator, pairs, source=source, target=target)
         goodness: defaultdict[int, dict[Range, float]] = defaultdict(dict)
@@ -67,38 +91,95 @@ def _choose(query: SpanQuery, goodness: dict[Range, float]) -> None:
     query.confidence = {place: round(float(np.sqrt(value * value / total)), 4) for place, value in ordered}
 
 
-def candidates(query: SpanQuery, *, pool: int) -> list[tuple[Range, float]]:
-    """The places that are most likely by links, at most `pool`, with what the links say for each.
+@dataclass(frozen=True)
+class Places:
+    """The places that a span may be in. They do not begin or end with punctuation unless the span does.
 
-    Places that do not begin or end with punctuation unless the span does. Where no link speaks for any of them, all
-    of them.
-
-    Returns:
-        Target tokens `[start, end)` and the weight of their links, the best first. The weight is the sum of the gains
-        of the tokens over that of the best place: 1 for the best, below 0 where links speak against a place. Without
-        links it is 1 for all.
+    Attributes:
+        gains: Target tokens `[start, end)`, counted from the first one of the sentence, and the sum of the gains of the
+            tokens by links.
+        has_links: Whether a link speaks for any of them; if not, all have 1.
     """
-    gains = query.gains()
-    has_links = any(gain > 0 for gain in gains)
-    totals = [0.0, *accumulate(gains)]
-    source_words, target_words = query.index.source_words, query.index.target_words
-    symbols = [is_symbol(word) for word in target_words[query.low : query.high]]
-    opens, closes = is_symbol(source_words[query.start]), is_symbol(source_words[query.end - 1])
-    longest = LENGTH_RATIO * query.length + 1
-    starts, ends = _where(query, totals, has_links=has_links)
-    places = []
-    for first in starts:
-        if symbols[first] and not opens:
-            continue
-        for last in ends:
-            if not first < last <= first + longest or (symbols[last - 1] and not closes):
+
+    gains: dict[Range, float]
+    has_links: bool
+
+    @classmethod
+    def of(cls, query: SpanQuery) -> Places:
+        gains = query.gains()
+        has_links = any(gain > 0 for gain in gains)
+        totals = [0.0, *accumulate(gains)]
+        source_words, target_words = query.index.source_words, query.index.target_words
+        symbols = [is_symbol(word) for word in target_words[query.low : query.high]]
+        opens, closes = is_symbol(source_words[query.start]), is_symbol(source_words[query.end - 1])
+        longest = LENGTH_RATIO * query.length + 1
+        starts, ends = _where(query, totals, has_links=has_links)
+        places = {}
+        for first in starts:
+            if symbols[first] and not opens:
                 continue
-            gain = totals[last] - totals[first] if has_links else 1.0
-            places.append((gain - LENGTH * abs(last - first - query.length), gain, first, last))
-    best = nlargest(pool if has_links else len(places), places, key=lambda item: (item[0], -item[2], -item[3]))
-    top = max((gain for _, gain, _, _ in best), default=0.0)
-    scale = top if top > 0 else 1.0
-    return [((query.low + first, query.low + last), gain / scale) for _, gain, first, last in best]
+            for last in ends:
+                if not first < last <= first + longest or (symbols[last - 1] and not closes):
+                    continue
+                places[first, last] = totals[last] - totals[first] if has_links else 1.0
+        return cls(places, has_links)
+
+    def best(self, query: SpanQuery, *, pool: int, more: Collection[Range] = ()) -> list[tuple[Range, float]]:
+        """The places to choose from, with what the links say for each.
+
+        Args:
+            pool: How many, the most likely by links.
+            more: Others, counted as in `gains`. Without links these alone, or all places where there are none.
+
+        Returns:
+            Target tokens `[start, end)` and the weight of their links, the best first. The weight is the sum of the
+            gains of the tokens over that of the best place: 1 for the best, below 0 where links speak against a place.
+            Without links it is 1 for all.
+        """
+
+        def value(place: Range) -> tuple[float, int, int]:
+            first, last = place
+            return self.gains[place] - LENGTH * abs(last - first - query.length), -first, -last
+
+        if self.has_links:
+            best = nlargest(pool, self.gains, key=value)
+            best += sorted(set(more).difference(best), key=value, reverse=True)
+        else:
+            best = sorted(more or self.gains, key=value, reverse=True)
+        top = max((self.gains[place] for place in best), default=0.0)
+        scale = top if top > 0 else 1.0
+        return [((query.low + first, query.low + last), self.gains[first, last] / scale) for first, last in best]
+
+
+def candidates(query: SpanQuery, *, pool: int) -> list[tuple[Range, float]]:
+    """The places that are most likely by links, at most `pool`; all where no link speaks for any. See `Places.best`."""
+    return Places.of(query).best(query, pool=pool)
+
+
+def generate(generator: Any, queries: Sequence[SpanQuery], allowed: Sequence[Places]) -> list[set[Range]]:
+    """What a generator holds for the place of each span, counted from the first token of the target sentence.
+
+    Args:
+        generator: A `SpanGenerator`.
+        queries: The spans.
+        allowed: The places that each may be in.
+    """
+    by_sentence: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for n, query in enumerate(queries):
+        by_sentence[id(query.index), query.low, query.high].append(n)
+    sentences, owners = [], []
+    for numbers in by_sentence.values():
+        first = queries[numbers[0]]
+        tokens = first.target[first.low : first.high]
+        slots = [(n, Slot(label, list(allowed[n].gains))) for n in numbers for label in queries[n].labels]
+        spaces = [bool(token.whitespace_) for token in tokens]
+        sentences.append(SlotSentence([token.text for token in tokens], spaces, [slot for _, slot in slots]))
+        owners.append([n for n, _ in slots])
+    found: list[set[Range]] = [set() for _ in queries]
+    for of_sentence, fillings in zip(owners, generator.fill(sentences), strict=True):
+        for n, of_slot in zip(of_sentence, fillings, strict=True):
+            found[n].update((filling.start, filling.end) for filling in of_slot)
+    return found
 
 
 def _where(query: SpanQuery, totals: Sequence[float], *, has_links: bool) -> tuple[range, range]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 # Numbers over the whole vocabulary that a batch may have at once: a CPU runs several batches side by side
-_MAX_LOGITS = {"cpu": 1 << 25, "cuda": 1 << 29}
+MAX_LOGITS = {"cpu": 1 << 25, "cuda": 1 << 29}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -129,7 +129,7 @@ class Seq2SeqModel:
         self.device = self._model.device
         self.n_marks = len(self._before) + 1
         self.max_pieces = text.room(marks)
-        logits = _MAX_LOGITS.get(self.device.type, _MAX_LOGITS["cuda"])
+        logits = MAX_LOGITS.get(self.device.type, MAX_LOGITS["cuda"])
         self.max_rows = max(1, logits // int(self._model.config.vocab_size))
 
     def search(self, sources: Sequence[Ids], limits: NDArray[np.int64]) -> list[Hypothesis]:
@@ -213,7 +213,7 @@ class Seq2SeqModel:
 
     def _decode(self, model: Any, hidden: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor, **settings: Any) -> Any:
         return model(
-            encoder_outputs=_encoder_output(hidden),
+            encoder_outputs=encoder_output(hidden),
             attention_mask=mask,
             decoder_input_ids=ids,
             use_cache=False,
@@ -224,7 +224,7 @@ class Seq2SeqModel:
     def _generate(self, hidden: torch.Tensor, mask: torch.Tensor, end_at_limit: EndAtLimit, limit: int) -> torch.Tensor:
         """Whole sequences with the start: int64, (n_batch * beam_size, n), the best of each beam first."""
         return self._model.generate(
-            encoder_outputs=_encoder_output(hidden),
+            encoder_outputs=encoder_output(hidden),
             attention_mask=mask,
             do_sample=False,
             num_beams=self._beam_size,
@@ -285,7 +285,7 @@ class EndAtLimit:
         return scores
 
 
-def _encoder_output(hidden: Any) -> Any:
+def encoder_output(hidden: Any) -> Any:
     from transformers.modeling_outputs import BaseModelOutput
 
     return BaseModelOutput(last_hidden_state=hidden)

@@ -62,6 +62,8 @@ OVER_INPUTS = [
     "align s.txt t.txt out --tokens {t.txt}",
     "align s.txt t.txt out --config base.cfg --scores {base.cfg}",
     "adapt-aligner s.txt t.txt {s.txt}",
+    "train-generator c.spacy {c.spacy} --model m",
+    "train-generator c.spacy {gold.spacy} --model m --dev gold.spacy",
     "eval-projection base.cfg c.spacy gold.spacy --json {gold.spacy}",
     "eval-projection base.cfg c.spacy gold.spacy --report {base.cfg}",
     "eval-alignment base.cfg pairs.tsv --json {pairs.tsv}",

@@ -138,29 +138,27 @@ def make_marian(folder: Path, pieces: Path, *, tags: bool = False, source: str =
     return folder
 
 
-def make_t5(folder: Path, pieces: Path, *, madlad: bool = False, **settings: Any) -> Path:
-    """T5, and MADLAD-400, which is T5 with language tags in its vocabulary."""
+def make_t5(folder: Path, pieces: Path, *, madlad: bool = False, sentinels: int = 0, **settings: Any) -> Path:
+    """T5, and MADLAD-400, which is T5 with language tags in its vocabulary.
+
+    sentinels: How many slots there can be in a text, `<extra_id_0>` and on.
+    """
     from tokenizers import processors
     from transformers import T5Config, T5ForConditionalGeneration, T5TokenizerFast
 
     special = ["<pad>", "</s>", "<unk>"]
     backend = _fast(pieces, special, offset=3, extra=MADLAD_TAGS if madlad else [])
     backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    tokenizer = T5TokenizerFast(tokenizer_object=backend, extra_ids=0)
+    tokenizer = T5TokenizerFast(tokenizer_object=backend, extra_ids=sentinels)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(3)
+    shape = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "initializer_factor": 3.0}
     config = T5Config(
         vocab_size=len(tokenizer),
-        d_model=32,
-        d_kv=16,
-        d_ff=64,
-        num_layers=2,
-        num_heads=2,
         decoder_start_token_id=0,
-        initializer_factor=3.0,
         tie_word_embeddings=False,
         dropout_rate=0.0,
-        **settings,
+        **{**shape, **settings},
     )
     T5ForConditionalGeneration(config).save_pretrained(folder)
     return folder
@@ -207,6 +205,7 @@ _MAKERS: dict[str, Callable[[Path, Path], Path]] = {
     "opus-mt-en-itc": partial(make_marian, tags=True, target="itc"),
     "madlad": partial(make_t5, madlad=True),
     "t5": make_t5,
+    "t5-slots": partial(make_t5, sentinels=100, initializer_factor=1.0),
     "t5-tasks": partial(
         make_t5, task_specific_params={"translation_en_to_de": {"prefix": "translate English to German: "}}
     ),

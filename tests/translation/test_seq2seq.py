@@ -167,7 +167,7 @@ def test_score_of_a_translation_is_the_one_that_score_gives(make: Callable, beam
 def test_batch_of_short_texts_is_bounded_by_the_vocabulary(make: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make()
     model = engine._model("en", "pt", exact=False)
-    monkeypatch.setitem(seq2seq._MAX_LOGITS, model.device.type, 3 * model._model.config.vocab_size)
+    monkeypatch.setitem(seq2seq.MAX_LOGITS, model.device.type, 3 * model._model.config.vocab_size)
     search, sizes = Seq2SeqModel.search, []
     monkeypatch.setattr(
         Seq2SeqModel, "search", lambda *args, **settings: sizes.append(len(args[1])) or search(*args, **settings)

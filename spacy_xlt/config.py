@@ -70,7 +70,8 @@ def _set_annotator(config: Config, pipeline: str) -> None:
     if not name:
         name = "source_annotator"
         config["nlp"]["pipeline"] = [name, *names]
-    components[name] = {**kind, **components.get(name, {}), "pipeline": pipeline}
+    # In the place of what annotates there
+    components[name] = {**kind, **components.get(name, {}), "engine": None, "pipeline": pipeline}
 
 
 def find_component(nlp: Language, factory: str, config: str | Path) -> Any:

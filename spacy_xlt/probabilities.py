@@ -129,12 +129,16 @@ def span_keys(spans: Iterable[tuple[int, int, str, float]]) -> Scores:
 def finds(nlp: Language, spans_key: str | None) -> bool:
     """Whether a pipeline has a component that may find entities, or spans of a group."""
     wanted = "doc.ents" if spans_key is None else "doc.spans"
-    for name in nlp.pipe_names:
-        if wanted in nlp.get_pipe_meta(name).assigns:
-            return True
-        if getattr(nlp.get_pipe(name), "direction", "") == "target_to_source":
-            return True
-    return False
+    return any(wanted in assigned(nlp, name) for name in nlp.pipe_names)
+
+
+def assigned(nlp: Language, name: str) -> frozenset[str]:
+    """What a component may write: what its factory says, and what its settings make of it."""
+    pipe = nlp.get_pipe(name)
+    more = getattr(pipe, "assigns", ())
+    if getattr(pipe, "direction", "") == "target_to_source":
+        more = ("doc.ents", "doc.spans")
+    return frozenset((*nlp.get_pipe_meta(name).assigns, *more))
 
 
 def labels_of(nlp: Language, spans_key: str | None = None) -> frozenset[str] | None:

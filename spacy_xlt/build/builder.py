@@ -20,6 +20,7 @@ from ..config import component_config
 from ..errors import error, warn
 from ..io import inside, lock_folder, remove_leftovers, write_bytes, write_json
 from ..languages import MULTI
+from ..probabilities import assigned
 from ..readers import ReadSettings
 from ..readers.settings import lines_named
 from .manifest import Manifest, check_folder, file_in, read_header
@@ -137,7 +138,7 @@ def check_input(nlp: Language, corpus: BuildInput | DocInput) -> None:
     if not corpus.n_docs:
         raise error("E503", path=corpus.path)
     projects = any(getattr(pipe, "direction", "") == "source_to_target" for _, pipe in nlp.pipeline)
-    annotates = any(_ANNOTATION.intersection(nlp.get_pipe_meta(name).assigns) for name in nlp.pipe_names)
+    annotates = any(_ANNOTATION & assigned(nlp, name) for name in nlp.pipe_names)
     if projects and not annotates and not corpus.is_annotated:
         raise error("E507", path=corpus.path, n=corpus.n_docs)
 

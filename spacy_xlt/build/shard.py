@@ -101,6 +101,7 @@ class ShardCounts:
             the views that have them, and "missing words".
         cache: "hits" and "misses" of the translator's cache.
         corrected: Ids of the sentences whose corrections were applied.
+        not_annotated: Sentences that an annotator could not annotate, by the reason.
         failed: Documents that were set aside: their text and the error.
         seconds: Time spent in each stage.
     """
@@ -119,6 +120,7 @@ class ShardCounts:
     kept: Counter[str] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
     corrected: Counter[str] = field(default_factory=Counter)
+    not_annotated: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -211,11 +213,13 @@ class ShardProcessor:
         others = [other for other in self.nlp.pipe_names if other != name]
         pipe = self.nlp.get_pipe(name)
         hits, misses = getattr(pipe, "cache_counts", (0, 0))
+        before = Counter(getattr(pipe, "not_annotated", ()))
         start = time.perf_counter()
         docs = list(self.nlp.pipe(docs, disable=others))
         self._counts.spend(name, time.perf_counter() - start)
         hits_now, misses_now = getattr(pipe, "cache_counts", (0, 0))
         self._counts.cache.update(hits=hits_now - hits, misses=misses_now - misses)
+        self._counts.not_annotated.update(Counter(getattr(pipe, "not_annotated", ())) - before)
         return docs
 
     def _set_aside(self, name: str, proc: Any, failed: list[Doc], err: Exception) -> Any:

@@ -179,6 +179,7 @@ def _show(summary: dict[str, Any], output: Path) -> None:
         ("Lost", "lost_reasons"),
         ("Links between spans", "links_projected"),
         ("Lost links", "lost_link_reasons"),
+        ("Sentences not annotated", "not_annotated"),
         ("Doubtful translations", "flags"),
         ("Left out", "sentences_dropped"),
         ("Lines left out", "lines_left_out"),

@@ -18,7 +18,7 @@ from ..ensemble.component import EnsemblePipe
 from ..errors import XltError, error
 from ..io import path_digest
 from ..ner.xlt_ner import XltNer
-from ..probabilities import MIN_SCORE, Scores, span_keys
+from ..probabilities import MIN_SCORE, Scores, assigned, span_keys
 
 
 class Found(NamedTuple):
@@ -189,10 +189,6 @@ def _ensemble(members: dict[str, str | None]) -> EnsemblePipe:
 
 def _finders(nlp: Language) -> list[Any]:
     """The components of a pipeline that find entities."""
-    pipes = [
-        pipe
-        for name, pipe in nlp.pipeline
-        if "doc.ents" in nlp.get_pipe_meta(name).assigns or getattr(pipe, "direction", "") == "target_to_source"
-    ]
+    pipes = [pipe for name, pipe in nlp.pipeline if "doc.ents" in assigned(nlp, name)]
     # An `xlt_ner` or ensemble with a key finds spans of a group
     return [pipe for pipe in pipes if getattr(pipe, "key", None) is None and getattr(pipe, "spans_key", None) is None]

@@ -12,7 +12,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_xlt.cli  # noqa: F401 (registers its commands)
-from spacy_xlt.annotate import PipelineAnnotator
+from spacy_xlt.annotate.pipeline import PipelineAnnotator
 from spacy_xlt.build import builder
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.readers.docbin import read_docs

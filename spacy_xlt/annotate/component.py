@@ -144,10 +144,12 @@ class SourceAnnotatorPipe(_Annotating[Doc]):
         return list(self.engine.annotate(docs))
 
     def set_annotations(self, docs: list[Doc], predictions: list[Doc]) -> None:
-        """Copy entities, span groups and categories onto the docs."""
+        """Copy entities, span groups and categories onto the docs; what the annotator says nothing of stays."""
         for doc, copy in zip(docs, predictions, strict=True):
             with links_follow(doc):
-                if copy.has_annotation("ENT_IOB"):
+                # A copy in which all entities are missing looks as if nothing was said of them
+                if copy.has_annotation("ENT_IOB") or self.assigns == ("doc.ents",):
                     copy_entities(copy, doc)
                 copy_groups(copy, doc, partial(copy_span, doc=doc))
-            doc.cats = dict(copy.cats)
+            if copy.cats:
+                doc.cats = dict(copy.cats)

@@ -18,9 +18,6 @@ class PipelineAnnotator(SubPipeline):
     own tokenizer is for.
     """
 
-    # What it may write; only its components could tell more
-    assigns = ("doc.ents", "doc.spans")
-
     def __init__(self, pipeline: str | None, *, name: str, beam_width: int = 1, spans_key: str | None = None):
         if beam_width < 1:
             raise error("E150", owner=name, setting="beam_width", value=beam_width, expected="a number from 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ def _annotate(text: str | None, *, source: str, labels: str, pivot: str, **_: An
 
 
 # What each prompt is filled with, by its name
-_VALUES = {"translate": _translate, "annotate": _annotate}
+_VALUES: dict[str, Callable[..., dict[str, Any]]] = {"translate": _translate, "annotate": _annotate}
 
 
 @app.command("prompt")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 import warnings
 
 import pytest
@@ -353,6 +354,40 @@ def test_an_honest_answer_gives_exactly_its_spans_whatever_the_text(made):
     assert missing(copy) == [] and not engine.left_out
 
 
+ORDINARY = "Maria mora em Lisboa desde ontem Straße Việt 10 北 京 大 学 กรุง".split()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_careless_answer_gives_only_true_spans_and_what_it_changed_is_missing(data):
+    words = data.draw(st.permutations(ORDINARY))[: data.draw(st.integers(1, len(ORDINARY)))]
+    doc = Doc(Vocab(), words=words)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
+    true = [(i, j, "PER") for i, j in zip(cuts[::2], cuts[1::2], strict=False)]
+    kinds = [data.draw(st.sampled_from(["same"] * 5 + ["case", "form", "lost", "changed"])) for _ in words]
+    change = {"case": str.swapcase, "form": lambda w: unicodedata.normalize("NFD", w), "lost": lambda w: ""}
+    said = [change.get(kind, str)(w) if kind != "changed" else "zzz" for kind, w in zip(kinds, words, strict=True)]
+    marks = {i: "<PER>" for i, _, _ in true}, {j - 1: "</PER>" for _, j, _ in true}
+    space = data.draw(st.sampled_from([" ", "  ", "\u00a0", " , "]))
+    answer = space.join(marks[0].get(i, "") + word + marks[1].get(i, "") for i, word in enumerate(said))
+    doc[0].is_sent_start = True
+    for token in doc[1:]:
+        token.is_sent_start = False
+    engine = annotator(lambda *_: answer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (copy,) = engine.annotate([doc])
+    # Nobody can tell on which side of a tag a word was that is not there
+    marked = [[i for i in range(start, end) if kinds[i] != "lost"] for start, end, _ in true]
+    whole = [range(inside[0], inside[-1] + 1) for inside in marked if inside]
+    good = [span for span in whole if not {"lost", "changed"}.intersection(kinds[span.start : span.stop])]
+    if not engine.not_annotated:
+        assert [range(ent.start, ent.end) for ent in copy.ents] == good
+    unknown = {i for i, kind in enumerate(kinds) if kind in ("lost", "changed")}
+    unknown.update(i for span in whole if span not in good for i in span)
+    assert unknown <= {token.i for token in copy if token.ent_iob == 0}
+
+
 ENGINE = """
 [components.xlt_annotator]
 factory = "xlt_annotator"
@@ -428,6 +463,20 @@ def test_a_pipeline_annotates_raw_text_and_is_saved_with_its_engine_and_no_key(w
     assert pipe.found_labels == ("LOC", "PER") and "EndpointModel" in pipe.signature and pipe.inner_pipelines() == []
     assert not any(b"very-secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert extras_of(nlp.config["components"]["xlt_annotator"]) == {"llm"}
+
+
+def test_what_was_annotated_before_is_replaced_and_categories_stay():
+    nlp = spacy.blank("pt")
+    pipe = nlp.add_pipe("xlt_annotator", config={"side": "source"})
+    pipe.engine = annotator(lambda text, _: "" if "Pedro" in text else tagged(text))
+    docs = [nlp.make_doc("Maria saiu"), nlp.make_doc("Pedro saiu")]
+    for doc in docs:
+        doc.set_ents([Span(doc, 1, 2, label="LOC")])
+        doc.cats = {"news": 1.0}
+    with pytest.warns(XltWarning, match="empty 1"):
+        docs = [pipe(doc) for doc in docs]
+    assert [ents(doc) for doc in docs] == [[("Maria", "PER")], []] and missing(docs[1]) == ["Pedro", "saiu"]
+    assert [doc.cats for doc in docs] == [{"news": 1.0}] * 2
 
 
 def test_translations_are_annotated_for_translate_test(write_config):

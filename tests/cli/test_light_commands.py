@@ -36,6 +36,7 @@ def test_commands_without_a_network_import_neither_torch_nor_transformers(
         ["shards", "list", built],
         ["view", built, "page.html"],
         ["prompt", "translate"],
+        ["prompt", "annotate"],
         ["doctor", "--json"],
     ]
     child = subprocess.run(

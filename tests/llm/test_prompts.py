@@ -54,9 +54,16 @@ def test_the_command_shows_what_is_sent():
     assert "marks: [1: …] [2: …]." in spacy_cli("xlt", "prompt", "translate", "--text", "[1: A] and [2: B]")
 
 
-def test_the_template_that_the_command_prints_does_the_same(tmp_path):
-    own = write(tmp_path / "own.j2", spacy_cli("xlt", "prompt", "translate", "--template"))
-    assert spacy_cli("xlt", "prompt", "translate", "--file", own) == spacy_cli("xlt", "prompt", "translate")
+def test_the_command_shows_labels_and_the_language_to_restate_in():
+    shown = spacy_cli("xlt", "prompt", "annotate", "--source", "pt", "--labels", "GENE, DRUG", "--pivot", "en")
+    assert "the Portuguese text" in shown and "<GENE>…</GENE>\n- <DRUG>…</DRUG>" in shown and "says in English" in shown
+    assert "<PER>…</PER>: names of people" in spacy_cli("xlt", "prompt", "annotate", "--text", "Maria")
+
+
+@pytest.mark.parametrize("name", ["translate", "annotate"])
+def test_the_template_that_the_command_prints_does_the_same(name, tmp_path):
+    own = write(tmp_path / "own.j2", spacy_cli("xlt", "prompt", name, "--template"))
+    assert spacy_cli("xlt", "prompt", name, "--file", own) == spacy_cli("xlt", "prompt", name)
 
 
 def test_the_command_names_the_prompts_that_there_are():

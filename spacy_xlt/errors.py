@@ -71,7 +71,7 @@ _MESSAGES: dict[str, str] = {
     "{known}). Give a pipeline with `ner`, `spancat` or an entity ruler; for span groups set `spans_key`.",
     "W160": "{name}: the members know different labels: {lacking}. A member has no say on a label that it lacks; if "
     "it has another name for it, set `labels`.",
-    # E170 to E179 and W170 are in ner/xlt_ner.py, which goes into packages alone
+    # E170 to E181 and W170 to W172 are in ner/xlt_ner.py, which goes into packages alone
     "W101": "{name}: loaded with {found}, but the pipeline was saved with {saved}; results may differ.",
     "W010": "spaCy has no tokenizer for {lang!r}; using the multi-language 'xx' class instead.",
     "W011": "'{lang}' is written without spaces and spaCy's 'xx' tokenizer cuts it only at spaces, so entities cannot "

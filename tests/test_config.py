@@ -85,6 +85,7 @@ def test_of_the_components_that_an_overlay_adds_those_in_the_pipeline_are_kept(t
         (["train"], ["xlt_ner"]),
         (["train", "ner"], ["transformer", "ner"]),
         (["train", "ner", "tok2vec"], ["tok2vec", "ner"]),
+        (["train", "gpu", "seq2seq"], ["xlt_seq2seq_ner"]),
     ],
 )
 def test_source_first_fits_every_base(configs, parts):

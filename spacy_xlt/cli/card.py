@@ -41,8 +41,8 @@ def card_cli(
     """
     Write a model card into meta.json: strategy, languages, data and their licences, engines, scores, selection.
 
-    Where the package needs the code of a component (xlt_ner, xlt_relations), its files are put beside, for
-    `spacy package --code`.
+    Where the package needs the code of a component (xlt_ner, xlt_relations, xlt_seq2seq_ner), its files are put beside,
+    for `spacy package --code`.
     `spacy package` then makes the README of the package from it, and spacy-huggingface-hub puts it on the Hub.
     """
     from ..io import write_json

@@ -1,1 +1,1 @@
-"""Named entities by token classification: the trainable component `xlt_ner`."""
+"""The trainable components: `xlt_ner` and `xlt_seq2seq_ner` find entities, and `xlt_relations` links between them."""

@@ -85,6 +85,8 @@ _ERRORS = {
     "beta2 between 0 and 1, and with eps above 0.",
     "E180": "[{name}] No link of the examples can be learnt: {missed}. See spans_keys, max_distance and same_sentence "
     "in [components.{name}].",
+    "E181": "[{name}] The model {model!r} cannot be used: {reason}. Set [initialize.components.{name}] model to the "
+    "folder or the Hugging Face name of a text-to-text model (T5, mT5, BART) with a fast tokenizer.",
     "W170": "[{name}] precision is 'bfloat16', and this {device} computes it slowly or not at all: float32 it is.",
     "W171": "[{name}] {n} of {total} links of the examples are not learnt: {missed}. See spans_keys, max_distance and "
     "same_sentence in [components.{name}].",
@@ -142,17 +144,35 @@ class EncoderSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(EncoderSettings):
-    """The settings of the component in a config, with those of `EncoderSettings`.
+class EntitySettings(EncoderSettings):
+    """The settings of everything that learns entities, with those of `EncoderSettings`.
+
+    Attributes:
+        span_scores: What the scores of projected spans (`attrs["scores"]` of the span group "xlt_ents", or of another
+            that is learnt) do to the loss of their words: "off" nothing, "linear" weighs it, "threshold" leaves it out
+            for spans below `score_threshold`.
+        score_threshold: From 0 to 1.
+    """
+
+    span_scores: str = "off"
+    score_threshold: float = 0.5
+
+    def _checks(self) -> list[tuple[str, bool, str]]:
+        return [
+            *super()._checks(),
+            ("span_scores", self.span_scores in ("off", "linear", "threshold"), "off, linear or threshold"),
+            ("score_threshold", 0 <= self.score_threshold <= 1, "a number from 0 to 1"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(EntitySettings):
+    """The settings of the component in a config, with those of `EntitySettings`.
 
     Attributes:
         mode: "entities" for `doc.ents`, or "per_label" for a sequence of tags for each label: spans that may nest in
             those of other labels, and overlap them.
         spans_key: The span group of the mode "per_label".
-        span_scores: What the scores of projected spans (`attrs["scores"]` of the span group "xlt_ents", or of
-            `spans_key`) do to the loss of their words: "off" nothing, "linear" weighs it, "threshold" leaves it out for
-            spans below `score_threshold`.
-        score_threshold: From 0 to 1.
         soft_loss: "kl" or "mse": the loss against soft labels.
         temperature: Divides the logits on both sides of it; above 1 the less probable tags count more.
         label_smoothing: The share of a label that is spread over all tags.
@@ -161,8 +181,6 @@ class Settings(EncoderSettings):
 
     mode: str = "entities"
     spans_key: str = "sc"
-    span_scores: str = "off"
-    score_threshold: float = 0.5
     soft_loss: str = "kl"
     temperature: float = 1.0
     label_smoothing: float = 0.0
@@ -173,8 +191,6 @@ class Settings(EncoderSettings):
             *super()._checks(),
             ("mode", self.mode in ("entities", "per_label"), "entities or per_label"),
             ("spans_key", bool(self.spans_key), "the name of a span group"),
-            ("span_scores", self.span_scores in ("off", "linear", "threshold"), "off, linear or threshold"),
-            ("score_threshold", 0 <= self.score_threshold <= 1, "a number from 0 to 1"),
             ("soft_loss", self.soft_loss in ("kl", "mse"), "kl or mse"),
             ("temperature", self.temperature > 0, "a number above 0"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "a number from 0, below 1"),
@@ -216,7 +232,7 @@ def get_soft_labels(doc: Doc) -> tuple[list[str], NDArray[np.float16]] | None:
         tags = list(stored["tags"])
         values = np.frombuffer(stored["values"], dtype=np.float16).reshape(-1, len(tags))
     except (TypeError, KeyError, ValueError) as err:
-        raise ValueError(message("E177", name="get_soft_labels", reason=_first_line(err))) from err
+        raise ValueError(message("E177", name="get_soft_labels", reason=first_line(err))) from err
     _check_probabilities("get_soft_labels", values)
     return tags, values
 
@@ -332,6 +348,7 @@ class Batch:
     Attributes:
         ids: `(n_windows, n_pieces)`.
         mask: Of the same shape, False for padding.
+        windows: One a row.
         rows: For each word that is taken from it, its window.
         columns: And its place there.
         words: And its number among the words of all documents.
@@ -339,6 +356,7 @@ class Batch:
 
     ids: NDArray[np.int64]
     mask: NDArray[np.bool_]
+    windows: list[Window]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     words: NDArray[np.int64]
@@ -367,7 +385,14 @@ def make_batches(encoder: WordEncoder, texts: Sequence[EncodedText], settings: E
             columns.append(text.heads[w.first : w.last] - begin + len(encoder.prefix))
             words.append(np.arange(w.first, w.last) + offsets[w.text])
         rows = np.repeat(np.arange(len(chosen)), [len(part) for part in words])
-        yield Batch(ids, mask, rows, np.concatenate(columns).astype(np.int64), np.concatenate(words))
+        yield Batch(
+            ids,
+            mask,
+            [windows[i] for i in chosen],
+            rows,
+            np.concatenate(columns).astype(np.int64),
+            np.concatenate(words),
+        )
 
 
 # --- Decoding --------------------------------------------------------------------------------------------------------
@@ -564,6 +589,8 @@ class TokenClassifier:
         settings: The component's.
     """
 
+    # What of transformers loads the encoder
+    auto_class = "AutoModel"
     _ids = count()
 
     def __init__(self, name: str, settings: EncoderSettings):
@@ -609,9 +636,12 @@ class TokenClassifier:
         device = get_torch_default_device()
         self.net = torch.nn.ModuleDict({"encoder": encoder.float(), "head": head}).to(device).eval()
         self.tokenizer = tokenizer
-        limit = min(_position_limit(encoder, tokenizer), self.settings.window)
-        self.words = WordEncoder(tokenizer, limit=limit)
+        self.words = WordEncoder(tokenizer, limit=min(self._most_pieces(), self.settings.window))
         self._forget_training()
+
+    def _most_pieces(self) -> int:
+        """How many pieces the encoder can read at once."""
+        return _position_limit(self.transformer, self.tokenizer)
 
     def _make_head(self, hidden_size: int, n_outputs: int) -> Any:
         import torch
@@ -879,7 +909,7 @@ class TokenClassifier:
                 self.tokenizer.save_pretrained(folder / "tokenizer")
             save_file(head, folder / "head.safetensors")
         except (OSError, SafetensorError) as err:
-            values = {"action": "written to", "path": folder, "reason": _first_line(err)}
+            values = {"action": "written to", "path": folder, "reason": first_line(err)}
             raise OSError(message("E178", name=self.name, **values)) from err
         # safetensors leaves its files readable by the owner alone
         for path in folder.rglob("*.safetensors"):
@@ -898,13 +928,14 @@ class TokenClassifier:
         from safetensors.torch import load_file
 
         try:
-            self.build(*_load_pretrained(str(folder / "encoder"), tokenizer=str(folder / "tokenizer")), n_outputs)
+            places = str(folder / "encoder"), str(folder / "tokenizer")
+            self.build(*load_pretrained(places[0], tokenizer=places[1], auto_class=self.auto_class), n_outputs)
             self.net["head"].load_state_dict(load_file(folder / "head.safetensors"))
             if not all(weight.isfinite().all() for weight in self.net["head"].parameters()):
                 raise ValueError("the weights of the output layer are not finite")
         # transformers and safetensors have many kinds of errors for a broken file
         except Exception as err:
-            raise _unreadable(self.name, folder, _first_line(err)) from err
+            raise _unreadable(self.name, folder, first_line(err)) from err
 
 
 def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, Any]:
@@ -926,15 +957,14 @@ def load_encoder(name: str, encoder: str, *, layers: int | None) -> tuple[Any, A
             load = registry.misc.get("spacy_xlt.load_bundled.v1")
             model, tokenizer = load(encoder.removeprefix(BUNDLED), layers=layers)
         else:
-            _check_is_there(encoder)
-            tokenizer, model = _load_pretrained(encoder, layers=layers)
+            tokenizer, model = load_pretrained(encoder, layers=layers)
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer is not a fast one")
         if model.config.is_encoder_decoder:
             raise ValueError("it is an encoder with a decoder")
     # Each library has its own kinds of errors for a broken folder
     except Exception as err:
-        values = {"name": name, "section": f"components.{name}", "encoder": encoder, "reason": _first_line(err)}
+        values = {"name": name, "section": f"components.{name}", "encoder": encoder, "reason": first_line(err)}
         raise ValueError(message("E173", **values)) from err
     return tokenizer, model
 
@@ -951,7 +981,7 @@ def load_tokenizer(encoder: str) -> Any:
         if not tokenizer.is_fast:
             raise ValueError("its tokenizer is not a fast one")
     except Exception as err:
-        values = {"name": "nlp.tokenizer", "section": "tokenizer", "encoder": encoder, "reason": _first_line(err)}
+        values = {"name": "nlp.tokenizer", "section": "tokenizer", "encoder": encoder, "reason": first_line(err)}
         raise ValueError(message("E173", **values)) from err
     return tokenizer
 
@@ -976,9 +1006,27 @@ def _check_is_there(encoder: str) -> None:
         ) from err
 
 
-def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int | None = None) -> tuple[Any, Any]:
-    from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
+def load_pretrained(
+    encoder: str, *, tokenizer: str | None = None, layers: int | None = None, auto_class: str = "AutoModel"
+) -> tuple[Any, Any]:
+    """Load a model and its tokenizer, without running code that comes with them.
 
+    Args:
+        encoder: A model folder or a Hugging Face name.
+        tokenizer: That of the tokenizer, where it is another.
+        layers: How many layers to keep, from the bottom; all where left out.
+        auto_class: What of transformers loads the model.
+
+    Returns:
+        Tokenizer and model.
+
+    Raises:
+        ValueError: For what cannot be used. transformers has other kinds of errors for a broken folder.
+    """
+    import transformers
+    from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer
+
+    _check_is_there(encoder)
     trusted = _trusted(encoder)
     config = AutoConfig.from_pretrained(encoder, **trusted)
     if getattr(config, "auto_map", None) and type(config) not in MODEL_MAPPING:
@@ -988,7 +1036,7 @@ def _load_pretrained(encoder: str, *, tokenizer: str | None = None, layers: int 
             raise ValueError(f"it has {config.num_hidden_layers} layers, and `layers` is {layers}")
         config.num_hidden_layers = layers
     with _quiet():
-        model, loading = AutoModel.from_pretrained(
+        model, loading = getattr(transformers, auto_class).from_pretrained(
             encoder, config=config, use_safetensors=_safetensors(encoder), output_loading_info=True, **trusted
         )
     # They would be random. The pooler is not used, and models for other tasks do not have one
@@ -1049,7 +1097,8 @@ def _unreadable(name: str, path: str | Path, reason: str) -> ValueError:
     return ValueError(message("E178", name=name, action="read from", path=path, reason=reason))
 
 
-def _first_line(err: Exception) -> str:
+def first_line(err: Exception) -> str:
+    """What an error says, in one line that is not too long."""
     return (str(err).strip() or type(err).__name__).splitlines()[0][:200]
 
 
@@ -1144,13 +1193,15 @@ class EncoderPipe(TrainablePipe):
         if not encoder:
             section = f"components.{self.name}"
             raise ValueError(message("E173", name=self.name, section=section, encoder=encoder, reason="none is named"))
-        if lora_rank < 0 or (lora_rank and find_spec("peft") is None):
-            expected = "a number from 0, and above 0 the package peft (pip install peft)"
-            values = {"setting": "lora_rank", "value": lora_rank, "expected": expected}
-            raise ValueError(message("E170", name=self.name, **values))
+        self._check_lora(lora_rank)
         self.model.build(*load_encoder(self.name, encoder, layers=layers), self.n_outputs)
         if lora_rank:
             self.model.add_lora(lora_rank)
+
+    def _check_lora(self, rank: int) -> None:
+        if rank < 0 or (rank and find_spec("peft") is None):
+            expected = "a number from 0, and above 0 the package peft (pip install peft)"
+            raise ValueError(message("E170", name=self.name, setting="lora_rank", value=rank, expected=expected))
 
     def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
         """The labels that are to be learnt: the given ones or those of the examples, and those that are there."""
@@ -1260,7 +1311,7 @@ class EncoderPipe(TrainablePipe):
                 files = dict(srsly.msgpack_loads(bytes_data))
             # msgpack has many kinds of errors
             except Exception as err:
-                raise _unreadable(self.name, "bytes", _first_line(err)) from err
+                raise _unreadable(self.name, "bytes", first_line(err)) from err
             for name, data in files.items():
                 if not _FILE_NAME.fullmatch(name):
                     raise _unreadable(self.name, "bytes", f"{name!r} is no name of a file that the component has")
@@ -1275,7 +1326,7 @@ class EncoderPipe(TrainablePipe):
             self._check_cfg(cfg)
             labels = list(cfg["labels"])
         except (OSError, ValueError, TypeError, KeyError) as err:
-            raise _unreadable(self.name, path, f"{type(err).__name__}: {_first_line(err)}") from err
+            raise _unreadable(self.name, path, f"{type(err).__name__}: {first_line(err)}") from err
         self.cfg = cfg
         self._set_labels(labels)
 
@@ -1288,7 +1339,134 @@ class EncoderPipe(TrainablePipe):
 FoundSpan = tuple[int, int, str, float]
 
 
-class XltNer(EncoderPipe):
+class EntityPipe(EncoderPipe):
+    """A component that finds entities: what `xlt_ner` and `xlt_seq2seq_ner` have in common."""
+
+    @property
+    def key(self) -> str | None:
+        """The span group that it finds; None for the entities."""
+        return None
+
+    def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
+        found = {*(self._labels_in(examples) if labels is None else labels), *self.labels}
+        if not found:
+            what = "an entity" if self.key is None else f"a span in the group {self.key!r}"
+            raise ValueError(message("E175", name=self.name, what=what))
+        self.cfg["calibration"] = 1.0
+        return found
+
+    def _labels_in(self, examples: Iterable[Example]) -> set[str]:
+        return {span.label_ for eg in examples for span in self._spans_of(eg.reference)}
+
+    def _spans_of(self, doc: Doc) -> list[Span]:
+        return list(doc.spans.get(self.key, ()) if self.key else doc.ents)
+
+    def _is_complete(self, doc: Doc) -> bool:
+        return self.key in doc.spans if self.key else doc.has_annotation("ENT_IOB", require_complete=True)
+
+    def calibrate(self, examples: Iterable[Example]) -> float:
+        """Choose the temperature that makes the probabilities of spans right.
+
+        The tags' scores are divided by it (Guo et al. 2017). It is that at which the mean probability of the spans that
+        are found is the share of them that are right. That with the least log-loss is higher where a few sure ones are
+        wrong, and makes all others less sure than they should be.
+
+        Args:
+            examples: Not those of the training, of which the component is too sure. Documents whose annotation is not
+                complete are left out.
+
+        Returns:
+            The temperature, from 0.5 to 4; as it was where fewer than 50 spans are found.
+        """
+        annotated = [eg for eg in examples if len(eg.predicted) and self._is_complete(eg.reference)]
+        gold = [
+            {(s.start, s.end, s.label_) for s in aligned_spans(eg, self._spans_of(eg.reference))} for eg in annotated
+        ]
+        found_at = self._finder([eg.predicted for eg in annotated])
+        low, high = 0.5, 4.0
+        # To within a hundredth: the hotter, the less sure
+        while high / low > 1.01:
+            temperature = math.sqrt(low * high)
+            found = found_at(temperature)
+            if sum(map(len, found)) < 50:
+                return float(self.cfg["calibration"])
+            surplus = sum(
+                span[3] - (span[:3] in spans) for spans, each in zip(gold, found, strict=True) for span in each
+            )
+            low, high = (temperature, high) if surplus > 0 else (low, temperature)
+        self.cfg["calibration"] = round(math.sqrt(low * high), 3)
+        return float(self.cfg["calibration"])
+
+    def _finder(self, docs: Sequence[Doc]) -> Callable[[float], list[list[FoundSpan]]]:
+        """What gives the spans of documents at any temperature."""
+        raise NotImplementedError
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Sequence[FoundSpan]]) -> None:
+        """Write entities, or the span group, with their probabilities.
+
+        Entities that are there stay, with the probability that they have or 1, and blocked tokens stay blocked.
+        """
+        for doc, found in zip(docs, predictions, strict=True):
+            spans = [(Span(doc, *_trimmed(doc, start, end), label=label), p) for start, end, label, p in found]
+            key = self.key or ENTS_GROUP
+            if self.key is None:
+                there = list(doc.ents)
+                iob, kinds = doc.to_array([ENT_IOB, ENT_TYPE]).T
+                blocked = [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (kinds == 0)).tolist()]
+                taken = {i for span in [*there, *blocked] for i in range(span.start, span.end)}
+                spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
+                known = _known_scores(doc)
+                doc.set_ents([*there, *(span for span, _ in spans)], blocked=blocked, default="outside")
+                _renumber_links(doc, there)
+                spans.extend((ent, known.get((ent.start, ent.end, ent.label), 1.0)) for ent in there)
+                spans.sort(key=lambda item: item[0].start)
+            attrs = {"scores": [probability for _, probability in spans]}
+            doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in spans])
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """The scores of the entities as for `ner`, or of the spans as for `spancat`."""
+        if self.key is None:
+            return get_ner_prf(examples)
+        return spancat_score(examples, spans_key=self.key, allow_overlap=True)
+
+    def entity_tags(self, eg: Example) -> NDArray[np.int64]:
+        """The numbers in O, B for each label and I for each label of the predicted document's tokens, `(n_tokens,)`.
+
+        It is -1 where the annotation is missing.
+        """
+        n_labels = len(self.labels)
+        if not same_tokens(eg):
+            names = ["O", *(f"{tag}-{label}" for tag in "BI" for label in self.labels)]
+            places = {name: i for i, name in enumerate(names)}
+            simple = {"U": "B", "L": "I"}
+            aligned = [tag and simple.get(tag[0], tag[0]) + tag[1:] for tag in eg.get_aligned_ner()]
+            for tag in aligned:
+                if tag not in (None, "-", "O") and tag not in places:
+                    self._check_label(tag[2:])
+            return np.array([places.get(tag, -1) for tag in aligned], dtype=np.int64)
+        iob, kinds = eg.reference.to_array([ENT_IOB, ENT_TYPE]).T
+        place = {0: -1, **{self.vocab.strings[label]: i for i, label in enumerate(self.labels)}}
+        for kind in set(kinds.tolist()) - place.keys():
+            self._check_label(eg.reference.vocab.strings[kind])
+        label = np.array([place[kind] for kind in kinds.tolist()], dtype=np.int64)
+        tags = np.where(label < 0, 0, np.where(iob == 3, 1 + label, 1 + n_labels + label))
+        tags = np.where(iob == 2, 0, tags)
+        return np.asarray(np.where(iob == 0, -1, tags))
+
+    def span_weights(self, eg: Example, group: SpanGroup | None) -> Iterator[tuple[Span, float]]:
+        """Yield spans that have scores, in the predicted document, and what these make of the loss of their words."""
+        if group is None or self.settings.span_scores == "off":
+            return
+        for span, score in zip(group, group.attrs.get("scores", ()), strict=False):
+            if not isinstance(score, float | int | np.floating) or not 0 <= score <= 1:
+                values = {"setting": f"a score of {group.name!r}", "value": score, "expected": "a number from 0 to 1"}
+                raise ValueError(message("E170", name=self.name, **values))
+            is_sure = float(score) >= self.settings.score_threshold
+            for aligned in aligned_spans(eg, [span]):
+                yield aligned, float(score) if self.settings.span_scores == "linear" else float(is_sure)
+
+
+class XltNer(EntityPipe):
     """Finds named entities: an encoder, and a tag for each word from the first of its pieces.
 
     Entities are in `doc.ents`, and with their probabilities in `doc.spans["xlt_ents"].attrs["scores"]`. Those that are
@@ -1326,7 +1504,7 @@ class XltNer(EncoderPipe):
 
     @property
     def key(self) -> str | None:
-        """The span group that it finds; None for the entities."""
+        """See EntityPipe."""
         return self.settings.spans_key if self._per_label else None
 
     @property
@@ -1336,20 +1514,6 @@ class XltNer(EncoderPipe):
     @property
     def _n_sequences(self) -> int:
         return len(self.labels) if self._per_label else 1
-
-    def _labels_of(self, examples: Iterable[Example], labels: Sequence[str] | None) -> set[str]:
-        found = {*(self._labels_in(examples) if labels is None else labels), *self.labels}
-        if not found:
-            what = f"a span in the group {self.settings.spans_key!r}" if self._per_label else "an entity"
-            raise ValueError(message("E175", name=self.name, what=what))
-        self.cfg["calibration"] = 1.0
-        return found
-
-    def _labels_in(self, examples: Iterable[Example]) -> set[str]:
-        refs = (eg.reference for eg in examples)
-        if not self._per_label:
-            return {ent.label_ for ref in refs for ent in ref.ents}
-        return {span.label_ for ref in refs for span in ref.spans.get(self.settings.spans_key, ())}
 
     # Prediction
 
@@ -1433,75 +1597,14 @@ class XltNer(EncoderPipe):
             for row, spans in enumerate(found)
         ]
 
-    def calibrate(self, examples: Iterable[Example]) -> float:
-        """Choose the temperature that makes the probabilities of spans right.
-
-        The tags' scores are divided by it (Guo et al. 2017). It is that at which the mean probability of the spans that
-        are found is the share of them that are right. That with the least log-loss is higher where a few sure ones are
-        wrong, and makes all others less sure than they should be.
-
-        Args:
-            examples: Not those of the training, of which the component is too sure. Documents whose annotation is not
-                complete are left out.
-
-        Returns:
-            The temperature, from 0.5 to 4; as it was where fewer than 50 spans are found.
-        """
-        annotated = [eg for eg in examples if len(eg.predicted) and self._is_complete(eg.reference)]
-        gold = [
-            {(s.start, s.end, s.label_) for s in aligned_spans(eg, self._spans_of(eg.reference))} for eg in annotated
-        ]
+    def _finder(self, docs: Sequence[Doc]) -> Callable[[float], list[list[FoundSpan]]]:
         # Not as they were calibrated before
-        log_probs = self._log_probs(self.model, [eg.predicted for eg in annotated])
-        low, high = 0.5, 4.0
-        # To within a hundredth: the hotter, the less sure
-        while high / low > 1.01:
-            temperature = math.sqrt(low * high)
-            scaled = [(values / temperature).log_softmax(dim=2) for values in log_probs]
-            found = self._decode(scaled, self._best_spans)
-            if sum(map(len, found)) < 50:
-                return float(self.cfg["calibration"])
-            surplus = sum(
-                span[3] - (span[:3] in spans) for spans, each in zip(gold, found, strict=True) for span in each
-            )
-            low, high = (temperature, high) if surplus > 0 else (low, temperature)
-        self.cfg["calibration"] = round(math.sqrt(low * high), 3)
-        return float(self.cfg["calibration"])
+        log_probs = self._log_probs(self.model, docs)
 
-    def _is_complete(self, doc: Doc) -> bool:
-        return self.key in doc.spans if self.key else doc.has_annotation("ENT_IOB", require_complete=True)
+        def found_at(temperature: float) -> list[list[FoundSpan]]:
+            return self._decode([(each / temperature).log_softmax(dim=2) for each in log_probs], self._best_spans)
 
-    def _spans_of(self, doc: Doc) -> list[Span]:
-        return list(doc.spans[self.key] if self.key else doc.ents)
-
-    def set_annotations(self, docs: Iterable[Doc], predictions: Sequence[Sequence[FoundSpan]]) -> None:
-        """Write entities, or the span group, with their probabilities.
-
-        Entities that are there stay, with the probability that they have or 1, and blocked tokens stay blocked.
-        """
-        for doc, found in zip(docs, predictions, strict=True):
-            spans = [(Span(doc, *_trimmed(doc, start, end), label=label), p) for start, end, label, p in found]
-            key = self.settings.spans_key
-            if not self._per_label:
-                key = ENTS_GROUP
-                there = list(doc.ents)
-                iob, kinds = doc.to_array([ENT_IOB, ENT_TYPE]).T
-                blocked = [doc[i : i + 1] for i in np.flatnonzero((iob == 3) & (kinds == 0)).tolist()]
-                taken = {i for span in [*there, *blocked] for i in range(span.start, span.end)}
-                spans = [item for item in spans if taken.isdisjoint(range(item[0].start, item[0].end))]
-                known = _known_scores(doc)
-                doc.set_ents([*there, *(span for span, _ in spans)], blocked=blocked, default="outside")
-                _renumber_links(doc, there)
-                spans.extend((ent, known.get((ent.start, ent.end, ent.label), 1.0)) for ent in there)
-                spans.sort(key=lambda item: item[0].start)
-            attrs = {"scores": [probability for _, probability in spans]}
-            doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=[span for span, _ in spans])
-
-    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """The scores of the entities as for `ner`, or of the spans as for `spancat`."""
-        if not self._per_label:
-            return get_ner_prf(examples)
-        return spancat_score(examples, spans_key=self.settings.spans_key, allow_overlap=True)
+        return found_at
 
     # Training
 
@@ -1539,7 +1642,7 @@ class XltNer(EncoderPipe):
 
     def gold(self, examples: Sequence[Example]) -> Gold:
         """What there is to learn about the predicted documents' tokens, one document after the other."""
-        tags = [self._entity_tags(eg) if not self._per_label else self._span_tags(eg) for eg in examples]
+        tags = [self.entity_tags(eg)[:, None] if not self._per_label else self._span_tags(eg) for eg in examples]
         weights = [self._weights(eg) for eg in examples]
         soft = [self._soft_labels(eg) for eg in examples]
         together = None
@@ -1551,25 +1654,6 @@ class XltNer(EncoderPipe):
             ]
             together = np.concatenate(filled).astype(np.float32)
         return Gold(np.concatenate(tags), np.concatenate(weights), together)
-
-    def _entity_tags(self, eg: Example) -> NDArray[np.int64]:
-        n_labels = len(self.labels)
-        if not same_tokens(eg):
-            places = {tag: i for i, tag in enumerate(self.tags)}
-            simple = {"U": "B", "L": "I"}
-            aligned = [tag and simple.get(tag[0], tag[0]) + tag[1:] for tag in eg.get_aligned_ner()]
-            for tag in aligned:
-                if tag not in (None, "-", "O") and tag not in places:
-                    self._check_label(tag[2:])
-            return np.array([[places.get(tag, -1)] for tag in aligned], dtype=np.int64)
-        iob, kinds = eg.reference.to_array([ENT_IOB, ENT_TYPE]).T
-        place = {0: -1, **{self.vocab.strings[label]: i for i, label in enumerate(self.labels)}}
-        for kind in set(kinds.tolist()) - place.keys():
-            self._check_label(eg.reference.vocab.strings[kind])
-        label = np.array([place[kind] for kind in kinds.tolist()], dtype=np.int64)
-        tags = np.where(label < 0, 0, np.where(iob == 3, 1 + label, 1 + n_labels + label))
-        tags = np.where(iob == 2, 0, tags)
-        return np.where(iob == 0, -1, tags)[:, None]
 
     def _span_tags(self, eg: Example) -> NDArray[np.int64]:
         shape = (len(eg.predicted), len(self.labels))
@@ -1587,18 +1671,9 @@ class XltNer(EncoderPipe):
 
     def _weights(self, eg: Example) -> NDArray[np.float32]:
         weights = np.ones((len(eg.predicted), self._n_sequences), dtype=np.float32)
-        key = self.settings.spans_key if self._per_label else ENTS_GROUP
-        group = eg.reference.spans.get(key)
-        scores = () if group is None or self.settings.span_scores == "off" else group.attrs.get("scores", ())
-        for span, score in zip(group or (), scores, strict=False):
-            if not isinstance(score, float | int | np.floating) or not 0 <= score <= 1:
-                values = {"setting": f"a score of {key!r}", "value": score, "expected": "a number from 0 to 1"}
-                raise ValueError(message("E170", name=self.name, **values))
+        for span, weight in self.span_weights(eg, eg.reference.spans.get(self.key or ENTS_GROUP)):
             place = self._check_label(span.label_) if self._per_label else 0
-            is_sure = float(score) >= self.settings.score_threshold
-            for aligned in aligned_spans(eg, [span]):
-                weight = float(score) if self.settings.span_scores == "linear" else float(is_sure)
-                weights[aligned.start : aligned.end, place] = weight
+            weights[span.start : span.end, place] = weight
         return weights
 
     def _soft_labels(self, eg: Example) -> NDArray[Any] | None:
@@ -1787,7 +1862,7 @@ class PieceTokenizer(util.DummyTokenizer):
             self._set_pieces(saved["pieces"])
         # Tokenizers raises plain exceptions
         except Exception as err:
-            raise _unreadable("nlp.tokenizer", path, f"{type(err).__name__}: {_first_line(err)}") from err
+            raise _unreadable("nlp.tokenizer", path, f"{type(err).__name__}: {first_line(err)}") from err
         return self
 
     def to_disk(self, path: str | Path, **kwargs: Any) -> None:

@@ -20,7 +20,7 @@ from ..bundled.encoder import MANIFEST
 from ..errors import XltError, error
 from ..io import file_digest
 from ..languages import MULTI
-from ..ner import xlt_ner, xlt_relations
+from ..ner import tagged_text, xlt_ner, xlt_relations, xlt_seq2seq_ner
 from ..printing import markdown
 from ..readers.docbin import corpus_files
 from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
@@ -37,6 +37,7 @@ _BUNDLED_ENCODER = "bundled/encoder"
 _CODE: dict[str, tuple[ModuleType, ...]] = {
     "xlt_ner": (xlt_ner,),
     "xlt_relations": (span_links, xlt_ner, xlt_relations),
+    "xlt_seq2seq_ner": (xlt_ner, tagged_text, xlt_seq2seq_ner),
     "spacy_xlt.PieceTokenizer.v1": (xlt_ner,),
 }
 _COMPONENT_STRATEGIES = {"xlt_ensemble": ENSEMBLE, "xlt_fused": "fused", "xlt_translator": TRANSLATE_TEST}
@@ -218,7 +219,7 @@ def _encoder(config: dict[str, Any]) -> str:
     for name, block in config.get("components", {}).items():
         if block.get("factory") in ("transformer", "curated_transformer", *_CODE):
             settings = config.get("initialize", {}).get("components", {}).get(name, {})
-            named = (block.get("model") or {}).get("name") or settings.get("encoder")
+            named = (block.get("model") or {}).get("name") or settings.get("encoder") or settings.get("model")
             return str(config.get("paths", {}).get("encoder") or named or "not named")
     return ""
 

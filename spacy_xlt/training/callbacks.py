@@ -143,6 +143,9 @@ class FreezeEncoder(Engine):
     def _freeze(self, encoder: Any) -> None:
         if self.embeddings:
             getattr(encoder, "embeddings", encoder.get_input_embeddings()).requires_grad_(False)
+            # Of a text-to-text model, which has as many at its end
+            if (output := encoder.get_output_embeddings()) is not None:
+                output.requires_grad_(False)
         layers = encoder_layers(encoder)
         if self.layers > len(layers):
             raise error("E604", setting="layers", layers=self.layers, known=len(layers))

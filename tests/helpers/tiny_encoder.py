@@ -25,7 +25,9 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     special = ["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])]
-    tokenizer = Tokenizer(models.Unigram([*((mark, 0.0) for mark in special), *_pieces(200)], special.index("<unk>")))
+    tokenizer = Tokenizer(
+        models.Unigram([*((mark, 0.0) for mark in special), *unigram_pieces(200)], special.index("<unk>"))
+    )
     tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -53,7 +55,7 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -
     return folder
 
 
-def _pieces(n: int) -> list[tuple[str, float]]:
+def unigram_pieces(n: int) -> list[tuple[str, float]]:
     """Pieces of the texts and what they score: their characters and what is frequent, the same every time.
 
     A trainer of tokenizers would give others each time.

@@ -395,6 +395,7 @@ def test_the_licence_of_a_bundled_encoder_is_known_by_itself(model, licences, tm
         ({}, ["xlt_ner", "textcat"], ["xlt_ner.py"]),
         ({}, ["xlt_relations"], ["span_links.py", "xlt_ner.py", "xlt_relations.py"]),
         ({}, ["xlt_ner", "xlt_relations"], ["xlt_ner.py", "span_links.py", "xlt_relations.py"]),
+        ({}, ["xlt_seq2seq_ner"], ["xlt_ner.py", "tagged_text.py", "xlt_seq2seq_ner.py"]),
         ({"tokenizer": {"@tokenizers": "spacy_xlt.PieceTokenizer.v1"}}, [], ["xlt_ner.py"]),
         (
             {"tokenizer": {"@tokenizers": "spacy_xlt.PieceTokenizer.v1"}},

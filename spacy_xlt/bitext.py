@@ -35,6 +35,7 @@ REASONS = {
     "low_score": "its place is less sure than the projector's `min_score`",
     "markers_lost": "its markers did not survive translation, or what they held is not in the target",
     "no_candidate": "no words of the target could be its translation",
+    "no_answer": "the language model has no answer for it: it refused, or was cut off, or answered in another form",
     "too_long": "its sentence is longer than the projector can read",
     "no_agreement": "the projectors that voted do not agree on its place",
     "overlap": "another entity has a better claim to its place: it is in the span group, but not in `doc.ents`",

@@ -128,7 +128,8 @@ def _models(owner: Any, seen: set[int]) -> Iterator[tuple[Any, str, LanguageMode
             if not isinstance(value, _CountedModel):
                 yield owner, name, value
             continue
-        for part in value if isinstance(value, list | tuple) else [value]:
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+        for part in parts:
             if isinstance(part, Engine) and id(part) not in seen:
                 seen.add(id(part))
                 yield from _models(part, seen)

@@ -31,8 +31,8 @@ def eval_projection_cli(
     ctx: typer.Context,
     paths: list[str] = typer.Argument(
         ...,
-        help="Config with xlt_aligner and xlt_projector, source corpus and target corpus with gold entities in the "
-        "same order; with --compare several configs",
+        help="Config with xlt_projector, and xlt_aligner for links, source corpus and target corpus with gold entities "
+        "in the same order; with --compare several configs",
         metavar="CONFIG [CONFIG ...] SOURCE GOLD",
     ),
     compare: bool = typer.Option(False, "--compare", help="Compare several configs with the first one"),

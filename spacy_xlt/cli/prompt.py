@@ -12,9 +12,15 @@ from ._app import app, echo, friendly_errors, names_in
 
 
 def _translate(text: str | None, *, source: str, target: str, **_: Any) -> dict[str, Any]:
-    from ..translation.llm import EXAMPLE, prompt_values
+    from ..translation.llm import example_values
 
-    return prompt_values(EXAMPLE if text is None else text, source=source, target=target)
+    return example_values(text, source=source, target=target)
+
+
+def _project(text: str | None, *, source: str, target: str, **_: Any) -> dict[str, Any]:
+    from ..projection.llm import example_values
+
+    return example_values(text, source=source, target=target)
 
 
 def _annotate(text: str | None, *, source: str, labels: str, pivot: str, **_: Any) -> dict[str, Any]:
@@ -25,7 +31,11 @@ def _annotate(text: str | None, *, source: str, labels: str, pivot: str, **_: An
 
 
 # What each prompt is filled with, by its name
-_VALUES: dict[str, Callable[..., dict[str, Any]]] = {"translate": _translate, "annotate": _annotate}
+_VALUES: dict[str, Callable[..., dict[str, Any]]] = {
+    "translate": _translate,
+    "project": _project,
+    "annotate": _annotate,
+}
 
 
 @app.command("prompt")
@@ -33,7 +43,7 @@ _VALUES: dict[str, Callable[..., dict[str, Any]]] = {"translate": _translate, "a
 def prompt_cli(
     name: Annotated[str, typer.Argument(help=f"What the prompt is for: {' or '.join(_VALUES)}")],
     source: Annotated[str, typer.Option(help="Language code of the text")] = "en",
-    target: Annotated[str, typer.Option(help="Of translate: language code to translate into")] = "pt",
+    target: Annotated[str, typer.Option(help="Of translate and project: language code of the translation")] = "pt",
     labels: Annotated[
         str, typer.Option(help="Of annotate: labels, with commas between; an example if left out", show_default=False)
     ] = "",

@@ -102,7 +102,8 @@ def evaluate_projection(
     """Project the entities of one corpus onto the tokens of another, and score them there.
 
     Args:
-        nlp: A pipeline with an aligner and a projector; its other components are not used.
+        nlp: A pipeline with a projector, and an aligner unless there are to be no links; its other components are not
+            used.
         source: The corpus whose entities are projected.
         gold: Its translation, with entities of its own.
         labels: The labels to keep on both sides; None for all.
@@ -121,26 +122,32 @@ def evaluate_projection(
         `score_answers` where they have answers with ids, and `score_intents` where both sides have categories.
 
     Raises:
-        XltError: E509 where the pipeline lacks a component; E521 where a corpus has no entities, E522 where one has
+        XltError: E509 where the pipeline has no projector; E521 where a corpus has no entities, E522 where one has
             none of the labels; what `read_pairs` raises.
     """
-    aligner, projector = (find_component(nlp, name, config) for name in ("xlt_aligner", "xlt_projector"))
+    projector = find_component(nlp, "xlt_projector", config)
+    # Some projectors do without links
+    has_aligner = "xlt_aligner" in nlp.pipe_factories.values()
+    aligner = find_component(nlp, "xlt_aligner", config) if has_aligner else None
     pairs = read_pairs(source, gold, vocab=nlp.vocab, target_lang=target_lang)
     for path, docs in ((source, [pair[0] for pair in pairs]), (gold, [pair[1] for pair in pairs])):
         _check_labels(path, docs, labels, key)
     for doc in (doc for pair in pairs for doc in pair):
         keep_entities(doc, labels, key)
     bitexts = [Bitext.of_docs(first, second) for first, second in pairs]
-    # Loads the model
-    aligner.align([next((b for b in bitexts if len(b.source) and len(b.target)), bitexts[0])])
+    if aligner:
+        # Loads the model
+        aligner.align([next((b for b in bitexts if len(b.source) and len(b.target)), bitexts[0])])
     start = time.perf_counter()
     for first in range(0, len(bitexts), BATCH):
         batch = bitexts[first : first + BATCH]
-        aligner.align(batch)
+        if aligner:
+            aligner.align(batch)
         projector.project(batch)
     seconds = time.perf_counter() - start
     golds = [second for _, second in pairs]
     projected, wanted = match_entities([bitext.target for bitext in bitexts], golds, key)
+    links = aligner.signature if aligner else "no links"
     kept = "all" if labels is None else ",".join(sorted(labels))
     of_group = "" if key == ENTS else f"spans:{key}|"
     scores = {
@@ -154,7 +161,7 @@ def evaluate_projection(
         "seconds": round(seconds, 3),
         "pairs": len(bitexts),
         "pairs_per_second": round(len(bitexts) / seconds, 2) if seconds else None,
-        "signature": f"exact span F1|labels:{kept}|{of_group}{aligner.signature}|{projector.signature}"
+        "signature": f"exact span F1|labels:{kept}|{of_group}{links}|{projector.signature}"
         f"|spacy:{spacy.__version__}|spacy_xlt:{__version__}",
     }
     by_label = counts_by_label(projected, wanted, len(pairs), most=LABELS_WITH_INTERVAL)

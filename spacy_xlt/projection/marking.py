@@ -46,7 +46,7 @@ class Style:
 
     def markers(self, k: int) -> tuple[str, str]:
         """What stands before and behind the k-th span, from 1."""
-        return self.opening.format(k=k), self.closing
+        return self.opening.format(k=k), self.closing.format(k=k)
 
     def number(self, match: re.Match[str]) -> int | None:
         """The number of the span that a marker which `pattern` found belongs to, where it says so."""

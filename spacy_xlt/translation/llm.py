@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine import Engine, invalid_setting, setting
+from ..engine import Engine, setting
 from ..languages import language_name
 from ..llm.answers import bare, without_thoughts
-from ..llm.api import Answer, LanguageModel, Request
+from ..llm.api import Answer
+from ..llm.asking import ask, check_model
 from ..llm.prompts import Prompt
 from ..protocols import Translation
+from .consensus import closest
 
 PROMPT = "translate"
 EXAMPLE = "Maria Silva moved to Lisbon in 2019."
@@ -37,6 +40,11 @@ def prompt_values(text: str, *, source: str, target: str) -> dict[str, Any]:
     return {"text": text, "source": source, "target": target, "marks": marks_in(text), **names}
 
 
+def example_values(text: str | None, *, source: str, target: str) -> dict[str, Any]:
+    """The same for an example where no text is given."""
+    return prompt_values(EXAMPLE if text is None else text, source=source, target=target)
+
+
 def marks_in(text: str) -> list[str]:
     """The marks of spans in a text, as the prompt shows them: "[1: …]", "<a>…</a>" or "[…]"."""
     tags = [f"<{name}>…</{name}>" for name in dict.fromkeys(_TAG.findall(text))]
@@ -52,23 +60,26 @@ class LlmTranslator(Engine):
     asked for, whether the model knows them or not. Texts with marks around spans, as a `MarkerProjector` makes them,
     are asked for with their marks.
 
+    Of several samples the one is taken that has the marks and is the most like the others; see `closest`.
+
     Args:
         model: A `LanguageModel`, such as `EndpointModel` or `CausalModel`.
+        samples: How many translations of each text are asked for, at a `temperature` of the model above 0 if several.
         prompt: File of a Jinja template to use in place of the package's own; `spacy xlt prompt translate` shows that.
 
     Raises:
-        XltError: E150 for something that is no language model, E502 and E278 for the prompt.
+        XltError: E150 for something that is no language model and for several samples at temperature 0, E502 and E278
+            for the prompt.
     """
 
     model: Any = None
+    samples: int = setting(1, ge=1)
     prompt: str | None = setting(None, decides=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.model, LanguageModel):
-            expected = 'a section [….model] with a language model, such as @misc = "spacy_xlt.EndpointModel.v1"'
-            raise invalid_setting(type(self).__name__, "model", self.model, expected)
-        example = prompt_values(EXAMPLE, source="en", target="pt")
+        check_model(type(self).__name__, self.model, setting="samples", samples=self.samples)
+        example = example_values(None, source="en", target="pt")
         self._prompt = Prompt(PROMPT, self.prompt, example=example)
 
     def details(self) -> dict[str, Any]:
@@ -88,10 +99,11 @@ class LlmTranslator(Engine):
         """
         asked = [i for i, text in enumerate(texts) if text.strip()]
         filled = [prompt_values(texts[i].strip(), source=source, target=target) for i in asked]
-        answers = self.model.complete([Request(prompt=self._prompt.messages(**values)) for values in filled])
+        answers = ask(self.model, [self._prompt.messages(**values) for values in filled], samples=self.samples)
         results = [Translation(text) for text in texts]
-        for i, values, answer in zip(asked, filled, answers, strict=True):
-            results[i] = _translation(texts[i], answer, language=values["target_language"])
+        for i, values, of_text in zip(asked, filled, answers, strict=True):
+            made = [_translation(texts[i], answer, language=values["target_language"]) for answer in of_text]
+            results[i] = _chosen(made, marks=values["marks"])
         return results
 
 
@@ -102,3 +114,16 @@ def _translation(text: str, answer: Answer, *, language: str) -> Translation:
     flags = tuple(flag for flag, applies in met.items() if applies)
     before, _, after = text.partition(text.strip())
     return Translation(f"{before}{said}{after}" if said else "", answer.log_prob if said else None, flags)
+
+
+def _chosen(samples: Sequence[Translation], *, marks: Sequence[str]) -> Translation:
+    """Of the samples that have the least wrong with them, the one that is the most like the others."""
+
+    def faults(sample: Translation) -> tuple[bool, bool, int, bool]:
+        is_cut = REFUSED in sample.flags or TRUNCATED in sample.flags
+        missing = (Counter(marks) - Counter(marks_in(sample.text))).total()
+        return not sample.text.strip(), is_cut, missing, COMMENTED in sample.flags
+
+    least = min(map(faults, samples))
+    good = [sample for sample in samples if faults(sample) == least]
+    return good[closest([sample.text for sample in good], [sample.score for sample in good])]

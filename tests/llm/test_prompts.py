@@ -60,7 +60,14 @@ def test_the_command_shows_labels_and_the_language_to_restate_in():
     assert "<PER>…</PER>: names of people" in spacy_cli("xlt", "prompt", "annotate", "--text", "Maria")
 
 
-@pytest.mark.parametrize("name", ["translate", "annotate"])
+def test_the_command_shows_what_a_projector_sends():
+    shown = spacy_cli("xlt", "prompt", "project", "--source", "pt", "--target", "sw")
+    assert "in Portuguese" in shown and "\nSwahili: Maria" in shown and "\n3 (LOC): Lisbon\n" in shown
+    shown = spacy_cli("xlt", "prompt", "project", "--text", "<1>A <2>b</2></1> c")
+    assert shown.endswith("1: A b\n2: b\n\nEnglish: <1>A <2>b</2></1> c\nPortuguese: …\n")
+
+
+@pytest.mark.parametrize("name", ["translate", "project", "annotate"])
 def test_the_template_that_the_command_prints_does_the_same(name, tmp_path):
     own = write(tmp_path / "own.j2", spacy_cli("xlt", "prompt", name, "--template"))
     assert spacy_cli("xlt", "prompt", name, "--file", own) == spacy_cli("xlt", "prompt", name)
@@ -68,4 +75,4 @@ def test_the_template_that_the_command_prints_does_the_same(name, tmp_path):
 
 def test_the_command_names_the_prompts_that_there_are():
     result = CliRunner().invoke(app, ["xlt", "prompt", "other"])
-    assert result.exit_code == 1 and "translate" in result.output
+    assert result.exit_code == 1 and "translate or project or annotate" in result.output

@@ -16,11 +16,13 @@ from helpers.children import WITHOUT_TORCH
 from helpers.cli import spacy_cli
 from helpers.language_server import Fault, chat, serving
 from helpers.projection import project
+from helpers.scripted_model import ScriptedModel
 from helpers.tiny_causal import make_tiny_causal
 from helpers.tiny_scorer import found, make_bitext
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.errors import XltError
+from spacy_xlt.llm.api import Answer
 from spacy_xlt.llm.causal import CausalModel
 from spacy_xlt.llm.endpoint import EndpointModel
 from spacy_xlt.projection.markers import MarkerProjector
@@ -215,6 +217,41 @@ def test_a_model_in_this_process_translates(tmp_path):
 def test_what_is_no_language_model_is_refused(model):
     with pytest.raises(XltError, match=r"XLT-E150.*`model` of LlmTranslator.*EndpointModel"):
         LlmTranslator(model=model)
+
+
+def sampled(*answers, text="The dog."):
+    """What is made of several answers to one text."""
+    model = ScriptedModel(lambda request: answers[request.sample])
+    (made,) = LlmTranslator(model=model, samples=len(answers)).translate([text], source="en", target="pt")
+    assert [request.sample for request in model.requests] == list(range(len(answers)))
+    return made
+
+
+def test_of_several_samples_the_one_that_is_the_most_like_the_others_is_taken():
+    assert sampled("Um gato.", "O cão.", "O cão!", Answer("O cão.", log_prob=-1.0)).text == "O cão."
+    assert sampled("O cão.", Answer("Esse cão.", log_prob=-1.0), Answer("Um gato.", log_prob=-2.0)).text != "Um gato."
+
+
+@pytest.mark.parametrize("bad", [Answer("", "refusal"), Answer("O cão d", "length"), "", "Um cão.\n\nOr:\n\nO cão."])
+def test_a_sample_with_something_wrong_is_not_taken_where_there_is_another(bad):
+    assert sampled(bad, bad, "O gato.", bad) == Translation("O gato.")
+
+
+def test_samples_with_the_marks_are_taken_before_others():
+    text = "[1: Ann] met [2: Bo]."
+    without = "Ann conheceu Bo."
+    made = sampled(without, without, "[1: Ann] conheceu Bo.", "[2: Bo] conheceu [1: Ann]", text=text)
+    assert made.text == "[2: Bo] conheceu [1: Ann]"
+    assert sampled(without, "Ana conheceu [1: Bo].", without, text=text).text == "Ana conheceu [1: Bo]."
+
+
+def test_samples_of_which_all_are_wrong_keep_their_flags():
+    assert sampled(Answer("", "refusal"), Answer("", "refusal")).flags == ("refused",)
+
+
+def test_several_samples_are_refused_where_they_would_be_the_same():
+    with pytest.raises(XltError, match="XLT-E150.*`samples` of LlmTranslator is 2; expected 1, or.*temperature"):
+        LlmTranslator(model=CausalModel(model="m"), samples=2)
 
 
 def test_an_unknown_language_is_an_error_before_anything_is_asked():

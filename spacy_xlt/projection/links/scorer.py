@@ -76,6 +76,15 @@ class Places:
         first, last = np.asarray([[place.start], [place.end - 1]]) - self.low
         return float(_scores(probability, self.links, first, last, np.asarray([0, len(self.starts)]))[0])
 
+    def score_at(self, start: int, end: int) -> float:
+        """How sure it is that target tokens `[start, end)` are the place, from 0 to 1; 0 where no links reach."""
+        if (start, end) == self.best[:2]:
+            return self.score
+        if start < self.low or end > self.low + len(self.starts):
+            return 0.0
+        total = self.starts[start - self.low] + self.ends[end - 1 - self.low]
+        return self.score_of(Stretch(start, end, float(total)))
+
     def within(self, start: int, end: int) -> Stretch | None:
         """The best place in target tokens `[start, end)`; None where there are no links."""
         low, high = max(start - self.low, 0), min(end - self.low, len(self.starts))

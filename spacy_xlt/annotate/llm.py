@@ -17,7 +17,8 @@ from ..docs import runs_of, with_vocab
 from ..engine import Engine, invalid_setting, setting
 from ..errors import warn
 from ..languages import MULTI, language_name, same_language
-from ..llm.api import Answer, LanguageModel, Request
+from ..llm.api import Answer
+from ..llm.asking import ask, check_model
 from ..llm.prompts import Prompt
 from ..probabilities import Scores
 from ..tokens import has_text
@@ -131,16 +132,11 @@ class LlmAnnotator(Engine):
 
     def _check(self) -> None:
         owner = type(self).__name__
-        if not isinstance(self.model, LanguageModel):
-            expected = 'a section [….model] with a language model, such as @misc = "spacy_xlt.EndpointModel.v1"'
-            raise invalid_setting(owner, "model", self.model, expected)
+        check_model(owner, self.model, setting="votes", samples=self.votes)
         meanings = self.labels.values() if isinstance(self.labels, Mapping) else ()
         if not self.labels or not all(map(_is_label, self.labels)) or not all(isinstance(m, str) for m in meanings):
             expected = "labels without < > / in them, and in words what each means"
             raise invalid_setting(owner, "labels", self.labels, expected)
-        if self.votes > 1 and getattr(self.model, "temperature", None) == 0:
-            expected = "1, or a `temperature` of the model above 0, as all answers are the same otherwise"
-            raise invalid_setting(owner, "votes", self.votes, expected)
 
     @property
     def found_labels(self) -> tuple[str, ...]:
@@ -174,15 +170,13 @@ class LlmAnnotator(Engine):
             for doc, of_doc in zip(copies, parts, strict=True)
             for part in of_doc
         ]
-        requests = [Request(prompt=prompt, sample=k) for prompt in prompts for k in range(self.votes)]
-        answers = iter(self.model.complete(requests) if requests else ())
+        answers = iter(ask(self.model, prompts, samples=self.votes))
         for doc, of_doc in zip(copies, parts, strict=True):
             tokens = tokens_at(doc)
             shares: Scores = {}
             missing: set[int] = set()
             for part in of_doc:
-                said = [next(answers) for _ in range(self.votes)]
-                self._count_votes(part.text, said, tokens(part.offset), shares, missing)
+                self._count_votes(part.text, next(answers), tokens(part.offset), shares, missing)
             self._write(doc, shares, missing)
         self._asked += len(prompts)
         self._warn()

@@ -43,7 +43,7 @@ def ask(
         for prompt, schema in zip(prompts, schemas, strict=True)
         for sample in range(samples)
     ]
-    answers = model.complete(requests)
+    answers = model.complete(requests) if requests else []
     return [answers[first : first + samples] for first in range(0, len(answers), samples)]
 
 

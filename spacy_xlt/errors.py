@@ -115,8 +115,7 @@ _MESSAGES: dict[str, str] = {
     "W250": "The cache of {what} {path} cannot be used: {reason}. Going on without it.",
     "W251": 'A text does not look like {lang!r}: {text!r}. It is translated and flagged "source_language", as others '
     "will be; set `source` if the documents are in another language.",
-    "W241": "LlmAnnotator: {n} of {total} sentences so far are not annotated{reasons}, and {left_out} of the marked "
-    "spans are left out{why}: {effect}.",
+    "W241": "LlmAnnotator, so far: of {total} sentences {found}; {effect}.",
     "E226": "{engine}: the memory is too small for one text of {n_pieces} pieces. Set `beam_size`, `max_pieces` or "
     "`max_tokens` lower, whichever it has.",
     "W220": "{engine}: the memory is too small for a batch of {size} pieces; going on with half of that. Set "

@@ -77,14 +77,14 @@ def read_answer(answer: Answer, text: str, tags: TagSet, tokens: Tokens, *, over
 
 
 def _repeated(said: str, text: str, tags: TagSet) -> _Repeated:
-    """The line that is most like the text, or the whole. What stands there twice may be restated: the last one counts.
+    """The line that is most like the text, or the whole answer; of equal ones the last with tags.
 
     A fence, a title, comments and the text in another language are on lines of their own.
     """
     lines = [line.strip() for line in re.split(r"[\r\n]+", said) if line.strip()]
     tagged = [tags.read(one, text) for one in dict.fromkeys([*reversed(lines), said])]
     every = [_Repeated(one, Copy(one.text, text)) for one in tagged]
-    return next((one for one in every if one.copy.is_exact), None) or max(every, key=lambda one: one.copy.similarity)
+    return max(every, key=lambda one: (one.copy.similarity, bool(one.tagged.spans)))
 
 
 def _reading(tagged: Tagged, copy: Copy, tokens: Tokens, *, overlapping: bool) -> Reading:

@@ -221,15 +221,18 @@ class LlmAnnotator(Engine):
 
     def _warn(self) -> None:
         """Warn of what is not annotated: the first time, and each time that it has doubled."""
-        n, left_out = self.not_annotated.total(), self.left_out.total()
-        if not n + left_out or n + left_out < 2 * self._warned:
+        n = self.not_annotated.total() + self.left_out.total()
+        if not n or n < 2 * self._warned:
             return
-        self._warned = n + left_out
+        self._warned = n
+        kinds = {"are not annotated": self.not_annotated, "marked spans are left out": self.left_out}
+        found = ", and ".join(
+            f"{counts.total()} {what} ({_listed(counts)})" for what, counts in kinds.items() if counts
+        )
         effect = "their words are missing, which is not the same as outside of entities"
         if self.spans_key is not None:
             effect = "a span group cannot tell that from words without spans"
-        counts = {"n": n, "reasons": _counted(self.not_annotated), "left_out": left_out, "why": _counted(self.left_out)}
-        warn("W241", stacklevel=4, total=self._asked, effect=effect, **counts)
+        warn("W241", stacklevel=4, total=self._asked, found=found, effect=effect)
 
 
 def _is_label(label: Any) -> bool:
@@ -242,5 +245,5 @@ def _parts(doc: Doc) -> Iterator[Part]:
         yield from (part for part in sentence.parts if has_text(part.text))
 
 
-def _counted(counts: Counter[str]) -> str:
-    return f" ({', '.join(f'{name} {n}' for name, n in counts.most_common())})" if counts else ""
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in counts.most_common())

@@ -113,6 +113,7 @@ def test_each_sentence_is_asked_for_with_language_labels_and_what_they_mean():
         "Answer:\n\n“<PER>Maria</PER> mora em <LOC>Lisboa</LOC>.”\n\nI marked <PER>Maria</PER> as a person.",
         "text: < PER>maria </PER>mora em<loc> Lisboa</loc>",
         "<PER>Maria</PER>\nmora em\n<LOC>Lisboa</LOC>.",
+        "Tagged: <PER>Maria</PER> mora em <LOC>Lisboa</LOC>.\nBefore: Maria mora em Lisboa.",
         "<PER>Maria</PER> lives in <LOC>Lisbon</LOC>.\n<PER>Maria</PER> mora em <LOC>Lisboa</LOC>.",
     ],
 )
@@ -134,7 +135,7 @@ def test_what_is_around_the_text_or_changes_nothing_of_its_words_does_no_harm(an
 )
 def test_a_sentence_without_a_usable_answer_is_missing_and_counted(answer, reason):
     engine = annotator(lambda text, _: answer if "mora" in text else tagged(text))
-    with pytest.warns(XltWarning, match=rf"W241.* 1 of 2 sentences.*\({reason}\).*missing"):
+    with pytest.warns(XltWarning, match=rf"W241.*of 2 sentences 1 are not annotated \({reason}\);.*missing"):
         (doc,) = engine.annotate([spacy.blank("pt")("Maria mora em Lisboa. Pedro saiu.")])
     assert ents(doc) == [("Pedro", "PER")] and missing(doc) == ["Maria", "mora", "em", "Lisboa", "."]
     assert engine.not_annotated.total() == 1
@@ -157,7 +158,7 @@ def test_a_sentence_without_a_usable_answer_is_missing_and_counted(answer, reaso
     ],
 )  # fmt: skip
 def test_what_was_marked_and_cannot_be_used_is_left_out_and_counted(answer, found, unknown, reason):
-    with pytest.warns(XltWarning, match=rf"W241.* 0 of 1 sentences.*1 of the marked spans.*\({reason}\)"):
+    with pytest.warns(XltWarning, match=rf"W241.*of 1 sentences 1 marked spans are left out \({reason}\)"):
         doc = annotate("Maria mora em Lisboa.", answer)
     assert ents(doc) == found and missing(doc) == unknown
 
@@ -176,7 +177,9 @@ def test_the_warning_comes_again_only_when_the_number_has_doubled():
         warnings.simplefilter("always")
         for _ in range(9):
             engine.annotate([doc])
-    assert [re.search(r"(\d) of (\d)", str(one.message)).groups() for one in caught] == [(n, n) for n in "1248"]
+    assert [re.search(r"of (\d) sentences (\d)", str(one.message)).groups() for one in caught] == [
+        (n, n) for n in "1248"
+    ]
 
 
 def test_spans_that_overlap_go_to_a_group():
@@ -211,7 +214,7 @@ def test_entities_that_more_than_half_of_the_answers_have_are_kept_with_their_sh
 def test_answers_that_cannot_be_used_have_no_vote_and_half_of_them_are_too_many():
     good, bad = "<PER>Maria</PER> e Porto", Answer("", "refusal")
     assert ents(annotate("Maria e Porto", good, bad, good)) == [("Maria", "PER")]
-    with pytest.warns(XltWarning, match=r"1 of 1 sentences.*\(refused 1\)"):
+    with pytest.warns(XltWarning, match=r"of 1 sentences 1 are not annotated \(refused 1\)"):
         doc = annotate("Maria e Porto", good, bad)
     assert missing(doc) == ["Maria", "e", "Porto"] and len(doc.spans["xlt_candidates"]) == 0
 
@@ -488,7 +491,7 @@ def test_translations_are_annotated_for_translate_test(write_config):
     with serving(script) as server:
         path = write_config(server, side="target", direction="target_to_source", pipeline=pipeline)
         nlp = load_pipeline_config(path)
-        with pytest.warns(XltWarning, match=r"1 of 2 sentences.*refused 1"):
+        with pytest.warns(XltWarning, match=r"of 2 sentences 1 are not annotated \(refused 1\)"):
             doc = nlp("Maria saiu. Pedro ficou.")
     assert ents(doc) == [("Maria", "PER")] and missing(doc) == ["Pedro", "ficou", "."]
     assert all("English text" in text for text in server.asked)

@@ -9,6 +9,8 @@ import typer
 from tqdm import tqdm
 
 from ..device import use_device
+from ..docs import all_spans
+from ..errors import error
 from ._app import FORMATS, app, check_outputs, existing, friendly_errors, msg
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def train_generator_cli(
     reading: dict[str, Any] = {"format": format, "encoding": encoding}
     docs = read_corpus(corpus, lang=to_spacy(lang), **reading)
     measured = list(read_corpus(dev, lang=to_spacy(dev_lang), **reading)) if dev else []
+    if dev and not any(map(all_spans, measured)):
+        raise error("E521", path=dev, what="entities or other spans")
     with tqdm(total=steps, unit="step", desc="train", disable=silent) as bar:
         summary = train_generator(settings, docs, output_path, progress=lambda step, loss: _advance(bar, loss))
     if not silent:

@@ -19,7 +19,7 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.projection.candidates import CandidateProjector
 from spacy_xlt.projection.generator import Filling, LoadedGenerator, SpanGenerator
 from spacy_xlt.projection.prefix_tree import PrefixTree
-from spacy_xlt.projection.slots import Slot, SlotSentence, by_label, windows
+from spacy_xlt.projection.slots import Slot, SlotCodec, SlotSentence, by_label, windows
 
 # Scripts without spaces, glued punctuation, emoji, what has no pieces, what the pieces don't know
 WORDS = [
@@ -108,8 +108,6 @@ def test_slots_stand_behind_the_sentence_by_label(loaded):
 
 
 def test_sentinels_with_the_mark_of_a_word_are_known_too(loaded):
-    from spacy_xlt.projection.slots import SlotCodec
-
     class LikeMT5:
         is_fast = True
         unk_token, all_special_ids = "<unk>", ()
@@ -120,6 +118,21 @@ def test_sentinels_with_the_mark_of_a_word_are_known_too(loaded):
 
     codec = SlotCodec("m", loaded.model.config, LikeMT5(), n_pieces=10_000)
     assert codec.sentinels == loaded.codec.sentinels and len(codec.sentinels) == 100
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_slow_tokenizers_cut_as_well(seq2seq_model, legacy):
+    from transformers import T5Config, T5Tokenizer
+
+    tokenizer = T5Tokenizer(str(seq2seq_model.pieces), legacy=legacy)
+    codec = SlotCodec("m", T5Config(eos_token_id=2), tokenizer, n_pieces=len(tokenizer))
+    words = codec.words(["them", "(", "th", "e", ")", "北京", "大学"], [True] + [False] * 3 + [True, False, False])
+    names = ["".join(tokenizer.convert_ids_to_tokens(pieces)) for pieces in words]
+    # What is not legacy has no mark before the first word of a text
+    first = "▁" if legacy else ""
+    assert names == [f"{first}them", "▁(", "th", "e", ")", f"{first}<unk>", "<unk>"]
+    prompt = codec.prompt(words, ["ABC"])[len(sum(words, [])) :]
+    assert "".join(tokenizer.convert_ids_to_tokens(prompt)) == f"{first}ABC:<extra_id_0></s>"
 
 
 def test_a_tree_has_the_given_runs_and_no_others():

@@ -185,5 +185,8 @@ def test_command_trains_measures_and_says_what_it_did(folder, tmp_path):
     said = " ".join(result.output.split())
     assert "60 of 60 sentences used (0 without spans, 0 too long)" in said and "are its first candidate" in said
     assert (tmp_path / "out" / "config.json").is_file()
-    again = CliRunner().invoke(app, words)
+    DocBin(docs=[Doc(EN, words=["no"])]).to_disk(tmp_path / "pt.spacy")
+    bare = CliRunner().invoke(app, words)
+    assert bare.exit_code == 1 and "XLT-E521" in bare.output
+    again = CliRunner().invoke(app, words[:-4])
     assert again.exit_code == 1 and "XLT-E553" in again.output

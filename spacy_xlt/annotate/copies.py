@@ -77,8 +77,9 @@ class Copy:
     @cached_property
     def similarity(self) -> float:
         """The share of the units of both that correspond: from 0 to 1."""
-        n_units = len(self._said_units) + len(self._units)
-        return 1.0 if self.is_exact else 2 * len(self._matched) / max(1, n_units)
+        if self.is_exact:
+            return 1.0
+        return 2 * len(self._matched) / max(1, len(self._said_units) + len(self._units))
 
     @property
     def lacking(self) -> list[Range]:

@@ -22,9 +22,11 @@ def schema_of(n: int, texts: Mapping[str, Any]) -> dict[str, Any]:
         texts: The schema of each text.
     """
     names = [str(number) for number in range(1, n + 1)]
-    properties = dict.fromkeys(names, {"$ref": "#/$defs/words"})
-    whole = {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
-    return {**whole, "$defs": {"words": dict(texts)}}
+    # Written once where it is long; not all servers know references
+    text = {"$ref": "#/$defs/words"} if "enum" in texts else dict(texts)
+    whole = {"type": "object", "properties": dict.fromkeys(names, text), "required": names}
+    shared = {"$defs": {"words": dict(texts)}} if "enum" in texts else {}
+    return {**whole, "additionalProperties": False, **shared}
 
 
 def read_numbered(answer: str, n: int) -> dict[int, str]:

@@ -55,3 +55,4 @@ def test_the_schema_asks_for_each_number_once():
     schema = schema_of(2, {"type": "string", "enum": ["a"]})
     assert schema["required"] == list(schema["properties"]) == ["1", "2"] and not schema["additionalProperties"]
     assert schema["$defs"] == {"words": {"type": "string", "enum": ["a"]}}
+    assert schema_of(1, {"type": "string"})["properties"] == {"1": {"type": "string"}}

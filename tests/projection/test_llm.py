@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from itertools import combinations
 
 import pytest
 import spacy
@@ -14,7 +15,10 @@ from helpers.gold_bitexts import KEY, gold_bitext
 from helpers.language_server import chat, serving
 from helpers.projection import project
 from helpers.scripted_model import ScriptedModel, projecting, shown_in
+from helpers.tiny_causal import make_tiny_causal
 from helpers.tiny_scorer import found, make_bitext, places
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import Doc, Span
 from thinc.api import Config
 from tokenizers import Tokenizer
@@ -24,6 +28,7 @@ from transformers import PreTrainedTokenizerFast
 
 import spacy_xlt.cli  # noqa: F401
 from spacy_xlt import Alignment, Bitext
+from spacy_xlt.bitext import REASONS
 from spacy_xlt.errors import XltError
 from spacy_xlt.llm.api import Answer
 from spacy_xlt.llm.causal import CausalModel
@@ -132,7 +137,7 @@ def test_the_server_may_be_given_the_choices_there_are():
     long = make_bitext(words, words, None, (0, 200, "X"))
     projector = llm({"1": words}, constrain=True)
     project(projector, long)
-    assert projector.model.requests[0].schema["$defs"]["words"] == {"type": "string"}
+    assert projector.model.requests[0].schema["properties"] == {"1": {"type": "string"}}
 
 
 def test_a_prompt_of_the_user_is_sent(tmp_path):
@@ -349,6 +354,27 @@ def test_what_is_no_language_model_and_votes_that_are_all_the_same_are_refused()
     LlmProjector(model=EndpointModel(base_url=url, model="m", cache=None, parameters={"temperature": 1}), votes=3)
 
 
+WORDS = st.lists(st.sampled_from(["Ana", "ana", "a", "b", ".", "Ana.", "北京", "e\u0301"]), min_size=1, max_size=6)
+SAID = st.one_of(WORDS.map(" ".join), st.text(max_size=4), st.none(), st.integers(), st.lists(st.text(), max_size=2))
+
+
+@given(WORDS, WORDS, st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), min_size=1, max_size=4), st.data())
+def test_whatever_is_answered_every_span_is_placed_with_a_score_or_lost_with_a_reason(words, others, ends, data):
+    spans = {(min(a, len(words) - 1), min(a + n, len(words)), "X") for a, n in ends}
+    links = data.draw(st.sampled_from([None, NO_LINKS]))
+    bitext = make_bitext(" ".join(words), " ".join(others), links, groups={"g": sorted(spans)})
+    votes = data.draw(st.integers(1, 3))
+    answers = data.draw(st.lists(st.dictionaries(st.sampled_from("12345"), SAID), min_size=votes, max_size=votes))
+    group = list(bitext.source.spans["g"])
+    (outcome,) = llm(*answers, votes=votes).place([(bitext, {"g": group})])
+    placed = [(span, place) for span, place in zip(group, outcome["g"], strict=True) if not isinstance(place, str)]
+    assert all(place in REASONS for place in outcome["g"] if isinstance(place, str))
+    assert all(0 <= place.start < place.end <= len(others) and 0 <= place.score <= 1 for _, place in placed)
+    for (span, place), (other, of_other) in combinations(placed, 2):
+        if span.end <= other.start or other.end <= span.start:
+            assert place.end <= of_other.start or of_other.end <= place.start
+
+
 # With others
 
 
@@ -360,6 +386,21 @@ def test_it_is_a_member_of_a_stack_and_of_a_vote():
     assert bitext.target.spans["xlt_ents"].attrs["by"] == ["LlmProjector", "LinkProjector"]
     project(VotingProjector(projectors=[LinkProjector(), member]), bitext)
     assert found(bitext) == [("Ana", "PER"), ("Bo", "ORG")]
+
+
+def test_in_a_stack_several_answers_that_agree_count_more_than_unsure_links():
+    bitext = make_bitext("Ann met Bo", "Ana conheceu Bo", NO_LINKS, (0, 1, "PER"))
+    bitext.alignment = Alignment([(0, 1), (1, 1)], [0.3, 0.3])
+    answers = [{"1": "Ana"}] * 3
+    for votes, expected in ((1, "conheceu"), (3, "Ana")):
+        project(StackedProjector(projectors=[LinkProjector(), llm(*answers, votes=votes)]), bitext)
+        assert found(bitext) == [(expected, "PER")]
+
+
+def test_a_model_in_this_process_is_asked_and_one_that_talks_nonsense_loses_all(tmp_path):
+    model = CausalModel(model=str(make_tiny_causal(tmp_path / "tiny", longest=4096)), max_tokens=8)
+    bitext = make_bitext("Ann met Bo", "Ana conheceu Bo", None, (0, 1, "PER"))
+    assert reasons(project(LlmProjector(model=model), bitext)) == ["no_answer"]
 
 
 def test_a_model_behind_an_endpoint_projects_in_a_pipeline(monkeypatch):

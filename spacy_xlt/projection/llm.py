@@ -262,6 +262,7 @@ def _choices(queries: Sequence[SpanQuery], sentence: _Sentence) -> list[str]:
     n = len(part)
     shares = (sentence.source.where(query.start, query.end) for query in queries)
     longest = min(n, 1 + math.ceil(_LENGTH_RATIO * n * max(end - start for start, end in shares)))
+    if longest * (2 * n - longest + 1) // 2 >= _MOST_CHOICES:
+        return []
     texts = (part[i:j].text.strip() for i in range(n) for j in range(i + 1, min(n, i + longest) + 1))
-    choices = list(dict.fromkeys(filter(None, texts)))
-    return choices if len(choices) <= _MOST_CHOICES else []
+    return list(dict.fromkeys(filter(None, texts)))

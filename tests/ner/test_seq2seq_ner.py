@@ -559,6 +559,23 @@ def test_a_model_that_computes_its_scores_in_another_way_is_refused(model, monke
         make_labeller(model)
 
 
+def test_half_precision_does_not_make_a_model_look_like_another(model, monkeypatch):
+    """Where it is computed in as well as trained in, as on a GPU."""
+    from contextlib import contextmanager
+
+    from spacy_xlt.ner.xlt_seq2seq_ner import TextLabeller
+
+    @contextmanager
+    def computing(self, *, training):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            yield
+
+    monkeypatch.setattr(TextLabeller, "_computing", computing)
+    nlp = make_labeller(model, precision="bfloat16")
+    assert labeller_of(nlp).model.settings.precision == "bfloat16"
+    assert nlp(make_doc(nlp, SENTENCES[0][0])).has_annotation("ENT_IOB")
+
+
 def test_a_label_that_is_not_known_is_named(model):
     nlp = make_labeller(model, init={"labels": ["PER"]})
     with pytest.raises(ValueError, match=r"XLT-E174.*'LOC'"):

@@ -17,7 +17,7 @@ HOLDERS = ("translate_test_", "ensemble_", "fused_", "parallel")
 PLANS = sorted(p.name for p in CONFIGS.glob("compare*.cfg"))
 # Over train.cfg, and no configs by themselves
 OVERLAYS = tuple(
-    f"{name}.cfg" for name in "gpu spancat spancat_gpu tok2vec ner textcat slots_and_intents relations".split()
+    f"{name}.cfg" for name in "gpu spancat spancat_gpu tok2vec ner textcat slots_and_intents relations seq2seq".split()
 )
 SPACY = sorted(p.name for p in CONFIGS.glob("*.cfg") if p.name not in (*PLANS, *OVERLAYS))
 PIPELINES = [name for name in SPACY if not name.startswith(("train", *HOLDERS))]
@@ -35,6 +35,7 @@ TRAININGS = [
     ["train", "ner", "gpu", "textcat", "slots_and_intents"],
     ["train", "relations"],
     ["train", "gpu", "relations"],
+    ["train", "gpu", "seq2seq"],
 ]
 STRATEGIES = {
     "zero_shot": ["source"],

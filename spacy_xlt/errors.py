@@ -148,6 +148,8 @@ _MESSAGES: dict[str, str] = {
     "to another one.",
     "E278": "The prompt {path} cannot be used: {reason}. It is a Jinja template that can name {known}; "
     "`python -m spacy xlt prompt {kind} --template` prints one that works.",
+    "E279": "What the environment says of proxies and certificates cannot be used: {reason}. Check HTTP_PROXY, "
+    "HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.",
     "E285": "The model {model!r} cannot fill slots: {reason}. Set `model` to one of T5's kind, such as "
     "google/mt5-small, or to a folder that `spacy xlt train-generator` wrote from one.",
     "E286": "{path} has no sentence to learn from: {reason}.",

@@ -71,20 +71,22 @@ def read_answer(answer: Answer, text: str, tags: TagSet, tokens: Tokens, *, over
     if not said:
         return EMPTY
     best = _repeated(said, text, tags)
-    if best.copy.similarity < _LEAST_SIMILARITY:
+    if best is None or best.copy.similarity < _LEAST_SIMILARITY:
         return OTHER
     return _reading(*best, tokens, overlapping=overlapping)
 
 
-def _repeated(said: str, text: str, tags: TagSet) -> _Repeated:
-    """The line that is most like the text, or the whole answer; of equal ones the last with tags.
+def _repeated(said: str, text: str, tags: TagSet) -> _Repeated | None:
+    """The line that is most like the text, or the whole answer; of equal ones the last with tags. None where all are
+    too long or too short.
 
     A fence, a title, comments and the text in another language are on lines of their own.
     """
     lines = [line.strip() for line in re.split(r"[\r\n]+", said) if line.strip()]
     tagged = [tags.read(one, text) for one in dict.fromkeys([*reversed(lines), said])]
     every = [_Repeated(one, Copy(one.text, text)) for one in tagged]
-    return max(every, key=lambda one: (one.copy.similarity, bool(one.tagged.spans)))
+    possible = [one for one in every if one.copy.most_similarity >= _LEAST_SIMILARITY]
+    return max(possible, key=lambda one: (one.copy.similarity, bool(one.tagged.spans)), default=None)
 
 
 def _reading(tagged: Tagged, copy: Copy, tokens: Tokens, *, overlapping: bool) -> Reading:

@@ -82,6 +82,14 @@ class Copy:
         return 2 * len(self._matched) / max(1, len(self._said_units) + len(self._units))
 
     @property
+    def most_similarity(self) -> float:
+        """What the similarity is at most, by the number of units alone, which takes little time for any answer."""
+        if self.is_exact:
+            return 1.0
+        counts = len(self._said_units), len(self._units)
+        return 2 * min(counts) / max(1, sum(counts))
+
+    @property
     def lacking(self) -> list[Range]:
         """The words of the text that were changed or left out."""
         if self.is_exact:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
@@ -108,22 +109,20 @@ def _pattern(names: tuple[str, ...], brackets: int) -> re.Pattern[str]:
     ordered = sorted(names, key=len, reverse=True)
     name = "|".join(re.escape(name) if name else r"[^\W\d][\w.:-]*" for name in ordered)
     opening, closing = f"[<＜]{{{brackets}}}", f"[>＞]{{{brackets}}}"
-    return re.compile(rf"{opening}\s*(?P<closes>[/／]?)\s*(?P<name>{name})(?:\s[^<>＜＞]*)?{closing}", re.I)
+    return re.compile(rf"{opening}\s*(?:(?P<closes>[/／])\s*)?(?P<name>{name})(?:\s[^<>＜＞]*)?{closing}", re.I)
 
 
 def _pairs(tags: Sequence[_Tag], length: int) -> tuple[list[tuple[int, int, str]], list[Range]]:
     """The spans between tags that belong together, and what is beside the others. A tag closes the last open one."""
     spans, broken = [], []
-    opened: list[int] = []
+    opened: defaultdict[str, list[int]] = defaultdict(list)
     for i, tag in enumerate(tags):
         if not tag.closes:
-            opened.append(i)
-            continue
-        own = next((j for j in reversed(opened) if tags[j].label == tag.label), None)
-        if own is None:
-            broken.append((tags[i - 1].place if i else 0, tag.place))
+            opened[tag.label].append(i)
+        elif opened[tag.label]:
+            spans.append((tags[opened[tag.label].pop()].place, tag.place, tag.label))
         else:
-            opened.remove(own)
-            spans.append((tags[own].place, tag.place, tag.label))
-    broken += [(tags[i].place, tags[i + 1].place if i + 1 < len(tags) else length) for i in opened]
+            broken.append((tags[i - 1].place if i else 0, tag.place))
+    left = sorted(i for of_label in opened.values() for i in of_label)
+    broken += [(tags[i].place, tags[i + 1].place if i + 1 < len(tags) else length) for i in left]
     return spans, broken

@@ -82,7 +82,7 @@ def attempt(client: httpx.Client, url: str, body: Mapping[str, Any], *, timeout:
 
 def _read(status: int, headers: Mapping[str, str], received: bytes, variable: str) -> Attempt:
     is_good = 200 <= status < 300
-    text = received.decode("utf8", "replace")
+    text = received.decode("utf-8-sig", "replace")
     wait = seconds_to_wait(headers.get("Retry-After", ""))
     try:
         data = json.loads(text)
@@ -106,7 +106,8 @@ def _read(status: int, headers: Mapping[str, str], received: bytes, variable: st
 
 def _shown(text: str, variable: str) -> str:
     """What a server says, on one line, without the key, cut short."""
-    text = masked(" ".join(text.split()), variable)
+    # No more of a long text is gone through than what may be shown of it
+    text = masked(" ".join(text.split())[: 4 * _SHOWN], variable)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

@@ -32,6 +32,9 @@ class Connection:
         timeout: Seconds that an answer may take.
         retries: How often a request that failed is sent again.
         budget: What may be spent.
+
+    Raises:
+        XltError: E279 for proxies or certificates in the environment that cannot be used.
     """
 
     def __init__(self, base_url: str, variable: str, *, size: int, timeout: float, retries: int, budget: Budget):
@@ -42,12 +45,16 @@ class Connection:
         self._timeout = timeout
         self._retries = retries
         self.budget = budget
-        self._client = httpx.Client(
-            auth=authorization(variable),
-            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
-            # Whoever asks bounds the requests. What an interrupt left under way is not to keep new ones waiting
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=size),
-        )
+        try:
+            self._client = httpx.Client(
+                auth=authorization(variable),
+                timeout=httpx.Timeout(timeout, connect=min(_CONNECT_SECONDS, timeout), pool=None),
+                # Whoever asks bounds the requests. What an interrupt left under way is not to keep new ones waiting
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=size),
+            )
+        # Of the environment: a proxy's address, the package for one, a file of certificates
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as err:
+            raise error("E279", reason=str(err).rstrip(".")) from err
         # When a server that asked everybody to wait can be asked again
         self._open_again = 0.0
 

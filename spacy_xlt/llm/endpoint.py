@@ -66,7 +66,7 @@ class EndpointModel(Engine):
     log_probs: bool = False
     parameters: dict[str, Any] | None = None
     concurrency: int = setting(16, ge=1, le=1024, decides=False)
-    timeout: float = setting(120.0, gt=0, decides=False)
+    timeout: float = setting(120.0, gt=0, le=86400, decides=False)
     retries: int = setting(6, ge=0, decides=False)
     budget_requests: int | None = setting(None, ge=1, decides=False)
     budget_tokens: int | None = setting(None, ge=1, decides=False)
@@ -93,8 +93,8 @@ class EndpointModel(Engine):
         What came before an error or an interrupt is in the cache.
 
         Raises:
-            XltError: E106 where httpx is not installed; E275 for a key that cannot be sent; others as
-                `Connection.ask`.
+            XltError: E106 where httpx is not installed; E275 for a key that cannot be sent; E279 for proxies or
+                certificates in the environment that cannot be used; others as `Connection.ask`.
         """
         defaults = {"temperature": self.temperature, "max_tokens": self.max_tokens, **(self.parameters or {})}
         given: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PART = 8
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _HIDDEN = "(not shown)"
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def check_variable(owner: str, variable: str) -> None:
@@ -41,13 +43,15 @@ def check_address(owner: str, base_url: str) -> None:
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port
+        # What no address can be found for
+        (host or "").encode("idna")
     except ValueError:
         raise invalid_setting(owner, "base_url", _HIDDEN, expected) from None
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}, and more that is not shown"
         expected += ", without user, password, query and fragment: a key is read from the variable `key_variable`"
         raise invalid_setting(owner, "base_url", shown, expected)
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not base_url.isprintable() or " " in base_url:
         raise invalid_setting(owner, "base_url", base_url, expected)
 
 
@@ -66,17 +70,18 @@ def read_key(variable: str) -> str | None:
 
 
 def masked(text: str, variable: str) -> str:
-    """A text in which the key, and parts of it, are three stars."""
+    """A text in which the key, and parts of it, in whatever case, are three stars."""
     key = os.environ.get(variable, "").strip()
     if not key:
         return text
     if len(key) < _PART:
         # No more than a word, such as the "EMPTY" that a local server is given
-        return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", text)
+        return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", text, flags=re.I)
+    key, plain = key.translate(_LOWER), text.translate(_LOWER)
     parts = {key[i : i + _PART] for i in range(len(key) - _PART + 1)}
     covered = [False] * len(text)
     for i in range(len(text) - _PART + 1):
-        if text[i : i + _PART] in parts:
+        if plain[i : i + _PART] in parts:
             covered[i : i + _PART] = [True] * _PART
     shown = "".join("\0" if is_covered else char for char, is_covered in zip(text, covered, strict=True))
     return re.sub("\0+", "***", shown)

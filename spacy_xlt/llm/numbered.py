@@ -37,7 +37,12 @@ def read_numbered(answer: str, n: int) -> dict[int, str]:
     """
     best: dict[int, str] = {}
     for value in _values(without_thoughts(answer)):
-        for texts in _readings(value, n):
+        try:
+            readings = list(_readings(value, n))
+        except RecursionError:
+            # Nested deeper than anything that was asked for
+            continue
+        for texts in readings:
             if texts and len(texts) >= len(best):
                 best = texts
     return best

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +14,8 @@ from .cache import answer_key
 OWN_PARAMETERS = frozenset(
     ("model", "messages", "prompt", "n", "stream", "api_key", "authorization", "headers", "extra_headers")
 )
+# Half of a pair, which JSON can have and no document
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Call(NamedTuple):
@@ -82,7 +86,7 @@ def answer_of(data: Any) -> Answer | None:
         tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         finish = str(choice.get("finish_reason") or "stop")
         log_prob = _log_prob(choice.get("logprobs") or {})
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     if message.get("refusal") or finish == "content_filter":
         return Answer("", "refusal", None, *tokens)
@@ -96,15 +100,16 @@ def refusal(reason: str) -> dict[str, Any]:
 
 def _text(content: Any) -> str:
     """The text of a message: nothing, a text, or parts of which some are text."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(part["text"] for part in content if part["type"] == "text")
+    if content is not None and not isinstance(content, str):
+        content = "".join(part["text"] for part in content if part["type"] == "text")
+    return _SURROGATE.sub("\ufffd", content or "")
 
 
 def _log_prob(log_probs: Mapping[str, Any]) -> float | None:
-    """The mean over the tokens, in the form of chats or in that of texts."""
+    """The mean over the tokens, in the form of chats or in that of texts; None where it is no number."""
     if log_probs.get("content"):
         values = [float(token["logprob"]) for token in log_probs["content"]]
     else:
         values = [float(value) for value in log_probs.get("token_logprobs") or () if value is not None]
-    return sum(values) / len(values) if values else None
+    mean = sum(values) / len(values) if values else math.nan
+    return mean if math.isfinite(mean) else None

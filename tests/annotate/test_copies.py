@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from spacy_xlt.annotate.copies import Copy
@@ -69,3 +71,9 @@ def test_a_text_in_its_own_words_is_similar_and_another_is_not():
     assert Copy("a b", "a b").similarity == Copy("A  B", "a b").similarity == 1
     assert Copy("I cannot help with that.", "Maria mora em Lisboa.").similarity < 0.5
     assert Copy("", "a").similarity == 0
+
+
+def test_a_copy_that_is_much_longer_is_known_to_be_another_text_without_a_comparison():
+    start = time.perf_counter()
+    assert Copy("the " * 50_000, "of the king " * 100).most_similarity < 0.5 and time.perf_counter() - start < 3
+    assert Copy("a b c", "a b").most_similarity == Copy("a b c", "a b").similarity

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from spacy_xlt.annotate.tags import TagSet
@@ -44,6 +46,13 @@ def test_tags_inside_one_another_and_crossing_ones_are_paired_by_label():
 )
 def test_a_tag_without_its_partner_reaches_to_the_next_one(marked, broken):
     assert read(marked).broken == broken
+
+
+@pytest.mark.parametrize("marked", ["<" + " " * 20_000, "<PER>" * 20_000 + "</LOC>" * 20_000])
+def test_an_answer_that_repeats_itself_is_read_in_little_time(marked):
+    start = time.perf_counter()
+    assert not read(marked).spans
+    assert time.perf_counter() - start < 3
 
 
 def test_tags_of_other_labels_are_taken_out_and_counted():

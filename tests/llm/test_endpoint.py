@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import pickle
@@ -121,6 +122,10 @@ def test_samples_of_a_request_are_asked_for_one_by_one_with_seeds_of_their_own(m
         (chat("half", finish="content_filter"), Answer("", "refusal", None, 3, 2)),
         ({"choices": [{"message": {"content": [{"type": "text", "text": "in parts"}]}}]}, Answer("in parts")),
         ({"choices": [{"text": "t", "logprobs": {"token_logprobs": [None, -3]}}]}, Answer("t", "stop", -3.0)),
+        (chat("yes", log_probs=[float("nan")]), Answer("yes", "stop", None, 3, 2)),
+        (chat("yes", log_probs=[-1, float("-inf")]), Answer("yes", "stop", None, 3, 2)),
+        (chat("half \ud83d of a pair"), Answer("half \ufffd of a pair", "stop", None, 3, 2)),
+        (Fault(200, b"\xef\xbb\xbf" + json.dumps(chat("marked")).encode()), Answer("marked", "stop", None, 3, 2)),
         (Fault(400, {"error": {"code": "content_filter", "message": "no"}}), Answer("", "refusal")),
     ],
 )
@@ -329,6 +334,10 @@ def test_a_budget_of_tokens_holds_where_the_server_counts_none(make):
         {"base_url": ""},
         {"base_url": "localhost:8000"},
         {"base_url": "file:///etc"},
+        {"base_url": " http://localhost/v1"},
+        {"base_url": "http://localhost/v1\n"},
+        {"base_url": "http://a..b/v1"},
+        {"timeout": float("inf")},
         {"model": " "},
         {"parameters": {"stream": True}},
         {"temperature": -1},

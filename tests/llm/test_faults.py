@@ -99,12 +99,46 @@ def test_after_a_lasting_fault_no_more_is_asked(model_of):
         assert len(server.requests) <= 3
 
 
-@pytest.mark.parametrize("said", [[], {}, {"choices": []}, {"choices": [{"message": {"content": 7}}]}, '"text"', 3])
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        {},
+        {"choices": []},
+        {"choices": [{"message": {"content": 7}}]},
+        '"text"',
+        3,
+        {**GOOD, "usage": {"prompt_tokens": float("inf")}},
+    ],
+)
 def test_an_answer_of_another_form_is_an_error(said, model_of):
     with serving(lambda body, n: Fault(200, said)) as server:
         with pytest.raises(XltError, match="E273.*base_url"):
             model_of(server.url).complete([ask()])
         assert len(server.requests) == 1
+
+
+def test_a_long_error_is_shown_in_part_and_takes_no_time(model_of, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    with serving(lambda body, n: Fault(400, "too long " * 2_000_000)) as server:
+        start = time.perf_counter()
+        with pytest.raises(DocumentError, match="E271.*too long too…"):
+            model_of(server.url).complete([ask()])
+        assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "nothing://127.0.0.1"),
+        ("HTTP_PROXY", "http://127.0.0.1:port"),
+        ("SSL_CERT_FILE", "/not/there"),
+    ],
+)
+def test_an_environment_that_no_connection_can_be_made_with_is_an_error(variable, value, model_of, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with serving() as server, pytest.raises(XltError, match=f"E279.*{variable}"):
+        model_of(server.url).complete([ask()])
 
 
 def test_retry_after_is_waited_for_by_all(model_of, waits):

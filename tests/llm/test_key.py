@@ -141,3 +141,9 @@ def test_a_short_word_as_key_is_hidden_as_a_word_only(monkeypatch):
     assert masked("EMPTY is no key, EMPTYING", "OPENAI_API_KEY") == "*** is no key, EMPTYING"
     monkeypatch.setenv("OPENAI_API_KEY", "")
     assert masked("any text", "OPENAI_API_KEY") == "any text"
+
+
+def test_a_key_in_another_case_is_hidden(monkeypatch):
+    assert masked(f"İ {KEY.upper()} {KEY.lower()[:12]}, İ", "OPENAI_API_KEY") == "İ *** ***, İ"
+    monkeypatch.setenv("OPENAI_API_KEY", "abc")
+    assert masked("Key ABC", "OPENAI_API_KEY") == "Key ***"

@@ -47,6 +47,10 @@ def test_what_is_not_json_for_the_numbers_is_no_answer(answer):
     assert read_numbered(answer, 2) == {}
 
 
+def test_json_that_is_nested_very_deep_is_no_answer():
+    assert not any(read_numbered("[" * depth + "]" * depth, 1) for depth in range(700, 1100))
+
+
 def test_nothing_and_numbers_are_texts_and_what_is_missing_is_missing():
     assert read_numbered('{"1": null, "2": 2019.50, "3": ""}', 4) == {1: "", 2: "2019.50", 3: ""}
 

@@ -15,7 +15,7 @@ from .api import Answer, Request, nothing
 from .budget import Budget
 from .cache import AnswerCache
 from .connection import Connection
-from .key import check_address, check_variable, read_key
+from .key import check_address, check_variable, is_shown, masked, read_key
 from .threads import gather
 from .wire import OWN_PARAMETERS, Call, call_of
 
@@ -27,7 +27,8 @@ class EndpointModel(Engine):
     """Asks a model behind an OpenAI-compatible API, with chats (`chat/completions`) and texts (`completions`).
 
     An answer is kept in the cache as soon as it is there, under everything that decides it: the model's name, prompt,
-    parameters and sample, but not the address. So a run that was killed asks for nothing twice.
+    parameters and sample, but not the address. So a run that was killed asks for nothing twice. An answer that has the
+    key in it is not kept.
 
     The key is read from the environment when a request is sent. It is in no setting, signature, error or file.
 
@@ -111,8 +112,9 @@ class EndpointModel(Engine):
 
         def keep(call: Call, answer: Answer) -> None:
             answers[call.key] = answer
-            if self._cache is not None:
-                self._cache.put([(call.key, call.request.text, answer)], model=self.model)
+            # A text may have the key in it by accident, and a model repeat it
+            if self._cache is not None and not is_shown(answer.text, self.key_variable):
+                self._cache.put([(call.key, masked(call.request.text, self.key_variable), answer)], model=self.model)
             progress(counts[call.key])
 
         if new:

@@ -87,6 +87,12 @@ def masked(text: str, variable: str) -> str:
     return re.sub("\0+", "***", shown)
 
 
+def is_shown(text: str, variable: str) -> bool:
+    """Whether the whole key is in a text. One that is no more than a word may be there by chance."""
+    key = os.environ.get(variable, "").strip()
+    return len(key) >= _PART and key in text
+
+
 def authorization(variable: str) -> httpx.Auth:
     """What puts the key into the header of a request, and holds it no longer than that."""
     import httpx

@@ -60,6 +60,17 @@ def test_a_key_that_is_set_anew_is_the_one_that_is_sent(tmp_path, monkeypatch):
     assert server.requests[1]["authorization"] == "Bearer another"
 
 
+def test_a_key_that_is_in_a_text_by_accident_is_not_in_the_cache(tmp_path):
+    texts = [Request(prompt=f"my key is {KEY}"), Request(prompt=f"say {KEY[:12]}")]
+    with serving(lambda body, n: {"choices": [{"text": body["prompt"] if "my" in body["prompt"] else "no"}]}) as server:
+        for _ in range(2):
+            answers = model_of(server.url, tmp_path).complete(texts)
+            assert [answer.text for answer in answers] == [texts[0].prompt, "no"]
+        assert len(server.requests) == 3
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"say ***" in written and KEY[:12].encode() not in written
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
 @pytest.mark.parametrize("said", ["Bad key {key}", "Bad key {part}...", "{headers}", "no JSON: {key}"])
 def test_an_error_that_says_the_key_back_is_shown_without_it(status, said, tmp_path, caplog, capfd):

@@ -53,7 +53,7 @@ class Prompt:
 
         try:
             text = self._compiled.render(values).strip()
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as err:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as err:
             if isinstance(err, XltError):
                 raise
             raise self._broken(_reason(err)) from err

@@ -32,6 +32,7 @@ def test_a_template_of_a_user_takes_the_place_of_the_packages(tmp_path):
         ("{# nothing #}", "nothing is left"),
         ("{{ text / 2 }}", "unsupported operand"),
         ("{{ text.__class__.__mro__ }}", "unsafe"),
+        ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "recursion"),
     ],
 )
 def test_a_template_that_cannot_work_is_refused_before_anything_is_asked(template, said, tmp_path):

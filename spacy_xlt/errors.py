@@ -130,12 +130,12 @@ _MESSAGES: dict[str, str] = {
     "set `model`.",
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
-    "E270": "{url} refused the request (status {status}): {reason}. Set the environment variable {variable}, which "
-    "`key_variable` names, to a key that is valid there, and check `base_url`, which usually ends in /v1, and `model`.",
+    "E270": "{url} refused the request (status {status}): {reason}. Check `model`, `base_url`, which usually ends in /v1, "
+    "and whether the environment variable {variable}, which `key_variable` names, has a key that is valid there.",
     "E271": "{url} rejects a request (status {status}): {reason}. Is it too long, or has `parameters` what the server "
     "does not know?",
-    "E272": "{url} gave no answer, tried {n} times; the last time: {reason}. Is the server running? Set "
-    "`concurrency` lower, or `timeout` or `retries` higher.",
+    "E272": "{url} gave no answer, tried {n} times; the last time: {reason}. Is the server running at "
+    "this address? If it is, set `concurrency` lower, or `timeout` or `retries` higher.",
     "E273": "{url} answers in another form than OpenAI's API does. Set `base_url` to such an API; its address usually "
     "ends in /v1.",
     "E274": "`{setting}` = {most} is used up: {requests} requests were sent and {tokens} tokens read and written. The "

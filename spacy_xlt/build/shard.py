@@ -273,7 +273,8 @@ def _scores(target: Doc) -> float:
 def _labels(doc: Doc) -> Iterator[str]:
     yield from (ent.label_ for ent in doc.ents)
     for key, group in doc.spans.items():
-        if key != ENTS_GROUP:
+        # Candidates are none that the annotation has
+        if key != ENTS_GROUP and not is_candidates(key):
             yield from (span.label_ for span in group)
 
 

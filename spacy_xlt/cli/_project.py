@@ -14,7 +14,9 @@ Target = Annotated[str, typer.Option("--target", help="Language code to make a p
 Dev = Annotated[Path | None, typer.Option(help="Annotated text in the source language; a part of the data if left out")]
 Test = Annotated[Path | None, typer.Option(help="Annotated text in the target language, to measure with")]
 Format = Annotated[str, typer.Option("--format", "-f", help="Of these files, if their names do not tell it")]
-Translator = Annotated[str, typer.Option(help="auto, bundled, bergamot:FOLDER, opus:en-de, nllb:600M, apertium, …")]
+Translator = Annotated[
+    str, typer.Option(help="auto, bundled, bergamot:FOLDER, opus:en-de, nllb:600M, llm:MODEL@URL, …")
+]
 Parallel = Annotated[
     tuple[Path, Path] | None,
     typer.Option(help="Translations that are there: two files, line by line the same", metavar="SRC TGT"),

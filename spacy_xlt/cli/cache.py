@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 @friendly_errors
 def cache_cli(
     action: Annotated[str, typer.Argument(help="stats, list or clear")],
-    path: Annotated[str, typer.Argument(help="The cache file, or user for translations in your cache folder")] = "user",
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="The cache file; user for translations, answers for those of language models, in your cache folder"
+        ),
+    ] = "user",
     limit: Annotated[int, typer.Option(help="Entries to list")] = 20,
 ) -> None:
     """
@@ -51,6 +56,10 @@ def _cache_at(path: str) -> DiskCache[Any]:
     from ..llm.cache import AnswerCache
     from ..translation.cache import TranslationCache
 
+    if path == "answers":
+        answers = AnswerCache("user")
+        existing(answers.path, what="cache")
+        return answers
     cache = TranslationCache(path)
     existing(cache.path, what="cache")
     try:

@@ -12,6 +12,8 @@ from ..errors import XltError, error
 from .api import Message
 
 FOLDER = Path(__file__).parent / "templates"
+# What each prompt must name, as nothing could come of it otherwise
+_NEEDED = {"translate": ("text",), "project": ("text", "translation"), "annotate": ("text",)}
 
 
 class Prompt:
@@ -23,7 +25,8 @@ class Prompt:
         example: What the template is filled with once to see that it works; it can name these values.
 
     Raises:
-        XltError: E502 for a file that is not there, E278 for one that is no such template.
+        XltError: E502 for a file that is not there, E278 for one that is no such template, or does not name what it is
+            about.
     """
 
     def __init__(self, kind: str, path: str | Path | None = None, *, example: Mapping[str, Any]):
@@ -37,6 +40,8 @@ class Prompt:
         except UnicodeDecodeError as err:
             raise self._broken("it is not in UTF-8") from err
         self.messages(**example)
+        if missing := [name for name in _NEEDED[kind] if name not in self._named()]:
+            raise self._broken(f"it does not name {' and '.join(missing)}")
 
     @property
     def signature(self) -> str:
@@ -60,6 +65,12 @@ class Prompt:
         if not text:
             raise self._broken("nothing is left of it when it is filled in")
         return [{"role": "user", "content": text}]
+
+    def _named(self) -> set[str]:
+        """The values that the template names."""
+        from jinja2 import Environment, meta
+
+        return meta.find_undeclared_variables(Environment(autoescape=False).parse(self.template))
 
     @cached_property
     def _compiled(self) -> Any:

@@ -51,3 +51,11 @@ def test_documents_set_aside_are_counted_and_not_processed(nlp):
     result = ShardProcessor(nlp)(shard)
     assert result.counts["failed"] == [{"text": "Maria crash ", "error": "the reason"}]
     assert result.counts["docs"] == 2 and result.counts["spans_in"] == {"PER": 1}
+
+
+def test_candidates_of_an_annotator_are_not_counted_as_annotation(nlp):
+    doc = Doc(vocab_of("en"), words=["Maria", "saw", "Rio"])
+    doc.set_ents([Span(doc, 0, 1, "PER")], default="outside")
+    doc.spans["xlt_candidates"] = [Span(doc, 0, 1, "PER"), Span(doc, 2, 3, "LOC")]
+    counts = ShardProcessor(nlp)(Shard("00000", DocBin(docs=[doc]).to_bytes(), 1)).counts
+    assert counts["spans_in"] == counts["spans_projected"] == {"PER": 1} and counts["kept"]["spans"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helpers.cli import spacy_cli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.cli._util import app
@@ -50,3 +51,11 @@ def test_the_command_shows_and_empties_a_cache_of_answers(tmp_path):
     assert "1 answers" in xlt("stats") and "some-model" in xlt("stats")
     assert "some-model\tHow many?\ttwo or (length)" in xlt("list")
     assert "1 answers removed" in xlt("clear") and "0 answers" in xlt("stats")
+
+
+def test_the_command_finds_the_one_in_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = AnswerCache("user")
+    cache.put([(b"key", "a question", Answer("an answer"))], model="m")
+    cache.close()
+    assert "1 answers" in spacy_cli("xlt", "cache", "stats", "answers")

@@ -41,6 +41,21 @@ def test_a_template_that_cannot_work_is_refused_before_anything_is_asked(templat
     assert said in str(caught.value) and "can name text" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "template", "said"),
+    [
+        ("translate", "Say it in {{ target }}.", "does not name text"),
+        ("annotate", "Tag this!", "does not name text"),
+        ("project", "{{ text }}", "does not name translation"),
+    ],
+)
+def test_a_template_without_what_it_is_about_is_refused(kind, template, said, tmp_path):
+    example = {"text": "x", "translation": "y", "target": "pt"}
+    with pytest.raises(XltError, match="XLT-E278") as caught:
+        Prompt(kind, write(tmp_path / "p.j2", template), example=example)
+    assert said in str(caught.value)
+
+
 def test_a_template_that_is_not_there_or_no_text_is_named(tmp_path):
     with pytest.raises(XltError, match=r"XLT-E502.*none\.j2"):
         Prompt("translate", tmp_path / "none.j2", example={})

@@ -130,8 +130,8 @@ _MESSAGES: dict[str, str] = {
     "set `model`.",
     "E247": "CTranslate2Translator cannot keep the converted model in {path}: {reason}. Nothing half was left. Make "
     "room, or set `cache_dir`.",
-    "E270": "{url} refused the request (status {status}): {reason}. Check `model`, `base_url`, which usually ends in /v1, "
-    "and whether the environment variable {variable}, which `key_variable` names, has a key that is valid there.",
+    "E270": "{url} refused the request (status {status}): {reason}. Check `model`, `base_url`, which usually ends in "
+    "/v1, and whether the environment variable {variable}, which `key_variable` names, has a key that is valid there.",
     "E271": "{url} rejects a request (status {status}): {reason}. Is it too long, or has `parameters` what the server "
     "does not know?",
     "E272": "{url} gave no answer, tried {n} times; the last time: {reason}. Is the server running at "

@@ -29,7 +29,8 @@ class AnswerCache(DiskCache[Answer]):
     def unpack(self, data: bytes) -> Answer | None:
         """The counterpart; None for bytes that are damaged."""
         try:
-            return Answer(*json.loads(data))
+            text, finish, *rest = json.loads(data)
+            return Answer(text, finish, *rest) if isinstance(text, str) and isinstance(finish, str) else None
         except (ValueError, TypeError):
             return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from helpers.cli import spacy_cli
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,11 @@ def test_an_answer_comes_back_as_it_was(tmp_path_factory, text, finish, log_prob
     answer = Answer(text, finish, log_prob, prompt_tokens, tokens)
     cache.put([(b"key", "question", answer)], model="m")
     assert AnswerCache(cache.path).get([b"key", b"other"]) == {b"key": answer}
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff", b"null", b"[]", b"[null]", b"[1, 2]", b'{"text": 1}', b'["a"'])
+def test_what_is_no_answer_is_not_read_as_one(data, tmp_path):
+    assert AnswerCache(tmp_path / "a.sqlite").unpack(data) is None
 
 
 def test_all_that_decides_an_answer_is_in_its_key():

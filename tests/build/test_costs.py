@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import spacy
-from helpers.builds import CODE, write_texts
+from helpers.builds import CODE, LLM_CONFIG, write_texts
 from helpers.cli import spacy_cli
 from helpers.language_server import Fault, chat, serving
 from thinc.api import Config
@@ -15,35 +15,6 @@ from spacy_xlt.build.costs import Asked, estimate
 from spacy_xlt.errors import XltError
 from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.readers import ReadSettings
-
-CONFIG = """
-[nlp]
-lang = "en"
-pipeline = ["xlt_translator","xlt_aligner","xlt_projector"]
-
-[components]
-
-[components.xlt_translator]
-factory = "xlt_translator"
-target = "pt"
-
-[components.xlt_translator.engine]
-@misc = "spacy_xlt.LlmTranslator.v1"
-
-[components.xlt_translator.engine.model]
-@misc = "spacy_xlt.EndpointModel.v1"
-base_url = "{url}"
-model = "m"
-cache = "{cache}"
-retries = 0
-
-[components.xlt_aligner]
-factory = "xlt_aligner"
-engine = {{"@misc":"test.DiagonalAligner.v1"}}
-
-[components.xlt_projector]
-factory = "xlt_projector"
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +35,7 @@ def in_capitals(body, n):
 def setup(tmp_path):
     """A config for a server's address, and a corpus of 50 different texts of four words, all equally long."""
 
-    def make(server, config=CONFIG):
+    def make(server, config=LLM_CONFIG):
         path = tmp_path / "config.cfg"
         path.write_text(config.format(url=server.url, cache=tmp_path / "answers.sqlite"))
         return path, write_texts(tmp_path / "corpus.spacy", [f"Anna{n:02d} saw it today" for n in range(50)])
@@ -139,7 +110,7 @@ def test_documents_of_the_sample_that_fail_are_told(setup, tmp_path):
 
 
 def test_a_config_without_a_language_model_has_no_costs(setup, tmp_path):
-    config = CONFIG.replace("spacy_xlt.LlmTranslator.v1", "test.UpperTranslator.v1")
+    config = LLM_CONFIG.replace("spacy_xlt.LlmTranslator.v1", "test.UpperTranslator.v1")
     config = (
         config[: config.index("[components.xlt_translator.engine.model]")]
         + config[config.index("[components.xlt_aligner]") :]

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 import spacy
-from helpers.builds import CODE, write_texts
+from helpers.builds import CODE, LLM_CONFIG, write_texts
 from helpers.language_server import Fault, chat, serving
 from typer.testing import CliRunner
 
@@ -16,35 +16,6 @@ import spacy_xlt.cli  # noqa: F401
 from spacy_xlt.config import load_pipeline_config
 
 KEY = "sk-Ab3dEf6hIjKlMnOpQrStUvWx"
-CONFIG = """
-[nlp]
-lang = "en"
-pipeline = ["xlt_translator","xlt_aligner","xlt_projector"]
-
-[components]
-
-[components.xlt_translator]
-factory = "xlt_translator"
-target = "pt"
-cache = "{folder}/translations.sqlite"
-
-[components.xlt_translator.engine]
-@misc = "spacy_xlt.LlmTranslator.v1"
-
-[components.xlt_translator.engine.model]
-@misc = "spacy_xlt.EndpointModel.v1"
-base_url = "{url}"
-model = "m"
-cache = "{folder}/answers.sqlite"
-retries = 0
-
-[components.xlt_aligner]
-factory = "xlt_aligner"
-engine = {{"@misc":"test.DiagonalAligner.v1"}}
-
-[components.xlt_projector]
-factory = "xlt_projector"
-"""
 
 
 def telling(body, n):
@@ -75,7 +46,9 @@ def test_a_build_leaves_no_key_behind(tmp_path, monkeypatch, caplog, command):
     corpus = write_texts(tmp_path / "in.spacy", [f"Maria met {number} dogs" for number in range(12)])
     config = tmp_path / "build.cfg"
     with serving(telling) as server:
-        config.write_text(CONFIG.format(url=server.url, folder=tmp_path.as_posix()))
+        text = LLM_CONFIG.format(url=server.url, cache=(tmp_path / "answers.sqlite").as_posix())
+        translations = (tmp_path / "translations.sqlite").as_posix()
+        config.write_text(text.replace('target = "pt"', f'target = "pt"\ncache = "{translations}"'))
         arguments = ["xlt", "build", config, corpus, tmp_path / "out", "--code", CODE, *command]
         result = CliRunner().invoke(spacy.cli._util.app, [str(argument) for argument in arguments])
         assert result.exit_code == 0, result.output

@@ -11,7 +11,7 @@ import time
 
 import pytest
 import spacy
-from helpers.builds import CODE, write_texts
+from helpers.builds import CODE, LLM_CONFIG, write_texts
 from helpers.children import WITHOUT_TORCH
 from helpers.cli import spacy_cli
 from helpers.language_server import Fault, chat, serving
@@ -31,36 +31,6 @@ from spacy_xlt.protocols import Translation, Translator
 from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.requirements import extras_of
 from spacy_xlt.translation.llm import LlmTranslator, marks_in
-
-CONFIG = """
-[nlp]
-lang = "en"
-pipeline = ["xlt_translator","xlt_aligner","xlt_projector"]
-
-[components]
-
-[components.xlt_translator]
-factory = "xlt_translator"
-target = "pt"
-
-[components.xlt_translator.engine]
-@misc = "spacy_xlt.LlmTranslator.v1"
-
-[components.xlt_translator.engine.model]
-@misc = "spacy_xlt.EndpointModel.v1"
-base_url = "{url}"
-model = "m"
-cache = "{cache}"
-concurrency = 1
-retries = 0
-
-[components.xlt_aligner]
-factory = "xlt_aligner"
-engine = {{"@misc":"test.DiagonalAligner.v1"}}
-
-[components.xlt_projector]
-factory = "xlt_projector"
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +241,7 @@ def build_arguments(tmp_path):
     """What to write after `spacy xlt` to build with a server: 12 sentences of a person each."""
 
     def arguments(server):
-        config = CONFIG.format(url=server.url, cache=(tmp_path / "answers.sqlite").as_posix())
+        config = LLM_CONFIG.format(url=server.url, cache=(tmp_path / "answers.sqlite").as_posix())
         (tmp_path / "build.cfg").write_text(config, encoding="utf8")
         corpus = write_texts(tmp_path / "in.spacy", [f"Maria met {number} dogs" for number in range(12)])
         words = ["build", tmp_path / "build.cfg", corpus, tmp_path / "out", "--code", CODE, "--silent"]

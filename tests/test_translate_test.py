@@ -237,6 +237,7 @@ def test_candidates_are_carried_with_their_probabilities(tmp_path):
     json.dumps(doc.user_data["xlt"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_package_works_where_the_folders_are_gone(ensemble, tmp_path):
     spacy_cli("package", ensemble, tmp_path, "--name", "both", "--build", "wheel")

@@ -345,6 +345,7 @@ def test_ends_of_links_stay_with_their_words_where_entities_are_added(encoder):
     assert links.records == [Record("life", End("ents", 2), (("who", End("ents", 0)), ("where", 0)))]
 
 
+@pytest.mark.long
 def test_a_package_runs_without_spacy_xlt(encoder, trained, tmp_path):
     nlp = make_ner(encoder)
     nlp.add_pipe("xlt_relations", source=trained)

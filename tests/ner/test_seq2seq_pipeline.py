@@ -111,6 +111,7 @@ def test_members_of_an_ensemble_say_how_probable_their_entities_are(trained_by_c
     assert doc.ents and all(0.3 < p < 1.0 for p in scores.values())
 
 
+@pytest.mark.long
 def test_a_package_runs_without_spacy_xlt(trained_by_cli, tmp_path):
     files = read_provenance(trained_by_cli).code
     options = ["--name", "tagged", "--version", "1.0.0", "--build", "none", "--code", ",".join(map(str, files))]

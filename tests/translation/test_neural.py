@@ -200,7 +200,10 @@ def test_single_text_too_large_for_the_memory_is_an_error(
 
     engine = type(engine)(**engine.__getstate__())
     monkeypatch.setattr(type(engine._model(**EN_PT, exact=False)), "search", fail)
-    with pytest.raises(XltError, match="E226.*`beam_size` or `max_pieces`"), pytest.warns(XltWarning, match="W220"):
+    with (
+        pytest.raises(XltError, match="E226.*`beam_size`, `max_pieces` or `max_tokens`"),
+        pytest.warns(XltWarning, match="W220"),
+    ):
         engine.translate(SENTENCES, **EN_PT)
 
 

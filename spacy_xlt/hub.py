@@ -41,6 +41,12 @@ def full_name(model: str) -> str:
     return model
 
 
+def name_in_signature(model: str) -> str:
+    """A model as a signature names it: of a folder the name alone, so that it may lie elsewhere."""
+    folder = Path(model)
+    return folder.name if folder.is_dir() else model
+
+
 def cache_folder() -> Path:
     """Where Hugging Face keeps what it has downloaded."""
     from huggingface_hub.constants import HF_HUB_CACHE

@@ -32,6 +32,13 @@ def nlp() -> Language:
 
 
 @pytest.fixture
+def without_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key for an endpoint, and no proxy before loopback."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
 def make_doc() -> Callable[..., Doc]:
     """Make a Doc from words between spaces and entities `(start, end, label)`."""
 

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..device import OomRetry, batches_by_length, first_line, loading, one_thread_after_fork, without_cudnn_attention
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error
-from ..hub import full_name, located
+from ..hub import full_name, located, name_in_signature
 from .api import Answer, Request, nothing
 from .generation import Row, StopTexts, TokenChoice, cut_at_stop
 
@@ -59,8 +58,7 @@ class CausalModel(Engine):
 
     def details(self) -> dict[str, Any]:
         """The name of a folder alone, and the version of transformers."""
-        folder = Path(self.model)
-        return {"model": folder.name if folder.is_dir() else self.model, "transformers": version("transformers")}
+        return {"model": name_in_signature(self.model), "transformers": version("transformers")}
 
     def complete(self, requests: Sequence[Request], *, progress: Callable[[int], object] = nothing) -> list[Answer]:
         """Ask the model; see `LanguageModel.complete`.

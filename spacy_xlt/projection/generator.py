@@ -12,7 +12,7 @@ import srsly
 
 from ..device import OomRetry, batches_by_length, loading, one_thread_after_fork, without_cudnn_attention
 from ..engine import Engine, invalid_setting, setting
-from ..hub import full_name, located
+from ..hub import full_name, located, name_in_signature
 from ..translation.huggingface import half_precision, load_weights, read_files
 from ..translation.seq2seq import MAX_LOGITS, encoder_output, pad_rows
 from .prefix_tree import OnlyFromTrees, PrefixTree
@@ -71,8 +71,7 @@ class SpanGenerator(Engine):
 
     def details(self) -> dict[str, Any]:
         """The name of a folder alone, and the version of transformers."""
-        folder = Path(self.model)
-        return {"model": folder.name if folder.is_dir() else self.model, "transformers": version("transformers")}
+        return {"model": name_in_signature(self.model), "transformers": version("transformers")}
 
     def fill(self, sentences: Sequence[SlotSentence]) -> list[list[list[Filling]]]:
         """Find candidates for the spans of sentences.

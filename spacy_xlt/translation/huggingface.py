@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ..engine import invalid_setting, setting
 from ..errors import error
-from ..hub import full_name
+from ..hub import full_name, name_in_signature
 from .language_codes import FAMILIES, T5_TYPES, LanguageCodes, detect_family, marian_pair
 from .neural import NeuralTranslator
 from .subwords import TokenizerCodec
@@ -107,8 +106,7 @@ class HuggingFaceTranslator(NeuralTranslator):
             runtime = version(self.runtime)
         except PackageNotFoundError:
             runtime = "none"
-        model = Path(self.model)
-        return {"model": model.name if model.is_dir() else self.model, self.runtime: runtime}
+        return {"model": name_in_signature(self.model), self.runtime: runtime}
 
     def model_text(self, name: str, files: tuple[Any, dict[str, Any], Any], *, n_pieces: int) -> ModelText:
         """How a model's texts are written.

@@ -69,11 +69,7 @@ direction = "{direction}"
 """
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No key, and no proxy before loopback."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("without_key")
 
 
 @pytest.fixture

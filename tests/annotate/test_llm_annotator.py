@@ -20,12 +20,7 @@ from spacy_xlt.llm.api import Answer
 from spacy_xlt.llm.causal import CausalModel
 from spacy_xlt.llm.endpoint import EndpointModel
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No key, and no proxy before loopback."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("without_key")
 
 
 def test_each_sentence_is_asked_for_with_language_labels_and_what_they_mean():

@@ -16,12 +16,7 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.projection.markers import MarkerProjector
 from spacy_xlt.readers import ReadSettings
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No key, and no proxy before loopback."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("without_key")
 
 
 def in_capitals(body, n):

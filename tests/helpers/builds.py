@@ -34,20 +34,7 @@ engine = {"@misc":"test.DiagonalAligner.v1"}
 factory = "xlt_projector"
 """
 # The same with a translator behind an endpoint, to be filled with its `url` and a file for the `cache` of answers
-LLM_CONFIG = """
-[nlp]
-lang = "en"
-pipeline = ["xlt_translator","xlt_aligner","xlt_projector"]
-
-[components]
-
-[components.xlt_translator]
-factory = "xlt_translator"
-target = "pt"
-
-[components.xlt_translator.engine]
-@misc = "spacy_xlt.LlmTranslator.v1"
-
+LLM_ENGINE = """@misc = "spacy_xlt.LlmTranslator.v1"
 [components.xlt_translator.engine.model]
 @misc = "spacy_xlt.EndpointModel.v1"
 base_url = "{url}"
@@ -55,14 +42,8 @@ model = "m"
 cache = "{cache}"
 concurrency = 1
 retries = 0
-
-[components.xlt_aligner]
-factory = "xlt_aligner"
-engine = {{"@misc":"test.DiagonalAligner.v1"}}
-
-[components.xlt_projector]
-factory = "xlt_projector"
 """
+LLM_CONFIG = CONFIG.replace("{", "{{").replace("}", "}}").replace('@misc = "test.UpperTranslator.v1"\n', LLM_ENGINE)
 
 
 def make_pipeline(**settings: Any) -> Language:

@@ -25,12 +25,7 @@ from spacy_xlt.llm.cache import AnswerCache
 from spacy_xlt.llm.endpoint import EndpointModel
 from spacy_xlt.requirements import extras_of
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No key, and no proxy before loopback."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("without_key")
 
 
 @pytest.fixture

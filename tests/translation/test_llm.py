@@ -32,12 +32,7 @@ from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.requirements import extras_of
 from spacy_xlt.translation.llm import LlmTranslator, marks_in
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """No key, and no proxy before loopback."""
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+pytestmark = pytest.mark.usefixtures("without_key")
 
 
 def asked_in(body):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import random
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any
 
 from spacy.language import Language
@@ -16,13 +13,10 @@ from spacy.training import Example
 
 from ..docs import Replacement, edit, with_words
 from ..engine import Engine, invalid_setting, setting
-from ..errors import error, missing_package
-from ..languages import MULTI, to_iso639_3
+from ..errors import error
+from ..romanisation import check_uroman, language_code, romanised_word
 from ..translation.contractions import TABLES
 from .windows import bare_doc
-
-# Letters before this one are Latin.
-_AFTER_LATIN = "\u0370"
 
 
 def example_like(nlp: Language, old: Example, reference: Doc) -> Example:
@@ -144,9 +138,9 @@ class Romanise(Engine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._code = None if self.lang in (None, "", MULTI) else to_iso639_3(str(self.lang))
-        if self.share and find_spec("uroman") is None:
-            raise missing_package("spacy_xlt.romanise.v1", "uroman", "romanise", otherwise=", or set `share` to 0.0")
+        self._code = language_code(self.lang)
+        if self.share:
+            check_uroman("spacy_xlt.romanise.v1", otherwise=", or set `share` to 0.0")
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield the example, or what it becomes."""
@@ -162,31 +156,3 @@ def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = Fals
     old = [token.text for token in doc]
     words = [romanised_word(word, lang, strip_marks) for word in old]
     return doc if words == old else with_words(doc, words)
-
-
-@lru_cache(maxsize=1 << 15)
-def romanised_word(word: str, lang: str | None = None, strip_marks: bool = False) -> str:
-    """A token in Latin letters, in one piece; the token itself where nothing would be left of it."""
-    new = word
-    if any(_is_foreign(char) for char in word):
-        # A token stays one token: no spaces in it, such as uroman puts after a full stop
-        new = "".join(str(_uroman().romanize_string(word, lcode=lang)).split())
-    if strip_marks:
-        new = "".join(char for char in unicodedata.normalize("NFD", new) if not unicodedata.combining(char))
-    return new if new.strip() else word
-
-
-@lru_cache(maxsize=1)
-def _uroman() -> Any:
-    from uroman import Uroman
-
-    return Uroman()
-
-
-def _is_foreign(char: str) -> bool:
-    """Whether a character belongs to a script that is not Latin; quotation marks, dashes and symbols do not."""
-    if char < _AFTER_LATIN:
-        return False
-    if char.isalpha():
-        return not unicodedata.name(char, "").startswith("LATIN ")
-    return unicodedata.category(char)[0] in "MNP" and not "\u2000" <= char < "\u2c00"

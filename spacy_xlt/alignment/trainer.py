@@ -18,6 +18,7 @@ from ..io import replacing_folder, write_json
 from ..links import Alignment
 from ..protocols import TokenPair, Tokens
 from ..steps import first_and_last, shuffled_batches, train_steps
+from .pretrained import write_encoder
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -158,7 +159,8 @@ def adapt(
         "seconds": round(time.perf_counter() - start, 1),
     }
     with replacing_folder(output) as folder:
-        _write(encoder, folder, summary)
+        write_encoder(encoder.model, encoder.tokenizer, folder)
+        write_json(folder / "adapting.json", summary)
     return summary
 
 
@@ -201,17 +203,3 @@ def _loss(settings: AdaptingSettings, encoder: Encoder, data: ParallelPieces, ba
         sides.append(words_of(encoder.forward(pieces), words, first=len(encoder.prefix)))
     links = None if data.links is None else [data.links[i] for i in batch]
     return link_loss(*sides, temperature=settings.temperature, threshold=settings.threshold, links=links)
-
-
-def _write(encoder: Encoder, folder: Path, summary: dict[str, Any]) -> None:
-    import torch
-
-    model = encoder.model
-    state = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    if model.config.model_type == "bert" and getattr(model, "pooler", None) is None:
-        # AutoModel makes a pooler for every BERT, and warns where the folder has none
-        size = int(model.config.hidden_size)
-        state |= {"pooler.dense.weight": torch.eye(size), "pooler.dense.bias": torch.zeros(size)}
-    model.save_pretrained(folder, state_dict=state, safe_serialization=True)
-    encoder.tokenizer.save_pretrained(folder)
-    write_json(folder / "adapting.json", summary)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import error, missing_package
 from ..io import replacing_folder, write_json
+from ..modelfolder import write_encoder
 from .e5file import E5File
 from .tokenizer import build_tokenizer, tokenizer_settings
 
@@ -166,9 +167,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 def _tokenizer(file: E5File) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
-    settings = tokenizer_settings(file)
-    del settings["tokenizer_class"]
-    return PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **settings)
+    return PreTrainedTokenizerFast(tokenizer_object=build_tokenizer(file), **tokenizer_settings(file))
 
 
 def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
@@ -193,7 +192,7 @@ def write(name: str, path: str | Path, *, layers: int | None = None) -> Path:
     contents = {"name": name, "layers": n_layers, "file_bytes": file.path.stat().st_size}
     if not _is_written(folder, contents):
         with replacing_folder(folder) as beside:
-            _write_files(file, beside, n_layers)
+            write_encoder(*load(name, layers=n_layers), beside)
             write_json(beside / MANIFEST, contents)
     return folder
 
@@ -214,23 +213,3 @@ def _is_written(folder: Path, contents: dict[str, Any]) -> bool:
     if found != contents:
         raise error("E553", path=folder, reason="holds another bundled model, or another number of its layers")
     return True
-
-
-def _write_files(file: E5File, folder: Path, layers: int) -> None:
-    from safetensors.numpy import save_file
-
-    config = {"architectures": ["BertModel"], **_config(file, layers), "torch_dtype": "float32"}
-    write_json(folder / "config.json", config)
-    parameters = dict(_parameters(file, layers))
-    # The file has no pooler; without one, loading the folder would warn about new weights
-    hidden = file.header.hidden
-    parameters["pooler.dense.weight"] = np.eye(hidden, dtype=np.float32)
-    parameters["pooler.dense.bias"] = np.zeros(hidden, np.float32)
-    save_file(parameters, folder / "model.safetensors", metadata={"format": "pt"})
-    # safetensors leaves its file readable by the owner alone
-    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
-    build_tokenizer(file).save(str(folder / "tokenizer.json"))
-    settings = tokenizer_settings(file)
-    write_json(folder / "tokenizer_config.json", settings)
-    special = {key: value for key, value in settings.items() if key.endswith("_token")}
-    write_json(folder / "special_tokens_map.json", special)

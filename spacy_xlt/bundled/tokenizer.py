@@ -17,9 +17,8 @@ _PLACEHOLDER = 0xF0000
 
 
 def tokenizer_settings(file: E5File) -> dict[str, Any]:
-    """What `tokenizer_config.json` holds beside the tokenizer itself."""
+    """What `PreTrainedTokenizerFast` is told beside the tokenizer itself."""
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": file.header.positions,
         "model_input_names": ["input_ids", "attention_mask"],
         "clean_up_tokenization_spaces": False,

@@ -21,7 +21,7 @@ from ..languages import LANG
 from ..readers.docbin import corpus_files
 from ..training.selection import check_corpora, without_unused_sources
 from .languages import each_language
-from .plan import AVERAGE, RUN, SEED, SOURCE_DEV, TRAIN, Plan, Strategy, substitute
+from .plan import ADAPTED, AVERAGE, LABELLED, RUN, SEED, SOURCE_DEV, TRAIN, Plan, Strategy, substitute
 from .score import read_gold
 
 ALL_SEEDS = "all"
@@ -70,7 +70,16 @@ class Job:
     @property
     def labelled(self) -> Path:
         """The folder of what its teachers have labelled."""
-        return self.folder / "labelled"
+        return self.folder / LABELLED
+
+    @property
+    def adapted(self) -> Path:
+        """The folder of the encoder that it adapts."""
+        return self.folder / ADAPTED
+
+    def adapt_overrides(self) -> dict[str, Any]:
+        """The settings over the config of its adaptation, with paths in place of what it needs."""
+        return _adapt_overrides(self.seed, self.substitute(self.strategy.adapt["overrides"]))
 
     def models(self) -> list[Path]:
         """The models to average, or to label with.
@@ -227,6 +236,10 @@ def _merged(strategy: Strategy, seed: int | None, overrides: Mapping[str, Any], 
     return config
 
 
+def _adapt_overrides(seed: int | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return {"adapting.seed": seed, **overrides}
+
+
 def _describe(job: Job, plan: Plan) -> None:
     """Note what a job's model depends on."""
     strategy = job.strategy
@@ -236,22 +249,41 @@ def _describe(job: Job, plan: Plan) -> None:
     else:
         # Names in braces stay as they are, so that the comparison can be moved to another folder
         config = _merged(strategy, job.seed, strategy.overrides, run=f"{{{RUN}}}")
-        try:
-            plain = without_unused_sources(config.interpolate())
-        except ValueError as err:
-            raise error("E666", strategy=strategy.name, reason=" ".join(str(err).split())[:300]) from err
+        plain = without_unused_sources(_interpolated(config, strategy))
         settings["config"] = used = {name: section for name, section in plain.items() if name in _SECTIONS}
-        paths = [value for value in plain.get("paths", {}).values() if isinstance(value, str)]
-        job.inputs = {name: path_digest(path) for name, path in _input_paths(used, paths=paths)}
+        job.inputs = {name: path_digest(path) for name, path in _input_paths(used, paths=_paths_of(plain))}
         if strategy.label:
             settings["label"] = {**strategy.label, "exclude": sorted(map(str, plan.sets.values()))}
             job.inputs |= {name: path_digest(path) for name, path in _labelled_from(strategy, plan)}
+        if strategy.adapt:
+            overrides = _adapt_overrides(job.seed, strategy.adapt["overrides"])
+            plain = _interpolated(merge_configs([strategy.adapt["config"]], overrides), strategy)
+            # Paths are variables, and count where they are used
+            settings["adapt"] = used = {name: section for name, section in plain.items() if name != "paths"}
+            paths = _input_paths(used, paths=_paths_of(plain), name="adapt")
+            job.inputs |= {name: path_digest(path) for name, path in paths}
     job.parts = {
         "settings": fingerprint(settings),
         "inputs": fingerprint(job.inputs),
         "code": fingerprint(versions()),
         "needs": fingerprint({need.name: need.digest for need in job.needs}),
     }
+
+
+def _interpolated(config: Config, strategy: Strategy) -> Config:
+    """A config without variables.
+
+    Raises:
+        XltError: E666 for one that names what it does not have.
+    """
+    try:
+        return config.interpolate()
+    except ValueError as err:
+        raise error("E666", strategy=strategy.name, reason=" ".join(str(err).split())[:300]) from err
+
+
+def _paths_of(config: Mapping[str, Any]) -> list[str]:
+    return [value for value in config.get("paths", {}).values() if isinstance(value, str)]
 
 
 def _labelled_from(strategy: Strategy, plan: Plan) -> list[tuple[str, Path]]:
@@ -286,7 +318,7 @@ def _warn_of_leaks(plan: Plan, jobs: Iterable[Job]) -> None:
     leaks: dict[tuple[str, str], str] = {}
     for job in jobs:
         for setting, digest in job.inputs.items():
-            if digest in sets and setting.startswith("corpora.") and ".exclude" not in setting:
+            if digest in sets and setting.startswith(("corpora.", "adapt.")) and ".exclude" not in setting:
                 leaks.setdefault((job.strategy.name, sets[digest]), setting)
     for (strategy, name), setting in leaks.items():
         # That it chooses checkpoints is what it is for, and the report says so

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from thinc.api import Config
 
-from ..config import find_config, merge_configs
+from ..config import find_config, merge_configs, read_config
 from ..errors import XltError, error
 from ..languages import LANG
 from .languages import each_language, expand_lists, expand_sections, expand_sets, languages_of
@@ -18,7 +18,7 @@ from .languages import each_language, expand_lists, expand_sections, expand_sets
 TRAIN, ASSEMBLE, AVERAGE = "train", "assemble", "average"
 # The settings of a strategy of each type
 _SETTINGS = {
-    TRAIN: {"configs", "overrides", "model", "spans_key", "label"},
+    TRAIN: {"configs", "overrides", "model", "spans_key", "label", "adapt"},
     ASSEMBLE: {"configs", "overrides", "spans_key"},
     AVERAGE: {"models", "spans_key"},
 }
@@ -34,7 +34,11 @@ SOURCE_DEV = "source-dev"
 # A strategy's name is a folder's name, and stands in braces in the settings of others
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_.-]*)(:\*)?\}")
-_OVERRIDE = re.compile(r"(?:strategies\.([^.]+)\.)?overrides\.(.+)")
+_OVERRIDE = re.compile(r"(?:strategies\.([^.]+)\.(adapt\.)?)?overrides\.(.+)")
+# Sections of settings in a strategy: one that extends another changes some of them
+_MERGED = ("overrides", "label", "adapt")
+# Below the run folder: what `label` and `adapt` write
+LABELLED, ADAPTED = "labelled", "adapted"
 
 
 class Reference(NamedTuple):
@@ -60,6 +64,8 @@ class Strategy:
         spans_key: The span group that the pipeline writes to; None for `doc.ents`.
         label: What is labelled before a training, to `{run}/labelled`: `pipelines` (as `models`) annotate `raw`, and
             the other options of `spacy xlt label`. The sentences of the evaluation sets are left out.
+        adapt: How an encoder is adapted before a training, to `{run}/adapted`: the `config` of `spacy xlt adapt`, and
+            `overrides` of it, as those of a training. Both are there or none.
         lang: The language that it is for, where there is one for each: it is run on the sets of this language.
         pattern: The name of all of these, with "{lang}".
     """
@@ -72,6 +78,7 @@ class Strategy:
     model: str = MODELS[0]
     spans_key: str | None = None
     label: Mapping[str, Any] = field(default_factory=dict)
+    adapt: Mapping[str, Any] = field(default_factory=dict)
     lang: str = ""
     pattern: str = ""
 
@@ -89,7 +96,7 @@ class Strategy:
                 references[Reference(name, all_seeds)] = None
             return ""
 
-        substitute([self.overrides, self.models, self.label], collect)
+        substitute([self.overrides, self.models, self.label, self.adapt], collect)
         return list(references)
 
     @property
@@ -179,7 +186,7 @@ def read_plan(path: str | Path, overrides: Mapping[str, Any] | None = None) -> P
 def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
     """A plan over those that it extends, with overrides and without variables."""
     files = [path.resolve()]
-    while extended := Config().from_disk(files[0], interpolate=False).get("compare", {}).get("extends"):
+    while extended := read_config(files[0]).get("compare", {}).get("extends"):
         beside = files[0].parent / extended
         files.insert(0, (beside if beside.exists() else find_config(extended)).resolve())
         if files[0] in files[1:]:
@@ -190,8 +197,9 @@ def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
     others = {name: value for name, value in overrides.items() if name not in of_trainings}
     config = Config().from_str(text, overrides=others)
     for name, value in of_trainings.items():
-        strategy, setting = _OVERRIDE.match(name).groups()  # type: ignore[union-attr]
+        strategy, of_adapting, setting = _OVERRIDE.match(name).groups()  # type: ignore[union-attr]
         section = config["strategies"][strategy] if strategy else config
+        section = section.setdefault("adapt", {}) if of_adapting else section
         section["overrides"] = {**_flat(section.get("overrides", {})), setting: value}
     return config
 
@@ -218,8 +226,10 @@ def _plan(config: Config) -> Plan:
     strategies = {}
     for name, (lang, pattern) in patterns.items():
         strategy = _strategy(name, sections, common)
-        overrides = expand_lists(strategy.overrides, langs)
-        strategies[name] = replace(strategy, overrides=overrides, lang=lang, pattern=pattern)
+        overrides, adapt = expand_lists(strategy.overrides, langs), strategy.adapt
+        if adapt:
+            adapt = {**adapt, "overrides": expand_lists(adapt["overrides"], langs)}
+        strategies[name] = replace(strategy, overrides=overrides, adapt=adapt, lang=lang, pattern=pattern)
     one_of = f"one of: {', '.join(strategies)}"
     compared = _texts("compare.strategies", head["strategies"]) if head.get("strategies") else ()
     compared = tuple(each_language(compared, langs))
@@ -269,15 +279,32 @@ def _strategy(name: str, sections: Mapping[str, Any], common: Mapping[str, Any])
     files = "models" if kind == AVERAGE else "configs"
     values = data.get(files)
     named: dict[str, Any] = {files: _texts(f"{where}.{files}", [values] if isinstance(values, str) else values)}
+    overrides = {**(common if kind == TRAIN else {}), **data.get("overrides", {})}
+    adapt = _adaptation(f"{where}.adapt", data["adapt"]) if data.get("adapt") else {}
+    used = f"{{{RUN}}}/{ADAPTED}"
+    expected = f'one that takes what was adapted, as "paths.encoder": "{used}"'
+    _check(not adapt or used in str(overrides), f"{where}.overrides", list(overrides), expected)
     return Strategy(
         name=name,
         type=kind,
-        overrides={**(common if kind == TRAIN else {}), **data.get("overrides", {})},
+        overrides=overrides,
         model=model,
         spans_key=spans_key,
         label=label,
+        adapt=adapt,
         **named,
     )
+
+
+def _adaptation(where: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The `config` and the `overrides` of a section `adapt` that was flattened."""
+    overrides = {name.removeprefix("overrides."): v for name, v in settings.items() if name.startswith("overrides.")}
+    for name, value in settings.items():
+        good = name == "config" or name.startswith("overrides.") or (name, value) == ("overrides", {})
+        _check(good, f"{where}.{name}", value, "only the settings config, overrides (a section)")
+    config = settings.get("config")
+    _check(config and isinstance(config, str), f"{where}.config", config, "the config of an adaptation")
+    return {"config": config, "overrides": overrides}
 
 
 def _extended(name: str, sections: Mapping[str, Any], extending: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -285,7 +312,7 @@ def _extended(name: str, sections: Mapping[str, Any], extending: tuple[str, ...]
     where, section = f"strategies.{name}", sections[name]
     _check(isinstance(section, dict), where, section, "a section")
     data = dict(section)
-    for key in ("overrides", "label"):
+    for key in _MERGED:
         if key in data:
             _check(isinstance(data[key], dict), f"{where}.{key}", data[key], "a section of settings")
             data[key] = _flat(data[key])
@@ -295,7 +322,7 @@ def _extended(name: str, sections: Mapping[str, Any], extending: tuple[str, ...]
     others = [other for other in sections if other not in extending]
     _check(parent in others, f"{where}.extends", parent, f"another strategy: {', '.join(others)}")
     base = _extended(parent, sections, extending)
-    merged = {key: {**base.get(key, {}), **data.get(key, {})} for key in ("overrides", "label")}
+    merged = {key: {**base.get(key, {}), **data.get(key, {})} for key in _MERGED}
     return {**base, **data, **{key: settings for key, settings in merged.items() if settings}}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -102,8 +102,7 @@ class Runner:
         if job.folder.exists():
             shutil.rmtree(job.folder)
         job.folder.mkdir(parents=True)
-        labelling = self._step(job, "label", self._label_command(job)) if job.strategy.label else 0.0
-        seconds = labelling + self._step(job, job.strategy.type, self._make_command(job))
+        seconds = sum(self._step(job, what, command) for what, command in self._commands(job))
         if not job.model.is_dir():
             raise _Failed(Failure(f"{job.strategy.type}: it wrote no {job.model.name}", tail(job.folder / LOG)))
         # What the logger of the training wrote, where there is one
@@ -123,12 +122,26 @@ class Runner:
         self.say("done", f"{job.name}: {what} took {seconds:.1f} s")
         return seconds
 
+    def _commands(self, job: Job) -> Iterator[tuple[str, list[str]]]:
+        """What makes a job's model, one after the other, and what each is called."""
+        if job.strategy.label:
+            yield "label", self._label_command(job)
+        if job.strategy.adapt:
+            yield "adapt", self._adapt_command(job)
+        yield job.strategy.type, self._make_command(job)
+
     def _label_command(self, job: Job) -> list[str]:
         settings = {key: value for key, value in job.strategy.label.items() if key not in ("pipelines", "raw")}
         options = [part for key, value in settings.items() for part in _option(key, value)]
         options += [part for path in self.plan.sets.values() for part in ("--exclude", str(path))]
         paths = [*job.models(), job.strategy.label["raw"], job.labelled]
         return ["spacy", "xlt", "label", *map(str, paths), *options, "--gpu-id", str(self.gpu_id)]
+
+    def _adapt_command(self, job: Job) -> list[str]:
+        # Text is quoted, too: the command reads values as JSON, and a name of digits would be a number
+        options = [f"--{key}={json.dumps(value)}" for key, value in job.adapt_overrides().items()]
+        config = job.strategy.adapt["config"]
+        return ["spacy", "xlt", "adapt", config, str(job.adapted), "--gpu-id", str(self.gpu_id), *options]
 
     def _make_command(self, job: Job) -> list[str]:
         if job.strategy.type == AVERAGE:

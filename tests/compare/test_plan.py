@@ -112,6 +112,9 @@ model = "model-last"
     assert config["training"]["logger"]["output_file"] == "out/runs/next/1/training.json"
 
 
+ADAPTING_A = '[strategies.a]\ntype = "train"\nconfigs = ["base.cfg"]\noverrides = {"paths.encoder": "{run}/adapted"}\n'
+
+
 @pytest.mark.parametrize(
     ("strategies", "code", "said"),
     [
@@ -138,6 +141,13 @@ model = "model-last"
             "E660",
             "label.seed",
         ),
+        (ADAPTING_A + 'adapt = {"overrides": {"adapting.steps": 1}}\n', "E660", "adapt.config"),
+        (ADAPTING_A + 'adapt = {"config": "mlm.cfg", "steps": 1}\n', "E660", "adapt.steps"),
+        (ADAPTING_A + 'adapt = {"config": "mlm.cfg", "overrides": 1}\n', "E660", "adapt.overrides"),
+        (ADAPTING_A.replace("/adapted", "") + 'adapt = {"config": "mlm.cfg"}\n', "E660", "{run}/adapted"),
+        (ADAPTING_A + 'adapt = {"config": "none.cfg"}\n', "E514", "none.cfg"),
+        (ADAPTING_A + 'adapt = {"config": "base.cfg"}\n', "E609", "adapting.seed"),
+        ('[strategies.a]\ntype = "average"\nmodels = "x"\nadapt = {"config": "mlm.cfg"}\n', "E660", "a.adapt"),
         ('[strategies.a]\nextends = "b"\n', "E660", "strategies.a.extends"),
         ('[strategies.a]\nextends = "b"\n[strategies.b]\nextends = "a"\n', "E660", "strategies.b.extends"),
     ],
@@ -395,3 +405,101 @@ def test_a_training_depends_on_the_text_that_it_labels(corpora: Path) -> None:
         digests.append({job.name: job.digest for job in make_jobs(read_plan(path), Path("out"))})
     changed = {name for name in digests[0] if digests[0][name] != digests[1][name]}
     assert changed == {"taught/0", "taught/1", "taught-soft/0", "taught-soft/1"}
+
+
+MLM = """
+[paths]
+raw = null
+unused = null
+
+[adapting]
+steps = 10
+seed = 5
+model = "some-encoder"
+
+[objectives.mlm]
+@misc = "spacy_xlt.none"
+weight = 1.0
+path = ${paths.raw}
+"""
+ADAPTED = (
+    TWO
+    + """
+[strategies.adapted]
+extends = "second"
+overrides = {"paths.encoder": "{run}/adapted"}
+
+[strategies.adapted.adapt]
+config = "mlm.cfg"
+overrides = {"adapting.model": "{first}/encoder", "paths.raw": "raw.txt"}
+
+[strategies.adapted-more]
+extends = "adapted"
+
+[strategies.adapted-more.adapt.overrides]
+adapting.steps = 20
+paths.log = "{run}/{seed}.json"
+
+[strategies.same-encoder]
+extends = "second"
+overrides = {"paths.encoder": "{adapted}/adapted"}
+"""
+)
+
+
+@pytest.fixture
+def adapting(corpora: Path) -> Path:
+    Path("mlm.cfg").write_text(MLM)
+    Path("raw.txt").write_text("Ana mora no Porto")
+    return write_plan(corpora, ADAPTED, baseline="first")
+
+
+def test_an_adaptation_has_the_settings_of_what_its_strategy_extends(adapting: Path) -> None:
+    jobs = {job.name: job for job in make_jobs(read_plan(adapting), Path("out"))}
+    adapted, more = jobs["adapted/1"], jobs["adapted-more/1"]
+    assert [need.name for need in more.needs] == ["first/1"]
+    model = {"adapting.model": "out/runs/first/1/encoder", "paths.raw": "raw.txt"}
+    assert adapted.adapt_overrides() == {"adapting.seed": 1, **model}
+    assert more.adapt_overrides() == {
+        "adapting.seed": 1, **model, "adapting.steps": 20, "paths.log": "out/runs/adapted-more/1/1.json"
+    }  # fmt: skip
+    assert adapted.config()["paths"]["encoder"] == str(adapted.adapted) == "out/runs/adapted/1/adapted"
+    assert [need.name for need in jobs["same-encoder/0"].needs] == ["adapted/0"]
+    assert jobs["same-encoder/0"].config()["paths"]["encoder"] == "out/runs/adapted/0/adapted"
+    check_inputs(jobs.values())
+    setting = "strategies.adapted-more.adapt.overrides.adapting.steps"
+    assert read_plan(adapting, {setting: 30}).strategies["adapted-more"].adapt["overrides"]["adapting.steps"] == 30
+    same = read_plan(adapting, {"strategies.adapted.adapt.overrides.adapting.seed": 0})
+    assert [j.adapt_overrides()["adapting.seed"] for j in make_jobs(same, Path("out"), only=["adapted"])[2:]] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "whose"),
+    [
+        ({"strategies.adapted-more.adapt.overrides.adapting.steps": 30}, {"adapted-more/0"}),
+        ({"strategies.adapted.adapt.overrides.paths.unused": "x"}, set()),
+        ({"mlm.cfg": MLM.replace("weight = 1.0", "weight = 0.5")}, {"adapted/0", "adapted-more/0", "same-encoder/0"}),
+        ({"raw.txt": "Ana vive no Porto"}, {"adapted/0", "adapted-more/0", "same-encoder/0"}),
+    ],
+)
+def test_a_training_depends_on_its_adaptation(adapting: Path, changed: dict[str, object], whose: set[str]) -> None:
+    def digests(overrides: dict[str, object]) -> dict[str, str]:
+        return {job.name: job.digest for job in make_jobs(read_plan(adapting, overrides), Path("out"), seeds=[0])}
+
+    before = digests({})
+    for name in (name for name in changed if Path(name).exists()):
+        Path(name).write_text(str(changed[name]))
+    after = digests({name: value for name, value in changed.items() if not Path(name).exists()})
+    assert {name for name, digest in before.items() if after[name] != digest} == whose
+
+
+def test_adapting_to_an_evaluation_set_is_warned_of(adapting: Path) -> None:
+    plan = read_plan(adapting, {"strategies.adapted.adapt.overrides.paths.raw": "test.spacy"})
+    with pytest.warns(XltWarning, match="XLT-W660.*adapted.*adapt.objectives.mlm.path"):
+        make_jobs(plan, Path("out"), only=["adapted"])
+
+
+def test_a_broken_variable_of_an_adaptation_is_named(adapting: Path) -> None:
+    Path("mlm.cfg").write_text(MLM.replace("paths.raw", "paths.rwa"))
+    with pytest.raises(XltError, match="E666.*rwa"):
+        make_jobs(read_plan(adapting), Path("out"))

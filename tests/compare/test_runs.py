@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from click.testing import Result
 from helpers.children import WITHOUT_TORCH
 from helpers.compare_plans import ASSEMBLE, BASE, write_plan
 from helpers.in_process import run_python
+from spacy.cli._util import parse_config_overrides
 from spacy.tokens import Doc
 from typer.testing import CliRunner
 
@@ -312,6 +314,52 @@ def test_a_training_labels_text_first_without_the_evaluation_sets(
     report = json.loads(Path("out/report.json").read_text())
     assert set(report["strategies"]) == {"trained", "taught"} and not report["missing"]
     assert "taught/0: label took" in result.output
+
+
+ADAPTED = """
+[strategies.adapted]
+extends = "trained"
+overrides = {"paths.train": "{run}/adapted"}
+
+[strategies.adapted.adapt]
+config = "adapting.cfg"
+overrides = {"adapting.steps": 3, "paths.raw": "12"}
+"""
+
+
+def test_a_training_begins_with_what_was_adapted(
+    folder: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The corpus of the training stands for its encoder here, so that it takes a second."""
+    given: dict[str, object] = {}
+
+    run = Children.run
+
+    def instead(self: Children, command: Sequence[str], log: Path) -> int:
+        if command[:3] != ["spacy", "xlt", "adapt"]:
+            return run(self, command, log)
+        words, options = command[3:7], command[7:]
+        given.update(parse_config_overrides(list(options)), words=words)
+        time.sleep(0.2)
+        Path(words[1]).mkdir()
+        shutil.copy("train.spacy", words[1])
+        return 0
+
+    monkeypatch.setattr(Children, "run", instead)
+    Path("adapting.cfg").write_text("[paths]\nraw = null\n\n[adapting]\nseed = 5\nsteps = 9\n\n[objectives]\n")
+    write_plan(folder, STRATEGIES + ADAPTED, baseline="trained", seeds="[7]")
+    result = compare("--only", "adapted")
+    assert result.exit_code == 0, result.output
+    assert given == {
+        "words": ["adapting.cfg", "out/runs/adapted/7/adapted", "--gpu-id", "-1"],
+        "adapting.seed": 7, "adapting.steps": 3, "paths.raw": "12",
+    }  # fmt: skip
+    assert "adapted/7: adapt took" in result.output
+    took = float(re.search(r"adapted/7: train took ([0-9.]+) s", result.output)[1])  # type: ignore[index]
+    state = json.loads(Path("out/runs/adapted/7/state.json").read_text())
+    assert state["seconds"] > took + 0.1
+    again = compare("--only", "adapted", "--dry-run")
+    assert re.search(r"adapted/7 +train +done", again.output)
 
 
 @pytest.mark.slow

@@ -15,16 +15,14 @@ import json
 import resource
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from spacy_xlt.alignment.api import pair_tokenizer
+from spacy_xlt.adapting.self_align import SelfAlign
+from spacy_xlt.adapting.texts import ParallelLines
+from spacy_xlt.adapting.trainer import AdaptingSettings, adapt
 from spacy_xlt.alignment.embedding import EmbeddingAligner
-from spacy_xlt.alignment.trainer import AdaptingSettings, adapt
 from spacy_xlt.config import load_pipeline_config
 from spacy_xlt.evaluation.alignment import evaluate_alignment, read_pairs
 from spacy_xlt.evaluation.projection import evaluate_projection
-from spacy_xlt.links import Alignment
-from spacy_xlt.readers.lines import read_line_pairs
 
 CONFIG = Path(__file__).parents[1] / "configs" / "project.cfg"
 
@@ -63,14 +61,16 @@ def main() -> None:
     parser.add_argument("--projection", nargs=2, type=Path, metavar=("SOURCE.spacy", "GOLD.spacy"))
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     args = parser.parse_args()
-    cut = pair_tokenizer(*args.languages)
-    pairs = [cut(*pair) for pair in read_line_pairs(args.source, args.target)]
-    links: list[Any] = [None] * len(pairs)
-    if args.links:
-        links = [Alignment.from_pharaoh(line) for line in args.links.read_text(encoding="utf8").split("\n")[:-1]]
+    source_lang, lang = args.languages
+    pairs = ParallelLines(
+        source=str(args.source),
+        targets={lang: str(args.target)},
+        source_lang=source_lang,
+        links={lang: str(args.links)} if args.links else {},
+    )
     settings = AdaptingSettings(
         model=args.model,
-        layer=args.layer,
+        layers=args.layer,
         steps=args.steps,
         learning_rate=args.learning_rate,
         seed=args.seed,
@@ -78,7 +78,7 @@ def main() -> None:
     before = measure(args.model, args)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "adapted"
-        summary = adapt(settings, zip(pairs, links, strict=True), model)
+        summary = adapt(settings, {"self_align": SelfAlign(pairs=pairs)}, model)
         after = measure(str(model), args)
     for name, old in before.items():
         scores = "  ".join(f"{key} {old[key]:.2f} -> {after[name][key]:.2f}" for key in old)

@@ -165,7 +165,9 @@ _MESSAGES: dict[str, str] = {
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where "
     "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
-    "E354": "{path} has no sentence pairs to learn from: {reason}.",
+    "E354": "{path} has no sentences to learn from: {reason}.",
+    "E355": "These objectives cannot train one model: {found}. Set one or more in [objectives], all for encoders, or "
+    "all for sequence-to-sequence models.",
     "E356": "{n_source} source and {n_target} target texts were given; each needs one translation.",
     "E357": "{options} both name what to write. Set one of them.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "

@@ -47,6 +47,27 @@ def _load_bundled(model: str, layer: int) -> tuple[Any, Any]:
     return encoder.load(name, layers=max(1, layer))
 
 
+def count_layers(model: str) -> int:
+    """The layers of an encoder, without reading its weights; of an encoder-decoder, those of the encoder.
+
+    Raises:
+        XltError: E303 where it cannot be loaded, 7xx for a bundled one.
+    """
+    if model.startswith(PREFIX):
+        from ..bundled import encoder
+
+        return encoder.count_layers(model[len(PREFIX) :])
+    from transformers import AutoConfig
+
+    place = located(model, "E303", setting="model")
+    try:
+        with quiet():
+            return _count_layers(AutoConfig.from_pretrained(place, trust_remote_code=False))
+    # As in `_load_pretrained`
+    except Exception as err:
+        raise error("E303", model=model, setting="model", reason=first_line(err)) from err
+
+
 def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 

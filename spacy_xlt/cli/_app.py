@@ -38,6 +38,7 @@ GROUPS = {
         "label",
         "rank-sources",
         "bundled",
+        "adapt",
         "adapt-aligner",
         "train-generator",
         "card",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 from tqdm import tqdm
 
 from ..device import use_device
-from ._app import app, check_outputs, existing, friendly_errors, msg
-
-if TYPE_CHECKING:
-    from ..links import Alignment
-    from ..protocols import TokenPair
+from ._app import app, check_outputs, existing, friendly_errors
+from .adapt import show_adapted, show_step
 
 
 @app.command("adapt-aligner")
@@ -44,12 +38,13 @@ def adapt_aligner_cli(
     OUT_DIR becomes an ordinary model folder to set as `model` of EmbeddingAligner, with the same layer. It appears when
     it is complete.
     """
-    from ..alignment.api import pair_tokenizer
-    from ..alignment.trainer import AdaptingSettings, adapt
+    from ..adapting.self_align import SelfAlign
+    from ..adapting.texts import ParallelLines
+    from ..adapting.trainer import AdaptingSettings, adapt
 
     settings = AdaptingSettings(
         model=model,
-        layer=layer,
+        layers=layer,
         steps=steps,
         batch_tokens=batch_tokens,
         learning_rate=learning_rate,
@@ -59,43 +54,18 @@ def adapt_aligner_cli(
     for path in (source_path, target_path, *([links_path] if links_path else [])):
         existing(path, what="file")
     check_outputs(output_path, inputs=[source_path, target_path, links_path, Path(model)])
-    tokenizer = pair_tokenizer(lang_src, lang_tgt) if tokenize else pair_tokenizer()
+    lang = lang_tgt if tokenize else "xx"
+    pairs = ParallelLines(
+        source=str(source_path),
+        targets={lang: str(target_path)},
+        source_lang=lang_src,
+        links={lang: str(links_path)} if links_path else {},
+        tokenize=tokenize,
+        encoding=encoding,
+    )
     use_device(gpu_id, silent=silent)
-    pairs = _pairs(source_path, target_path, links_path, tokenizer, encoding)
-    with closing(pairs), tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
-        summary = adapt(settings, pairs, output_path, progress=lambda step, loss: _advance(bar, loss))
+    with tqdm(total=steps, unit="step", desc="adapt", disable=silent) as bar:
+        objectives = {"self_align": SelfAlign(pairs=pairs)}
+        summary = adapt(settings, objectives, output_path, progress=lambda step, loss: show_step(bar, step, loss))
     if not silent:
-        _show(summary, output_path)
-
-
-def _advance(bar: Any, loss: float) -> None:
-    bar.set_postfix(loss=round(loss, 5), refresh=False)
-    bar.update()
-
-
-def _pairs(
-    source: Path, target: Path, links: Path | None, tokenizer: Any, encoding: str
-) -> Generator[tuple[TokenPair, Alignment | None], None, None]:
-    from ..errors import XltError, error
-    from ..links import Alignment
-    from ..readers.lines import read_line_pairs, read_parallel
-
-    if links is None:
-        for a, b in read_line_pairs(source, target, encoding=encoding):
-            yield tokenizer(a, b), None
-        return
-    rows = read_parallel([source, target, links], encoding=encoding)
-    for number, (a, b, pharaoh) in enumerate(rows, start=1):
-        first, second = tokenizer(a, b)
-        try:
-            alignment = Alignment.from_pharaoh(pharaoh).check(len(first), len(second))
-        except XltError as err:
-            raise error("E531", path=links, line=number, reason=err.message) from err
-        yield (first, second), alignment
-
-
-def _show(summary: dict[str, Any], output: Path) -> None:
-    left_out = f"{summary['pairs_long']} too long, {summary['pairs_empty']} with an empty side"
-    msg.good(f"{summary['pairs_used']} of {summary['pairs_read']} pairs used ({left_out})", str(output))
-    msg.info(f"Loss {summary['loss_first']} at first, {summary['loss_last']} at last")
-    msg.text(f'{summary["steps"]} steps. Use it: model = "{output}", layer = {summary["layer"]}')
+        show_adapted(summary, output_path)

@@ -1,4 +1,4 @@
-"""Adapting an encoder to parallel text: batches, objective, and the folder that comes out."""
+"""Adapting an encoder: batches, objectives, going on after a stop, and the folder that comes out."""
 
 import gzip
 import json
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from spacy_xlt.adapting.link_loss import link_loss
+from spacy_xlt.adapting.model import AdaptedModel
+from spacy_xlt.adapting.self_align import ParallelPieces, SelfAlign
+from spacy_xlt.adapting.texts import Pair
+from spacy_xlt.adapting.trainer import AdaptingSettings, adapt, mixed_batches
 from spacy_xlt.alignment.embedding import EmbeddingAligner
-from spacy_xlt.alignment.encoder import Encoder
-from spacy_xlt.alignment.objective import link_loss, words_of
-from spacy_xlt.alignment.trainer import AdaptingSettings, adapt, read_pieces
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
 from spacy_xlt.links import Alignment
@@ -30,7 +31,7 @@ PAIRS = [
     ("Maria trabalha em New York , Google .".split(), "Maria works in New York , Google .".split()),
     (["abc"] * 200, ["abc"] * 200),
 ]
-SMALL = {"layer": 2, "steps": 6, "batch_tokens": 128, "max_pieces": 60, "learning_rate": 1e-3}
+SMALL = {"layers": 2, "steps": 6, "batch_tokens": 128, "max_pieces": 60, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def tiny(tmp_path_factory):
 
 
 def _given(pairs=PAIRS):
-    return ((pair, None) for pair in pairs)
+    return [Pair(*pair) for pair in pairs]
 
 
 def _weights(folder):
@@ -49,14 +50,16 @@ def _weights(folder):
 
 
 def _adapt(tiny, pairs, output, **changes):
-    return adapt(AdaptingSettings(**{**SMALL, "model": str(tiny), **changes}), pairs, output)
+    own = {name: changes.pop(name) for name in ("threshold",) if name in changes}
+    settings = AdaptingSettings(**{**SMALL, "model": str(tiny), **changes})
+    return adapt(settings, {"self_align": SelfAlign(pairs=pairs, **own)}, output)
 
 
 def test_folder_loads_as_any_model_and_only_its_layers_were_adapted(tiny, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
     summary = _adapt(tiny, _given(), tmp_path / "out")
-    assert (summary["pairs_read"], summary["pairs_used"], summary["pairs_empty"], summary["pairs_long"]) == (6, 4, 1, 1)
+    assert (summary["objectives"]["self_align"]["read"], summary["objectives"]["self_align"]["items"]) == (6, 4)
     model = AutoModel.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert model.config.num_hidden_layers == 2
@@ -92,7 +95,7 @@ def test_given_links_are_learned(tiny, tmp_path):
     crossed = Alignment([(i, 4 - i) for i in range(5)])
     before = EmbeddingAligner(model=str(tiny), layer=2, threshold=0.3).align([PAIRS[0]])[0]
     assert before.links.tolist() != crossed.links.tolist()
-    _adapt(tiny, [(PAIRS[0], crossed)], tmp_path / "out", steps=100, learning_rate=5e-3)
+    _adapt(tiny, [Pair(*PAIRS[0], links=crossed)], tmp_path / "out", steps=100, learning_rate=5e-3)
     after = EmbeddingAligner(model=str(tmp_path / "out"), layer=2, threshold=0.3).align([PAIRS[0]])[0]
     assert after.links.tolist() == crossed.links.tolist()
 
@@ -103,7 +106,7 @@ class Stop(Exception):
 
 def test_an_interrupted_adaptation_leaves_nothing(tiny, tmp_path):
     def pairs():
-        yield PAIRS[0], None
+        yield Pair(*PAIRS[0])
         raise Stop
 
     with pytest.raises(Stop):
@@ -114,11 +117,11 @@ def test_an_interrupted_adaptation_leaves_nothing(tiny, tmp_path):
 def test_invalid_settings_texts_and_folders_are_errors(tiny, tmp_path):
     for changes, message in (
         ({"steps": 0}, "E150.*`steps`.* 0;"),
-        ({"layer": 9}, "E302.*3 layers"),
+        ({"layers": 9}, "E302.*3 layers"),
     ):
         with pytest.raises(XltError, match=message):
             _adapt(tiny, _given(), tmp_path / "out", **changes)
-    with pytest.raises(XltError, match="E354.*2 read, 1 with an empty side, 1 of over 60 pieces"):
+    with pytest.raises(XltError, match="E354.*2 read, none with text of at most 60 pieces"):
         _adapt(tiny, _given([PAIRS[3], PAIRS[5]]), tmp_path / "out")
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "file").touch()
@@ -132,7 +135,7 @@ def test_a_part_of_a_translation_model_cannot_be_adapted(tmp_path, tiny):
     T5Model(T5Config(vocab_size=200, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2)).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path)
     with pytest.raises(XltError, match="E353.*larger model"):
-        _adapt(tmp_path, _given(), tmp_path / "out", layer=1)
+        _adapt(tmp_path, _given(), tmp_path / "out", layers=1)
 
 
 @settings(deadline=None)
@@ -148,17 +151,60 @@ def test_every_item_comes_once_an_epoch_in_batches_within_the_budget(lengths, si
 
 
 def test_given_links_of_words_without_pieces_are_left_out(tiny):
-    encoder = Encoder(str(tiny), 2)
-    pair = ["", "Maria", "John"], ["Maria", "\u200b", "John"]
-    data = read_pieces([(pair, Alignment([(0, 0), (1, 0), (2, 1), (2, 2)]))], encoder, max_pieces=60)
-    torch.manual_seed(0)
-    source, target = (words_of(torch.randn(1, 60, 32), [words], first=1) for _, words in data.pairs[0])
+    model = AdaptedModel(str(tiny), layers=2, max_pieces=60)
+    pair = Pair(["", "Maria", "John"], ["Maria", "\u200b", "John"])
+    data = ParallelPieces([pair], model)
+    source, target = (model.words([side]) for side in data.sides[0])
 
-    def loss(links):
-        return float(link_loss(source, target, temperature=0.1, threshold=0.3, links=[links]))
+    def loss(*links):
+        return float(link_loss(source, target, temperature=0.1, threshold=0.3, links=[Alignment(links)]))
 
-    assert loss(data.links[0]) == loss(np.asarray([(1, 0), (2, 2)])) != loss(np.asarray([(1, 2)]))
-    assert loss(np.asarray([(0, 0)])) == 0
+    assert loss((0, 0), (1, 0), (2, 1), (2, 2)) == loss((1, 0), (2, 2)) != loss((1, 2))
+    assert loss((0, 0)) == 0
+
+
+def test_batches_are_of_objectives_by_their_weights_and_the_seed_fixes_them():
+    lengths = {"a": np.full(30, 5), "b": np.full(7, 5)}
+
+    def names(seed):
+        batches = mixed_batches(lengths, {"a": 3.0, "b": 1.0}, batch_tokens=10, seed=seed)
+        return [name for name, _, _ in islice(batches, 400)]
+
+    assert names(0) == names(0) != names(1)
+    assert 0.68 < names(0).count("a") / 400 < 0.82
+
+
+def test_what_was_stopped_goes_on_to_the_same_model(tiny, tmp_path):
+    settings = AdaptingSettings(**{**SMALL, "model": str(tiny)})
+    objectives = {"self_align": SelfAlign(pairs=_given())}
+    adapt(settings, objectives, tmp_path / "whole")
+
+    def stop(step, loss):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        adapt(settings, objectives, tmp_path / "out", progress=stop)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == ["out.unfinished"]
+    steps = []
+    adapt(settings, objectives, tmp_path / "out", progress=lambda step, loss: steps.append(step))
+    assert steps == [4, 5, 6] and not (tmp_path / "out.unfinished").exists()
+    whole, out = (_weights(tmp_path / name) for name in ("whole", "out"))
+    assert all(np.array_equal(whole[name], out[name]) for name in whole)
+
+
+def test_what_was_stopped_begins_anew_with_another_setting_or_damaged_file(tiny, tmp_path):
+    objectives = {"self_align": SelfAlign(pairs=_given())}
+    for change in ({"learning_rate": 1e-4}, {}):
+        (tmp_path / f"out{len(change)}.unfinished").write_bytes(b"damaged")
+        settings = AdaptingSettings(**{**SMALL, "model": str(tiny), **change})
+        summary = adapt(settings, objectives, tmp_path / f"out{len(change)}")
+        assert summary["steps"] == 6 and not (tmp_path / f"out{len(change)}.unfinished").exists()
+
+
+def test_an_adaptation_takes_as_long_as_it_is_told(tiny, tmp_path):
+    summary = _adapt(tiny, _given(), tmp_path / "out", minutes=0.02, steps=1)
+    assert summary["steps"] > 1 and summary["seconds"] >= 1.2
 
 
 def _write(tmp_path, n=6):
@@ -179,7 +225,7 @@ def test_command_writes_the_folder_and_says_what_it_did(tiny, tmp_path):
     arguments = ["adapt-aligner", str(source), str(target), str(tmp_path / "out"), *_options(tiny), "--steps", "3"]
     result = CliRunner().invoke(app, [*arguments, "--links", str(links)])
     assert result.exit_code == 0, result.output
-    assert "4 of 6 pairs used (1 too long, 1 with an empty side)" in result.output
+    assert "self_align: 4 of 6 used" in result.output
     assert (tmp_path / "out" / "config.json").is_file()
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 1 and "XLT-E553" in again.output

@@ -1,0 +1,46 @@
+"""The config of an adaptation: [adapting], and a section in [objectives] for each objective."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spacy import util
+
+from ..config import find_config
+from ..errors import XltError, error
+from .objective import Objective
+from .trainer import AdaptingSettings
+
+
+def read_adapting(
+    path: str | Path, overrides: Mapping[str, Any] | None = None
+) -> tuple[AdaptingSettings, dict[str, Objective]]:
+    """Read the config of an adaptation.
+
+    Args:
+        path: The config; see `find_config`.
+        overrides: Settings by dotted name, as `spacy train` takes them.
+
+    Raises:
+        XltError: E502 where the file is missing, E514 where it cannot be used, E150 for an invalid setting.
+    """
+    path = find_config(path)
+    if not path.is_file():
+        raise error("E502", what="config", path=path)
+    try:
+        config = util.load_config(path, overrides=dict(overrides or {}), interpolate=True)
+        resolved = util.registry.resolve({name: config.get(name, {}) for name in ("adapting", "objectives")})
+        settings = AdaptingSettings(**resolved["adapting"])
+    except XltError:
+        raise
+    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
+        raise error("E514", path=path, reason=str(err).strip()) from err
+    objectives = resolved["objectives"]
+    for name, objective in objectives.items():
+        if not isinstance(objective, Objective):
+            raise error(
+                "E514", path=path, reason=f"[objectives.{name}] is no objective, such as spacy_xlt.SelfAlign.v1"
+            )
+    return settings, objectives

@@ -1,0 +1,49 @@
+"""What an objective must offer, so that `spacy xlt adapt` can train a model with it beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Engine, setting
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(kw_only=True, eq=False)
+class Objective(Engine):
+    """Base class of objectives. A subclass is a keyword-only dataclass, registered as the class itself.
+
+    Args:
+        weight: How often it has a batch, relative to the weights of the others.
+    """
+
+    weight: float = setting(1.0, gt=0)
+
+    # Whether it trains a whole sequence-to-sequence model, rather than an encoder
+    seq2seq: ClassVar[bool] = False
+    # Sentences, pairs or others read when it was prepared; those that cannot be used are left out
+    n_read: ClassVar[int] = 0
+
+    def prepare(self, model: Any) -> NDArray[np.int64]:
+        """Read what it learns from and cut it into pieces, and give the model the heads that it needs.
+
+        Args:
+            model: The `AdaptedModel`, or for `seq2seq` the `Seq2SeqModel`.
+
+        Returns:
+            Pieces of the longest text of each item, special ones counted: (n_items,).
+
+        Raises:
+            XltError: E354 where there is nothing to learn from.
+        """
+        raise NotImplementedError
+
+    def loss(self, model: Any, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
+        """The loss of some of the items, by their indices: float, ()."""
+        raise NotImplementedError

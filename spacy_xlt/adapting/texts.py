@@ -1,0 +1,212 @@
+"""What objectives learn from: sentences of text files, and sentence pairs of parallel files or of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from ..bitext import ENTS, ENTS_GROUP, Bitext
+from ..docs import sentence_ranges
+from ..engine import Engine, invalid_setting, setting
+from ..errors import XltError, error
+from ..languages import MULTI, blank
+from ..links import Alignment
+from ..protocols import Tokens
+from ..readers import read_corpus
+from ..readers.docbin import read_docs
+from ..readers.lines import read_parallel
+
+Item = TypeVar("Item")
+Range = tuple[int, int]
+# Where a build stores its bitexts, in its folder
+_BITEXT = "bitext"
+
+
+class Pair(NamedTuple):
+    """A sentence and its translation.
+
+    Attributes:
+        source_lang: spaCy's code; so is `target_lang`.
+        links: Word links, where they are known.
+        spans: Token ranges `[start, end)` of a span and of its translation.
+    """
+
+    source: Tokens
+    target: Tokens
+    source_lang: str = MULTI
+    target_lang: str = MULTI
+    links: Alignment | None = None
+    spans: Sequence[tuple[Range, Range]] = ()
+
+
+@dataclass(kw_only=True, eq=False)
+class Sentences(Engine):
+    """Registered source of sentences `spacy_xlt.Sentences.v1`: text in one or more languages.
+
+    Args:
+        paths: A file by language code: plain text with one sentence a line, or whatever `spacy xlt convert` reads.
+        limit: The most sentences of each file.
+
+    Raises:
+        XltError: E150 for an invalid setting, E010 for an unknown language; when read E502, E503 and others of
+            `spacy xlt convert`.
+    """
+
+    paths: Mapping[str, str]
+    limit: int | None = setting(None, ge=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_files("Sentences", "paths", self.paths)
+
+    def __iter__(self) -> Iterator[tuple[Tokens, str]]:
+        """Yield the tokens of each sentence, and its language."""
+        for lang, path in self.paths.items():
+            found = _sentences(path, lang)
+            yield from ((tokens, lang) for tokens in islice(_some(found, path), self.limit))
+
+
+@dataclass(kw_only=True, eq=False)
+class ParallelLines(Engine):
+    """Registered source of sentence pairs `spacy_xlt.ParallelLines.v1`: files that say the same line by line.
+
+    Args:
+        source: The file of source sentences.
+        targets: The file of their translations, by language code.
+        source_lang: Language of `source`.
+        links: A file of Pharaoh links of the tokens, by language code, for those that have one.
+        tokenize: Whether to cut lines into tokens with spaCy's tokenizers, rather than at spaces.
+        limit: The most pairs of each language.
+        encoding: Of the files.
+
+    Raises:
+        XltError: E150 for an invalid setting, E010 for an unknown language; when read E502, E234, E513, and E531 for
+            links that do not fit.
+    """
+
+    source: str
+    targets: Mapping[str, str]
+    source_lang: str = "en"
+    links: Mapping[str, str] = field(default_factory=dict)
+    tokenize: bool = True
+    limit: int | None = setting(None, ge=1)
+    encoding: str = "utf8"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        blank(self.source_lang)
+        _check_files("ParallelLines", "targets", self.targets)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield the pairs, all of a language in a row."""
+        from ..alignment.api import pair_tokenizer
+
+        for lang, path in self.targets.items():
+            cut = pair_tokenizer(self.source_lang, lang) if self.tokenize else pair_tokenizer()
+            links = [self.links[lang]] if lang in self.links else []
+            rows = read_parallel([Path(file) for file in (self.source, path, *links)], encoding=self.encoding)
+            for number, (first, second, *pharaoh) in enumerate(islice(_some(rows, path), self.limit), start=1):
+                source, target = cut(first, second)
+                where = {"path": links[0], "line": number} if links else {}
+                alignment = _read_links(pharaoh[0], source, target, **where) if pharaoh else None
+                yield Pair(source, target, self.source_lang, lang, alignment)
+
+
+@dataclass(kw_only=True, eq=False)
+class StoredBitexts(Engine):
+    """Registered source of sentence pairs `spacy_xlt.StoredBitexts.v1`: what `spacy xlt build` wrote, with its links.
+
+    Spans are entities and those of span groups that were projected: a span and the one of its label in the translation
+    that it shares the most links with.
+
+    Args:
+        path: The folder of the build, or a `.spacy` file of documents with stored bitexts.
+
+    Raises:
+        XltError: When read, E502, E503 and E504 for the path, E515 without bitexts.
+    """
+
+    path: str
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield the sentence pairs of all bitexts."""
+        folder = Path(self.path)
+        folder = folder / _BITEXT if (folder / _BITEXT).is_dir() else folder
+        found = False
+        for doc in read_docs(folder):
+            for bitext in doc._.xlt.values():
+                found = True
+                yield from _pairs_of(bitext)
+        if not found:
+            raise error("E515", path=folder)
+
+
+def _read_links(text: str, source: Tokens, target: Tokens, **where: Any) -> Alignment:
+    try:
+        return Alignment.from_pharaoh(text).check(len(source), len(target))
+    except XltError as err:
+        raise error("E531", **where, reason=err.message) from err
+
+
+def _check_files(owner: str, name: str, files: Mapping[str, Any]) -> None:
+    if not files or not all(isinstance(path, (str, Path)) for path in files.values()):
+        raise invalid_setting(f"spacy_xlt.{owner}.v1", name, dict(files), "a file for each of some language codes")
+    for lang in files:
+        blank(lang)
+
+
+def _some(items: Iterable[Item], path: str | Path) -> Iterator[Item]:
+    """The items; E503 where there are none."""
+    stream = iter(items)
+    try:
+        first = next(stream)
+    except StopIteration:
+        raise error("E503", path=path) from None
+    yield first
+    yield from stream
+
+
+def _sentences(path: str | Path, lang: str) -> Iterator[Tokens]:
+    # Plain text is not looked into for marks of another format
+    reading = {"format": "lines"} if Path(path).suffix == ".txt" else {}
+    for doc in read_corpus(path, lang=lang, **reading):
+        for start, end in sentence_ranges(doc) if doc.has_annotation("SENT_START") else [(0, len(doc))]:
+            yield [token.text for token in doc[start:end] if not token.is_space]
+
+
+def _pairs_of(bitext: Bitext) -> Iterator[Pair]:
+    for pair in bitext.sentences:
+        source, target = bitext.source[slice(*pair.source)], bitext.target[slice(*pair.target)]
+        links = bitext.alignment.between(pair.source, pair.target)
+        words = ([token.text for token in side] for side in (source, target))
+        spans = _linked_spans(_spans(source), _spans(target), links)
+        yield Pair(*words, bitext.source_lang, bitext.target_lang, links, spans)
+
+
+def _spans(sentence: Any) -> list[tuple[str, str, Range]]:
+    """Group, label and token range of the spans inside a sentence."""
+    doc, start, end = sentence.doc, sentence.start, sentence.end
+    groups = {ENTS: doc.ents, **{key: group for key, group in doc.spans.items() if key != ENTS_GROUP}}
+    return [
+        (key, span.label_, (span.start - start, span.end - start))
+        for key, group in groups.items()
+        for span in group
+        if start <= span.start < span.end <= end
+    ]
+
+
+def _linked_spans(
+    sources: Sequence[tuple[str, str, Range]], targets: Sequence[tuple[str, str, Range]], links: Alignment
+) -> list[tuple[Range, Range]]:
+    result = []
+    for key, label, here in sources:
+        shared = {
+            there: len(links.between(here, there)) for group, name, there in targets if (group, name) == (key, label)
+        }
+        best = max(shared, key=lambda there: shared[there], default=None)
+        if best is not None and shared[best]:
+            result.append((here, best))
+    return result

@@ -55,7 +55,7 @@ class AdaptedModel:
     @property
     def device(self) -> torch.device:
         """Where the encoder is."""
-        return self.encoder.model.device  # type: ignore[no-any-return]
+        return self.encoder.model.device
 
     def side(self, tokens: Tokens) -> Side | None:
         """A sentence as pieces; None for one without text, or that is too long."""

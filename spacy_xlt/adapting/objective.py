@@ -27,8 +27,11 @@ class Objective(Engine):
 
     # Whether it trains a whole sequence-to-sequence model, rather than an encoder
     seq2seq: ClassVar[bool] = False
-    # Sentences, pairs or others read when it was prepared; those that cannot be used are left out
-    n_read: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Sentences, pairs or others that `prepare` has read; those that cannot be used are left out
+        self.n_read = 0
 
     def prepare(self, model: Any) -> NDArray[np.int64]:
         """Read what it learns from and cut it into pieces, and give the model the heads that it needs.

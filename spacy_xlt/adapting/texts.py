@@ -171,7 +171,7 @@ def _some(items: Iterable[Item], path: str | Path) -> Iterator[Item]:
 
 def _sentences(path: str | Path, lang: str) -> Iterator[Tokens]:
     # Plain text is not looked into for marks of another format
-    reading = {"format": "lines"} if Path(path).suffix == ".txt" else {}
+    reading: dict[str, Any] = {"format": "lines"} if Path(path).suffix == ".txt" else {}
     for doc in read_corpus(path, lang=lang, **reading):
         for start, end in sentence_ranges(doc) if doc.has_annotation("SENT_START") else [(0, len(doc))]:
             yield [token.text for token in doc[start:end] if not token.is_space]
@@ -181,9 +181,9 @@ def _pairs_of(bitext: Bitext) -> Iterator[Pair]:
     for pair in bitext.sentences:
         source, target = bitext.source[slice(*pair.source)], bitext.target[slice(*pair.target)]
         links = bitext.alignment.between(pair.source, pair.target)
-        words = ([token.text for token in side] for side in (source, target))
+        first, second = ([token.text for token in side] for side in (source, target))
         spans = _linked_spans(_spans(source), _spans(target), links)
-        yield Pair(*words, bitext.source_lang, bitext.target_lang, links, spans)
+        yield Pair(first, second, bitext.source_lang, bitext.target_lang, links, spans)
 
 
 def _spans(sentence: Any) -> list[tuple[str, str, Range]]:

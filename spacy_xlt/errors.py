@@ -378,6 +378,9 @@ _MESSAGES: dict[str, str] = {
     "E573": "{path}, line {line}: {reason}. In a correction, text and id are those of the sentence, and spans begin "
     "and end with its words.",
     "E574": "{path}, line {line}: {reason}. It is read as --format {format} has it.",
+    "E577": "{path}, line {line}: {reason}. A line of a table of letters has a letter or several, a tab, and what is "
+    "written for them.",
+    "W577": "{path}: no token has {tags} as its part of speech, tag or entity label (they have: {known}).",
     "E571": "{path} is in use by another process. Wait until it is finished (`build --wait` does), or choose "
     "another folder.",
     "E572": "{name}: the memory was too small for {n} documents in a row, each alone; the last one failed with: "

@@ -32,7 +32,7 @@ from spacy_xlt.readers.docbin import read_docs
 from spacy_xlt.span_links import End, Link, Record, SpanLinks, span_at
 from spacy_xlt.teaching.label import Labeller, LabelSettings
 from spacy_xlt.teaching.teachers import Found
-from spacy_xlt.training.augment import Romanise, SplitContractions
+from spacy_xlt.training.augment import SplitContractions, Transliterate
 from spacy_xlt.training.code_switch import CodeSwitch
 
 
@@ -128,7 +128,7 @@ def test_romanised_documents_keep_links(make_doc):
     pytest.importorskip("uroman")
     doc = make_doc("Ада Рим", (0, 1, "PER"), (1, 2, "LOC"), lang="ru")
     doc._.xlt_links = SpanLinks([Link(End("ents", 1), End("ents", 0), "of")])
-    (made,) = Romanise(share=1.0)(spacy.blank("ru"), Example(doc.copy(), doc))
+    (made,) = Transliterate(share=1.0)(spacy.blank("ru"), Example(doc.copy(), doc))
     assert made.reference.text != doc.text and len(named(made.reference)) == 1
 
 

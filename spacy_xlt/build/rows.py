@@ -20,12 +20,17 @@ Row = dict[str, Any]
 _DIGITS = 6
 
 
+def document_row(doc: Doc) -> Row:
+    """A document by itself."""
+    return {**_meta(doc), **_side(doc)}
+
+
 def target_row(target: Doc, bitext: Bitext) -> Row:
     """A target document without the sentences that were left out, with what it is a translation of."""
     whole = len(target) == len(bitext.target)
     return {
         "lang": bitext.target_lang,
-        **_meta(bitext),
+        **_meta(bitext.source),
         **_side(target),
         "source": {"lang": bitext.source_lang, **_annotation(bitext.source)},
         **_of_bitext(bitext, target_is_whole=whole),
@@ -37,7 +42,7 @@ def bitext_row(bitext: Bitext) -> Row:
     links = zip(bitext.alignment.links.tolist(), bitext.alignment.scores.tolist(), strict=True)
     return {
         "lang": bitext.target_lang,
-        **_meta(bitext),
+        **_meta(bitext.source),
         **_side(bitext.target),
         "source": {"lang": bitext.source_lang, **_side(bitext.source)},
         **_of_bitext(bitext, target_is_whole=True),
@@ -46,8 +51,8 @@ def bitext_row(bitext: Bitext) -> Row:
     }
 
 
-def _meta(bitext: Bitext) -> Row:
-    meta = bitext.source.user_data.get(META)
+def _meta(doc: Doc) -> Row:
+    meta = doc.user_data.get(META)
     return {} if meta is None else {META: meta}
 
 

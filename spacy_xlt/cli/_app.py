@@ -30,7 +30,17 @@ msg = Printer()
 # The commands as the help lists them; those of no group come last
 GROUPS = {
     "Begin": ("init", "transfer", "doctor"),
-    "Carry annotations over": ("convert", "build", "view", "build-report", "shards", "cache", "align", "prompt"),
+    "Carry annotations over": (
+        "convert",
+        "transliterate",
+        "build",
+        "view",
+        "build-report",
+        "shards",
+        "cache",
+        "align",
+        "prompt",
+    ),
     "Train": (
         "merge-config",
         "compare",

@@ -32,7 +32,7 @@ EXTRAS = {
     "langid": "the quality gates for text in a wrong language",
     "statistical": "StatisticalAligner",
     "peft": "training with LoRA",
-    "romanise": "the augmenter romanise",
+    "romanise": "text in Latin letters: transliterate, the augmenter of that name",
     "zstd": "corpora compressed with Zstandard",
     "ray": "build on many machines",
 }

@@ -65,7 +65,8 @@ def label_cli(
     from ..languages import to_spacy
     from ..memory import limit_allocator_caches
     from ..readers import ReadSettings
-    from ..teaching.label import LabelSettings, label, raw_format
+    from ..readers.files import raw_format
+    from ..teaching.label import LabelSettings, label
     from ..teaching.teachers import load_teacher
 
     if len(paths) < 3:

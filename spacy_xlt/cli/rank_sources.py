@@ -45,7 +45,7 @@ def rank_sources_cli(
     from ..languages import to_spacy
     from ..readers import ReadSettings, corpus_files, read_file
     from ..readers.docbin import read_docs
-    from ..teaching.label import raw_format
+    from ..readers.files import raw_format
     from ..teaching.ranking import Corpus, rank_sources, sources_block
 
     if len(corpora) < 2:

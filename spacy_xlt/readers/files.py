@@ -124,6 +124,11 @@ def corpus_files(
     return sorted(files, key=lambda file: in_order(Path(file.name)))
 
 
+def raw_format(path: Path) -> str:
+    """The format of raw text by its name: a .txt file has a document on each line, whatever lies beside it."""
+    return LINES if path.is_file() and suffix_of(path) == TEXT else AUTO
+
+
 def _format_of_file(path: Path, wanted: str) -> str:
     """The format of a file that was named itself."""
     suffix = suffix_of(path)

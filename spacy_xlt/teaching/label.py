@@ -25,9 +25,7 @@ from ..ner.xlt_ner import set_soft_labels
 from ..probabilities import MIN_SCORE, Scores, SpanKey
 from ..projection.annotations import overlapping
 from ..readers import ReadSettings, corpus_files, read_file
-from ..readers.brat import TEXT, suffix_of
 from ..readers.docbin import read_docs
-from ..readers.settings import AUTO, LINES
 from ..span_links import ENTS, LINKS_GROUP, End, SpanLinks, end_of, get_links, set_links, span_at
 from ..tokens import has_text
 from ..training.duplicates import NearDuplicates, distinct_ranges, sentences_of
@@ -93,11 +91,6 @@ class LabelSettings:
         if not 0 <= doubtful <= sure:
             raise error("E510", setting="--doubtful", value=doubtful, expected=f"a probability up to --sure ({sure})")
         return cls(sure=sure, doubtful=max(MIN_SCORE, doubtful), soft=soft, agree=agree, either=either)
-
-
-def raw_format(path: Path) -> str:
-    """The format of raw text by its name: a .txt file has a document on each line, whatever lies beside it."""
-    return LINES if path.is_file() and suffix_of(path) == TEXT else AUTO
 
 
 class Decision(NamedTuple):

@@ -1,21 +1,22 @@
-"""Augmenters: contractions taken apart, Latin letters, and several in a row."""
+"""Augmenters: contractions taken apart, other letters, and several in a row."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..docs import Replacement, edit, with_words
+from ..docs import Replacement, edit
 from ..engine import Engine, invalid_setting, setting
 from ..errors import error
-from ..romanisation import check_uroman, language_code, romanised_word
 from ..translation.contractions import TABLES
+from ..transliteration import choice, transliterated, writer
 from .windows import bare_doc
 
 
@@ -116,43 +117,48 @@ def _split(word: str, table: Mapping[str, tuple[str, str]]) -> Sequence[str]:
 
 
 @dataclass(kw_only=True, eq=False)
-class Romanise(Engine):
-    """Registered augmenter `spacy_xlt.romanise.v1`: a share of the documents in Latin letters, token by token.
+class Transliterate(Engine):
+    """Registered augmenter `spacy_xlt.transliterate.v1`: a share of the documents in other letters, token by token.
 
-    With the package uroman (Hermjakob et al. 2018): pip install 'spacy-xlt[romanise]'. Tokens, spaces, sentences,
-    entities (also missing ones), span groups and every other annotation stay as they are. A token that is written in
-    Latin letters already keeps them, and so does one of which nothing would be left.
+    In Latin letters with the package uroman (Hermjakob et al. 2018): pip install 'spacy-xlt[romanise]', or by a table
+    of one's own. Tokens, spaces, sentences, entities (also missing ones), span groups and every other annotation stay
+    as they are. A token that is written in these letters already keeps them, and so does one of which nothing would be
+    left. It is also registered as `spacy_xlt.romanise.v1`.
 
     Args:
         share: Share of the documents that are changed, drawn at random.
-        lang: Language of the documents, where its own way to read letters matters (Ukrainian "г" is "h").
-        strip_marks: Also take the marks off Latin letters: "São" → "Sao".
+        table: File of a table of letters, see `transliteration.read_table`; null for Latin letters.
+        lang: For Latin letters: language of the documents, where its own way to read them matters (Ukrainian "г" is
+            "h").
+        strip_marks: For Latin letters: also take the marks off, "São" → "Sao".
+        words: File of words: only these.
+        tags: Parts of speech or tags, where the documents have them: only words that have one. Entity labels are taken
+            as well, but letters by these would show the pipeline in training what it has to find by itself later.
+        others: All words but those of `words` and `tags`.
 
     Raises:
-        XltError: E150 for an invalid setting, E010 for an unknown language, E106 where uroman is missing.
+        XltError: E150 for an invalid setting; unless the share is 0, E010 for an unknown language, E106 where uroman is
+            missing, E502, E568, E577 and others for the files, as `transliteration.writer` and `choice`.
     """
 
     share: float = setting(0.3, ge=0, le=1)
+    table: str | Path | None = None
     lang: str | None = None
     strip_marks: bool = False
+    words: str | Path | None = None
+    tags: Sequence[str] | None = None
+    others: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._code = language_code(self.lang)
         if self.share:
-            check_uroman("spacy_xlt.romanise.v1", otherwise=", or set `share` to 0.0")
+            self._write = writer(table=self.table, lang=self.lang, strip_marks=self.strip_marks)
+            self._chosen = choice(words=self.words, tags=self.tags, others=self.others)
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Yield the example, or what it becomes."""
         if random.random() >= self.share:
             yield example
             return
-        reference = romanised_doc(example.reference, lang=self._code, strip_marks=self.strip_marks)
+        reference = transliterated(example.reference, self._write, self._chosen)
         yield example if reference is example.reference else example_like(nlp, example, reference)
-
-
-def romanised_doc(doc: Doc, *, lang: str | None = None, strip_marks: bool = False) -> Doc:
-    """The same document in Latin letters, by its language (ISO 639-3); itself where there is nothing to change."""
-    old = [token.text for token in doc]
-    words = [romanised_word(word, lang, strip_marks) for word in old]
-    return doc if words == old else with_words(doc, words)

@@ -27,11 +27,13 @@ def test_commands_without_a_network_import_neither_torch_nor_transformers(
     build_shards: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "mine.jsonl").write_text('{"text": "Maria sleeps.", "spans": [{"start": 0, "end": 5, "label": "PER"}]}')
+    (tmp_path / "letters.tsv").write_text("a\tb\n")
     (tmp_path / "base.cfg").write_text("[training]\nmax_steps = 1\n")
     built = str(build_shards())
     commands = [
         ["--help"],
         ["convert", "mine.jsonl", "corpus.spacy", "--lang", "en"],
+        ["transliterate", "mine.jsonl", "letters.spacy", "--table", "letters.tsv", "--tags", "PER"],
         ["merge-config", "merged.cfg", "base.cfg", "--training.max_steps", "2"],
         ["shards", "list", built],
         ["view", built, "page.html"],

@@ -54,6 +54,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 OVER_INPUTS = [
     "convert a.tsv {a.tsv}",
     "convert corpora corpora/out.spacy",
+    "transliterate s.txt {s.txt} --overwrite",
+    "transliterate s.txt {t.txt} --overwrite --words t.txt",
+    "transliterate s.txt {a.tsv} --table a.tsv",
     "view c.spacy {c.spacy}",
     "view c.spacy {c.spacy} --text",
     "align s.txt {s.txt} -o {t.txt} --scores {s.txt}",

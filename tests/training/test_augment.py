@@ -1,4 +1,4 @@
-"""Augmenters: Latin letters, contractions taken apart, and several in a row."""
+"""Augmenters: other letters, contractions taken apart, and several in a row."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.io import write_docs
 from spacy_xlt.training.augment import (
     ChainedAugmenters,
-    Romanise,
     SplitContractions,
-    romanised_doc,
-    romanised_word,
+    Transliterate,
     split_contractions,
 )
 from spacy_xlt.translation.contractions import TABLES
+from spacy_xlt.transliteration import transliterated, writer
 
 PT = TABLES["pt"]
-WORDS = ["Москва", "Иван", "ъ", "(", "2,5", "São", "Ελλάδα", "北京", "\u200d", "🙂", "a", "١٢", "।", "«", " ", "ＡＢＣ"]
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def russian(ru) -> Doc:
 
 
 def test_words_become_latin_and_every_annotation_stays(russian):
-    doc = romanised_doc(russian)
+    doc = transliterated(russian, writer())
     assert doc.text == "Ivan zhivet v Moskve. Ura!"
     assert [(e.text, e.label_, e.kb_id_) for e in doc.ents] == [("Ivan", "PER", "Q1"), ("Moskve", "LOC", "")]
     assert [t.i for t in doc if t.ent_iob == 0] == [5]
@@ -62,41 +60,14 @@ def test_words_become_latin_and_every_annotation_stays(russian):
     assert doc.cats == {"news": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("word", "romanised"),
-    [
-        ("ь", "ь"),  # nothing would be left
-        ("\u200d", "\u200d"),
-        ("São", "São"),
-        ("–", "–"),
-        ("🙂", "🙂"),
-        ("µ", "µ"),
-        ("。", "."),  # without the space that uroman adds
-        ("١٢", "12"),
-        ("Москва-2", "Moskva-2"),
-        ("ＡＢＣ", "ABC"),
-    ],
-)
-def test_a_word_that_is_latin_or_would_become_nothing_is_left_alone(word, romanised):
-    assert romanised_word(word) == romanised
-
-
-def test_marks_are_taken_off_when_asked(make_doc):
-    assert romanised_doc(make_doc("São João , naïve"), strip_marks=True).text == "Sao Joao , naive "
-
-
-def test_a_language_may_read_its_letters_its_own_way():
-    assert [romanised_word("гора", lang) for lang in (None, "ukr")] == ["gora", "hora"]
-
-
 def test_a_latin_document_is_given_back_as_it_is(make_doc):
     doc = make_doc("O João mora em Lisboa .", (1, 2, "PER"))
     example = Example(doc.copy(), doc)
-    assert list(Romanise(share=1.0)(spacy.blank("pt"), example)) == [example]
+    assert list(Transliterate(share=1.0)(spacy.blank("pt"), example)) == [example]
 
 
 def test_the_same_seed_changes_the_same_share_of_the_documents(ru, russian):
-    augment = Romanise(share=0.5)
+    augment = Transliterate(share=0.5)
 
     def run() -> list[str]:
         spacy.util.fix_random_seed(3)
@@ -108,7 +79,7 @@ def test_the_same_seed_changes_the_same_share_of_the_documents(ru, russian):
 
 
 def test_the_pipeline_gets_the_new_words(ru, russian):
-    (made,) = Romanise(share=1.0)(ru, Example(russian, russian))
+    (made,) = Transliterate(share=1.0)(ru, Example(russian, russian))
     assert made.reference[0].text == "Ivan"
     assert [token.text for token in made.predicted] == [token.text for token in made.reference]
     assert made.get_aligned_ner() == ["U-PER", "O", "O", "U-LOC", "O", None, "O"]
@@ -116,29 +87,15 @@ def test_the_pipeline_gets_the_new_words(ru, russian):
 
 def test_where_the_tokenizer_made_the_tokens_it_makes_them_again(ru, russian):
     predicted = Doc(ru.vocab, words=["Иван", "живёт", "вМоскве", ".Ура!"])
-    (made,) = Romanise(share=1.0)(ru, Example(predicted, russian))
+    (made,) = Transliterate(share=1.0)(ru, Example(predicted, russian))
     assert [t.text for t in made.predicted] == [t.text for t in ru.make_doc("Ivan zhivet v Moskve. Ura!")]
-
-
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.booleans(), st.data())
-def test_no_token_appears_vanishes_or_is_cut_in_two(words, strip_marks, data):
-    doc = Doc(vocab_of("xx"), words=words)
-    start = data.draw(st.integers(0, len(words) - 1))
-    doc.set_ents([Span(doc, start, data.draw(st.integers(start + 1, len(words))), "X")], default="outside")
-    new = romanised_doc(doc, strip_marks=strip_marks)
-    assert len(new) == len(doc) and [t.whitespace_ for t in new] == [t.whitespace_ for t in doc]
-    assert [(e.start, e.end, e.label_) for e in new.ents] == [(e.start, e.end, e.label_) for e in doc.ents]
-    for old, token in zip(doc, new, strict=True):
-        assert token.text and (token.text == old.text or not any(char.isspace() for char in token.text))
-        assert romanised_word(token.text, None, strip_marks) == token.text
 
 
 def test_without_uroman_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "uroman", None)
     with pytest.raises(XltError, match=r"XLT-E106.*spacy-xlt\[romanise\]"):
-        Romanise()
-    Romanise(share=0.0)
+        Transliterate()
+    Transliterate(share=0.0)
 
 
 def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
@@ -146,7 +103,7 @@ def test_chained_augmenters_are_applied_one_after_the_other(make_doc):
         augmenters={
             "contractions": SplitContractions(share=1.0),
             "off": None,
-            "romanised": Romanise(share=1.0),
+            "romanised": Transliterate(share=1.0),
         }
     )
     doc = make_doc("Vem da Москва", (2, 3, "LOC"), lang="pt")
@@ -160,7 +117,9 @@ def test_a_chain_of_something_else_is_refused():
         ChainedAugmenters(augmenters={"a": 3})
 
 
-@pytest.mark.parametrize("parts", [["romanised"], ["code_switched"], ["code_switched", "romanised"]])
+@pytest.mark.parametrize(
+    "parts", [["romanised"], ["code_switched"], ["code_switched", "romanised"], ["code_switched", "transliterated"]]
+)
 def test_the_parts_go_over_a_strategy_alone_and_together(parts, tmp_path, russian):
     write_docs(tmp_path / "train.spacy", [russian])
     source = Doc(russian.vocab, words=["Ivan", "lives", "in", "Moscow", "."])
@@ -171,7 +130,9 @@ def test_the_parts_go_over_a_strategy_alone_and_together(parts, tmp_path, russia
     paths = [CONFIGS / f"{name}.cfg" for name in names]
     chain = "corpora.train.sources.projected.augmenter.augmenters"
     config = merge_configs(paths, {f"{chain}.{part}.share": 1.0 for part in parts})
-    config["paths"].update(projected=str(tmp_path / "train.spacy"), bitexts=str(tmp_path / "bitext.spacy"))
+    (tmp_path / "letters.tsv").write_text("и\ti\n", encoding="utf8")
+    given = {"projected": "train.spacy", "bitexts": "bitext.spacy", "letters": "letters.tsv"}
+    config["paths"].update({name: str(tmp_path / file) for name, file in given.items()})
     block = config.interpolate()["corpora"]["train"]["sources"]["projected"]["augmenter"]
     augment = registry.resolve({"augmenter": block})["augmenter"]
     assert set(augment.augmenters) == {"contractions", *parts}
@@ -179,6 +140,7 @@ def test_the_parts_go_over_a_strategy_alone_and_together(parts, tmp_path, russia
     made = [example.reference for _ in range(20) for example in augment(spacy.blank("xx"), Example(russian, russian))]
     assert any("lives" in doc.text for doc in made) == ("code_switched" in parts)
     assert all(doc.text.isascii() for doc in made) == ("romanised" in parts)
+    assert all("и" not in doc.text for doc in made) == (parts[-1] in ("romanised", "transliterated"))
     assert {tuple(ent.label_ for ent in doc.ents) for doc in made} == {("PER", "LOC")}
 
 
@@ -261,3 +223,24 @@ def test_a_language_without_a_table_is_named():
     SplitContractions(lang="xx", share=0.0)
     with pytest.raises(XltError, match="E150.*share"):
         SplitContractions(lang="pt", share=2.0)
+
+
+def test_documents_are_written_by_a_table_and_only_the_words_of_a_list(ru, russian, tmp_path):
+    (tmp_path / "letters.tsv").write_text("м\tm\nи\ti\n", encoding="utf8")
+    (tmp_path / "words.txt").write_text("москве\n", encoding="utf8")
+    files = {"table": tmp_path / "letters.tsv", "words": str(tmp_path / "words.txt")}
+    for others, text in ((False, "Иван живёт в Mоскве. Ура!"), (True, "Iван жiвёт в Москве. Ура!")):
+        (made,) = Transliterate(share=1.0, others=others, **files)(ru, Example(russian, russian))
+        assert made.reference.text == text and made.get_aligned_ner() == ["U-PER", "O", "O", "U-LOC", "O", None, "O"]
+
+
+def test_the_augmenter_has_its_earlier_name_too():
+    assert registry.augmenters.get("spacy_xlt.romanise.v1") is registry.augmenters.get("spacy_xlt.transliterate.v1")
+
+
+def test_what_is_wrong_with_the_files_is_said_before_the_training(tmp_path):
+    with pytest.raises(XltError, match="E502.*none.tsv"):
+        Transliterate(table=tmp_path / "none.tsv")
+    Transliterate(table=tmp_path / "none.tsv", share=0.0)
+    with pytest.raises(XltError, match="E150.*`others`"):
+        Transliterate(others=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..alignment.word_vectors import TextVectors, link_probabilities
 
@@ -57,8 +58,21 @@ def _replaced(
 
     for matrix, given, rows, columns in zip(own, links, source.words, target.words, strict=True):
         if given is not None:
-            pairs = given.links[np.isin(given.links[:, 0], rows) & np.isin(given.links[:, 1], columns)]
-            places = np.searchsorted(rows, pairs[:, 0]), np.searchsorted(columns, pairs[:, 1])
             matrix[:] = False
-            matrix[tuple(torch.from_numpy(place).to(own.device) for place in places)] = True
+            matrix[tuple(torch.from_numpy(place).to(own.device) for place in rows_of(given, rows, columns).T)] = True
     return own
+
+
+def rows_of(links: Alignment, source: NDArray[np.integer], target: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Links as rows of the words that have pieces, without those of other words.
+
+    Args:
+        links: Word links of a sentence pair.
+        source: The words of the source that have pieces, ascending: int, (n_rows,).
+        target: The same, of the translation.
+
+    Returns:
+        Row of the source and row of the translation: int64, (n, 2).
+    """
+    pairs = links.links[np.isin(links.links[:, 0], source) & np.isin(links.links[:, 1], target)]
+    return np.stack([np.searchsorted(source, pairs[:, 0]), np.searchsorted(target, pairs[:, 1])], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,44 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import setting
-from ..errors import error
 from .link_loss import link_loss
-from .model import AdaptedModel, Side
+from .model import AdaptedModel
 from .objective import Objective
-from .texts import Pair
+from .pieces import ParallelPieces
 
 if TYPE_CHECKING:
     import torch
-
-
-class ParallelPieces:
-    """Sentence pairs as pieces, all in memory: 8 bytes a piece.
-
-    Attributes:
-        sides: Both sides of the pairs kept.
-        pairs: The pairs kept, in the same order.
-        n_read: All pairs read.
-        lengths: Pieces of both sides of each, special ones counted, as if each had those of the longer: (n_pairs,).
-
-    Raises:
-        XltError: E354 where no pair is left, with the numbers of those left out.
-    """
-
-    def __init__(self, pairs: Iterable[Pair], model: AdaptedModel):
-        self.sides: list[tuple[Side, Side]] = []
-        self.pairs: list[Pair] = []
-        self.n_read = 0
-        for pair in pairs:
-            self.n_read += 1
-            source, target = model.side(pair.source), model.side(pair.target)
-            if source is not None and target is not None:
-                self.sides.append((source, target))
-                self.pairs.append(pair)
-        if not self.pairs:
-            reason = f"{self.n_read} read, none with text of at most {model.max_pieces} pieces on both sides"
-            raise error("E354", path="The parallel text", reason=reason)
-        longest = [max(len(ids) for ids, _ in pair) + model.special for pair in self.sides]
-        self.lengths: NDArray[np.int64] = 2 * np.asarray(longest, np.int64)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,5 +50,5 @@ class SelfAlign(Objective):
     def loss(self, model: AdaptedModel, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
         """See `link_loss`."""
         source, target = (model.words(self._data.sides[i][side] for i in batch) for side in (0, 1))
-        links = [None if self.own_links else self._data.pairs[i].links for i in batch]
+        links = [None if self.own_links else self._data.links[i] for i in batch]
         return link_loss(source, target, temperature=self.temperature, threshold=self.threshold, links=links)

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from spacy_xlt.adapting.link_loss import link_loss
 from spacy_xlt.adapting.model import AdaptedModel
-from spacy_xlt.adapting.self_align import ParallelPieces, SelfAlign
+from spacy_xlt.adapting.pieces import ParallelPieces
+from spacy_xlt.adapting.self_align import SelfAlign
 from spacy_xlt.adapting.texts import Pair
 from spacy_xlt.adapting.trainer import AdaptingSettings, adapt, mixed_batches
 from spacy_xlt.alignment.embedding import EmbeddingAligner

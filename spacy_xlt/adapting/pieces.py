@@ -1,0 +1,54 @@
+"""Sentence pairs as pieces, for the objectives that learn from parallel text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import error
+from ..links import Alignment
+from .model import AdaptedModel, Side
+from .texts import Pair, Range
+
+
+class ParallelPieces:
+    """Sentence pairs as pieces, all in memory: 8 bytes a piece.
+
+    Attributes:
+        sides: Both sides of the pairs kept.
+        links: Their word links, where they have some.
+        spans: Their spans.
+        n_read: All pairs read.
+        lengths: Pieces of both sides of each, special ones counted, as if each had those of the longer: (n_pairs,).
+
+    Raises:
+        XltError: E354 where no pair is left, with the number of those read; it names `what` they are.
+    """
+
+    def __init__(self, pairs: Iterable[Pair], model: AdaptedModel, *, what: str = "The parallel text"):
+        self.what = what
+        self.sides: list[tuple[Side, Side]] = []
+        self.links: list[Alignment | None] = []
+        self.spans: list[Sequence[tuple[Range, Range]]] = []
+        self.n_read = 0
+        for pair in pairs:
+            self.n_read += 1
+            source, target = model.side(pair.source), model.side(pair.target)
+            if source is not None and target is not None:
+                self.sides.append((source, target))
+                self.links.append(pair.links)
+                self.spans.append(pair.spans)
+        self._special = model.special
+        self.keep(range(len(self.sides)), f"text of at most {model.max_pieces} pieces on both sides")
+
+    def keep(self, indices: Sequence[int], having: str) -> None:
+        """Leave out all pairs but some; E354 where there are none, with what they were to have."""
+        if not len(indices):
+            raise error("E354", path=self.what, reason=f"{self.n_read} read, none with {having}")
+        self.sides = [self.sides[i] for i in indices]
+        self.links = [self.links[i] for i in indices]
+        self.spans = [self.spans[i] for i in indices]
+        longest = [max(len(ids) for ids, _ in pair) + self._special for pair in self.sides]
+        self.lengths: NDArray[np.int64] = 2 * np.asarray(longest, np.int64)

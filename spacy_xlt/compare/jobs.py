@@ -27,6 +27,8 @@ from .score import read_gold
 ALL_SEEDS = "all"
 # What spaCy reads of a config. Other sections hold variables, which count where they are used.
 _SECTIONS = ("system", "nlp", "components", "corpora", "training", "pretraining", "initialize")
+# What `spacy xlt adapt` reads
+_OF_ADAPTING = ("adapting", "objectives")
 _PACKAGES = ("spacy", "thinc", "spacy-transformers", "transformers", "torch", "numpy")
 
 
@@ -258,8 +260,7 @@ def _describe(job: Job, plan: Plan) -> None:
         if strategy.adapt:
             overrides = _adapt_overrides(job.seed, strategy.adapt["overrides"])
             plain = _interpolated(merge_configs([strategy.adapt["config"]], overrides), strategy)
-            # Paths are variables, and count where they are used
-            settings["adapt"] = used = {name: section for name, section in plain.items() if name != "paths"}
+            settings["adapt"] = used = {name: section for name, section in plain.items() if name in _OF_ADAPTING}
             paths = _input_paths(used, paths=_paths_of(plain), name="adapt")
             job.inputs |= {name: path_digest(path) for name, path in paths}
     job.parts = {

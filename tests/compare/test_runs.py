@@ -20,8 +20,9 @@ from click.testing import Result
 from helpers.children import WITHOUT_TORCH
 from helpers.compare_plans import ASSEMBLE, BASE, write_plan
 from helpers.in_process import run_python
-from spacy.cli._util import parse_config_overrides
+from helpers.tiny_encoder import make_tiny_encoder
 from spacy.tokens import Doc
+from thinc.api import Config
 from typer.testing import CliRunner
 
 from spacy_xlt.cli import app
@@ -319,45 +320,52 @@ def test_a_training_labels_text_first_without_the_evaluation_sets(
 ADAPTED = """
 [strategies.adapted]
 extends = "trained"
-overrides = {"paths.train": "{run}/adapted"}
+overrides = {"paths.encoder": "{run}/adapted"}
 
 [strategies.adapted.adapt]
-config = "adapting.cfg"
-overrides = {"adapting.steps": 3, "paths.raw": "12"}
+config = "self_align.cfg"
+overrides = {"adapting.steps": 3, "adapting.model": "12", "paths.target": "target.txt"}
+"""
+SELF_ALIGN = """
+[paths]
+source = "source.txt"
+target = null
+
+[adapting]
+model = "none"
+steps = 9
+seed = 5
+
+[objectives]
+
+[objectives.self_align]
+@misc = "spacy_xlt.SelfAlign.v1"
+
+[objectives.self_align.pairs]
+@misc = "spacy_xlt.ParallelLines.v1"
+source = ${paths.source}
+
+[objectives.self_align.pairs.targets]
+pt = ${paths.target}
 """
 
 
-def test_a_training_begins_with_what_was_adapted(
-    folder: Path, in_process: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The corpus of the training stands for its encoder here, so that it takes a second."""
-    given: dict[str, object] = {}
-
-    run = Children.run
-
-    def instead(self: Children, command: Sequence[str], log: Path) -> int:
-        if command[:3] != ["spacy", "xlt", "adapt"]:
-            return run(self, command, log)
-        words, options = command[3:7], command[7:]
-        given.update(parse_config_overrides(list(options)), words=words)
-        time.sleep(0.2)
-        Path(words[1]).mkdir()
-        shutil.copy("train.spacy", words[1])
-        return 0
-
-    monkeypatch.setattr(Children, "run", instead)
-    Path("adapting.cfg").write_text("[paths]\nraw = null\n\n[adapting]\nseed = 5\nsteps = 9\n\n[objectives]\n")
+def test_a_training_begins_with_what_was_adapted(folder: Path, in_process: None) -> None:
+    make_tiny_encoder(Path("12"))
+    Path("source.txt").write_text("Maria lives in Lisboa .\n")
+    Path("target.txt").write_text("Maria mora em Lisboa .\n")
+    Path("self_align.cfg").write_text(SELF_ALIGN)
     write_plan(folder, STRATEGIES + ADAPTED, baseline="trained", seeds="[7]")
     result = compare("--only", "adapted")
     assert result.exit_code == 0, result.output
-    assert given == {
-        "words": ["adapting.cfg", "out/runs/adapted/7/adapted", "--gpu-id", "-1"],
-        "adapting.seed": 7, "adapting.steps": 3, "paths.raw": "12",
-    }  # fmt: skip
-    assert "adapted/7: adapt took" in result.output
-    took = float(re.search(r"adapted/7: train took ([0-9.]+) s", result.output)[1])  # type: ignore[index]
+    adapted = "out/runs/adapted/7/adapted"
+    summary = json.loads(Path(adapted, "adapting.json").read_text())
+    assert (summary["seed"], summary["steps"]) == (7, 3) and summary["model"] == "12"
+    assert Config().from_disk("out/runs/adapted/7/config.cfg")["paths"]["encoder"] == adapted
+    seconds = {what: float(took) for what, took in re.findall(r"adapted/7: (\w+) took ([0-9.]+) s", result.output)}
+    assert list(seconds)[:2] == ["adapt", "train"]
     state = json.loads(Path("out/runs/adapted/7/state.json").read_text())
-    assert state["seconds"] > took + 0.1
+    assert state["seconds"] == pytest.approx(seconds["adapt"] + seconds["train"], abs=0.2)
     again = compare("--only", "adapted", "--dry-run")
     assert re.search(r"adapted/7 +train +done", again.output)
 

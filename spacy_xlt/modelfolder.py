@@ -9,19 +9,27 @@ from typing import Any
 def write_encoder(model: Any, tokenizer: Any, folder: str | Path) -> None:
     """Write an encoder and its tokenizer into a folder that AutoModel and AutoTokenizer load without a warning.
 
+    With a head, AutoModelForMaskedLM says of the same folder that it does not use the pooler.
+
     Args:
-        model: A transformers model. Its weights are written as float32.
+        model: A transformers model: an encoder, or one with a head around it. Its weights are written as float32.
         tokenizer: Of transformers.
         folder: Is made where it is not there. What must appear whole is written inside `io.replacing_folder`.
     """
     import torch
 
     folder = Path(folder)
-    state = {name: _as_written(tensor) for name, tensor in model.state_dict().items()}
-    if model.config.model_type == "bert" and getattr(model, "pooler", None) is None:
+    written: dict[Any, Any] = {}
+    # Weights that are tied stay so: transformers writes them once
+    state = {
+        name: written.setdefault((tensor.data_ptr(), tensor.shape), _as_written(tensor))
+        for name, tensor in model.state_dict().items()
+    }
+    if model.config.model_type == "bert" and getattr(model.base_model, "pooler", None) is None:
         # AutoModel makes a pooler for every BERT, and warns where the folder has none
         size = int(model.config.hidden_size)
-        state |= {"pooler.dense.weight": torch.eye(size), "pooler.dense.bias": torch.zeros(size)}
+        prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+        state |= {f"{prefix}pooler.dense.weight": torch.eye(size), f"{prefix}pooler.dense.bias": torch.zeros(size)}
     model.save_pretrained(folder, state_dict=state, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     for weights in folder.glob("*.safetensors"):

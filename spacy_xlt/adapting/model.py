@@ -33,7 +33,8 @@ class AdaptedModel:
 
     Attributes:
         encoder: Gives vectors of the pieces, from the last layer kept.
-        heads: Modules by name: a `torch.nn.ModuleDict`. They are not written.
+        heads: Modules by name: a `torch.nn.ModuleDict`.
+        whole: What is written: the encoder, or a model around it that has one of the heads as its own.
 
     Raises:
         XltError: E353 for a model that cannot be adapted; E302 and E303 as `EmbeddingAligner`.
@@ -50,6 +51,7 @@ class AdaptedModel:
         self.max_pieces = min(max_pieces, self.encoder.window)
         self.special = len(self.encoder.prefix) + len(self.encoder.suffix)
         self.heads = torch.nn.ModuleDict()
+        self.whole = self.encoder.model
         self._pieces: dict[str, list[int]] = {}
 
     @property
@@ -91,8 +93,10 @@ class AdaptedModel:
         return torch.nn.ModuleDict({"model": self.encoder.model, "heads": self.heads})
 
     def write(self, folder: Path) -> None:
-        """Write the encoder as an ordinary model folder."""
-        write_encoder(self.encoder.model, self.encoder.tokenizer, folder)
+        """Write the encoder, and the head that is its own, as an ordinary model folder."""
+        # To train a part of the encoder may have parted what is tied
+        self.whole.tie_weights()
+        write_encoder(self.whole, self.encoder.tokenizer, folder)
 
 
 def _check_model(model: Any, name: str) -> None:

@@ -9,20 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment.word_vectors import TextVectors, link_pairs
 from ..engine import setting
-from .link_loss import rows_of
-from .model import AdaptedModel, Side
+from .model import AdaptedModel
 from .objective import Objective
-from .pieces import ParallelPieces
+from .own_links import linked_rows
+from .pieces import ParallelPieces, word_keys
 
 if TYPE_CHECKING:
     import torch
-
-# Sentence pairs whose own links are looked for at once
-_CHUNK = 512
-# Pieces of a batch then, padding counted
-_BATCH = 2048
 
 
 def info_nce(
@@ -104,30 +98,13 @@ class WordContrast(Objective):
         """Cut the pairs into pieces, and link those that have no links."""
         self._data = ParallelPieces(self.pairs, model)
         self.n_read = self._data.n_read
-        links = self._links(model)
+        given = [None if self.own_links else links for links in self._data.links]
+        settings = {"temperature": self.temperature, "threshold": self.threshold}
+        links = linked_rows(model, self._data.sides, given, **settings)
         kept = [i for i, found in enumerate(links) if len(found)]
         self._data.keep(kept, "links")
         self._partners = [links[i] for i in kept]
         return self._data.lengths
-
-    def _links(self, model: AdaptedModel) -> list[NDArray[np.int32]]:
-        """Rows of the linked words of each pair, (n, 2)."""
-        result: list[Any] = [None if self.own_links else links for links in self._data.links]
-        for i, (links, (source, target)) in enumerate(zip(result, self._data.sides, strict=True)):
-            if links is not None:
-                result[i] = rows_of(links, np.unique(source[1]), np.unique(target[1])).astype(np.int32)
-        unlinked = [i for i, links in enumerate(result) if links is None]
-        for start in range(0, len(unlinked), _CHUNK):
-            chunk = unlinked[start : start + _CHUNK]
-            ids, owners = zip(*(side for i in chunk for side in self._data.sides[i]), strict=True)
-            vectors = model.encoder.embed(ids, batch_tokens=_BATCH)
-            words = TextVectors(vectors, owners).averaged().centred().normalised()
-            indices = [(2 * k, 2 * k + 1) for k in range(len(chunk))]
-            settings: dict[str, Any] = {"temperature": self.temperature, "threshold": self.threshold}
-            found = link_pairs(words, indices, method="softmax", **settings)
-            for i, (links, scores) in zip(chunk, found, strict=True):
-                result[i] = _mutual(links, scores)
-        return result
 
     def loss(self, model: AdaptedModel, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
         """See `info_nce`."""
@@ -135,23 +112,9 @@ class WordContrast(Objective):
         source, target = (model.words(side) for side in sides)
         starts = np.stack([source.starts, target.starts], axis=1)
         partners = np.concatenate([self._partners[i] + start for i, start in zip(batch, starts, strict=True)])
-        same = alike(partners, *([key for side in texts for key in _keys(side)] for texts in sides))
+        same = alike(partners, *([key for side in texts for key in word_keys(side)] for texts in sides))
         # In its own sentence, a word is told from itself at another place
         rows, columns = (np.repeat(np.arange(len(batch)), side.lengths) for side in (source, target))
         same &= rows[:, None] != columns
         same[partners[:, 0], partners[:, 1]] = True
         return info_nce(source.vectors, target.vectors, partners, same, self.temperature)
-
-
-def _mutual(links: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The links that are the best one of both rows."""
-    best = np.zeros((2, int(links.max(initial=0)) + 1), np.float32)
-    for side in (0, 1):
-        np.maximum.at(best[side], links[:, side], scores)
-    return links[(scores == best[0, links[:, 0]]) & (scores == best[1, links[:, 1]])].astype(np.int32)
-
-
-def _keys(side: Side) -> list[bytes]:
-    """The pieces of each word of a sentence."""
-    ids, owners = side
-    return [part.tobytes() for part in np.split(ids, np.flatnonzero(np.diff(owners)) + 1)]

@@ -52,3 +52,9 @@ class ParallelPieces:
         self.spans = [self.spans[i] for i in indices]
         longest = [max(len(ids) for ids, _ in pair) + self._special for pair in self.sides]
         self.lengths: NDArray[np.int64] = 2 * np.asarray(longest, np.int64)
+
+
+def word_keys(side: Side) -> list[bytes]:
+    """The pieces of each word of a sentence that has some, as bytes: 4 a piece."""
+    ids, owners = side
+    return [part.tobytes() for part in np.split(ids, np.flatnonzero(np.diff(owners)) + 1)]

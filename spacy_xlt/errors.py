@@ -165,11 +165,13 @@ _MESSAGES: dict[str, str] = {
     "E350": "{path}, line {line}: {found} times '|||'; expected source, '|||' and target. Give a second file where "
     "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
-    "E354": "{path} has no sentences to learn from: {reason}.",
+    "E354": "{path} has nothing to learn from: {reason}.",
     "E355": "These objectives cannot train one model: {found}. Set one or more in [objectives], all for encoders, or "
     "all for sequence-to-sequence models.",
     "E356": "{n_source} source and {n_target} target texts were given; each needs one translation.",
     "E357": "{options} both name what to write. Set one of them.",
+    "E358": "{path}, line {line}: there is no second word. A line of a lexicon has a word, a tab or a space, and "
+    "another word that means the same.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",
     "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",

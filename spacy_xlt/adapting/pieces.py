@@ -24,10 +24,18 @@ class ParallelPieces:
         lengths: Pieces of both sides of each, special ones counted, as if each had those of the longer: (n_pairs,).
 
     Raises:
-        XltError: E354 where no pair is left, with the number of those read; it names `what` they are.
+        XltError: E354 where no pair is left, with `what` they are, the number of those read, and what they were to be
+            `having`.
     """
 
-    def __init__(self, pairs: Iterable[Pair], model: AdaptedModel, *, what: str = "The parallel text"):
+    def __init__(
+        self,
+        pairs: Iterable[Pair],
+        model: AdaptedModel,
+        *,
+        what: str = "The parallel text",
+        having: str = "text on both sides",
+    ):
         self.what = what
         self.sides: list[tuple[Side, Side]] = []
         self.links: list[Alignment | None] = []
@@ -41,7 +49,7 @@ class ParallelPieces:
                 self.links.append(pair.links)
                 self.spans.append(pair.spans)
         self._special = model.special
-        self.keep(range(len(self.sides)), f"text of at most {model.max_pieces} pieces on both sides")
+        self.keep(range(len(self.sides)), f"{having} of at most {model.max_pieces} pieces")
 
     def keep(self, indices: Sequence[int], having: str) -> None:
         """Leave out all pairs but some; E354 where there are none, with what they were to have."""

@@ -7,9 +7,10 @@ from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.adapting.contrast import WordContrast, alike, info_nce
+from spacy_xlt.adapting.contrast import SpanContrast, WordContrast, alike, info_nce
 from spacy_xlt.adapting.model import AdaptedModel
-from spacy_xlt.adapting.texts import Pair
+from spacy_xlt.adapting.text_contrast import LexiconContrast, SentenceContrast, TransliterationContrast
+from spacy_xlt.adapting.texts import Pair, Sentences
 from spacy_xlt.errors import XltError
 from spacy_xlt.links import Alignment
 
@@ -132,3 +133,147 @@ def test_pairs_without_links_are_an_error(model):
     pairs = [Pair(*PAIRS[0], links=Alignment()), Pair(*PAIRS[3])]
     with pytest.raises(XltError, match=r"E354.*parallel text.*2 read, none with links"):
         WordContrast(pairs=pairs).prepare(model)
+
+
+SPANS = [[((0, 1), (0, 1)), ((3, 4), (3, 4))], [((0, 1), (0, 1)), ((3, 5), (3, 5))], [], [], [((3, 5), (3, 5))]]
+
+
+def _with_spans():
+    return [Pair(*pair, spans=spans) for pair, spans in zip(PAIRS, SPANS, strict=True)]
+
+
+def _span_rank(model, pair):
+    """How many runs of up to five words of the translation are nearer than the spans', in the mean."""
+    with torch.no_grad():
+        source, target = (model.words([model.side(side)]).vectors.numpy() for side in pair[:2])
+    runs = [(a, b) for a in range(len(target)) for b in range(a + 1, min(a + 5, len(target)) + 1)]
+    means = {run: target[slice(*run)].mean(0) / np.linalg.norm(target[slice(*run)].mean(0)) for run in runs}
+    ranks = []
+    for here, there in pair.spans:
+        cosines = {run: source[slice(*here)].mean(0) @ mean for run, mean in means.items()}
+        ranks.append(sum(cosine > cosines[there] for cosine in cosines.values()))
+    return np.mean(ranks)
+
+
+def test_spans_are_told_from_other_runs_of_words(model):
+    # As if "Banco Central" were "works for Banco"
+    pairs = _with_spans()
+    pairs[1] = pairs[1]._replace(spans=[((0, 1), (0, 1)), ((3, 5), (1, 4))])
+    before = _span_rank(model, pairs[1])
+    objective = SpanContrast(pairs=pairs)
+    losses = _train(model, objective, rate=5e-3)
+    assert (objective.n_read, len(objective._spans)) == (5, 3)
+    assert losses[-1] < losses[0] / 2
+    assert before > 2 and _span_rank(model, pairs[1]) == 0
+
+
+def test_rivals_of_a_span_are_other_spans_and_the_runs_of_its_sentence(model):
+    one = [Pair(["Maria", "mora"], ["Maria", "lives"], spans=[((0, 1), (0, 1))])]
+    two = [*one, Pair(["John", "Silva", "e"], ["and", "John", "Silva"], spans=[((0, 2), (1, 3))])]
+    objective = SpanContrast(pairs=two)
+    objective.prepare(model)
+    with torch.no_grad():
+        loss = objective.loss(model, [0, 1], np.random.default_rng(0))
+        source, target = (model.words([model.side(pair[side]) for pair in two]).vectors.numpy() for side in (0, 1))
+    first = np.stack([source[0], source[2:4].mean(0)])
+    runs = [(0, 1), (0, 2), (1, 2), (2, 3), (2, 4), (2, 5), (3, 4), (3, 5), (4, 5)]
+    second = np.stack([target[a:b].mean(0) for a, b in runs])
+    first, second = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (first, second))
+    # Maria's is the first run, that of John Silva is (3, 5)
+    same = np.asarray([[1, 0, 0, 1, 1, 1, 1, 0, 1], [0, 1, 1, 0, 0, 0, 0, 1, 0]], bool)
+    assert float(loss) == pytest.approx(_reference(first, second, [[0, 0], [1, 7]], same, 0.05), abs=1e-5)
+
+
+def test_spans_of_words_without_pieces_are_left_out(model):
+    pair = Pair(["", "Maria", "John"], ["Maria", "\u200b", "John"], spans=[((0, 1), (0, 1)), ((1, 3), (1, 3))])
+    objective = SpanContrast(pairs=[pair, Pair(["a"], ["a"], spans=[((0, 1), (0, 1))])])
+    objective.prepare(model)
+    assert [found.tolist() for found in objective._spans] == [[[0, 2, 1, 2]], [[0, 1, 0, 1]]]
+
+
+def _text_rank(model, pairs):
+    """How many of all second texts are nearer than a text's own, in the mean."""
+    with torch.no_grad():
+        first, second = (model.texts([model.side(pair[side])[0] for pair in pairs]) for side in (0, 1))
+    cosines = first @ second.T
+    return float((cosines > cosines.diagonal()[:, None]).float().sum(1).mean())
+
+
+# Texts that have nothing in common with what belongs to them
+APART = [
+    (["abc"], ["Maria", "Silva"]),
+    (["xyz", "0123"], ["Lisboa"]),
+    (["Google"], ["mora", "em"]),
+    (["New", "York"], ["Banco"]),
+]
+
+
+def test_sentences_come_nearer_to_their_translations(model):
+    objective = SentenceContrast(pairs=[Pair(*pair) for pair in [*APART, PAIRS[3]]])
+    before = _text_rank(model, APART)
+    losses = _train(model, objective, rate=5e-3)
+    assert objective.n_read == 5 and losses[-1] < losses[0] / 2
+    assert before > 0 and _text_rank(model, APART) == 0
+
+
+def test_the_same_sentence_is_no_rival(model):
+    objective = SentenceContrast(pairs=[Pair(*APART[0]), Pair(APART[0][0], ["John"]), Pair(*APART[0])])
+    objective.prepare(model)
+    with torch.no_grad():
+        assert float(objective.loss(model, [0, 1, 2], np.random.default_rng(0))) == 0
+
+
+def test_words_of_a_lexicon_come_nearer(model, tmp_path):
+    lines = ["abc\tMaria Silva\tnoun", "", "xyz 0123\tLisboa", "Google\tmora em"]
+    (tmp_path / "a.tsv").write_text("\n".join(lines), encoding="utf8")
+    (tmp_path / "b.tsv").write_text("New York\tBanco\n", encoding="utf8")
+    objective = LexiconContrast(words=[str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")])
+    assert [pair[:2] for pair in objective.texts()] == APART
+    before = _text_rank(model, APART)
+    losses = _train(model, objective, rate=5e-3)
+    assert objective.n_read == 4 and losses[-1] < losses[0] / 2
+    assert before > 0 and _text_rank(model, APART) == 0
+
+
+def test_a_sentence_comes_nearer_to_itself_in_other_letters(model, tmp_path):
+    # Of what the tiny encoder knows, as if it were another script
+    (tmp_path / "table.tsv").write_text("a\tq\ne\tj\no\tz\ni\tw\nr\tx\nn\tk\n", encoding="utf8")
+    (tmp_path / "text.txt").write_text("Maria mora\nJohn Smith\nBanco Central\nb c d\nGoogle\n", encoding="utf8")
+    sentences = Sentences(paths={"pt": str(tmp_path / "text.txt")})
+    objective = TransliterationContrast(sentences=sentences, table=str(tmp_path / "table.tsv"))
+    pairs = [pair[:2] for pair in objective.texts()]
+    assert pairs[0] == (["Maria", "mora"], ["Mqxwq", "mzxq"]) and pairs[3] == (["b", "c", "d"], [])
+    losses = _train(model, objective, rate=5e-3)
+    assert (objective.n_read, losses[-1] < losses[0] / 2) == (5, True)
+    assert _text_rank(model, [pair for pair in pairs if pair[1]]) == 0
+
+
+def test_other_letters_are_latin_ones_where_there_is_no_table():
+    pytest.importorskip("uroman")
+    objective = TransliterationContrast(sentences=[(["Мария", "!"], "ru"), (["Maria"], "pt")])
+    assert [pair.target for pair in objective.texts()] == [["Mariya", "!"], []]
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (SpanContrast(pairs=[Pair(*PAIRS[0])]), "parallel text.*1 read, none with spans"),
+        (SentenceContrast(pairs=[Pair(*PAIRS[3])]), "parallel text.*1 read, none with text on both sides"),
+        (TransliterationContrast(sentences=[(["Maria"], "pt")]), "text.*1 read, none with words to write in other"),
+        (LexiconContrast(words=[]), "lexicon.*0 read"),
+    ],
+    ids=lambda value: getattr(value, "signature", "").split("|")[0],
+)
+def test_nothing_to_learn_from_is_an_error(model, objective, message):
+    if isinstance(objective, TransliterationContrast):
+        pytest.importorskip("uroman")
+    with pytest.raises(XltError, match=f"E354.*{message}"):
+        objective.prepare(model)
+
+
+def test_a_file_without_a_second_word_is_an_error(tmp_path):
+    (tmp_path / "a.tsv").write_text("cat gato\n\ndog\n", encoding="utf8")
+    with pytest.raises(XltError, match=r"E358.*a\.tsv, line 3"):
+        list(LexiconContrast(words=[str(tmp_path / "a.tsv")]).texts())
+    with pytest.raises(XltError, match=r"E502.*b\.tsv"):
+        list(LexiconContrast(words=[str(tmp_path / "b.tsv")]).texts())

@@ -122,7 +122,7 @@ def test_invalid_settings_texts_and_folders_are_errors(tiny, tmp_path):
     ):
         with pytest.raises(XltError, match=message):
             _adapt(tiny, _given(), tmp_path / "out", **changes)
-    with pytest.raises(XltError, match="E354.*2 read, none with text of at most 60 pieces"):
+    with pytest.raises(XltError, match="E354.*2 read, none with text on both sides of at most 60 pieces"):
         _adapt(tiny, _given([PAIRS[3], PAIRS[5]]), tmp_path / "out")
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "file").touch()

@@ -39,7 +39,7 @@ class XltWarning(UserWarning):
 
 
 # Numbers by stage: 0xx nouns and languages, 1xx components, 2xx translation, 3xx alignment,
-# 4xx projection, 5xx commands and corpora, 6xx training and evaluation, 7xx bundled models.
+# 4xx projection, 5xx commands and corpora, 6xx training and evaluation, 7xx bundled models, 8xx vocabularies.
 _MESSAGES: dict[str, str] = {
     "E001": "{n_links} links but {n_scores} scores: an alignment needs one score for each link.",
     "E002": "A link points at ({i}, {j}), but there are {n_source} source and {n_target} target tokens.",
@@ -273,6 +273,10 @@ _MESSAGES: dict[str, str] = {
     "E702": "{path} cannot be read as a bundled model: {reason}. Install the package it comes with again.",
     "E703": "No bundled model is called {name!r}. Known: {known}.",
     "E705": "The model 'bundled:{name}' has {known} layers; `layers` is {layers!r} and must be from 1 to {known}.",
+    "E860": "The tokenizer of {model!r} cannot be changed: {reason}. Take a model whose tokenizer.json holds Unigram, "
+    "WordPiece or BPE; pieces can be romanised of the first two.",
+    "E861": "The vocabulary of {model!r} cannot be changed: {reason}. Take an encoder such as BERT or XLM-R.",
+    "E862": "The texts change nothing: {reason}. Give other texts.",
     "E505": "{path} holds a build of another config or input; nothing was changed there. Different: {difference}. "
     "Choose another folder, or remove this one.",
     "E506": "{path} is not empty and holds no {what}: it has no {marker} that this package wrote. Nothing in it was "

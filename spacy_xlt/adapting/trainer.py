@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..engine import check_settings, invalid_setting, setting
 from ..errors import error
-from ..io import fingerprint, replacing_folder, write_json
+from ..io import check_new_folder, fingerprint, replacing_folder, write_json
 from ..steps import Kept, Processes, first_and_last, shuffled_batches, train_steps
 from .objective import Objective
 
@@ -94,8 +94,7 @@ def adapt(
             `EmbeddingAligner`.
     """
     output = Path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise error("E553", path=output, reason="is there already")
+    check_new_folder(output)
     processes = Processes.here()
     if settings.accumulate % processes.count:
         expected = f"a multiple of {processes.count}, so that each of as many processes has something to do"

@@ -1,4 +1,4 @@
-"""Loading a pretrained encoder up to the layer that is needed, and writing one."""
+"""Loading a pretrained encoder up to the layer that is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ..bundled import PREFIX
 from ..device import first_line, quiet
 from ..errors import XltError, error
 from ..hub import located
-from ..modelfolder import write_encoder as write_encoder
 
 # The position limit of a model that states none, and the most that one window has of any model, in pieces.
 _DEFAULT_WINDOW, _LONGEST_WINDOW = 512, 1024

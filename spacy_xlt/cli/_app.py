@@ -48,6 +48,7 @@ GROUPS = {
         "label",
         "rank-sources",
         "bundled",
+        "vocabulary",
         "adapt",
         "adapt-aligner",
         "train-generator",

@@ -1,7 +1,7 @@
 """Files and folders that a kill at any moment leaves whole, and folders that are ours."""
 
 from .digests import file_digest, fingerprint, path_digest
-from .folders import LOCK_NAME, check_own_folder, inside, lock_folder
+from .folders import LOCK_NAME, check_new_folder, check_own_folder, inside, lock_folder
 from .leftovers import CANNOT_WRITE, is_leftover, remove_leftovers, remove_leftovers_of
 from .writing import (
     docs_bytes,
@@ -18,6 +18,7 @@ from .writing import (
 __all__ = [
     "CANNOT_WRITE",
     "LOCK_NAME",
+    "check_new_folder",
     "check_own_folder",
     "docs_bytes",
     "file_digest",

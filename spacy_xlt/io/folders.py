@@ -65,6 +65,17 @@ def check_own_folder(folder: str | Path, *, what: str, marker: str, is_ours: Cal
         raise error("E506", path=folder, what=what, marker=marker)
 
 
+def check_new_folder(folder: str | Path) -> None:
+    """Make sure that there is nothing yet where a folder is to be written, or an empty one.
+
+    Raises:
+        XltError: E553 where there is something.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise error("E553", path=folder, reason="is there already")
+
+
 @contextmanager
 def lock_folder(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
     """Keep a folder for this process until the block ends.

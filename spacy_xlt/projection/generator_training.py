@@ -16,7 +16,7 @@ from .. import __version__
 from ..docs import all_spans, sentence_ranges
 from ..engine import check_settings, invalid_setting, setting
 from ..errors import error
-from ..io import replacing_folder, write_json
+from ..io import check_new_folder, replacing_folder, write_json
 from ..steps import first_and_last, shuffled_batches, train_steps
 from ..translation.seq2seq import encoder_output, pad_rows
 from .generator import NOTES, LoadedGenerator, SpanGenerator
@@ -166,8 +166,7 @@ def train_generator(
     from thinc.api import get_torch_default_device
 
     output = Path(output)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise error("E553", path=output, reason="is there already")
+    check_new_folder(output)
     loaded = LoadedGenerator.read(settings.model, torch.device(get_torch_default_device()))
     examples = read_examples(labelled_sentences(docs), loaded.codec, max_pieces=settings.max_pieces)
     if not examples.kept:

@@ -65,6 +65,8 @@ OVER_INPUTS = [
     "align s.txt t.txt out --tokens {t.txt}",
     "align s.txt t.txt out --config base.cfg --scores {base.cfg}",
     "adapt-aligner s.txt t.txt {s.txt}",
+    "vocabulary trim m {s.txt} s.txt t.txt",
+    "vocabulary transfer m {t.txt} s.txt t.txt",
     "train-generator c.spacy {c.spacy} --model m",
     "train-generator c.spacy {gold.spacy} --model m --dev gold.spacy",
     "eval-projection base.cfg c.spacy gold.spacy --json {gold.spacy}",

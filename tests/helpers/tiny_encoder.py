@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 TEXTS = [
     "Maria Silva mora em Lisboa e trabalha no Banco Central .",
@@ -13,24 +14,19 @@ TEXTS = [
 ]
 
 
-def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -> Path:
+def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert", tokenizer: Any = None) -> Path:
     """Write the model folder.
 
     mask (bool): Whether the tokenizer has a piece that masks.
     kind (str): The architecture, as `model_type` in a config.json.
+    tokenizer (Tokenizer): Another one, with the same special pieces.
     RETURNS (Path): The folder, which AutoModel and AutoTokenizer load.
     """
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import processors
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-    special = ["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])]
-    tokenizer = Tokenizer(
-        models.Unigram([*((mark, 0.0) for mark in special), *unigram_pieces(200)], special.index("<unk>"))
-    )
-    tokenizer.add_special_tokens(special)
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
+    tokenizer = tokenizer or _tokenizer(["<s>", "</s>", "<pad>", "<unk>", *(["<mask>"] if mask else [])])
     marks = [(mark, tokenizer.token_to_id(mark)) for mark in ("<s>", "</s>")]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
     names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>"}
@@ -53,6 +49,17 @@ def make_tiny_encoder(folder: Path, *, mask: bool = False, kind: str = "bert") -
     )
     AutoModel.from_config(config).save_pretrained(folder)
     return folder
+
+
+def _tokenizer(special: list[str]) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pieces = [*((mark, 0.0) for mark in special), *unigram_pieces(200)]
+    tokenizer = Tokenizer(models.Unigram(pieces, special.index("<unk>")))
+    tokenizer.add_special_tokens(special)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
 
 
 def unigram_pieces(n: int) -> list[tuple[str, float]]:

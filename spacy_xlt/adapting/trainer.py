@@ -20,8 +20,8 @@ from .objective import Objective
 
 # The name of an objective, its items, and the number of the batch
 Batch = tuple[str, list[int], int]
-# What is not trained unless it is asked for: vectors of pieces and positions, and what is not used of a BERT
-_EMBEDDINGS = ("embeddings.", "embed_tokens.", "embed_positions.", "shared.", "wte.", "wpe.")
+# What is not trained unless it is asked for: vectors of pieces, read or written, and of positions; what no BERT uses
+_EMBEDDINGS = ("embeddings.", "embed_tokens.", "embed_positions.", "shared.", "wte.", "wpe.", "lm_head.")
 _UNUSED = "pooler."
 
 
@@ -91,7 +91,7 @@ def adapt(
     Raises:
         XltError: E353 for a model that cannot be adapted, E354 for an objective without anything to learn from, E355
             for objectives that do not fit together, E553 where the folder is there already; E302 and E303 as
-            `EmbeddingAligner`.
+            `EmbeddingAligner`, E221 as `Seq2SeqTranslator`.
     """
     output = Path(output)
     check_new_folder(output)
@@ -139,11 +139,16 @@ def mixed_batches(
 
 
 def _load(settings: AdaptingSettings, objectives: Mapping[str, Objective]) -> Any:
-    from .model import AdaptedModel
+    from .model import AdaptedModel, Seq2SeqModel
 
     kinds = {objective.seq2seq for objective in objectives.values()}
     if not objectives or len(kinds) > 1:
         raise error("E355", found=", ".join(objectives) or "none")
+    if True in kinds:
+        if settings.layers is not None:
+            expected = "null for a sequence-to-sequence model, which is trained as a whole"
+            raise invalid_setting("AdaptingSettings", "layers", settings.layers, expected)
+        return Seq2SeqModel(settings.model, max_pieces=settings.max_pieces)
     return AdaptedModel(settings.model, layers=settings.layers, max_pieces=settings.max_pieces)
 
 
@@ -161,7 +166,8 @@ def _train(
     for name, parameter in module.named_parameters():
         name = name.removeprefix("model.")
         frozen = name.startswith(_UNUSED) or (not settings.embeddings and any(part in name for part in _EMBEDDINGS))
-        parameter.requires_grad_(not frozen)
+        # Positions that are computed never are
+        parameter.requires_grad_(parameter.requires_grad and not frozen)
 
     def loss_of(batch: Batch) -> Any:
         name, items, number = batch

@@ -44,7 +44,7 @@ docs: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[bundled,ctranslate2,peft,romanise,statistical,dev,langid,llm,zstd,ray]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[adapt,bundled,ctranslate2,peft,romanise,statistical,dev,langid,llm,zstd,ray]'
 	# Its own requirements would take typer back to a version that no command of spaCy works with
 	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) spacy-huggingface-hub==0.0.10
 	touch $@

@@ -172,6 +172,7 @@ _MESSAGES: dict[str, str] = {
     "E357": "{options} both name what to write. Set one of them.",
     "E358": "{path}, line {line}: there is no second word. A line of a lexicon has a word, a tab or a space, and "
     "another word that means the same.",
+    "E359": "{path}, line {line}: {found} of three columns. A line has head, relation, tail, and tabs between them.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",
     "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 Batch = TypeVar("Batch")
+Made = TypeVar("Made")
 
 _CLIP = 1.0
 _WEIGHT_DECAY = 0.01
@@ -28,6 +32,8 @@ _WEIGHT_DECAY = 0.01
 _POOL = 64
 # Seconds between two writings of what a training needs to go on
 _KEEP_EVERY = 300
+# What the steps change of it
+_OF_STEPS = {"trained", "optimizer", "losses", "seconds"}
 
 
 def shuffled_batches(lengths: NDArray[np.int64], *, batch_tokens: int, seed: int) -> Iterator[list[int]]:
@@ -59,16 +65,16 @@ class Processes:
     Attributes:
         index: Which one this is.
         count: How many there are.
-        accelerator: accelerate's, where there are several.
+        state: accelerate's, where there are several.
     """
 
     index: int = 0
     count: int = 1
-    accelerator: Any = None
+    state: Any = None
 
     @classmethod
     def here(cls) -> Processes:
-        """Those that `accelerate launch` or `torchrun` has started; without them, this one alone.
+        """Those that `torchrun` or `accelerate launch` has started; without them, this one alone.
 
         Raises:
             XltError: E106 where there are several, and accelerate is missing.
@@ -76,77 +82,195 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()
         try:
-            from accelerate import Accelerator
+            from accelerate import PartialState
         except ImportError as err:
             raise missing_package("Training with several processes", "accelerate", "adapt") from err
-        accelerator = Accelerator()
-        return cls(accelerator.process_index, accelerator.num_processes, accelerator)
+        from thinc.api import get_torch_default_device
+
+        state = PartialState(cpu=get_torch_default_device().type == "cpu")
+        return cls(state.process_index, state.num_processes, state)
 
     @property
     def device(self) -> torch.device:
         """Where the model of this process goes."""
         from thinc.api import get_torch_default_device
 
-        return get_torch_default_device() if self.accelerator is None else self.accelerator.device
+        return get_torch_default_device() if self.state is None else self.state.device
 
-    def add_up(self, parameters: list[Any]) -> None:
-        """Make the gradients of each process the sum of all of theirs; one that a process has not counts as zero."""
+    def add_up(self, parameters: Sequence[Any], loss: float) -> float:
+        """Make the gradients of each process the sum of all of theirs.
+
+        Args:
+            parameters: What is trained, in the same order in each. One without a gradient in any process stays so, as
+                momentum and decay would move it.
+            loss: Of this process.
+
+        Returns:
+            The sum of the losses.
+        """
         import torch
 
-        if self.accelerator is None:
-            return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        flat = self.accelerator.reduce(torch.cat([parameter.grad.flatten() for parameter in parameters]), "sum")
-        parts = flat.split([parameter.numel() for parameter in parameters])
-        for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
+        if self.state is None:
+            return loss
+        from accelerate.utils import reduce
 
-    def total(self, value: float) -> float:
-        """The sum of what each process gives."""
-        import torch
+        has = [parameter.grad is not None for parameter in parameters]
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        last = torch.tensor([*has, loss], dtype=torch.float32, device=parameters[0].device)
+        sums = reduce(torch.cat([*(grad.flatten() for grad in grads), last]), "sum")
+        *parts, has_any, total = sums.split([*(p.numel() for p in parameters), len(has), 1])
+        for parameter, part, known in zip(parameters, parts, has_any.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter) if known else None
+        return float(total)
 
-        if self.accelerator is None:
-            return value
-        return float(self.accelerator.reduce(torch.tensor(value, dtype=torch.float64), "sum"))
+    def of_first(self, make: Callable[[], Made]) -> Made:
+        """What the first process makes, in all; plain data, and tensors on the CPU."""
+        if self.state is None:
+            return make()
+        from accelerate.utils import broadcast_object_list
 
-    def of_first(self, value: float) -> float:
-        """What the first process gives, in all."""
-        return self.total(value if self.index == 0 else 0.0)
+        made: list[Any] = broadcast_object_list([make() if self.index == 0 else None])
+        return made[0]
 
 
-@dataclass(frozen=True)
 class Kept:
-    """What a training that was stopped needs to go on, in a file.
+    """What a training that was stopped needs to go on, in a file that the first of its processes reads and writes.
 
-    Attributes:
-        path: The file. It is there while the training is not finished.
+    Args:
+        path: The file. It is there while the training is not finished. None for a training that begins anew.
         key: What the training depends on; a file with another key is not used.
+        processes: Those that train; this one alone where left out.
     """
 
-    path: Path
-    key: str
+    def __init__(self, path: Path | None = None, key: str = "", processes: Processes | None = None):
+        self.path = path
+        self.key = key
+        self.processes = processes or Processes()
+        self.state = self.processes.of_first(self._read)
 
-    def read(self) -> dict[str, Any] | None:
-        """What was written last; None where there is nothing that can be used."""
+    def _read(self) -> dict[str, Any]:
+        """What was written last; nothing where that cannot be used."""
         import pickle
 
         import torch
 
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True) if self.path else {}
         # Damaged in one way or the other, or of another program
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
-            return None
-        return state if isinstance(state, dict) and state.get("key") == self.key else None
+            return {}
+        return state if isinstance(state, dict) and state.get("key") == self.key else {}
 
-    def write(self, **state: Any) -> None:
-        """Write it, all or nothing."""
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What was made under a name before the training was stopped, else what the first process makes now."""
+        if name not in self.state:
+            self.state[name] = self.processes.of_first(make)
+        return self.state[name]
+
+    def write(self, make: Callable[[], dict[str, Any]]) -> None:
+        """Write what `make` gives beside what was made once, all or nothing.
+
+        Raises:
+            OSError: Where it cannot be written; what was written before stays.
+        """
         import torch
 
-        with replacing(self.path) as file:
-            torch.save({"key": self.key, **state}, file)
+        if self.path is None or self.processes.index:
+            return
+        with uninterrupted(), replacing(self.path) as beside, beside.open("wb") as file:
+            try:
+                torch.save({"key": self.key, **self.state, **make()}, file)
+            except RuntimeError as err:
+                # PyTorch's own error does not say that the disk is full
+                raise (err.__context__ if isinstance(err.__context__, OSError) else err) from None
+
+    def remove(self) -> None:
+        """The training is finished."""
+        if self.path is not None and not self.processes.index:
+            self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of the block."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+class _Training:
+    """How far a training has come: the steps made, and what the next one needs."""
+
+    def __init__(self, trained: Sequence[Any], learning_rate: float, kept: Kept):
+        import torch
+
+        self.trained = trained
+        self.optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=_WEIGHT_DECAY)
+        self.kept = kept
+        before = {name: kept.state.pop(name) for name in _OF_STEPS & kept.state.keys()}
+        self.losses: list[float] = before.get("losses", [])
+        if before:
+            with torch.no_grad():
+                for parameter, value in zip(trained, before["trained"], strict=True):
+                    parameter.copy_(value)
+            self.optimizer.load_state_dict(before["optimizer"])
+        self._began = time.monotonic() - before.get("seconds", 0.0)
+        self._kept_at, self._n_kept, self._is_whole = time.monotonic(), len(self.losses), True
+
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, before a stop, too."""
+        return time.monotonic() - self._began
+
+    def step(self, loss: float, rate: float) -> None:
+        """Change the parameters by their gradients."""
+        import torch
+
+        torch.nn.utils.clip_grad_norm_(self.trained, _CLIP)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with uninterrupted():
+            self._is_whole = False
+            self.optimizer.step()
+            self.losses.append(loss)
+            self._is_whole = True
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def keep(self) -> None:
+        """Write what is needed to go on."""
+        self._kept_at, self._n_kept = time.monotonic(), len(self.losses)
+        self.kept.write(
+            lambda: {
+                "trained": [parameter.detach().cpu() for parameter in self.trained],
+                "optimizer": self.optimizer.state_dict(),
+                "losses": self.losses,
+                "seconds": self.seconds,
+            }
+        )
+
+    def keep_now_and_then(self) -> None:
+        """The same where the last time is long ago."""
+        if time.monotonic() - self._kept_at > _KEEP_EVERY:
+            self.keep()
+
+    @contextmanager
+    def kept_when_stopped(self) -> Iterator[None]:
+        """Keep the steps made where the block does not end: Ctrl-C, or an error, as of another process that is gone."""
+        try:
+            yield
+        except BaseException:
+            if self._is_whole and len(self.losses) > self._n_kept:
+                self.keep()
+            raise
 
 
 def train_steps(
@@ -160,7 +284,6 @@ def train_steps(
     progress: Callable[[int, float], None],
     minutes: float | None = None,
     accumulate: int = 1,
-    processes: Processes | None = None,
     kept: Kept | None = None,
 ) -> list[float]:
     """Train the parameters of a model that ask for gradients with AdamW, on the device where it is.
@@ -175,66 +298,43 @@ def train_steps(
         progress: Called after each step with the steps done and the loss.
         minutes: Train for so long instead, whatever number of steps that is.
         accumulate: Batches of a step. Several processes share them out, so that the model is the one of one process.
-        processes: Those that train it; this one alone where left out.
-        kept: Where to keep what is needed to go on after a stop.
+        kept: What to go on from, where to keep it, and the processes that train.
 
     Returns:
         The loss of each step.
     """
     import torch
 
-    processes = processes or Processes()
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=_WEIGHT_DECAY)
-    losses: list[float] = []
-    elapsed = 0.0
-    if kept is not None and (state := kept.read()) is not None:
-        with torch.no_grad():
-            for parameter, value in zip(trained, state["trained"], strict=True):
-                parameter.copy_(value)
-        optimizer.load_state_dict(state["optimizer"])
-        losses, elapsed = state["losses"], state["elapsed"]
-        progress(len(losses), losses[-1])
+    kept = kept or Kept()
+    processes = kept.processes
+    training = _Training([p for p in model.parameters() if p.requires_grad], learning_rate, kept)
+    losses = training.losses
     batches = islice(batches, len(losses) * accumulate, None)
-    began = written = time.monotonic()
 
-    def keep() -> None:
-        if kept is not None and processes.index == 0 and losses:
-            values = [parameter.detach().cpu() for parameter in trained]
-            so_far = elapsed + time.monotonic() - began
-            kept.write(trained=values, optimizer=optimizer.state_dict(), losses=losses, elapsed=so_far)
+    def share_done() -> float:
+        if minutes is None:
+            return len(losses) / steps
+        return processes.of_first(lambda: training.seconds / (60 * minutes))
 
+    def add_gradients() -> float:
+        total = 0.0
+        for number, batch in enumerate(islice(batches, accumulate), start=len(losses) * accumulate):
+            if number % processes.count == processes.index:
+                torch.manual_seed(seed * 1_000_003 + number)
+                loss = loss_of(batch) / accumulate
+                loss.backward()
+                total += float(loss.detach())
+        return processes.add_up(training.trained, total)
+
+    if losses:
+        progress(len(losses), losses[-1])
     model.train()
-    with without_cudnn_attention(trained[0].device):
-        try:
-            while True:
-                done = len(losses) / steps
-                if minutes is not None:
-                    done = processes.of_first((elapsed + time.monotonic() - began) / (60 * minutes))
-                if done >= 1:
-                    break
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate * _rate(done, len(losses), None if minutes is not None else steps)
-                optimizer.zero_grad(set_to_none=True)
-                total = 0.0
-                for number, batch in enumerate(islice(batches, accumulate), start=len(losses) * accumulate):
-                    if number % processes.count != processes.index:
-                        continue
-                    torch.manual_seed(seed * 1_000_003 + number)
-                    loss = loss_of(batch) / accumulate
-                    loss.backward()
-                    total += float(loss.detach())
-                processes.add_up(trained)
-                torch.nn.utils.clip_grad_norm_(trained, _CLIP)
-                optimizer.step()
-                losses.append(processes.total(total))
-                progress(len(losses), losses[-1])
-                if time.monotonic() - written > _KEEP_EVERY:
-                    keep()
-                    written = time.monotonic()
-        except KeyboardInterrupt:
-            keep()
-            raise
+    with without_cudnn_attention(training.trained[0].device), training.kept_when_stopped():
+        while (done := share_done()) < 1:
+            rate = learning_rate * _rate(done, len(losses), steps if minutes is None else None)
+            training.step(add_gradients(), rate)
+            progress(len(losses), losses[-1])
+            training.keep_now_and_then()
     model.eval()
     return losses
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..engine import check_settings, invalid_setting, setting
 from ..errors import error
-from ..io import check_new_folder, fingerprint, replacing_folder, write_json
+from ..io import check_new_folder, fingerprint, path_digest, replacing_folder, write_json
 from ..steps import Kept, Processes, first_and_last, shuffled_batches, train_steps
 from .objective import Objective
 
@@ -93,16 +94,21 @@ def adapt(
             for objectives that do not fit together, E553 where the folder is there already; E302 and E303 as
             `EmbeddingAligner`, E221 as `Seq2SeqTranslator`.
     """
+    import torch
+
     output = Path(output)
     check_new_folder(output)
     processes = Processes.here()
     if settings.accumulate % processes.count:
         expected = f"a multiple of {processes.count}, so that each of as many processes has something to do"
         raise invalid_setting("AdaptingSettings", "accumulate", settings.accumulate, expected)
+    # Of heads: the same in all processes, and after a stop
+    torch.manual_seed(settings.seed)
     model = _load(settings, objectives)
     lengths = {name: objective.prepare(model) for name, objective in objectives.items()}
     start = time.perf_counter()
-    losses = _train(settings, objectives, model, lengths, processes, progress, _kept(settings, objectives, output))
+    kept = _kept(settings, objectives, lengths, output, processes)
+    losses = _train(settings, objectives, model, lengths, progress, kept)
     summary = {
         **asdict(settings),
         "part": None if settings.part is None else settings.part.signature,
@@ -119,7 +125,7 @@ def adapt(
         with replacing_folder(output) as folder:
             model.write(folder)
             write_json(folder / "adapting.json", summary)
-        _kept(settings, objectives, output).path.unlink(missing_ok=True)
+    kept.remove()
     return summary
 
 
@@ -157,12 +163,11 @@ def _train(
     objectives: Mapping[str, Objective],
     model: Any,
     lengths: Mapping[str, NDArray[np.int64]],
-    processes: Processes,
     progress: Callable[[int, float], None],
     kept: Kept,
 ) -> list[float]:
     """Run the steps; the loss of each."""
-    module = model.module().to(processes.device)
+    module = model.module().to(kept.processes.device)
     for name, parameter in module.named_parameters():
         name = name.removeprefix("model.")
         frozen = name.startswith(_UNUSED) or (not settings.embeddings and any(part in name for part in _EMBEDDINGS))
@@ -177,8 +182,10 @@ def _train(
         weights = {name: objective.weight for name, objective in objectives.items()}
         return mixed_batches(lengths, weights, batch_tokens=settings.batch_tokens, seed=settings.seed)
 
-    if settings.part is not None:
-        settings.part.put_in(model, lambda n: (loss_of(batch) for batch, _ in zip(batches(), range(n), strict=False)))
+    if part := settings.part:
+        body = module["model"]
+        chosen = kept.once("chosen", lambda: part.choose(body, lambda n: map(loss_of, islice(batches(), n))))
+        part.put_in(body, chosen)
     losses = train_steps(
         module,
         loss_of,
@@ -189,20 +196,28 @@ def _train(
         learning_rate=settings.learning_rate,
         seed=settings.seed,
         progress=progress,
-        processes=processes,
         kept=kept,
     )
-    if settings.part is not None:
-        settings.part.merge(model)
+    if part:
+        part.merge(module["model"])
     return losses
 
 
-def _kept(settings: AdaptingSettings, objectives: Mapping[str, Objective], output: Path) -> Kept:
+def _kept(
+    settings: AdaptingSettings,
+    objectives: Mapping[str, Objective],
+    lengths: Mapping[str, NDArray[np.int64]],
+    output: Path,
+    processes: Processes,
+) -> Kept:
     """What is needed to go on, beside the folder."""
     described = {
         **asdict(settings),
         "part": getattr(settings.part, "signature", None),
         "objectives": {name: [objective.signature, objective.weight] for name, objective in objectives.items()},
+        # Another model or text of the same name
+        "model_files": path_digest(Path(settings.model)) if Path(settings.model).is_dir() else None,
+        "lengths": {name: of_items.tolist() for name, of_items in lengths.items()},
         "version": __version__,
     }
-    return Kept(output.with_name(f"{output.name}.unfinished"), fingerprint(described))
+    return Kept(output.with_name(f"{output.name}.unfinished"), fingerprint(described), processes)

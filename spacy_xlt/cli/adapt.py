@@ -20,7 +20,9 @@ def adapt_cli(
     config_path: Path = typer.Argument(..., help="Config with [adapting] and [objectives]", metavar="CONFIG"),
     output_path: Path = typer.Argument(..., help="Model folder to write", metavar="OUT_DIR"),
     code: Path | None = typer.Option(None, "--code", help="Python file with registered functions of your own"),
-    gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for the CPU; of several processes the first's"),
+    gpu_id: int = typer.Option(
+        -1, "--gpu-id", "-g", help="GPU, or -1 for the CPU; several processes have one each, from 0"
+    ),
     silent: bool = typer.Option(False, "--silent", "-S", help="No progress bar and no summary"),
 ) -> None:
     """Adapt an encoder to a language, a script or a lexicon: train it with one or more objectives on unlabelled text.
@@ -28,7 +30,7 @@ def adapt_cli(
     OUT_DIR becomes an ordinary model folder, for EmbeddingAligner, xlt_ner and all else that takes one by path. It
     appears when it is complete; an adaptation that was interrupted goes on when the same command is given again.
     Settings of the config can be overridden as in spacy train: --adapting.minutes 10. Several processes train one
-    model: accelerate launch --num_processes 2 -m spacy xlt adapt CONFIG OUT_DIR --adapting.accumulate 2
+    model: torchrun --nproc-per-node 2 -m spacy xlt adapt CONFIG OUT_DIR --adapting.accumulate 2
     """
     overrides = overrides_of(ctx)
     from spacy.cli._util import import_code
@@ -39,9 +41,9 @@ def adapt_cli(
     import_code(code)
     settings, objectives = read_adapting(config_path, overrides)
     check_outputs(output_path, inputs=[config_path, Path(settings.model)])
-    process = int(os.environ.get("LOCAL_RANK", "0"))
-    silent = silent or process > 0
-    use_device(gpu_id + process if gpu_id >= 0 else -1, silent=silent)
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    silent = silent or (several and int(os.environ["RANK"]) > 0)
+    use_device(int(os.environ["LOCAL_RANK"]) if several and gpu_id >= 0 else gpu_id, silent=silent)
     total = settings.steps if settings.minutes is None else None
     with tqdm(total=total, unit="step", desc="adapt", disable=silent) as bar:
         summary = adapt(settings, objectives, output_path, progress=lambda step, loss: show_step(bar, step, loss))

@@ -32,6 +32,7 @@ EXTRAS = {
     "langid": "the quality gates for text in a wrong language",
     "statistical": "StatisticalAligner",
     "peft": "training with LoRA",
+    "adapt": "adapting an encoder with several processes",
     "romanise": "text in Latin letters: transliterate, the augmenter of that name",
     "zstd": "corpora compressed with Zstandard",
     "ray": "build on many machines",

@@ -165,12 +165,12 @@ def read_config(path: str | Path) -> Config:
     """
     try:
         text = find_config(path).read_text(encoding="utf8")
-        return Config().from_str(_with_parents(text), interpolate=False)
+        return Config().from_str(with_parents(text), interpolate=False)
     except (OSError, ValueError, KeyError) as err:
         raise error("E514", path=path, reason=" ".join(str(err).split())[:300]) from err
 
 
-def _with_parents(text: str) -> str:
+def with_parents(text: str) -> str:
     """The text of a config with empty sections before those that have none around them."""
     header = re.compile(r"^\[([^\[\]]+)\]", flags=re.MULTILINE)
     declared = set(header.findall(text))

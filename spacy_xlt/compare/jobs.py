@@ -79,9 +79,9 @@ class Job:
         """The folder of the encoder that it adapts."""
         return self.folder / ADAPTED
 
-    def adapt_overrides(self) -> dict[str, Any]:
-        """The settings over the config of its adaptation, with paths in place of what it needs."""
-        return _adapt_overrides(self.seed, self.substitute(self.strategy.adapt["overrides"]))
+    def adapting(self) -> Config:
+        """The config of its adaptation, with paths in place of what it needs."""
+        return _adapting(self.strategy, self.seed, self.substitute(self.strategy.adapt["overrides"]))
 
     def models(self) -> list[Path]:
         """The models to average, or to label with.
@@ -238,8 +238,17 @@ def _merged(strategy: Strategy, seed: int | None, overrides: Mapping[str, Any], 
     return config
 
 
-def _adapt_overrides(seed: int | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    return {"adapting.seed": seed, **overrides}
+def _adapting(strategy: Strategy, seed: int | None, overrides: Mapping[str, Any]) -> Config:
+    settings: dict[str, Any] = {"adapting.seed": seed}
+    for name, value in overrides.items():
+        section, _, rest = name.partition(".")
+        setting, _, lang = rest.partition(".")
+        if section == "paths" and lang:
+            # Files by language are one setting: they take the place of those in the config
+            settings.setdefault(f"paths.{setting}", {})[lang] = value
+        else:
+            settings[name] = value
+    return merge_configs([strategy.adapt["config"]], settings)
 
 
 def _describe(job: Job, plan: Plan) -> None:
@@ -258,8 +267,7 @@ def _describe(job: Job, plan: Plan) -> None:
             settings["label"] = {**strategy.label, "exclude": sorted(map(str, plan.sets.values()))}
             job.inputs |= {name: path_digest(path) for name, path in _labelled_from(strategy, plan)}
         if strategy.adapt:
-            overrides = _adapt_overrides(job.seed, strategy.adapt["overrides"])
-            plain = _interpolated(merge_configs([strategy.adapt["config"]], overrides), strategy)
+            plain = _interpolated(_adapting(strategy, job.seed, strategy.adapt["overrides"]), strategy)
             settings["adapt"] = used = {name: section for name, section in plain.items() if name in _OF_ADAPTING}
             paths = _input_paths(used, paths=_paths_of(plain), name="adapt")
             job.inputs |= {name: path_digest(path) for name, path in paths}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from thinc.api import Config
 
-from ..config import find_config, merge_configs, read_config
+from ..config import find_config, merge_configs, read_config, with_parents
 from ..errors import XltError, error
 from ..languages import LANG
 from .languages import each_language, expand_lists, expand_sections, expand_sets, languages_of
@@ -195,12 +195,13 @@ def _read(path: Path, overrides: Mapping[str, Any]) -> Config:
     # The settings of trainings have dots in their own names, which the parser would take for sections
     of_trainings = {name: value for name, value in overrides.items() if _OVERRIDE.match(name)}
     others = {name: value for name, value in overrides.items() if name not in of_trainings}
-    config = Config().from_str(text, overrides=others)
+    config = Config().from_str(with_parents(text), overrides=others)
     for name, value in of_trainings.items():
         strategy, of_adapting, setting = _OVERRIDE.match(name).groups()  # type: ignore[union-attr]
         section = config["strategies"][strategy] if strategy else config
         section = section.setdefault("adapt", {}) if of_adapting else section
-        section["overrides"] = {**_flat(section.get("overrides", {})), setting: value}
+        kept = {k: v for k, v in _flat(section.get("overrides", {})).items() if not k.startswith(f"{setting}.")}
+        section["overrides"] = {**kept, setting: value}
     return config
 
 

@@ -138,10 +138,9 @@ class Runner:
         return ["spacy", "xlt", "label", *map(str, paths), *options, "--gpu-id", str(self.gpu_id)]
 
     def _adapt_command(self, job: Job) -> list[str]:
-        # Text is quoted, too: the command reads values as JSON, and a name of digits would be a number
-        options = [f"--{key}={json.dumps(value)}" for key, value in job.adapt_overrides().items()]
-        config = job.strategy.adapt["config"]
-        return ["spacy", "xlt", "adapt", config, str(job.adapted), "--gpu-id", str(self.gpu_id), *options]
+        config = job.folder / "adapting.cfg"
+        job.adapting().to_disk(config, interpolate=False)
+        return ["spacy", "xlt", "adapt", str(config), str(job.adapted), "--gpu-id", str(self.gpu_id)]
 
     def _make_command(self, job: Job) -> list[str]:
         if job.strategy.type == AVERAGE:

@@ -411,6 +411,7 @@ MLM = """
 [paths]
 raw = null
 unused = null
+texts = {"pt":"pt.txt"}
 
 [adapting]
 steps = 10
@@ -421,6 +422,7 @@ model = "some-encoder"
 @misc = "spacy_xlt.none"
 weight = 1.0
 path = ${paths.raw}
+texts = ${paths.texts}
 """
 ADAPTED = (
     TWO
@@ -431,7 +433,7 @@ overrides = {"paths.encoder": "{run}/adapted"}
 
 [strategies.adapted.adapt]
 config = "mlm.cfg"
-overrides = {"adapting.model": "{first}/encoder", "paths.raw": "raw.txt"}
+overrides = {"adapting.model": "{first}/encoder", "paths.raw": "raw.txt", "paths.texts": {"hr": "{run}/hr.txt"}}
 
 [strategies.adapted-more]
 extends = "adapted"
@@ -458,19 +460,23 @@ def test_an_adaptation_has_the_settings_of_what_its_strategy_extends(adapting: P
     jobs = {job.name: job for job in make_jobs(read_plan(adapting), Path("out"))}
     adapted, more = jobs["adapted/1"], jobs["adapted-more/1"]
     assert [need.name for need in more.needs] == ["first/1"]
-    model = {"adapting.model": "out/runs/first/1/encoder", "paths.raw": "raw.txt"}
-    assert adapted.adapt_overrides() == {"adapting.seed": 1, **model}
-    assert more.adapt_overrides() == {
-        "adapting.seed": 1, **model, "adapting.steps": 20, "paths.log": "out/runs/adapted-more/1/1.json"
-    }  # fmt: skip
+    settings = {"seed": 1, "steps": 10, "model": "out/runs/first/1/encoder"}
+    assert adapted.adapting()["adapting"] == settings
+    assert more.adapting()["adapting"] == {**settings, "steps": 20}
+    paths = more.adapting()["paths"]
+    assert (paths["raw"], paths["log"]) == ("raw.txt", "out/runs/adapted-more/1/1.json")
+    # The files of some languages take the place of those in the config
+    assert paths["texts"] == {"hr": "out/runs/adapted-more/1/hr.txt"}
     assert adapted.config()["paths"]["encoder"] == str(adapted.adapted) == "out/runs/adapted/1/adapted"
     assert [need.name for need in jobs["same-encoder/0"].needs] == ["adapted/0"]
     assert jobs["same-encoder/0"].config()["paths"]["encoder"] == "out/runs/adapted/0/adapted"
     check_inputs(jobs.values())
     setting = "strategies.adapted-more.adapt.overrides.adapting.steps"
     assert read_plan(adapting, {setting: 30}).strategies["adapted-more"].adapt["overrides"]["adapting.steps"] == 30
-    same = read_plan(adapting, {"strategies.adapted.adapt.overrides.adapting.seed": 0})
-    assert [j.adapt_overrides()["adapting.seed"] for j in make_jobs(same, Path("out"), only=["adapted"])[2:]] == [0, 0]
+    overrides = {"adapting.seed": 0, "paths.texts": {"zh": "zh.txt"}}
+    same = read_plan(adapting, {f"strategies.adapted.adapt.overrides.{key}": value for key, value in overrides.items()})
+    configs = [job.adapting() for job in make_jobs(same, Path("out"), only=["adapted"])[2:]]
+    assert [(c["adapting"]["seed"], c["paths"]["texts"]) for c in configs] == [(0, {"zh": "zh.txt"})] * 2
 
 
 @pytest.mark.parametrize(

@@ -324,12 +324,12 @@ overrides = {"paths.encoder": "{run}/adapted"}
 
 [strategies.adapted.adapt]
 config = "self_align.cfg"
-overrides = {"adapting.steps": 3, "adapting.model": "12", "paths.target": "target.txt"}
+overrides = {"adapting.steps": 3, "adapting.model": "12", "paths.targets": {"xx": "target.txt"}}
 """
 SELF_ALIGN = """
 [paths]
 source = "source.txt"
-target = null
+targets = {"pt":"none.txt"}
 
 [adapting]
 model = "none"
@@ -344,9 +344,7 @@ seed = 5
 [objectives.self_align.pairs]
 @misc = "spacy_xlt.ParallelLines.v1"
 source = ${paths.source}
-
-[objectives.self_align.pairs.targets]
-pt = ${paths.target}
+targets = ${paths.targets}
 """
 
 

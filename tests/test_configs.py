@@ -7,8 +7,10 @@ import spacy
 from helpers.cli import spacy_cli
 from helpers.paths import CONFIGS
 
+from spacy_xlt.adapting.config import read_adapting
+from spacy_xlt.compare.jobs import Job
 from spacy_xlt.compare.plan import read_plan
-from spacy_xlt.config import merge_configs
+from spacy_xlt.config import merge_configs, read_config
 from spacy_xlt.training.selection import used_sources
 
 # Pipelines that hold another one, which has to be trained first: tests of their own assemble them
@@ -105,6 +107,21 @@ def test_the_plan_of_shots_differs_in_their_number_alone():
     assert limits == [None, 125, 1000, 2000]
     rest = [{k: v for k, v in s.overrides.items() if not k.endswith("few_shot.limit")} for s in shots.values()]
     assert all(settings == rest[0] for settings in rest)
+
+
+def test_the_plan_of_adaptations_differs_in_the_objective_alone(tmp_path):
+    plan = read_plan(CONFIGS / "compare_adapting.cfg")
+    adapted = {name: strategy for name, strategy in plan.strategies.items() if strategy.adapt}
+    first = adapted["self-align"]
+    of_all = {"model": plan.strategies["plain"].overrides["paths.encoder"], "layers": None, "minutes": 10, "seed": 1}
+    for name, strategy in adapted.items():
+        assert strategy.adapt["config"] == f"configs/adapting/{name.replace('-', '_')}.cfg"
+        assert strategy.overrides == first.overrides
+        Job(strategy, 1, tmp_path).adapting().to_disk(tmp_path / "adapting.cfg", interpolate=False)
+        settings, objectives = read_adapting(tmp_path / "adapting.cfg")
+        assert objectives and {key: getattr(settings, key) for key in of_all} == of_all
+        own = {key.split(".")[1] for key in strategy.adapt["overrides"] if key not in first.adapt["overrides"]}
+        assert own <= set(read_config(strategy.adapt["config"])["paths"]), name
 
 
 @pytest.mark.parametrize("name", PIPELINES)

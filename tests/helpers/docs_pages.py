@@ -21,7 +21,7 @@ from helpers.tiny_pipelines import saved_ruler
 PAGES = {path.name: path.read_text(encoding="utf8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 SENTENCES = 12
 # What is not run, and why. A block says so itself in a comment before it: <!-- not run: needs a GPU -->
-REASONS = {"needs a GPU", "needs a download", "needs several machines", "needs an endpoint"}
+REASONS = {"needs a GPU", "needs a download", "needs several machines", "needs several processes", "needs an endpoint"}
 # Commands that would take minutes however small the data, and why that is no loss: they are asked for their help
 HELP_ONLY = {
     ("project", "run"): "test_workflow.py runs it",

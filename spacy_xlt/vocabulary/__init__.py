@@ -1,7 +1,7 @@
 """Another vocabulary for an encoder, without training: fewer pieces, romanised ones, or those of another language."""
 
-from .romanise import romanise
-from .transfer import transfer
-from .trim import trim
+from .romanising import romanise
+from .transferring import transfer
+from .trimming import trim
 
 __all__ = ["romanise", "transfer", "trim"]

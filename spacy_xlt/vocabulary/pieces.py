@@ -32,6 +32,7 @@ class Pieces:
         ids: The id of each piece, special ones included.
         added: Those that are found in a text before it is cut, most of them marks such as that of its beginning.
         special: These, the unknown one, and bytes that stand in for characters.
+        empty: The ids of pieces that say nothing of a word: the unknown one, and the mark of a beginning alone.
 
     Raises:
         XltError: E860 for a tokenizer that cannot be changed.
@@ -60,6 +61,8 @@ class Pieces:
         self.ids: dict[str, int] = self.backend.get_vocab(with_added_tokens=True)
         self.added = {token["content"] for token in self.state["added_tokens"]}
         self.special = self.added | {name for name in self.names if _BYTE.fullmatch(name) or name == self.unknown}
+        nothing = (self.unknown, BLANK, _CHARS[ord(" ")])
+        self.empty = {self.ids[name] for name in nothing if name is not None and name in self.ids}
         self.is_byte_level = '"ByteLevel"' in json.dumps(self.state["pre_tokenizer"])
 
     @property
@@ -133,11 +136,6 @@ class Pieces:
             plain = "".join(_CHARS[byte] for byte in plain.replace(BLANK, " ").encode("utf8"))
         tokens = self.backend.model.tokenize(plain) if plain else []
         return [token.id for token in tokens if token.id not in self.empty]
-
-    @property
-    def empty(self) -> set[int]:
-        """The ids of pieces that say nothing of a word: the unknown one, and the mark alone."""
-        return {self.ids[name] for name in (self.unknown, BLANK) if name in self.ids}
 
 
 def names_by_id(backend: Any) -> list[str]:

@@ -17,7 +17,7 @@ from spacy_xlt.errors import XltError
 from spacy_xlt.vocabulary import trim
 from spacy_xlt.vocabulary.counting import count_pieces
 from spacy_xlt.vocabulary.pieces import Pieces
-from spacy_xlt.vocabulary.trim import kept_pieces
+from spacy_xlt.vocabulary.trimming import kept_pieces
 
 KINDS = ["Unigram", "WordPiece", "BPE"]
 # With what no piece has, and a word that begins with pieces and has an unknown rest

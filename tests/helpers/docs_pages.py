@@ -34,6 +34,7 @@ MINIATURE = {
     ("package",): "--build none --force",
     ("xlt", "bundled"): "--layers 1",
     ("xlt", "compare"): "--dry-run",
+    ("xlt", "adapt"): "--adapting.steps 2 --adapting.minutes null --adapting.batch_tokens 128 --silent",
     ("xlt", "adapt-aligner"): "--steps 2 --batch-tokens 128 --silent",
     ("xlt", "build"): "--silent",
 }

@@ -34,7 +34,7 @@ Silent = Annotated[bool, typer.Option("--silent", "-S", help="No progress bar an
 def trim_cli(
     model: Model,
     output: Output,
-    texts: Annotated[list[Path], typer.Argument(help=".txt, a sentence a line, or corpora", metavar="TEXTS...")],
+    texts: Annotated[list[Path], typer.Argument(help="Plain text, a sentence a line, or corpora", metavar="TEXTS...")],
     min_count: Annotated[int, typer.Option("--min-count", help="How often a piece must be used to stay")] = 1,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language whose tokenizer cuts plain text")] = "xx",
     encoding: Encoding = "utf8",
@@ -66,7 +66,7 @@ def romanise_cli(
     output: Output,
     texts: Annotated[
         list[Path] | None,
-        typer.Argument(help="Not romanised: .txt, a sentence a line, or corpora", metavar="[TEXTS]..."),
+        typer.Argument(help="Not romanised: plain text, a sentence a line, or corpora", metavar="[TEXTS]..."),
     ] = None,
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the texts, for how letters are read")] = "xx",
     encoding: Encoding = "utf8",
@@ -153,9 +153,9 @@ def _check(output: Path, model: str, *paths: Path) -> None:
 def _docs(paths: list[Path], lang: str, encoding: str, silent: bool) -> Iterator[Doc]:
     from ..languages import to_spacy
     from ..readers import ReadSettings, corpus_files, read_file
-    from ..readers.files import raw_format
+    from ..readers.files import text_format
 
-    every = [(path, ReadSettings(format=raw_format(path), lang=to_spacy(lang), encoding=encoding)) for path in paths]
+    every = [(path, ReadSettings(format=text_format(path), lang=to_spacy(lang), encoding=encoding)) for path in paths]
     files = [(file, reading) for path, reading in every for file in corpus_files(path, reading)]
     docs = (doc for file, reading in files for doc in read_file(file, reading))
     yield from tqdm(docs, unit="doc", desc="read", disable=silent)

@@ -129,6 +129,11 @@ def raw_format(path: Path) -> str:
     return LINES if path.is_file() and suffix_of(path) == TEXT else AUTO
 
 
+def text_format(path: Path) -> str:
+    """The format where none can be set: what the name of a file says, else plain text with a document on each line."""
+    return LINES if path.is_file() and suffix_of(path) not in _SUFFIXES else AUTO
+
+
 def _format_of_file(path: Path, wanted: str) -> str:
     """The format of a file that was named itself."""
     suffix = suffix_of(path)

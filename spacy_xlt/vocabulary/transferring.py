@@ -91,11 +91,11 @@ def _load_tokenizer(place: str | Path) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     if not (Path(place) / "tokenizer.json").is_file():
-        raise error("E860", model=place, reason="it has no tokenizer.json")
+        raise error("E860", model=str(place), reason="it has no tokenizer.json")
     with loading("E303", model=str(place), setting="tokenizer"):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(place)
     if tokenizer.pad_token is None:
-        raise error("E860", model=place, reason="its tokenizer_config.json names no pad_token")
+        raise error("E860", model=str(place), reason="its tokenizer_config.json names no pad_token")
     return tokenizer
 
 

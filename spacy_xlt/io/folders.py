@@ -66,14 +66,19 @@ def check_own_folder(folder: str | Path, *, what: str, marker: str, is_ours: Cal
 
 
 def check_new_folder(folder: str | Path) -> None:
-    """Make sure that there is nothing yet where a folder is to be written, or an empty one.
+    """Make sure that a folder can be written: that there is nothing yet, or an empty one, and who may write around it.
 
     Raises:
-        XltError: E553 where there is something.
+        XltError: E553 where there is something, E501 where nothing can be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise error("E553", path=folder, reason="is there already")
+    around = next(parent for parent in Path(os.path.realpath(folder)).parents if parent.exists())
+    if not around.is_dir():
+        raise error("E501", path=folder, reason=f"{around} is no folder")
+    if not os.access(around, os.W_OK):
+        raise error("E501", path=folder, reason=f"{around} may not be written to")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -145,7 +146,7 @@ def _is_in_range(value: Any, limits: Mapping[str, Any]) -> bool:
         return True
     ge, gt, le, lt = (limits.get(name) for name in ("ge", "gt", "le", "lt"))
     return (
-        value == value  # not NaN
+        (isinstance(value, int) or math.isfinite(value))
         and (ge is None or value >= ge)
         and (gt is None or value > gt)
         and (le is None or value <= le)

@@ -173,6 +173,8 @@ _MESSAGES: dict[str, str] = {
     "E358": "{path}, line {line}: there is no second word. A line of a lexicon has a word, a tab or a space, and "
     "another word that means the same.",
     "E359": "{path}, line {line}: {found} of three columns. A line has head, relation, tail, and tabs between them.",
+    "E360": "Step {step}: the {what} is {value}, so that nothing more can be learned; nothing was written. Lower the "
+    "learning rate (it is {rate:g}), and look for damaged weights in the model.",
     "E361": "{path} holds no statistical aligner that can be read: {reason}. Set `path` to a folder that "
     "StatisticalAligner.to_disk wrote with the same settings.",
     "E362": "StatisticalAligner: no sentence pairs in {source} to learn from.",

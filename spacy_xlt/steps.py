@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .device import batches_by_length, without_cudnn_attention
-from .errors import missing_package
+from .errors import XltError, error, missing_package
 from .io import replacing
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ class _Training:
         import torch
 
         self.trained = trained
+        self.learning_rate = learning_rate
         self.optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=_WEIGHT_DECAY)
         self.kept = kept
         before = {name: kept.state.pop(name) for name in _OF_STEPS & kept.state.keys()}
@@ -232,10 +234,17 @@ class _Training:
         return time.monotonic() - self._began
 
     def step(self, loss: float, rate: float) -> None:
-        """Change the parameters by their gradients."""
+        """Change the parameters by their gradients.
+
+        Raises:
+            XltError: E360 where that would make them no numbers.
+        """
         import torch
 
-        torch.nn.utils.clip_grad_norm_(self.trained, _CLIP)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, _CLIP))
+        for what, value in (("loss", loss), ("gradient", norm)):
+            if not math.isfinite(value):
+                raise error("E360", step=len(self.losses) + 1, what=what, value=value, rate=self.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with uninterrupted():
@@ -267,6 +276,10 @@ class _Training:
         """Keep the steps made where the block does not end: Ctrl-C, or an error, as of another process that is gone."""
         try:
             yield
+        except XltError:
+            # It would come again
+            self.kept.remove()
+            raise
         except BaseException:
             if self._is_whole and len(self.losses) > self._n_kept:
                 self.keep()
@@ -302,6 +315,9 @@ def train_steps(
 
     Returns:
         The loss of each step.
+
+    Raises:
+        XltError: E360 where the loss or the gradient is no number any more.
     """
     import torch
 

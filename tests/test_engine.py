@@ -50,6 +50,7 @@ def test_the_signature_has_what_decides_and_the_version_of_the_output():
     [
         ({"share": 1.5}, "`share` of Sample is 1.5; expected a number from 0 to 1"),
         ({"share": float("nan")}, "`share` of Sample is nan"),
+        ({"share": float("inf")}, "`share` of Sample is inf"),
         ({"share": True}, "`share` of Sample is True"),
         ({"size": 0}, "`size` of Sample is 0; expected a whole number from 1"),
         ({"size": 2.0}, "`size` of Sample is 2.0"),

@@ -30,6 +30,7 @@ def read_adapting(
     if not path.is_file():
         raise error("E502", what="config", path=path)
     try:
+        _check_paths(path, overrides or {})
         config = util.load_config(path, overrides=dict(overrides or {}), interpolate=True)
         resolved = util.registry.resolve({name: config.get(name, {}) for name in ("adapting", "objectives")})
         settings = AdaptingSettings(**resolved["adapting"])
@@ -44,3 +45,12 @@ def read_adapting(
                 "E514", path=path, reason=f"[objectives.{name}] is no objective, such as spacy_xlt.SelfAlign.v1"
             )
     return settings, objectives
+
+
+def _check_paths(path: Path, overrides: Mapping[str, Any]) -> None:
+    """E514 for paths that the config does not have: spaCy would add them, and nobody reads them."""
+    known = util.load_config(path).get("paths", {})
+    unknown = [name for name in overrides if name.startswith("paths.") and name.split(".")[1] not in known]
+    if unknown:
+        reason = f"it has no {', '.join(unknown)}; its paths are {', '.join(known) or 'none'}"
+        raise error("E514", path=path, reason=reason)

@@ -125,6 +125,11 @@ class TranslationMasked(_Masked):
     pairs: Any
     romanise: bool = False
 
+    @property
+    def takes_sentences(self) -> bool:
+        """It romanises them itself."""
+        return self.romanise
+
     def prepare(self, model: AdaptedModel) -> NDArray[np.int64]:
         """Cut the pairs into pieces."""
         if self.romanise:

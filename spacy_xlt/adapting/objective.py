@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import Engine, setting
+from .texts import ParallelLines, Sentences, StoredBitexts, check_source
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,16 @@ class Objective(Engine):
         super().__post_init__()
         # Sentences, pairs or others that `prepare` has read; those that cannot be used are left out
         self.n_read = 0
+        if hasattr(self, "sentences"):
+            check_source(type(self).__name__, "sentences", self.sentences, wrong=(ParallelLines, StoredBitexts))
+        if hasattr(self, "pairs"):
+            wrong = () if self.takes_sentences else (Sentences,)
+            check_source(type(self).__name__, "pairs", self.pairs, wrong=wrong)
+
+    @property
+    def takes_sentences(self) -> bool:
+        """Whether its `pairs` may be sentences, too."""
+        return False
 
     def prepare(self, model: Any) -> NDArray[np.int64]:
         """Read what it learns from and cut it into pieces, and give the model the heads that it needs.

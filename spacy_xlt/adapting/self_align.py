@@ -27,7 +27,8 @@ class SelfAlign(Objective):
     products.
 
     Args:
-        pairs: Sentence pairs. Where they have links, these are learned from instead of the encoder's own.
+        pairs: Sentence pairs. Where they have links, these are learned from instead of the encoder's own; those with
+            an empty line of links are left out.
         own_links: Learn from the encoder's own links also where the pairs have some.
         temperature: What the cosines are divided by, as in `EmbeddingAligner`.
         threshold: What a link of the encoder's own must exceed to be learned from, as in `EmbeddingAligner`.
@@ -45,6 +46,10 @@ class SelfAlign(Objective):
         """Cut the pairs into pieces."""
         self._data = ParallelPieces(self.pairs, model)
         self.n_read = self._data.n_read
+        # Links that are given and empty teach nothing
+        if not self.own_links:
+            kept = [i for i, links in enumerate(self._data.links) if links is None or len(links)]
+            self._data.keep(kept, "links")
         return self._data.lengths
 
     def loss(self, model: AdaptedModel, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:

@@ -17,6 +17,7 @@ from ..links import Alignment
 from ..protocols import Tokens
 from ..readers import read_corpus
 from ..readers.docbin import read_docs
+from ..readers.files import text_format
 from ..readers.lines import read_parallel
 
 Item = TypeVar("Item")
@@ -77,7 +78,7 @@ class ParallelLines(Engine):
         source: The file of source sentences.
         targets: The file of their translations, by language code.
         source_lang: Language of `source`.
-        links: A file of Pharaoh links of the tokens, by language code, for those that have one.
+        links: A file of Pharaoh links of the tokens, by language code as in `targets`, for those that have one.
         tokenize: Whether to cut lines into tokens with spaCy's tokenizers, rather than at spaces.
         limit: The most pairs of each language.
         encoding: Of the files.
@@ -99,6 +100,9 @@ class ParallelLines(Engine):
         super().__post_init__()
         blank(self.source_lang)
         _check_files("ParallelLines", "targets", self.targets)
+        if not self.links.keys() <= self.targets.keys():
+            expected = f"files for languages of `targets` ({', '.join(self.targets)})"
+            raise invalid_setting("spacy_xlt.ParallelLines.v1", "links", dict(self.links), expected)
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pairs, all of a language in a row."""
@@ -144,6 +148,23 @@ class StoredBitexts(Engine):
             raise error("E515", path=folder)
 
 
+def check_source(owner: str, name: str, value: Any, *, wrong: tuple[type, ...] = ()) -> None:
+    """Make sure that a setting is a source of sentences or of sentence pairs.
+
+    Args:
+        owner: The objective, for the error.
+        name: The setting: "pairs" or "sentences".
+        value: Its value.
+        wrong: Sources of the other kind.
+
+    Raises:
+        XltError: E150 where it is none.
+    """
+    if isinstance(value, (str, Mapping, *wrong)) or not isinstance(value, Iterable):
+        known = "ParallelLines" if name == "pairs" else "Sentences"
+        raise invalid_setting(owner, name, value, f'a block with "@misc", such as spacy_xlt.{known}.v1')
+
+
 def _read_links(text: str, source: Tokens, target: Tokens, **where: Any) -> Alignment:
     try:
         return Alignment.from_pharaoh(text).check(len(source), len(target))
@@ -170,9 +191,7 @@ def _some(items: Iterable[Item], path: str | Path) -> Iterator[Item]:
 
 
 def _sentences(path: str | Path, lang: str) -> Iterator[Tokens]:
-    # Plain text is not looked into for marks of another format
-    reading: dict[str, Any] = {"format": "lines"} if Path(path).suffix == ".txt" else {}
-    for doc in read_corpus(path, lang=lang, **reading):
+    for doc in read_corpus(path, lang=lang, format=text_format(Path(path))):
         for start, end in sentence_ranges(doc) if doc.has_annotation("SENT_START") else [(0, len(doc))]:
             yield [token.text for token in doc[start:end] if not token.is_space]
 

@@ -58,7 +58,7 @@ class AdaptingSettings:
     embeddings: bool = False
     part: Any = None
     max_pieces: int = setting(128, ge=2)
-    seed: int = setting(0, ge=0)
+    seed: int = setting(0, ge=0, lt=2**32)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -5,6 +5,10 @@ from helpers.paths import CONFIGS, ROOT
 from thinc.api import Config
 
 from spacy_xlt.adapting.config import read_adapting
+from spacy_xlt.adapting.masked import MaskedLanguage, TranslationMasked
+from spacy_xlt.adapting.self_align import SelfAlign
+from spacy_xlt.adapting.texts import ParallelLines, Sentences
+from spacy_xlt.errors import XltError
 
 NAMES = sorted(path.stem for path in (CONFIGS / "adapting").glob("*.cfg"))
 # What has no default
@@ -23,3 +27,33 @@ def test_a_config_is_read_and_its_files_are_those_of_the_repository(name):
     for value in config["paths"].values():
         for path in value.values() if isinstance(value, dict) else [value]:
             assert path is None or path.startswith("corpus/") or (ROOT / path).is_file()
+
+
+def test_paths_that_a_config_does_not_have_are_an_error():
+    with pytest.raises(XltError, match="E514.*it has no paths.target; its paths are source, targets"):
+        read_adapting("adapting/self_align", {"paths.source": "a.en", "paths.target": "a.pt"})
+
+
+def test_sources_of_the_other_kind_and_what_is_none_are_errors():
+    sentences = Sentences(paths={"pt": "a.pt"})
+    pairs = ParallelLines(source="a.en", targets={"pt": "a.pt"})
+    for value in (sentences, "a.en", None, {"source": "a.en"}):
+        with pytest.raises(XltError, match="E150.*`pairs` of SelfAlign is .*spacy_xlt.ParallelLines.v1"):
+            SelfAlign(pairs=value)
+    with pytest.raises(XltError, match="E150.*`sentences` of MaskedLanguage is .*spacy_xlt.Sentences.v1"):
+        MaskedLanguage(sentences=pairs)
+    with pytest.raises(XltError, match="E150.*`pairs` of TranslationMasked"):
+        TranslationMasked(pairs=sentences)
+    assert TranslationMasked(pairs=sentences, romanise=True).pairs is sentences
+
+
+def test_links_are_of_languages_of_the_targets():
+    with pytest.raises(XltError, match=r"E150.*`links`.*'de'.*languages of `targets` \(pt\)"):
+        ParallelLines(source="a.en", targets={"pt": "a.pt"}, links={"de": "links"})
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.pt"])
+def test_plain_text_may_have_any_name(tmp_path, name):
+    (tmp_path / name).write_text("Maria mora .\nEla canta .\n", encoding="utf8")
+    read = list(Sentences(paths={"pt": str(tmp_path / name)}))
+    assert read == [(["Maria", "mora", "."], "pt"), (["Ela", "canta", "."], "pt")]

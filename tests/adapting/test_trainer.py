@@ -130,6 +130,32 @@ def test_invalid_settings_texts_and_folders_are_errors(tiny, tmp_path):
         _adapt(tiny, _given(), tmp_path / "out")
 
 
+def test_no_model_is_written_of_what_are_no_numbers_any_more(tiny, tmp_path):
+    with pytest.raises(XltError, match=r"E360.*Step 2: the loss is nan.*it is 1e\+30"):
+        _adapt(tiny, _given(), tmp_path / "out", learning_rate=1e30)
+    # Nor what the next run would begin with
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_known_before_the_training(tiny, tmp_path):
+    (tmp_path / "file").touch()
+
+    def pairs():
+        raise AssertionError("the text is read")
+        yield
+
+    with pytest.raises(XltError, match="E501.*file is no folder"):
+        _adapt(tiny, pairs(), tmp_path / "file" / "out")
+
+
+def test_pairs_with_empty_links_are_left_out(tiny, tmp_path):
+    empty = Alignment([])
+    with pytest.raises(XltError, match="E354.*1 read, none with links"):
+        _adapt(tiny, [Pair(*PAIRS[0], links=empty)], tmp_path / "out")
+    summary = _adapt(tiny, [Pair(*PAIRS[0], links=empty), Pair(*PAIRS[1])], tmp_path / "out")
+    assert summary["objectives"]["self_align"]["items"] == 1
+
+
 def test_a_part_of_a_translation_model_cannot_be_adapted(tmp_path, tiny):
     from transformers import AutoTokenizer, T5Config, T5Model
 

@@ -1,4 +1,6 @@
-"""The configs of adaptations that ship."""
+"""The configs of adaptations that ship, and what is said of one that cannot be used."""
+
+import re
 
 import pytest
 from helpers.paths import CONFIGS, ROOT
@@ -27,6 +29,14 @@ def test_a_config_is_read_and_its_files_are_those_of_the_repository(name):
     for value in config["paths"].values():
         for path in value.values() if isinstance(value, dict) else [value]:
             assert path is None or path.startswith("corpus/") or (ROOT / path).is_file()
+
+
+def test_the_config_of_the_guide_can_be_used_with_the_part_that_it_shows(tmp_path):
+    guide = (ROOT / "docs" / "adapting.md").read_text(encoding="utf8")
+    config, part = re.findall(r"```ini\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "mine.cfg").write_text(config + part, encoding="utf8")
+    settings, objectives = read_adapting(tmp_path / "mine.cfg")
+    assert settings.part.share == 0.05 and list(objectives) == ["words", "sentences"]
 
 
 def test_paths_that_a_config_does_not_have_are_an_error():

@@ -24,6 +24,7 @@ from ..ner import tagged_text, xlt_ner, xlt_relations, xlt_seq2seq_ner
 from ..printing import markdown
 from ..readers.docbin import corpus_files
 from ..training.selection import Selection, is_target, selection_of, targets_of, used_sources
+from ..vocabulary.models import FILE_NAME as VOCABULARY
 
 TRANSLATE_TEST, ENSEMBLE = "translate-test", "ensemble"
 # In [paths]: the pipeline that a training goes on from.
@@ -338,8 +339,12 @@ def find_data(
 
 
 def _is_bundled(encoder: str) -> bool:
-    """Whether an encoder is a bundled one, by its name or as the folder that `spacy xlt bundled` writes."""
-    return encoder.startswith(PREFIX) or (bool(encoder) and (Path(encoder) / MANIFEST).is_file())
+    """Whether an encoder is a bundled one, by its name, as the folder that `spacy xlt bundled` writes, or as that with
+    another vocabulary. One that was adapted also comes from the texts that it learned from."""
+    if encoder.startswith(PREFIX) or (encoder and (Path(encoder) / MANIFEST).is_file()):
+        return True
+    made = Path(encoder) / VOCABULARY
+    return bool(encoder) and made.is_file() and _is_bundled(json.loads(made.read_text(encoding="utf8"))["model"])
 
 
 def all_data(provenance: Provenance, data: Mapping[str, Sequence[DataSource]]) -> list[DataSource]:

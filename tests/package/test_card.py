@@ -379,7 +379,10 @@ def test_the_licence_of_a_bundled_encoder_is_known_by_itself(model, licences, tm
     folder = tmp_path / "encoder"
     folder.mkdir()
     (folder / "bundled.json").write_text('{"name": "encoder-en-pt"}')
-    for encoder in (str(folder), "bundled:encoder-en-pt"):
+    trimmed = tmp_path / "trimmed"
+    trimmed.mkdir()
+    (trimmed / "vocabulary.json").write_text(json.dumps({"model": str(folder)}))
+    for encoder in (str(folder), str(trimmed), "bundled:encoder-en-pt"):
         provenance = replace(read_provenance(model), encoder=encoder)
         (data,) = find_data(provenance, {"source": ["news"]}, read_licences([licences]))["encoder"]
         assert (data.name, data.licence) == ("multilingual-e5-small", "MIT")

@@ -16,7 +16,8 @@ from .. import __version__
 from ..engine import check_settings, invalid_setting, setting
 from ..errors import error
 from ..io import check_new_folder, fingerprint, path_digest, replacing_folder, write_json
-from ..steps import Kept, Processes, first_and_last, shuffled_batches, train_steps
+from ..processes import Kept, Processes
+from ..steps import first_and_last, shuffled_batches, train_steps
 from .objective import Objective
 
 # The name of an objective, its items, and the number of the batch

@@ -23,7 +23,7 @@ from spacy_xlt import steps
 from spacy_xlt.adapting.triples import Triples
 from spacy_xlt.cli import app
 from spacy_xlt.errors import XltError
-from spacy_xlt.steps import Processes
+from spacy_xlt.processes import Kept, Processes
 
 FACTS = "Lisboa\tcity in\tPortugal\nRio\tcity in\tBrasil\nMaria\tmora em\tLisboa\nBanco\tof\tNew York\n"
 
@@ -215,13 +215,13 @@ def test_a_full_disk_is_said_and_what_was_kept_goes_on(tiny, tmp_path, monkeypat
 
     arguments = _arguments(tiny, tmp_path, **{"adapting.steps": 6})
     monkeypatch.setattr(steps, "_KEEP_EVERY", 0)
-    seen, write = [], steps.Kept.write
+    seen, write = [], Kept.write
 
     def full_later(self, make):
         with _no_room(20_000 if len(seen) == 3 else 10**9):
             write(self, make)
 
-    monkeypatch.setattr(steps.Kept, "write", full_later)
+    monkeypatch.setattr(Kept, "write", full_later)
     monkeypatch.setattr(command, "show_step", lambda bar, step, loss: seen.append(step))
     result = CliRunner().invoke(app, arguments)
     said = " ".join(result.output.split())

@@ -53,12 +53,13 @@ def test_every_command_is_in_the_reference():
     assert set(xlt.commands) <= set(re.findall(r"python -m spacy xlt ([a-z-]+)", PAGES["reference.md"]))
 
 
-# Configs of single components; whole ones, and files that later commands read, are in test_docs.py
+# Configs of single components; whole ones, and files that later commands read, are in test_docs.py, and those of
+# adaptations in test_adapting_configs.py
 COMPONENTS = [
     block
     for name in PAGES
     for block in blocks_of(name)
-    if block.language == "ini" and not block.file and "[nlp]" not in block.code
+    if block.language == "ini" and not block.file and "[nlp]" not in block.code and "[adapting" not in block.code
 ]
 
 

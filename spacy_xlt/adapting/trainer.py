@@ -98,8 +98,9 @@ def adapt(
     import torch
 
     output = Path(output)
-    check_new_folder(output)
     processes = Processes.here()
+    if processes.index == 0:
+        check_new_folder(output)
     if settings.accumulate % processes.count:
         expected = f"a multiple of {processes.count}, so that each of as many processes has something to do"
         raise invalid_setting("AdaptingSettings", "accumulate", settings.accumulate, expected)

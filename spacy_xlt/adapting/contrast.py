@@ -129,8 +129,8 @@ class WordContrast(Objective):
 class SpanContrast(Objective):
     """Registered objective `spacy_xlt.SpanContrast.v1`: spans come nearer to the spans of their translation.
 
-    Le et al. 2026 (SALT). Rivals are the other spans of the batch, and all other runs of words in the translation
-    that are at most a few words longer.
+    SALT and Le et al., both 2026, contrast spans so. Rivals are the other spans of the batch, and all other runs of
+    words in the translation that are at most a few words longer.
 
     Args:
         pairs: Sentence pairs, some with spans, such as `spacy_xlt.StoredBitexts.v1` gives. Others are left out.

@@ -106,7 +106,7 @@ _MESSAGES: dict[str, str] = {
     "E230": "ParallelTranslator has no files to look translations up in. Set `memory` to a TMX or tab-separated file, "
     "or `source_file` and `target_file` to line-parallel ones.",
     "E234": "The files are not parallel, line by line: {found} lines{place}. Give two files with the same number of "
-    "lines (ParallelTranslator: `source_file`, `target_file`).",
+    "lines (ParallelTranslator: `source_file`, `target_file`; ParallelLines: `source`, `targets`).",
     "E235": "{path}: there is no text in two languages, no line or unit with both sides. Give another "
     "file (ParallelTranslator: `memory`, `source_file` or `target_file`).",
     "E236": "{files}: none of the first {n} annotated documents of {path} is there, the first one is {first!r}. A text "
@@ -296,7 +296,7 @@ _MESSAGES: dict[str, str] = {
     "--tag-col (of convert or build), counted from 1; take the line out if it is a header. For a text and its "
     "label set --format to texts.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
-    "let convert, build or label read it with --encoding, for example {hint}.",
+    "let convert, build or label read it with --encoding (ParallelLines: `encoding`), for example {hint}.",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",

@@ -32,11 +32,29 @@ def read_adapting(
     try:
         _check_paths(path, overrides or {})
         config = util.load_config(path, overrides=dict(overrides or {}), interpolate=True)
+    except XltError:
+        raise
+    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
+        raise error("E514", path=path, reason=str(err).strip()) from err
+    return resolve_adapting(config, path)
+
+
+def resolve_adapting(config: Mapping[str, Any], path: str | Path) -> tuple[AdaptingSettings, dict[str, Objective]]:
+    """Make the settings and objectives of a config without variables.
+
+    Args:
+        config: Its sections.
+        path: Named in errors.
+
+    Raises:
+        XltError: E514 where it cannot be used, E150 for an invalid setting.
+    """
+    try:
         resolved = util.registry.resolve({name: config.get(name, {}) for name in ("adapting", "objectives")})
         settings = AdaptingSettings(**resolved["adapting"])
     except XltError:
         raise
-    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
+    except Exception as err:  # As above
         raise error("E514", path=path, reason=str(err).strip()) from err
     objectives = resolved["objectives"]
     for name, objective in objectives.items():

@@ -82,6 +82,10 @@ def _load_pretrained(name: str, layer: int) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except XltError:
         raise
+    # A tokenizer without its files opens None
+    except TypeError as err:
+        reason = f"it has no tokenizer, or one that lacks files ({first_line(err)})"
+        raise error("E303", model=name, setting="model", reason=reason) from err
     # Each library below names a broken folder in its own way: OSError, ValueError, SafetensorError, KeyError …
     except Exception as err:
         raise error("E303", model=name, setting="model", reason=first_line(err)) from err

@@ -26,6 +26,7 @@ app.add_typer(vocabulary)
 Model = Annotated[str, typer.Argument(help="Model folder, Hugging Face name, bundled:NAME", metavar="MODEL")]
 Output = Annotated[Path, typer.Argument(help="Model folder to write", metavar="OUT_DIR")]
 Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of the texts")]
+_PIECES = 16_000
 Silent = Annotated[bool, typer.Option("--silent", "-S", help="No progress bar and no summary")]
 
 
@@ -101,7 +102,9 @@ def transfer_cli(
     tokenizer: Annotated[
         Path | None, typer.Option("--tokenizer", help="Folder with the tokenizer.json to take, instead of one from TGT")
     ] = None,
-    n_pieces: Annotated[int, typer.Option("--pieces", help="The most pieces of a tokenizer made from TGT")] = 16_000,
+    n_pieces: Annotated[
+        int | None, typer.Option("--pieces", help=f"The most pieces of a tokenizer made from TGT [default: {_PIECES}]")
+    ] = None,
     links_path: Annotated[
         Path | None, typer.Option("--links", help="Pharaoh links of each pair, instead of the model's own")
     ] = None,
@@ -124,8 +127,9 @@ def transfer_cli(
     from ..errors import error
     from ..vocabulary import transfer
 
-    if n_pieces < 1:
-        raise error("E510", setting="--pieces", value=n_pieces, expected="a number from 1")
+    if n_pieces is not None and (n_pieces < 1 or tokenizer is not None):
+        expected = "a number from 1, and no --tokenizer, whose pieces are all taken"
+        raise error("E510", setting="--pieces", value=n_pieces, expected=expected)
     _check(output, model, *(path for path in (source_path, target_path, links_path, tokenizer) if path is not None))
     use_device(gpu_id, silent=silent)
     read = ParallelLines(
@@ -137,7 +141,7 @@ def transfer_cli(
         encoding=encoding,
     )
     pairs = (((pair.source, pair.target), pair.links) for pair in tqdm(read, unit="pair", desc="read", disable=silent))
-    summary = transfer(model, pairs, output, tokenizer=tokenizer, n_pieces=n_pieces)
+    summary = transfer(model, pairs, output, tokenizer=tokenizer, n_pieces=n_pieces or _PIECES)
     if not silent:
         _show(summary, output)
         ways = {"kept": "are the model's own", "linked": "from links", "cut": "from their parts", "mean": "the mean"}

@@ -14,6 +14,7 @@ from typing import Any
 from thinc.api import Config
 
 from .. import __version__
+from ..adapting.config import resolve_adapting
 from ..config import merge_configs
 from ..errors import error, warn
 from ..io import fingerprint, inside, path_digest
@@ -268,6 +269,8 @@ def _describe(job: Job, plan: Plan) -> None:
             job.inputs |= {name: path_digest(path) for name, path in _labelled_from(strategy, plan)}
         if strategy.adapt:
             plain = _interpolated(_adapting(strategy, job.seed, strategy.adapt["overrides"]), strategy)
+            # Before the first training, not in the middle
+            resolve_adapting(plain, strategy.adapt["config"])
             settings["adapt"] = used = {name: section for name, section in plain.items() if name in _OF_ADAPTING}
             paths = _input_paths(used, paths=_paths_of(plain), name="adapt")
             job.inputs |= {name: path_digest(path) for name, path in paths}

@@ -268,6 +268,14 @@ def test_a_model_that_lacks_weights_is_an_error(tmp_path):
         EmbeddingAligner(model=str(folder), layer=1).align(PAIRS[:1])
 
 
+def test_a_model_without_a_tokenizer_is_an_error(tmp_path):
+    folder = make_tiny_encoder(tmp_path / "model")
+    for path in folder.glob("*token*"):
+        path.unlink()
+    with pytest.raises(XltError, match="E303.*has no tokenizer"):
+        EmbeddingAligner(model=str(folder), layer=1).align(PAIRS[:1])
+
+
 @pytest.mark.gpu
 def test_half_precision_on_a_gpu_gives_the_links_of_the_cpu():
     import torch

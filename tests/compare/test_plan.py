@@ -419,10 +419,16 @@ seed = 5
 model = "some-encoder"
 
 [objectives.mlm]
-@misc = "spacy_xlt.none"
+@misc = "spacy_xlt.MaskedLanguage.v1"
 weight = 1.0
+
+[objectives.mlm.sentences]
+@misc = "spacy_xlt.Sentences.v1"
+paths = ${paths.texts}
+
+[objectives.facts]
+@misc = "spacy_xlt.Triples.v1"
 path = ${paths.raw}
-texts = ${paths.texts}
 """
 ADAPTED = (
     TWO
@@ -499,9 +505,18 @@ def test_a_training_depends_on_its_adaptation(adapting: Path, changed: dict[str,
     assert {name for name, digest in before.items() if after[name] != digest} == whose
 
 
+@pytest.mark.parametrize(("setting", "code"), [("adapting.stepz", "E514"), ("objectives.mlm.weight", "E150")])
+def test_a_setting_that_an_adaptation_cannot_have_is_known_before_anything_runs(
+    adapting: Path, setting: str, code: str
+) -> None:
+    plan = read_plan(adapting, {f"strategies.adapted.adapt.overrides.{setting}": -1})
+    with pytest.raises(XltError, match=f"{code}.*{setting.split('.')[-1]}"):
+        make_jobs(plan, Path("out"))
+
+
 def test_adapting_to_an_evaluation_set_is_warned_of(adapting: Path) -> None:
     plan = read_plan(adapting, {"strategies.adapted.adapt.overrides.paths.raw": "test.spacy"})
-    with pytest.warns(XltWarning, match="XLT-W660.*adapted.*adapt.objectives.mlm.path"):
+    with pytest.warns(XltWarning, match="XLT-W660.*adapted.*adapt.objectives.facts.path"):
         make_jobs(plan, Path("out"), only=["adapted"])
 
 

@@ -68,6 +68,7 @@ def test_transfer_with_links_and_a_tokenizer_or_without(folder):
         ("trim model out a.en.txt --min-count 0", "E510"),
         ("transfer model a.en.txt a.en.txt b.ru.txt", "E553"),
         ("transfer model out a.en.txt b.ru.txt --pieces 0", "E510"),
+        ("transfer model out a.en.txt b.ru.txt --tokenizer model --pieces 30", "E510"),
         ("transfer model out a.en.txt b.ru.txt --links b.ru.txt", "E531"),
         ("transfer model out a.en.txt b.ru.txt --tokenizer taken", "of 'taken' cannot"),
         ("romanise model out a.en.txt", "E862"),

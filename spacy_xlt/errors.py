@@ -166,8 +166,7 @@ _MESSAGES: dict[str, str] = {
     "the first has the source alone.",
     "E353": "The model {model!r} cannot be adapted: {reason}. Set `model` to an encoder such as BERT or XLM-R.",
     "E354": "{path} has nothing to learn from: {reason}.",
-    "E355": "These objectives cannot train one model: {found}. Set one or more in [objectives], all for encoders, or "
-    "all for sequence-to-sequence models.",
+    "E355": "There is no objective to train with. Give one or more a section [objectives.NAME].",
     "E356": "{n_source} source and {n_target} target texts were given; each needs one translation.",
     "E357": "{options} both name what to write. Set one of them.",
     "E358": "{path}, line {line}: there is no second word. A line of a lexicon has a word, a tab or a space, and "

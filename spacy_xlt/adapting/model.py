@@ -13,12 +13,10 @@ from ..alignment.encoder import Encoder
 from ..alignment.pretrained import count_layers
 from ..alignment.word_vectors import TextVectors
 from ..device import loading
-from ..engine import invalid_setting
 from ..errors import error
 from ..hub import located
 from ..modelfolder import write_encoder
 from ..protocols import Tokens
-from ..translation.huggingface import load_weights, read_files
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +24,9 @@ if TYPE_CHECKING:
 # A sentence: ids of its pieces, without special ones, and which word each is of, ascending; int32, (n_pieces,) both
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]
 
-# Named in errors
-_ADAPT = "spacy xlt adapt"
-_UNBOUNDED = 1 << 20
-# What the loss of transformers' models leaves out
-_IGNORED = -100
+_MASKED = "masked"
+# What heads that take vectors and give scores of pieces are called: BERT's, and those of RoBERTa and its kin
+_HEADS = ("cls", "lm_head")
 
 
 class AdaptedModel:
@@ -96,6 +92,19 @@ class AdaptedModel:
         owners = [np.zeros(len(text), np.int32) for text in ids]
         return TextVectors(self.pieces(ids), owners).averaged().normalised().vectors
 
+    def masked_head(self) -> torch.nn.Module:
+        """The head that the model was pretrained with to guess hidden pieces, tied to the vectors of pieces.
+
+        It gives scores of all pieces for vectors, (n, dim): float, (n, n_pieces). The same for all objectives; it is
+        trained and written.
+
+        Raises:
+            XltError: E353 where there is none, or where not all layers are kept.
+        """
+        if _MASKED not in self.heads:
+            self.whole, self.heads[_MASKED] = _with_masked_head(self.encoder, self.name)
+        return self.heads[_MASKED]
+
     def module(self) -> torch.nn.Module:
         """All that is trained."""
         import torch
@@ -109,78 +118,31 @@ class AdaptedModel:
         write_encoder(self.whole, self.encoder.tokenizer, folder)
 
 
-class Seq2SeqModel:
-    """A sequence-to-sequence model that is adapted as a whole.
-
-    Args:
-        name: A model folder or a Hugging Face name.
-        max_pieces: Longer sentences are left out; fewer where the model cannot read as many.
-
-    Attributes:
-        heads: As of `AdaptedModel`.
-        special: How many special pieces a text has.
-        window: The most pieces that the model reads or writes, special ones counted.
-
-    Raises:
-        XltError: E221 for a model that cannot be loaded or is none.
-    """
-
-    def __init__(self, name: str, *, max_pieces: int):
-        import torch
-        from thinc.api import get_torch_default_device
-
-        place = located(name, "E221", engine=_ADAPT)
-        with loading("E221", engine=_ADAPT, model=name):
-            config, _, self.tokenizer = read_files(place)
-            self.model = load_weights(_ADAPT, place, config, torch.float32).to(get_torch_default_device())
-        self.name = name
-        self.special = self.tokenizer.num_special_tokens_to_add()
-        # T5's positions are relative
-        self.window = int(getattr(config, "max_position_embeddings", None) or _UNBOUNDED)
-        self.max_pieces = min(max_pieces, self.window - self.special)
-        self.heads = torch.nn.ModuleDict()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.device
-
-    def set_language(self, language: str | None) -> None:
-        """Say what language texts are in, as the tokenizer calls it. Those of T5 and Marian are told none.
-
-        Raises:
-            XltError: E150 for one that it does not know.
-        """
-        if hasattr(self.tokenizer, "src_lang"):
-            known = getattr(self.tokenizer, "lang_code_to_token", None) or self.tokenizer.get_vocab()
-            if language not in known:
-                expected = f"what the tokenizer of {self.name} calls the language, such as en_XX, eng_Latn or en"
-                raise invalid_setting(_ADAPT, "language", language, expected)
-            self.tokenizer.src_lang = self.tokenizer.tgt_lang = language
-
-    def loss(self, texts: list[str], wanted: list[str]) -> torch.Tensor:
-        """The mean cross-entropy of writing what is wanted for each text: float, ()."""
-        settings = {"padding": True, "truncation": True, "max_length": self.window, "return_tensors": "pt"}
-        rows = self.tokenizer(texts, text_target=wanted, **settings).to(self.device)
-        labels = rows["labels"].masked_fill(rows["labels"] == self.tokenizer.pad_token_id, _IGNORED)
-        output = self.model(input_ids=rows["input_ids"], attention_mask=rows["attention_mask"], labels=labels)
-        return output.loss
-
-    def module(self) -> torch.nn.Module:
-        """All that is trained."""
-        import torch
-
-        return torch.nn.ModuleDict({"model": self.model, "heads": self.heads})
-
-    def write(self, folder: Path) -> None:
-        """Write the model as an ordinary model folder."""
-        self.model.tie_weights()
-        write_encoder(self.model, self.tokenizer, folder)
-
-
 def _check_model(model: Any, name: str) -> None:
     from transformers import MODEL_MAPPING
 
     mapping: Any = MODEL_MAPPING
     if mapping.get(type(model.config), None) is not type(model):
         raise error("E353", model=name, reason="it is a part of a larger model")
+
+
+def _with_masked_head(encoder: Encoder, name: str) -> tuple[Any, Any]:
+    """The model in a folder around the encoder that is trained, and its head."""
+    from transformers import AutoModelForMaskedLM
+
+    architectures = encoder.model.config.architectures or [""]
+    if not architectures[0].endswith("ForMaskedLM") or encoder.tokenizer.mask_token_id is None:
+        raise error("E353", model=name, reason="it has no masked-language head, by which hidden words are guessed")
+    if encoder.layer < count_layers(name):
+        raise error(
+            "E353", model=name, reason="its masked-language head needs all layers, and `layers` leaves some out"
+        )
+    place = located(name, "E303", setting="model")
+    with loading("E303", model=name, setting="model"):
+        whole, info = AutoModelForMaskedLM.from_pretrained(place, output_loading_info=True, trust_remote_code=False)
+    names = [child for child, _ in whole.named_children() if child != whole.base_model_prefix]
+    if len(names) != 1 or names[0] not in _HEADS or any(key.startswith(names[0]) for key in info["missing_keys"]):
+        raise error("E353", model=name, reason=f"its masked-language head ({', '.join(names)}) is of another kind")
+    setattr(whole, whole.base_model_prefix, encoder.model)
+    whole.tie_weights()
+    return whole, getattr(whole, names[0])

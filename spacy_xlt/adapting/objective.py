@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from .texts import ParallelLines, Sentences, StoredBitexts, check_source
 
 if TYPE_CHECKING:
     import torch
+
+    from .model import AdaptedModel
 
 
 @dataclass(kw_only=True, eq=False)
@@ -26,9 +28,6 @@ class Objective(Engine):
 
     weight: float = setting(1.0, gt=0)
 
-    # Whether it trains a whole sequence-to-sequence model, rather than an encoder
-    seq2seq: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         super().__post_init__()
         # Sentences, pairs or others that `prepare` has read; those that cannot be used are left out
@@ -36,19 +35,13 @@ class Objective(Engine):
         if hasattr(self, "sentences"):
             check_source(type(self).__name__, "sentences", self.sentences, wrong=(ParallelLines, StoredBitexts))
         if hasattr(self, "pairs"):
-            wrong = () if self.takes_sentences else (Sentences,)
-            check_source(type(self).__name__, "pairs", self.pairs, wrong=wrong)
+            check_source(type(self).__name__, "pairs", self.pairs, wrong=(Sentences,))
 
-    @property
-    def takes_sentences(self) -> bool:
-        """Whether its `pairs` may be sentences, too."""
-        return False
-
-    def prepare(self, model: Any) -> NDArray[np.int64]:
+    def prepare(self, model: AdaptedModel) -> NDArray[np.int64]:
         """Read what it learns from and cut it into pieces, and give the model the heads that it needs.
 
         Args:
-            model: The `AdaptedModel`, or for `seq2seq` the `Seq2SeqModel`.
+            model: The encoder.
 
         Returns:
             Pieces of the longest text of each item, special ones counted: (n_items,).
@@ -58,6 +51,6 @@ class Objective(Engine):
         """
         raise NotImplementedError
 
-    def loss(self, model: Any, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
+    def loss(self, model: AdaptedModel, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
         """The loss of some of the items, by their indices: float, ()."""
         raise NotImplementedError

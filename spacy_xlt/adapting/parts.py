@@ -19,7 +19,7 @@ Losses = Callable[[int], Iterator[torch.Tensor]]
 
 @dataclass(kw_only=True, eq=False)
 class Part(Engine):
-    """Base class of parts. What it trains is of the encoder, or the sequence-to-sequence model, without the heads."""
+    """Base class of parts. What it trains is of the encoder, without the heads."""
 
     def choose(self, body: torch.nn.Module, losses: Losses) -> Any:
         """What the data decides, once for all processes: tensors on the CPU, or None."""

@@ -92,11 +92,14 @@ def adapt(
 
     Raises:
         XltError: E353 for a model that cannot be adapted, E354 for an objective without anything to learn from, E355
-            for objectives that do not fit together, E553 where the folder is there already; E302 and E303 as
-            `EmbeddingAligner`, E221 as `Seq2SeqTranslator`.
+            without an objective, E553 where the folder is there already; E302 and E303 as `EmbeddingAligner`.
     """
     import torch
 
+    from .model import AdaptedModel
+
+    if not objectives:
+        raise error("E355")
     output = Path(output)
     processes = Processes.here()
     if processes.index == 0:
@@ -106,7 +109,7 @@ def adapt(
         raise invalid_setting("AdaptingSettings", "accumulate", settings.accumulate, expected)
     # Of heads: the same in all processes, and after a stop
     torch.manual_seed(settings.seed)
-    model = _load(settings, objectives)
+    model = AdaptedModel(settings.model, layers=settings.layers, max_pieces=settings.max_pieces)
     lengths = {name: objective.prepare(model) for name, objective in objectives.items()}
     start = time.perf_counter()
     kept = _kept(settings, objectives, lengths, output, processes)
@@ -144,20 +147,6 @@ def mixed_batches(
         index = int(random.choice(len(names), p=shares / shares.sum()))
         yield names[index], next(streams[index]), number
         number += 1
-
-
-def _load(settings: AdaptingSettings, objectives: Mapping[str, Objective]) -> Any:
-    from .model import AdaptedModel, Seq2SeqModel
-
-    kinds = {objective.seq2seq for objective in objectives.values()}
-    if not objectives or len(kinds) > 1:
-        raise error("E355", found=", ".join(objectives) or "none")
-    if True in kinds:
-        if settings.layers is not None:
-            expected = "null for a sequence-to-sequence model, which is trained as a whole"
-            raise invalid_setting("AdaptingSettings", "layers", settings.layers, expected)
-        return Seq2SeqModel(settings.model, max_pieces=settings.max_pieces)
-    return AdaptedModel(settings.model, layers=settings.layers, max_pieces=settings.max_pieces)
 
 
 def _train(

@@ -54,7 +54,6 @@ def test_sources_of_the_other_kind_and_what_is_none_are_errors():
         MaskedLanguage(sentences=pairs)
     with pytest.raises(XltError, match="E150.*`pairs` of TranslationMasked"):
         TranslationMasked(pairs=sentences)
-    assert TranslationMasked(pairs=sentences, romanise=True).pairs is sentences
 
 
 def test_links_are_of_languages_of_the_targets():

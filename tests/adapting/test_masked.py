@@ -1,6 +1,5 @@
 """Guessing hidden words: what is hidden, what is learned, and the head that is loaded and written."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from helpers.tiny_encoder import TEXTS, make_tiny_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_xlt.adapting.heads import MaskedHead
 from spacy_xlt.adapting.masked import MaskedLanguage, TranslationMasked, hide_words
 from spacy_xlt.adapting.model import AdaptedModel
 from spacy_xlt.adapting.texts import Pair
@@ -24,13 +22,8 @@ PAIRS = [
     Pair("John trabalha no Banco Central .".split(), "John works for Central Bank .".split()),
     Pair("Google .".split(), "Google .".split()),
 ]
-FAST = {"layers": 1, "embeddings": True, "learning_rate": 0.015}
+FAST = {"embeddings": True, "learning_rate": 0.015}
 SMALL = {"steps": 30, "batch_tokens": 256, "max_pieces": 100, "learning_rate": 3e-3}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return make_tiny_encoder(tmp_path_factory.mktemp("tiny"), mask=True)
 
 
 def _with_head(folder, kind):
@@ -44,6 +37,11 @@ def _with_head(folder, kind):
     return folder, model
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return _with_head(tmp_path_factory.mktemp("tiny"), "bert")[0]
+
+
 def _adapt(tiny, objective, output, **changes):
     settings = AdaptingSettings(**{**SMALL, "model": str(tiny), **changes})
     return adapt(settings, {"guessed": objective}, output)
@@ -55,56 +53,50 @@ def test_whole_words_are_hidden_and_nothing_else(data, share, seed):
     owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     owners = np.insert(owners, data.draw(st.integers(0, len(owners))), -1)
     ids = np.arange(1000, 1000 + len(owners), dtype=np.int32)
-    others = np.arange(10, 20)
-    hidden, places = hide_words((ids, owners), share, np.random.default_rng(seed), mask=3, others=others)
+    hidden, places = hide_words((ids, owners), share, np.random.default_rng(seed), mask=30, vocabulary=20)
     words = np.unique(owners[places])
     assert places.tolist() == np.flatnonzero(np.isin(owners, words)).tolist() and -1 not in words
     assert len(words) == max(1, round(share * sum(size > 0 for size in sizes)))
     changed = np.flatnonzero(hidden != ids)
-    assert np.isin(changed, places).all() and np.isin(hidden[changed], [3, *others]).all()
+    assert np.isin(changed, places).all() and np.isin(hidden[changed], [30, *range(20)]).all()
 
 
 def test_eight_of_ten_words_become_the_mask_and_one_another_piece():
     side = np.full(20_000, 99, np.int32), np.arange(20_000, dtype=np.int32)
-    hidden, places = hide_words(side, 0.5, np.random.default_rng(0), mask=3, others=np.arange(10, 20))
+    hidden, places = hide_words(side, 0.5, np.random.default_rng(0), mask=30, vocabulary=20)
     found = hidden[places]
     assert len(places) == 10_000
-    for rows, share in ((found == 3, 0.8), (found < 20, 0.9), (found == 99, 0.1)):
+    for rows, share in ((found == 30, 0.8), (found < 20, 0.1), (found == 99, 0.1)):
         assert abs(rows.mean() - share) < 0.015
 
 
-@pytest.mark.parametrize("mask", [True, False])
-def test_hidden_words_are_guessed_after_some_steps(mask, tmp_path):
-    tiny = make_tiny_encoder(tmp_path / "tiny", mask=mask)
+def test_hidden_words_are_guessed_after_some_steps(tiny, tmp_path):
     objective = MaskedLanguage(sentences=SENTENCES, share=0.3)
     summary = _adapt(tiny, objective, tmp_path / "out", steps=50, **FAST)
     found = summary["objectives"]["guessed"]
     assert (found["read"], found["items"]) == (5, 3)
     assert summary["loss_last"] < summary["loss_first"] - 1
-    head = objective._head
-    assert head.mask == (4 if mask else 3)
-    # Not the head, which is made for the training
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == ["BertModel"]
     model = AdaptedModel(str(tmp_path / "out"), layers=None, max_pieces=100)
     side, random, right = model.side(SENTENCES[0][0]), np.random.default_rng(5), []
+    mask, vocabulary = model.encoder.tokenizer.mask_token_id, model.encoder.vocabulary
     for _ in range(30):
-        hidden, places = hide_words(side, 0.1, random, mask=head.mask, others=head.pieces)
+        hidden, places = hide_words(side, 0.1, random, mask=mask, vocabulary=vocabulary)
         with torch.no_grad():
-            guessed = head.pieces[head(model.pieces([hidden]))[places].argmax(1)]
-        right += (guessed == side[0][places])[hidden[places] == head.mask].tolist()
+            guessed = model.masked_head()(model.pieces([hidden]))[places].argmax(1).numpy()
+        right += (guessed == side[0][places])[hidden[places] == mask].tolist()
     # One in so many would be guessed by chance
-    assert len(right) > 30 and np.mean(right) > 5 / len(head.pieces)
+    assert len(right) > 30 and np.mean(right) > 5 / vocabulary
 
 
 @pytest.mark.parametrize(("kind", "prefix", "head"), [("bert", "bert", "cls"), ("xlm-roberta", "roberta", "lm_head")])
-def test_the_head_of_a_folder_is_trained_and_written_with_all_layers_alone(kind, prefix, head, tmp_path, caplog):
+def test_the_head_of_a_folder_is_trained_and_written(kind, prefix, head, tmp_path, caplog):
     from safetensors.numpy import load_file
     from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
     folder, before = _with_head(tmp_path / "tiny", kind)
     objective = MaskedLanguage(sentences=SENTENCES)
     summary = _adapt(folder, objective, tmp_path / "out")
-    assert summary["loss_last"] < summary["loss_first"] and objective._head.own is not None
+    assert summary["loss_last"] < summary["loss_first"]
     with caplog.at_level(logging.WARNING):
         AutoModel.from_pretrained(tmp_path / "out")
     assert not caplog.records
@@ -124,8 +116,6 @@ def test_the_head_of_a_folder_is_trained_and_written_with_all_layers_alone(kind,
     with torch.no_grad():
         vectors = after.base_model(**inputs).last_hidden_state
         assert torch.allclose(after(**inputs).logits, objective._head(vectors), atol=1e-4)
-    _adapt(folder, MaskedLanguage(sentences=SENTENCES), tmp_path / "lower", layers=2, steps=2)
-    assert "MaskedLM" not in (tmp_path / "lower" / "config.json").read_text()
 
 
 def test_the_vectors_of_pieces_are_trained_with_the_head_where_asked_for(tmp_path):
@@ -139,14 +129,11 @@ def test_the_vectors_of_pieces_are_trained_with_the_head_where_asked_for(tmp_pat
     assert not torch.equal(weight, before.get_input_embeddings().weight)
 
 
-def test_objectives_share_a_head_with_the_pieces_of_both(tiny, tmp_path):
+def test_objectives_share_the_head(tiny, tmp_path):
     settings = AdaptingSettings(**{**SMALL, "model": str(tiny), "steps": 4})
     both = {"mlm": MaskedLanguage(sentences=SENTENCES[:1]), "tlm": TranslationMasked(pairs=PAIRS)}
     adapt(settings, both, tmp_path / "out")
-    head = both["mlm"]._head
-    assert head is both["tlm"]._head and isinstance(head, MaskedHead)
-    texts = [ids for one in both.values() for ids, _ in one._texts]
-    assert head.pieces.tolist() == sorted({int(piece) for ids in texts for piece in ids})
+    assert both["mlm"]._head is both["tlm"]._head
 
 
 def test_a_word_is_guessed_from_its_translation(tiny, tmp_path):
@@ -161,7 +148,7 @@ def test_a_word_is_guessed_from_its_translation(tiny, tmp_path):
 
 
 def test_both_sides_are_one_text_with_a_mark_between_them(tiny):
-    model = AdaptedModel(str(tiny), layers=2, max_pieces=100)
+    model = AdaptedModel(str(tiny), layers=None, max_pieces=100)
     objective = TranslationMasked(pairs=PAIRS)
     lengths = objective.prepare(model)
     assert objective.n_read == 3 and len(lengths) == 2
@@ -173,40 +160,21 @@ def test_both_sides_are_one_text_with_a_mark_between_them(tiny):
 
 
 def test_pairs_that_the_model_cannot_read_at_once_are_left_out(tiny):
-    model = AdaptedModel(str(tiny), layers=2, max_pieces=100)
+    model = AdaptedModel(str(tiny), layers=None, max_pieces=100)
     long = Pair(["a"] * 40, ["b"] * 40)
     objective = TranslationMasked(pairs=[long, PAIRS[0]])
     assert len(model.side(long.source)[0]) <= model.max_pieces and len(objective.prepare(model)) == 1
 
 
-class Uroman:
-    """The package takes ten seconds to begin; this gives what it gives."""
-
-    def romanize_string(self, word, lcode):
-        assert lcode == "rus"
-        return {"Мария": "Mariya", "живёт": "zhivyot"}[word]
-
-
-def test_sentences_and_targets_are_paired_with_their_latin_letters(tiny, monkeypatch):
-    monkeypatch.setattr("spacy_xlt.romanisation._uroman", Uroman)
-    model = AdaptedModel(str(tiny), layers=2, max_pieces=100)
-    sentences = [("Мария живёт".split(), "ru"), ("Maria mora".split(), "pt")]
-    pairs = [Pair("Maria lives".split(), sentences[0][0], "en", "ru")]
-    objectives = [TranslationMasked(pairs=items, romanise=True) for items in (sentences, pairs)]
-    assert [len(objective.prepare(model)) for objective in objectives] == [1, 1]
-    for objective in objectives:
-        assert list(next(objective._both())[1]) == ["Mariya", "zhivyot"]
-        assert np.array_equal(objective._texts[0][0], objectives[0]._texts[0][0])
-
-
-def test_without_uroman_the_error_names_the_extra(tiny, monkeypatch):
-    monkeypatch.setattr("spacy_xlt.romanisation.find_spec", lambda name: None)
-    with pytest.raises(XltError, match=r"E106.*TranslationMasked with romanise.*romanise\]"):
-        TranslationMasked(pairs=PAIRS, romanise=True).prepare(AdaptedModel(str(tiny), layers=2, max_pieces=100))
+def test_a_model_without_a_head_or_with_some_of_its_layers_is_an_error(tiny, tmp_path):
+    plain = make_tiny_encoder(tmp_path / "plain", mask=True)
+    for folder, layers, said in ((plain, None, "no masked-language head"), (tiny, 2, "`layers` leaves some out")):
+        with pytest.raises(XltError, match=f"E353.*{said}"):
+            MaskedLanguage(sentences=SENTENCES).prepare(AdaptedModel(str(folder), layers=layers, max_pieces=100))
 
 
 def test_nothing_to_learn_from_and_invalid_settings_are_errors(tiny):
-    model = AdaptedModel(str(tiny), layers=2, max_pieces=100)
+    model = AdaptedModel(str(tiny), layers=None, max_pieces=100)
     with pytest.raises(XltError, match="E354.*The text.*2 read, none of at most 100 pieces"):
         MaskedLanguage(sentences=SENTENCES[3:]).prepare(model)
     with pytest.raises(XltError, match="E354.*The parallel text.*1 read"):

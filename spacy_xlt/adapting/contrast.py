@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..alignment.word_vectors import TextVectors
 from ..engine import setting
-from .model import AdaptedModel, Side
+from .model import AdaptedModel
 from .objective import Objective
 from .own_links import linked_rows
 from .pieces import ParallelPieces, word_keys
-from .texts import Range
 
 if TYPE_CHECKING:
     import torch
-
-# Words by which a rival may be longer than the longest span of its sentence
-_LONGER = 3
 
 
 def info_nce(
@@ -123,86 +118,3 @@ class WordContrast(Objective):
         same &= rows[:, None] != columns
         same[partners[:, 0], partners[:, 1]] = True
         return info_nce(source.vectors, target.vectors, partners, same, self.temperature)
-
-
-@dataclass(kw_only=True, eq=False)
-class SpanContrast(Objective):
-    """Registered objective `spacy_xlt.SpanContrast.v1`: spans come nearer to the spans of their translation.
-
-    SALT and Le et al., both 2026, contrast spans so. Rivals are the other spans of the batch, and all other runs of
-    words in the translation that are at most a few words longer.
-
-    Args:
-        pairs: Sentence pairs, some with spans, such as `spacy_xlt.StoredBitexts.v1` gives. Others are left out.
-        temperature: What the cosines are divided by.
-
-    Raises:
-        XltError: E150 for an invalid setting; when prepared E354 without spans.
-    """
-
-    pairs: Any
-    temperature: float = setting(0.05, gt=0)
-
-    def prepare(self, model: AdaptedModel) -> NDArray[np.int64]:
-        """Cut the pairs into pieces."""
-        self._data = ParallelPieces(self.pairs, model)
-        self.n_read = self._data.n_read
-        spans = [
-            _rows_of_spans(found, *(np.unique(owners) for _, owners in sides))
-            for found, sides in zip(self._data.spans, self._data.sides, strict=True)
-        ]
-        kept = [i for i, found in enumerate(spans) if len(found)]
-        self._data.keep(kept, "spans")
-        self._spans = [spans[i] for i in kept]
-        return self._data.lengths
-
-    def loss(self, model: AdaptedModel, batch: Sequence[int], random: np.random.Generator) -> torch.Tensor:
-        """See `info_nce`."""
-        sides = [[self._data.sides[i][side] for i in batch] for side in (0, 1)]
-        source, target = (model.words(side) for side in sides)
-        spans = [self._spans[i] for i in batch]
-        starts = np.stack([source.starts, source.starts, target.starts, target.starts], axis=1)
-        known = np.concatenate([found + start for found, start in zip(spans, starts, strict=True)])
-        longest = [int((found[:, 3] - found[:, 2]).max()) + _LONGER for found in spans]
-        runs = np.concatenate([_runs(*run) for run in zip(target.starts, target.lengths, longest, strict=True)])
-        places = {tuple(run): place for place, run in enumerate(runs.tolist())}
-        partners = np.asarray([(row, places[tuple(run)]) for row, run in enumerate(known[:, 2:].tolist())], np.int64)
-        same = alike(partners, _texts(sides[0], known[:, :2]), _texts(sides[1], runs))
-        # Of other sentences, only what is the translation of a span is a rival
-        rows = np.searchsorted(source.starts, known[:, 0], side="right")
-        columns = np.searchsorted(target.starts, runs[:, 0], side="right")
-        same |= (rows[:, None] != columns) & ~np.isin(np.arange(len(runs)), partners[:, 1])
-        first, second = _means(source.vectors, known[:, :2]), _means(target.vectors, runs)
-        return info_nce(first, second, partners, same, self.temperature)
-
-
-def _rows_of_spans(
-    spans: Sequence[tuple[Range, Range]], source: NDArray[np.integer], target: NDArray[np.integer]
-) -> NDArray[np.int32]:
-    """Ranges of rows of spans and of their translations, of the words that have pieces: (n, 4)."""
-    found = np.asarray(spans, np.int64).reshape(-1, 2, 2)
-    rows = np.concatenate([np.searchsorted(source, found[:, 0]), np.searchsorted(target, found[:, 1])], axis=1)
-    return rows[(rows[:, 0] < rows[:, 1]) & (rows[:, 2] < rows[:, 3])].astype(np.int32)
-
-
-def _runs(first: int, n: int, longest: int) -> NDArray[np.int64]:
-    """All ranges of so many rows at most among `n` rows from the first on: (n_runs, 2)."""
-    starts, sizes = np.repeat(np.arange(n), longest), np.tile(np.arange(1, longest + 1), n)
-    runs = np.stack([starts, starts + sizes], axis=1)
-    return first + runs[runs[:, 1] <= n]
-
-
-def _texts(sides: Sequence[Side], ranges: NDArray[np.int64]) -> list[tuple[bytes, ...]]:
-    """The pieces of the words of each range."""
-    keys = [key for side in sides for key in word_keys(side)]
-    return [tuple(keys[start:end]) for start, end in ranges.tolist()]
-
-
-def _means(vectors: torch.Tensor, ranges: NDArray[np.int64]) -> torch.Tensor:
-    """Unit vectors of ranges of rows: (n_ranges, dim)."""
-    import torch
-
-    sizes = ranges[:, 1] - ranges[:, 0]
-    rows = np.arange(sizes.sum()) + np.repeat(ranges[:, 0] - np.cumsum(sizes) + sizes, sizes)
-    chosen = vectors.index_select(0, torch.from_numpy(rows).to(vectors.device))
-    return TextVectors(chosen, [np.repeat(np.arange(len(ranges)), sizes)]).averaged().normalised().vectors

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import error
 from ..links import Alignment
 from .model import AdaptedModel, Side
-from .texts import Pair, Range
+from .texts import Pair
 
 
 class ParallelPieces:
@@ -19,7 +19,6 @@ class ParallelPieces:
     Attributes:
         sides: Both sides of the pairs kept.
         links: Their word links, where they have some.
-        spans: Their spans.
         n_read: All pairs read.
         lengths: Pieces of both sides of each, special ones counted, as if each had those of the longer: (n_pairs,).
 
@@ -39,7 +38,6 @@ class ParallelPieces:
         self.what = what
         self.sides: list[tuple[Side, Side]] = []
         self.links: list[Alignment | None] = []
-        self.spans: list[Sequence[tuple[Range, Range]]] = []
         self.n_read = 0
         for pair in pairs:
             self.n_read += 1
@@ -47,7 +45,6 @@ class ParallelPieces:
             if source is not None and target is not None:
                 self.sides.append((source, target))
                 self.links.append(pair.links)
-                self.spans.append(pair.spans)
         self._special = model.special
         self.keep(range(len(self.sides)), f"{having} of at most {model.max_pieces} pieces")
 
@@ -57,7 +54,6 @@ class ParallelPieces:
             raise error("E354", path=self.what, reason=f"{self.n_read} read, none with {having}")
         self.sides = [self.sides[i] for i in indices]
         self.links = [self.links[i] for i in indices]
-        self.spans = [self.spans[i] for i in indices]
         longest = [max(len(ids) for ids, _ in pair) + self._special for pair in self.sides]
         self.lengths: NDArray[np.int64] = 2 * np.asarray(longest, np.int64)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from ..bitext import ENTS, ENTS_GROUP, Bitext
+from ..bitext import Bitext
 from ..docs import sentence_ranges
 from ..engine import Engine, invalid_setting, setting
 from ..errors import XltError, error
@@ -21,7 +21,6 @@ from ..readers.files import text_format
 from ..readers.lines import read_parallel
 
 Item = TypeVar("Item")
-Range = tuple[int, int]
 # Where a build stores its bitexts, in its folder
 _BITEXT = "bitext"
 
@@ -32,7 +31,6 @@ class Pair(NamedTuple):
     Attributes:
         source_lang: spaCy's code; so is `target_lang`.
         links: Word links, where they are known.
-        spans: Token ranges `[start, end)` of a span and of its translation.
     """
 
     source: Tokens
@@ -40,7 +38,6 @@ class Pair(NamedTuple):
     source_lang: str = MULTI
     target_lang: str = MULTI
     links: Alignment | None = None
-    spans: Sequence[tuple[Range, Range]] = ()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -123,9 +120,6 @@ class ParallelLines(Engine):
 class StoredBitexts(Engine):
     """Registered source of sentence pairs `spacy_xlt.StoredBitexts.v1`: what `spacy xlt build` wrote, with its links.
 
-    Spans are entities and those of span groups that were projected: a span and the one of its label in the translation
-    that it shares the most links with.
-
     Args:
         path: The folder of the build, or a `.spacy` file of documents with stored bitexts.
 
@@ -201,31 +195,4 @@ def _pairs_of(bitext: Bitext) -> Iterator[Pair]:
         source, target = bitext.source[slice(*pair.source)], bitext.target[slice(*pair.target)]
         links = bitext.alignment.between(pair.source, pair.target)
         first, second = ([token.text for token in side] for side in (source, target))
-        spans = _linked_spans(_spans(source), _spans(target), links)
-        yield Pair(first, second, bitext.source_lang, bitext.target_lang, links, spans)
-
-
-def _spans(sentence: Any) -> list[tuple[str, str, Range]]:
-    """Group, label and token range of the spans inside a sentence."""
-    doc, start, end = sentence.doc, sentence.start, sentence.end
-    groups = {ENTS: doc.ents, **{key: group for key, group in doc.spans.items() if key != ENTS_GROUP}}
-    return [
-        (key, span.label_, (span.start - start, span.end - start))
-        for key, group in groups.items()
-        for span in group
-        if start <= span.start < span.end <= end
-    ]
-
-
-def _linked_spans(
-    sources: Sequence[tuple[str, str, Range]], targets: Sequence[tuple[str, str, Range]], links: Alignment
-) -> list[tuple[Range, Range]]:
-    result = []
-    for key, label, here in sources:
-        shared = {
-            there: len(links.between(here, there)) for group, name, there in targets if (group, name) == (key, label)
-        }
-        best = max(shared, key=lambda there: shared[there], default=None)
-        if best is not None and shared[best]:
-            result.append((here, best))
-    return result
+        yield Pair(first, second, bitext.source_lang, bitext.target_lang, links)

@@ -7,7 +7,7 @@ from helpers.tiny_encoder import make_tiny_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_xlt.adapting.contrast import SpanContrast, WordContrast, alike, info_nce
+from spacy_xlt.adapting.contrast import WordContrast, alike, info_nce
 from spacy_xlt.adapting.model import AdaptedModel
 from spacy_xlt.adapting.text_contrast import LexiconContrast, SentenceContrast, TransliterationContrast
 from spacy_xlt.adapting.texts import Pair, Sentences
@@ -135,62 +135,6 @@ def test_pairs_without_links_are_an_error(model):
         WordContrast(pairs=pairs).prepare(model)
 
 
-SPANS = [[((0, 1), (0, 1)), ((3, 4), (3, 4))], [((0, 1), (0, 1)), ((3, 5), (3, 5))], [], [], [((3, 5), (3, 5))]]
-
-
-def _with_spans():
-    return [Pair(*pair, spans=spans) for pair, spans in zip(PAIRS, SPANS, strict=True)]
-
-
-def _span_rank(model, pair):
-    """How many runs of up to five words of the translation are nearer than the spans', in the mean."""
-    with torch.no_grad():
-        source, target = (model.words([model.side(side)]).vectors.numpy() for side in pair[:2])
-    runs = [(a, b) for a in range(len(target)) for b in range(a + 1, min(a + 5, len(target)) + 1)]
-    means = {run: target[slice(*run)].mean(0) / np.linalg.norm(target[slice(*run)].mean(0)) for run in runs}
-    ranks = []
-    for here, there in pair.spans:
-        cosines = {run: source[slice(*here)].mean(0) @ mean for run, mean in means.items()}
-        ranks.append(sum(cosine > cosines[there] for cosine in cosines.values()))
-    return np.mean(ranks)
-
-
-def test_spans_are_told_from_other_runs_of_words(model):
-    # As if "Banco Central" were "works for Banco"
-    pairs = _with_spans()
-    pairs[1] = pairs[1]._replace(spans=[((0, 1), (0, 1)), ((3, 5), (1, 4))])
-    before = _span_rank(model, pairs[1])
-    objective = SpanContrast(pairs=pairs)
-    losses = _train(model, objective, rate=5e-3)
-    assert (objective.n_read, len(objective._spans)) == (5, 3)
-    assert losses[-1] < losses[0] / 2
-    assert before > 2 and _span_rank(model, pairs[1]) == 0
-
-
-def test_rivals_of_a_span_are_other_spans_and_the_runs_of_its_sentence(model):
-    one = [Pair(["Maria", "mora"], ["Maria", "lives"], spans=[((0, 1), (0, 1))])]
-    two = [*one, Pair(["John", "Silva", "e"], ["and", "John", "Silva"], spans=[((0, 2), (1, 3))])]
-    objective = SpanContrast(pairs=two)
-    objective.prepare(model)
-    with torch.no_grad():
-        loss = objective.loss(model, [0, 1], np.random.default_rng(0))
-        source, target = (model.words([model.side(pair[side]) for pair in two]).vectors.numpy() for side in (0, 1))
-    first = np.stack([source[0], source[2:4].mean(0)])
-    runs = [(0, 1), (0, 2), (1, 2), (2, 3), (2, 4), (2, 5), (3, 4), (3, 5), (4, 5)]
-    second = np.stack([target[a:b].mean(0) for a, b in runs])
-    first, second = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (first, second))
-    # Maria's is the first run, that of John Silva is (3, 5)
-    same = np.asarray([[1, 0, 0, 1, 1, 1, 1, 0, 1], [0, 1, 1, 0, 0, 0, 0, 1, 0]], bool)
-    assert float(loss) == pytest.approx(_reference(first, second, [[0, 0], [1, 7]], same, 0.05), abs=1e-5)
-
-
-def test_spans_of_words_without_pieces_are_left_out(model):
-    pair = Pair(["", "Maria", "John"], ["Maria", "\u200b", "John"], spans=[((0, 1), (0, 1)), ((1, 3), (1, 3))])
-    objective = SpanContrast(pairs=[pair, Pair(["a"], ["a"], spans=[((0, 1), (0, 1))])])
-    objective.prepare(model)
-    assert [found.tolist() for found in objective._spans] == [[[0, 2, 1, 2]], [[0, 1, 0, 1]]]
-
-
 def _text_rank(model, pairs):
     """How many of all second texts are nearer than a text's own, in the mean."""
     with torch.no_grad():
@@ -257,7 +201,6 @@ def test_other_letters_are_latin_ones_where_there_is_no_table():
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
-        (SpanContrast(pairs=[Pair(*PAIRS[0])]), "parallel text.*1 read, none with spans"),
         (SentenceContrast(pairs=[Pair(*PAIRS[3])]), "parallel text.*1 read, none with text on both sides"),
         (TransliterationContrast(sentences=[(["Maria"], "pt")]), "text.*1 read, none with words to write in other"),
         (LexiconContrast(words=[]), "lexicon.*0 read"),

@@ -295,7 +295,7 @@ _MESSAGES: dict[str, str] = {
     "--tag-col (of convert or build), counted from 1; take the line out if it is a header. For a text and its "
     "label set --format to texts.",
     "E513": "{path} is not {encoding}: byte {position}, in line {line}, cannot be read. Save it as {encoding}, or "
-    "let convert, build or label read it with --encoding (ParallelLines: `encoding`), for example {hint}.",
+    "let convert, build or label read it with --encoding, for example {hint} (ParallelLines: `encoding`).",
     "E519": "There is no option {option}. {hint} Settings of a config are changed by their full names, with dots: "
     "--components.xlt_aligner.engine.layer 8.",
     "W513": "{path} begins with the mark of {found} and is read as that, not as {encoding}.",

@@ -1,6 +1,6 @@
 """What adapting brings to the alignment of a language that it has seen nothing of.
 
-    python benchmarks/adapting_left_out.py NTREX XL-WA [--texts ces,dan,deu,…] [--gold] [--steps 150]
+    python benchmarks/adapting_left_out.py NTREX XL-WA [--texts ces,dan,deu,…] [--gold] [--steps 200]
 
 Each language of XL-WA (its folders, with dev.tsv) is left out in turn. An encoder learns from NTREX in the other
 languages named, by WordContrast from its own links; with --gold also from the gold links of the other languages of
@@ -58,8 +58,8 @@ def main() -> None:
     parser.add_argument("--gold", action="store_true", help="learn from the gold links of the other languages, too")
     parser.add_argument("--model", default="bundled:encoder")
     parser.add_argument("--layer", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     golds = {path.parent.name: list(read_pairs(path)) for path in sorted(args.gold_folder.glob("*/dev.tsv"))}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,9 @@ def read_adapting(
     path = find_config(path)
     if not path.is_file():
         raise error("E502", what="config", path=path)
-    try:
+    with _usable(path):
         _check_paths(path, overrides or {})
         config = util.load_config(path, overrides=dict(overrides or {}), interpolate=True)
-    except XltError:
-        raise
-    except Exception as err:  # spaCy raises ValueError, ImportError, KeyError and more, all about what is in the file
-        raise error("E514", path=path, reason=str(err).strip()) from err
     return resolve_adapting(config, path)
 
 
@@ -49,13 +46,9 @@ def resolve_adapting(config: Mapping[str, Any], path: str | Path) -> tuple[Adapt
     Raises:
         XltError: E514 where it cannot be used, E150 for an invalid setting.
     """
-    try:
+    with _usable(path):
         resolved = util.registry.resolve({name: config.get(name, {}) for name in ("adapting", "objectives")})
         settings = AdaptingSettings(**resolved["adapting"])
-    except XltError:
-        raise
-    except Exception as err:  # As above
-        raise error("E514", path=path, reason=str(err).strip()) from err
     objectives = resolved["objectives"]
     for name, objective in objectives.items():
         if not isinstance(objective, Objective):
@@ -63,6 +56,17 @@ def resolve_adapting(config: Mapping[str, Any], path: str | Path) -> tuple[Adapt
                 "E514", path=path, reason=f"[objectives.{name}] is no objective, such as spacy_xlt.SelfAlign.v1"
             )
     return settings, objectives
+
+
+@contextmanager
+def _usable(path: str | Path) -> Iterator[None]:
+    """E514 for what spaCy raises: ValueError, ImportError, KeyError and more, all about what is in the file."""
+    try:
+        yield
+    except XltError:
+        raise
+    except Exception as err:
+        raise error("E514", path=path, reason=str(err).strip()) from err
 
 
 def _check_paths(path: Path, overrides: Mapping[str, Any]) -> None:

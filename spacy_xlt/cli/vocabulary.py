@@ -26,8 +26,9 @@ app.add_typer(vocabulary)
 Model = Annotated[str, typer.Argument(help="Model folder, Hugging Face name, bundled:NAME", metavar="MODEL")]
 Output = Annotated[Path, typer.Argument(help="Model folder to write", metavar="OUT_DIR")]
 Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of the texts")]
-_PIECES = 16_000
 Silent = Annotated[bool, typer.Option("--silent", "-S", help="No progress bar and no summary")]
+# Of a tokenizer that is made, where nothing else is said
+_PIECES = 16_000
 
 
 @vocabulary.command("trim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,11 @@ from spacy.tokens import Doc, DocBin, Span
 # A shell starts what is to run in its background with Ctrl-C ignored, and so would the commands that tests interrupt
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: a build collects garbage, and would look through all of that each time."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 import spacy
+import typer.main
+import typer.testing
 from helpers.engines import DIAGONAL, UPPER
 from helpers.mixed_sources import numbered  # noqa: F401 (a fixture)
 from helpers.shards_build import build_shards, built_shards  # noqa: F401 (fixtures)
@@ -23,8 +26,17 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: a build collects garbage, and would look through all of that each time."""
+    """What is imported stays: a build collects garbage, and would look through all of that each time."""
+    spacy.blank("en")  # Imports what any factory needs
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Typer makes all commands of an app anew for each one that is run, which is most of the time of a short one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture
